@@ -1,0 +1,19 @@
+#define _GNU_SOURCE
+#include "CPlatform.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+int stardust_allocate(int descriptor, int64_t offset, int64_t count) {
+    int result;
+    do result = fallocate(descriptor, 0, offset, count);
+    while (result != 0 && errno == EINTR);
+    return result == 0 ? 0 : errno;
+}
+
+int stardust_open(const char *path, int flags, uint32_t mode) {
+    int descriptor;
+    do descriptor = open(path, flags | O_CLOEXEC, (mode_t)mode);
+    while (descriptor < 0 && errno == EINTR);
+    return descriptor < 0 ? -errno : descriptor;
+}

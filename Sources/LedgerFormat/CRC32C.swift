@@ -1,0 +1,24 @@
+internal import CPlatform
+
+/// CRC-32C (RFC 3720 appendix B.4): finds accidents, proves nothing.
+package struct CRC32C: Hashable, Sendable {
+    package var value: UInt32
+
+    /// The checksum of nothing, or one to go on from.
+    package init(_ value: UInt32 = 0) { self.value = value }
+
+    /// The checksum of what came before followed by `bytes`.
+    package func continued(over bytes: Span<UInt8>) -> CRC32C {
+        // Safety: the pointer is used only during the call, for the count that belongs to it.
+        unsafe bytes.withUnsafeBytes { buffer in
+            CRC32C(unsafe stardust_crc32c(value, buffer.baseAddress, buffer.count))
+        }
+    }
+
+    /// The same without the processor's instruction.
+    package func continuedPortably(over bytes: Span<UInt8>) -> CRC32C {
+        unsafe bytes.withUnsafeBytes { buffer in
+            CRC32C(unsafe stardust_crc32c_portable(value, buffer.baseAddress, buffer.count))
+        }
+    }
+}

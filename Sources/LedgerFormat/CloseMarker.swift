@@ -1,0 +1,32 @@
+/// Where the ledger stood when the daemon last stopped cleanly: a lower bound that stays true for
+/// ever, so that a cut at a record's border is seen. `ledger-format.md`, section "Close marker".
+package struct CloseMarker: Hashable, Sendable {
+    package var size: LedgerSize
+    /// The hash of the last entry, or the digest of the identity file for an empty ledger.
+    package var lastHash: Digest
+
+    private static let firstLine = "stardust-close/1"
+
+    package init(size: LedgerSize, lastHash: Digest) {
+        self.size = size
+        self.lastHash = lastHash
+    }
+
+    /// Reads the whole file; nil where a byte of it is not as it was written.
+    package init?(fileContent: [UInt8]) {
+        guard let text = String(validating: fileContent, as: UTF8.self) else { return nil }
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        guard lines.count == 5, let size = UInt64(lines[1]),
+            let hash = Digest(hex: lines[2].dropFirst("sha256:".count))
+        else { return nil }
+        self.init(size: LedgerSize(size), lastHash: hash)
+        guard self.fileContent == fileContent else { return nil }
+    }
+
+    package var fileContent: [UInt8] {
+        let text = Array("\(Self.firstLine)\n\(size)\n\(lastHash.tagged)\n".utf8)
+        let checksum = CRC32C().continued(over: text.span).value
+        let digits = (0..<4).map { UInt8(truncatingIfNeeded: checksum >> (24 - 8 * $0)) }
+        return text + Array("crc32c:\(String(hexadecimal: digits))\n".utf8)
+    }
+}

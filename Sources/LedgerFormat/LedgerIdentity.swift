@@ -1,0 +1,59 @@
+/// What a ledger is from its first moment on. Its file's digest is the link before position 0, so
+/// no byte of it can change later. `ledger-format.md`, section "Identity", has the lines.
+package struct LedgerIdentity: Hashable, Sendable {
+    package var ledgerID: UUID128
+    /// The ledger's name in checkpoints, a URL without its scheme.
+    package var origin: String
+    /// Public half of the ledger's first key, as C2SP signed-note writes it.
+    package var verifierKey: String
+    package var createdAt: Timestamp
+
+    private static let firstLine = "stardust-ledger/1"
+
+    package init(ledgerID: UUID128, origin: String, verifierKey: String, createdAt: Timestamp) {
+        self.ledgerID = ledgerID
+        self.origin = origin
+        self.verifierKey = verifierKey
+        self.createdAt = createdAt
+    }
+
+    package enum DecodeError: Error, Hashable, CustomStringConvertible {
+        case notAnIdentity
+        case field(String)
+
+        package var description: String {
+            switch self {
+            case .notAnIdentity:
+                "the identity file is not the five lines that begin with \(firstLine)"
+            case .field(let name): "the identity file has no valid \(name)"
+            }
+        }
+    }
+
+    /// Reads the whole file.
+    package init(fileContent: [UInt8]) throws(DecodeError) {
+        guard let text = String(validating: fileContent, as: UTF8.self) else {
+            throw .notAnIdentity
+        }
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        guard lines.count == 6, lines[0] == Self.firstLine, lines[5].isEmpty else {
+            throw .notAnIdentity
+        }
+        guard let ledgerID = UUID128(lines[1]) else { throw .field("ledger id") }
+        guard NoteKey.isValidName(String(lines[2])) else { throw .field("origin") }
+        guard lines[3].hasPrefix(lines[2] + "+") else { throw .field("verifier key") }
+        guard let createdAt = Timestamp(rfc3339: String(lines[4])) else {
+            throw .field("time of creation")
+        }
+        self.init(
+            ledgerID: ledgerID, origin: String(lines[2]), verifierKey: String(lines[3]),
+            createdAt: createdAt)
+    }
+
+    package var fileContent: [UInt8] {
+        Array("\(Self.firstLine)\n\(ledgerID)\n\(origin)\n\(verifierKey)\n\(createdAt)\n".utf8)
+    }
+
+    /// The link before position 0.
+    package var digest: Digest { .sha256(fileContent) }
+}

@@ -1,0 +1,77 @@
+/// Merkle tree hashing of RFC 6962 section 2.1 with SHA-256.
+package enum Merkle {
+    /// SHA-256(0x00 ‖ entry): the entry hash, link of the chain and leaf of the tree in one.
+    package static func leaf(_ entry: Span<UInt8>) -> Digest {
+        var hasher = SHA256Hasher()
+        hasher.update(0x00)
+        hasher.update(entry)
+        return hasher.finish()
+    }
+
+    /// SHA-256(0x01 ‖ left ‖ right).
+    package static func node(_ left: Digest, _ right: Digest) -> Digest {
+        var hasher = SHA256Hasher()
+        hasher.update(0x01)
+        hasher.update(left)
+        hasher.update(right)
+        return hasher.finish()
+    }
+
+    /// The root of a tree without leaves: SHA-256 of nothing.
+    package static let emptyRoot = Digest.sha256([])
+}
+
+/// What must be kept of a run of leaves to go on hashing: the roots of the largest perfect subtrees
+/// that tile it, left to right. At most two for each level, so under 4 KiB for any ledger.
+///
+/// Two runs that touch can be joined, so that parts of a ledger can be hashed side by side.
+package struct CompactRange: Hashable, Sendable {
+    private struct Subtree: Hashable, Sendable {
+        var level: UInt8
+        /// Its place among the subtrees of its level.
+        var index: UInt64
+        var root: Digest
+    }
+
+    private var subtrees: [Subtree] = []
+    private let start: Position
+    /// The position after the last leaf.
+    package private(set) var end: Position
+
+    package init(from start: Position = Position(0)) {
+        self.start = start
+        end = start
+    }
+
+    /// Adds the next leaf. Amortised one node hash.
+    package mutating func append(_ leaf: Digest) {
+        push(Subtree(level: 0, index: end.value, root: leaf))
+        end = end.next
+    }
+
+    /// Adds a run that begins where this one ends.
+    package mutating func append(_ run: CompactRange) {
+        precondition(run.start == end, "the runs do not touch")
+        for subtree in run.subtrees { push(subtree) }
+        end = run.end
+    }
+
+    private mutating func push(_ subtree: Subtree) {
+        var subtree = subtree
+        while let left = subtrees.last, left.level == subtree.level, left.index.isMultiple(of: 2) {
+            subtrees.removeLast()
+            subtree = Subtree(
+                level: left.level + 1, index: left.index / 2,
+                root: Merkle.node(left.root, subtree.root))
+        }
+        subtrees.append(subtree)
+    }
+
+    /// The root of the tree over all leaves. The run must begin at position 0.
+    package var root: Digest {
+        precondition(start == Position(0), "only a run from position 0 has the ledger's root")
+        guard var root = subtrees.last?.root else { return Merkle.emptyRoot }
+        for subtree in subtrees.dropLast().reversed() { root = Merkle.node(subtree.root, root) }
+        return root
+    }
+}

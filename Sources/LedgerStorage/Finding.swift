@@ -1,0 +1,71 @@
+package import LedgerFormat
+
+/// Something in the files that is not as it was written. A value, not an error: whoever checks goes
+/// on and reports, whoever opens for writing refuses.
+package struct Finding: Hashable, Sendable, CustomStringConvertible {
+    package var code: Code
+    /// Path in the ledger's folder.
+    package var file: String?
+    package var position: Position?
+    package var offset: ByteOffset?
+    package var detail: String
+
+    package init(
+        _ code: Code, file: String? = nil, position: Position? = nil, offset: ByteOffset? = nil,
+        _ detail: String
+    ) {
+        self.code = code
+        self.file = file
+        self.position = position
+        self.offset = offset
+        self.detail = detail
+    }
+
+    package enum Code: String, CaseIterable, Sendable {
+        // The files beside the segments.
+        case identityDamaged = "identity_damaged"
+        case identityMismatch = "identity_mismatch"
+        case closeMarkerDamaged = "close_marker_damaged"
+        case closeMarkerMismatch = "close_marker_mismatch"
+        case truncated = "truncated"
+        // A segment as a whole.
+        case segmentHeaderDamaged = "segment_header_damaged"
+        case segmentVersion = "segment_version"
+        case segmentForeign = "segment_foreign"
+        case segmentMisnamed = "segment_misnamed"
+        case segmentMissing = "segment_missing"
+        case segmentUnlinked = "segment_unlinked"
+        case longerThanRecords = "longer_than_records"
+        case tornTail = "torn_tail"
+        case unfinishedRoll = "unfinished_roll"
+        // A record.
+        case recordDamaged = "record_damaged"
+        case recordTooLong = "record_too_long"
+        case recordIncomplete = "record_incomplete"
+        case batchStartWrong = "batch_start_wrong"
+        case paddingNotZero = "padding_not_zero"
+        case entryVersion = "entry_version"
+        case entryReservedBits = "entry_reserved_bits"
+        case entryKindUnknown = "entry_kind_unknown"
+        case positionMismatch = "position_mismatch"
+        case chainBroken = "chain_broken"
+        case timeReversed = "time_reversed"
+        case payloadLengthMismatch = "payload_length_mismatch"
+        case payloadDigestMismatch = "payload_digest_mismatch"
+        // What a record says against its payload and against others.
+        case payloadNotAPacket = "payload_not_a_packet"
+        case stardustIDMismatch = "stardust_id_mismatch"
+        case createdAtMismatch = "created_at_mismatch"
+        case stardustIDDuplicate = "stardust_id_duplicate"
+        // What is derived.
+        case indexDisagrees = "index_disagrees"
+        case idsDisagree = "ids_disagree"
+    }
+
+    package var description: String {
+        let place = [
+            file, position.map { "position \($0)" }, offset.map { "byte \($0)" },
+        ].compactMap { $0 }.joined(separator: ", ")
+        return place.isEmpty ? "\(code.rawValue): \(detail)" : "\(code.rawValue): \(place): \(detail)"
+    }
+}

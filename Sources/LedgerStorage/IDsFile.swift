@@ -1,0 +1,142 @@
+internal import LedgerFormat
+
+/// What is derived of a sealed segment so that opening need not read it: each record's stardust_id
+/// and offset, in ledger order. `ledger-format.md`, section "Ids", has the bytes.
+///
+/// Every slot has its checksum, continued from the header's. A file that does not hold is made
+/// again from its segment.
+struct IDsFile: Sendable {
+    var ledgerID: UUID128
+    var firstPosition: Position
+    /// Size of the segment's file.
+    var segmentBytes: UInt64
+    /// As in the segment's header.
+    var previous: Digest
+    /// Entry hash of the segment's last record.
+    var lastHash: Digest
+    var lastReceivedAt: Timestamp
+    var slots: [Slot]
+
+    struct Slot: Hashable, Sendable {
+        var stardustID: UUID128
+        /// Where the record begins in the segment.
+        var offset: UInt32
+    }
+
+    static let headerBytes = 160
+    static let slotBytes = 24
+    /// "SDIDS", then the line ends of `SegmentHeader`.
+    private static let magic: UInt64 = 0x0A0D_1A53_4449_4453
+    private static let formatVersion: UInt32 = 1
+
+    private enum Field {
+        static let magic = 0
+        static let formatVersion = 8
+        static let headerBytes = 12
+        static let ledgerID = 16
+        static let firstPosition = 32
+        static let count = 40
+        static let segmentBytes = 48
+        static let lastReceivedAt = 56
+        static let previous = 64
+        static let lastHash = 96
+        static let checksum = 156
+    }
+
+    var fileContent: [UInt8] {
+        var content = [UInt8](
+            repeating: 0, count: Self.headerBytes + slots.count * Self.slotBytes)
+        var bytes = content.mutableSpan
+        bytes.store(Self.magic, at: Field.magic)
+        bytes.store(Self.formatVersion, at: Field.formatVersion)
+        bytes.store(UInt32(Self.headerBytes), at: Field.headerBytes)
+        ledgerID.store(in: &bytes, at: Field.ledgerID)
+        bytes.store(firstPosition.value, at: Field.firstPosition)
+        bytes.store(UInt64(slots.count), at: Field.count)
+        bytes.store(segmentBytes, at: Field.segmentBytes)
+        bytes.store(lastReceivedAt.microseconds, at: Field.lastReceivedAt)
+        previous.store(in: &bytes, at: Field.previous)
+        lastHash.store(in: &bytes, at: Field.lastHash)
+        let seed = CRC32C().continued(over: bytes.span.extracting(0..<Field.checksum))
+        bytes.store(seed.value, at: Field.checksum)
+        for (ordinal, slot) in slots.enumerated() {
+            let at = Self.headerBytes + ordinal * Self.slotBytes
+            slot.stardustID.store(in: &bytes, at: at)
+            bytes.store(slot.offset, at: at + 16)
+            let checksum = seed.continued(over: bytes.span.extracting(at..<at + 20))
+            bytes.store(checksum.value, at: at + 20)
+        }
+        return content
+    }
+
+    /// Nil where any byte is not as it was written.
+    init?(fileContent: [UInt8]) {
+        let bytes = fileContent.span
+        guard bytes.count >= Self.headerBytes,
+            bytes.littleEndian(UInt64.self, at: Field.magic) == Self.magic,
+            bytes.littleEndian(UInt32.self, at: Field.formatVersion) == Self.formatVersion,
+            let seed = Self.seed(bytes)
+        else { return nil }
+        let count = bytes.littleEndian(UInt64.self, at: Field.count)
+        guard UInt64(bytes.count - Self.headerBytes) == count * UInt64(Self.slotBytes) else {
+            return nil
+        }
+        ledgerID = UUID128(bytes, at: Field.ledgerID)
+        firstPosition = Position(bytes.littleEndian(at: Field.firstPosition))
+        segmentBytes = bytes.littleEndian(at: Field.segmentBytes)
+        lastReceivedAt = Timestamp(microseconds: bytes.littleEndian(at: Field.lastReceivedAt))
+        previous = Digest(bytes, at: Field.previous)
+        lastHash = Digest(bytes, at: Field.lastHash)
+        slots = []
+        slots.reserveCapacity(Int(count))
+        for ordinal in 0..<Int(count) {
+            let at = Self.headerBytes + ordinal * Self.slotBytes
+            guard let slot = Self.slot(bytes, at: at, seed: seed) else { return nil }
+            slots.append(slot)
+        }
+    }
+
+    init(header: SegmentHeader, segmentBytes: Int, last: RecordChecker, slots: [Slot]) {
+        ledgerID = header.ledgerID
+        firstPosition = header.firstPosition
+        self.segmentBytes = UInt64(segmentBytes)
+        previous = header.previous
+        lastHash = last.lastHash
+        lastReceivedAt = last.lastReceivedAt ?? Timestamp(microseconds: .min)
+        self.slots = slots
+    }
+
+    /// Reads one slot of a file. Nil where it does not hold.
+    static func slot(
+        _ ordinal: Int, of file: any VolumeFile
+    ) throws(FileFailure) -> Slot? {
+        var header = [UInt8](repeating: 0, count: headerBytes)
+        var bytes = [UInt8](repeating: 0, count: slotBytes)
+        let at = headerBytes + ordinal * slotBytes
+        guard try file.read(into: &header, 0..<headerBytes, at: 0) == headerBytes,
+            try file.read(into: &bytes, 0..<slotBytes, at: at) == slotBytes,
+            let seed = seed(header.span)
+        else { return nil }
+        return slot(bytes.span, at: 0, seed: seed)
+    }
+
+    /// The header's checksum, nil where it does not hold.
+    private static func seed(_ bytes: Span<UInt8>) -> CRC32C? {
+        let seed = CRC32C().continued(over: bytes.extracting(0..<Field.checksum))
+        return seed.value == bytes.littleEndian(UInt32.self, at: Field.checksum) ? seed : nil
+    }
+
+    private static func slot(_ bytes: Span<UInt8>, at offset: Int, seed: CRC32C) -> Slot? {
+        let checksum = seed.continued(over: bytes.extracting(offset..<offset + 20))
+        guard checksum.value == bytes.littleEndian(UInt32.self, at: offset + 20) else { return nil }
+        return Slot(
+            stardustID: UUID128(bytes, at: offset), offset: bytes.littleEndian(at: offset + 16))
+    }
+
+    /// Whether this describes the segment with that header and size.
+    func describes(_ header: SegmentHeader, segmentBytes: Int) -> Bool {
+        ledgerID == header.ledgerID && firstPosition == header.firstPosition
+            && previous == header.previous && self.segmentBytes == UInt64(segmentBytes)
+            && !slots.isEmpty
+    }
+}

@@ -1,0 +1,41 @@
+package import LedgerFormat
+
+/// Names in a ledger's folder.
+package enum LedgerLayout {
+    package static let identity = "identity"
+    package static let key = "key"
+    package static let closeMarker = "closed"
+    package static let segments = "segments"
+    /// The next segment while it is made ahead.
+    package static let nextSegment = "segments/next.tmp"
+    /// Where each stardust_id is, derived from the sealed segments.
+    package static let ids = "ids"
+    package static let index = "index.sqlite"
+
+    package static func segment(_ first: Position) -> String {
+        "\(segments)/\(twentyDigits(first)).seg"
+    }
+
+    package static func ids(_ first: Position) -> String { "\(ids)/\(twentyDigits(first)).ids" }
+
+    /// Where the bytes are kept that recovery cut from a segment.
+    package static func torn(
+        _ first: Position, from offset: ByteOffset, number: Int = 1
+    ) -> String {
+        let suffix = number == 1 ? "" : "-\(number)"
+        return "\(segments)/\(twentyDigits(first))-\(offset)\(suffix).torn"
+    }
+
+    /// The first position that a file name in `segments` stands for, nil for another file.
+    package static func firstPosition(inName name: String) -> Position? {
+        guard name.utf8.count == 24, name.hasSuffix(".seg") else { return nil }
+        let digits = name.dropLast(4)
+        guard digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
+        return UInt64(digits).map(Position.init)
+    }
+
+    private static func twentyDigits(_ position: Position) -> String {
+        let digits = String(position.value)
+        return String(repeating: "0", count: 20 - digits.utf8.count) + digits
+    }
+}

@@ -1,0 +1,134 @@
+package import LedgerFormat
+internal import Synchronization
+
+/// Where every entry is. Shared by the writer, who adds to it, and all readers.
+///
+/// Invariants:
+///  1. `size` counts only entries whose batch was synced; nothing beyond it is shown to readers.
+///  2. The sealed segments are in order and without gaps, and the open one follows them.
+package final class LedgerMap: Sendable {
+    package let volume: any Volume
+    package let ledgerID: UUID128
+    private let state: Mutex<State>
+
+    struct SealedSegment: Sendable {
+        var header: SegmentHeader
+        var count: Int
+
+        var end: Position { Position(header.firstPosition.value + UInt64(count)) }
+    }
+
+    struct OpenSegment: Sendable {
+        var header: SegmentHeader
+        var file: any VolumeFile
+        var slots: [IDsFile.Slot] = []
+    }
+
+    struct State: Sendable {
+        var sealed: [SealedSegment] = []
+        var open: OpenSegment?
+        var ids: IDTable
+        var head: Head
+
+        /// Where a staged or synced position is.
+        func place(of position: Position) -> Place? {
+            if let open, position >= open.header.firstPosition {
+                let ordinal = Int(position.value - open.header.firstPosition.value)
+                guard ordinal < open.slots.count else { return nil }
+                return .open(open.slots[ordinal], open.file, open.header)
+            }
+            var (low, high) = (0, sealed.count)
+            while low < high {
+                let middle = (low + high) / 2
+                if sealed[middle].end > position { high = middle } else { low = middle + 1 }
+            }
+            guard low < sealed.count else { return nil }
+            return .sealed(sealed[low].header, position)
+        }
+    }
+
+    enum Place {
+        case open(IDsFile.Slot, any VolumeFile, SegmentHeader)
+        case sealed(SegmentHeader, Position)
+    }
+
+    /// The newest synced entry.
+    package struct Head: Hashable, Sendable {
+        package var size: LedgerSize
+        /// Entry hash of the last entry, or the identity's digest for an empty ledger.
+        package var lastHash: Digest
+        package var lastReceivedAt: Timestamp?
+    }
+
+    init(volume: any Volume, ledgerID: UUID128, _ state: State) {
+        self.volume = volume
+        self.ledgerID = ledgerID
+        self.state = Mutex(state)
+    }
+
+    package var head: Head { state.withLock { $0.head } }
+
+    package var segmentCount: Int {
+        state.withLock { $0.sealed.count + ($0.open == nil ? 0 : 1) }
+    }
+
+    func update<Result: Sendable>(_ body: (inout sending State) -> sending Result) -> Result {
+        state.withLock { body(&$0) }
+    }
+
+    // MARK: Looking up
+
+    /// The position of an id among synced entries, or also among staged ones for the writer.
+    package func position(
+        of id: UUID128, includingStaged: Bool = false
+    ) throws(FileFailure) -> Position? {
+        let places = state.withLock { state in
+            state.ids.candidates(for: id).compactMap { position in
+                includingStaged || state.head.size.contains(position)
+                    ? state.place(of: position).map { (position, $0) } : nil
+            }
+        }
+        for (position, place) in places {
+            if try slot(at: place).stardustID == id { return position }
+        }
+        return nil
+    }
+
+    /// Segment and offset of a synced position; nil beyond the ledger.
+    func record(
+        at position: Position
+    ) throws(FileFailure) -> (file: any VolumeFile, header: SegmentHeader, offset: Int)? {
+        let place = state.withLock { state in
+            state.head.size.contains(position) ? state.place(of: position) : nil
+        }
+        guard let place else { return nil }
+        let slot = try slot(at: place)
+        switch place {
+        case .open(_, let file, let header):
+            return (file, header, Int(slot.offset))
+        case .sealed(let header, _):
+            let file = try volume.open(LedgerLayout.segment(header.firstPosition), .read)
+            return (file, header, Int(slot.offset))
+        }
+    }
+
+    private func slot(at place: Place) throws(FileFailure) -> IDsFile.Slot {
+        switch place {
+        case .open(let slot, _, _): return slot
+        case .sealed(let header, let position):
+            let ordinal = Int(position.value - header.firstPosition.value)
+            let path = LedgerLayout.ids(header.firstPosition)
+            do throws(FileFailure) {
+                if let slot = try IDsFile.slot(ordinal, of: volume.open(path, .read)) {
+                    return slot
+                }
+            } catch where !error.isMissing { throw error } catch {}
+            // Lost or damaged since the ledger was opened: the segment itself has the answer.
+            let ids = try SegmentScan.ids(of: header, volume)
+            guard ordinal < ids.slots.count else {
+                throw FileFailure(.read, path, errorNumber: FileFailure.inputOutputNumber)
+            }
+            return ids.slots[ordinal]
+        }
+    }
+}

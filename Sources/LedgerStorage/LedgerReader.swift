@@ -1,0 +1,76 @@
+package import LedgerFormat
+
+/// One entry with its payload, read back and checked.
+package struct StoredRecord: Sendable {
+    package var entry: Entry
+    package var entryHash: Digest
+    package var entryBytes: [UInt8]
+    package var payload: [UInt8]
+}
+
+package enum ReadFailure: Error, Sendable, CustomStringConvertible {
+    case file(FileFailure)
+    /// What was read is not what was written.
+    case damaged(Finding)
+
+    package var description: String {
+        switch self {
+        case .file(let failure): failure.description
+        case .damaged(let finding): finding.description
+        }
+    }
+}
+
+extension LedgerMap {
+    /// Reads the entry at a position and its payload, and checks both against their digests. Nil
+    /// beyond the ledger. Blocks on the disk; any thread.
+    package func read(_ position: Position) throws(ReadFailure) -> StoredRecord? {
+        let result: Result<StoredRecord, ReadFailure>
+        do throws(FileFailure) {
+            guard let (file, header, offset) = try record(at: position) else { return nil }
+            result = try checked(position, file, header, offset)
+        } catch { throw .file(error) }
+        return try result.get()
+    }
+
+    private func checked(
+        _ position: Position, _ file: any VolumeFile, _ header: SegmentHeader, _ offset: Int
+    ) throws(FileFailure) -> Result<StoredRecord, ReadFailure> {
+        func damaged(_ code: Finding.Code, _ detail: String) -> Result<StoredRecord, ReadFailure> {
+            .failure(.damaged(
+                Finding(
+                    code, file: LedgerLayout.segment(header.firstPosition), position: position,
+                    offset: ByteOffset(offset), detail)))
+        }
+        // Most packets of the workload come with the first read.
+        var bytes = [UInt8](repeating: 0, count: 4096)
+        var count = try file.read(into: &bytes, 0..<bytes.count, at: offset)
+        guard count >= RecordFrame.payloadOffset,
+            RecordFrame.isIntact(bytes.span, at: 0, seed: header.seed),
+            let payloadBytes = RecordFrame(bytes.span, at: 0).payloadBytes,
+            payloadBytes <= StorageLimits.payloadBytesMax
+        else { return damaged(.recordDamaged, "the checksum of frame and entry does not hold") }
+        let end = RecordFrame.payloadOffset + payloadBytes
+        if end > count {
+            bytes += [UInt8](repeating: 0, count: max(0, end - bytes.count))
+            count += try file.read(into: &bytes, count..<end, at: offset + count)
+        }
+        guard count >= end else { return damaged(.recordIncomplete, "the file ends too early") }
+        let entryRange = RecordFrame.byteCount..<RecordFrame.payloadOffset
+        let entry: Entry
+        do throws(Entry.DecodeError) {
+            entry = try Entry(bytes.span, at: entryRange.lowerBound)
+        } catch { return damaged(.entryVersion, error.description) }
+        guard entry.position == position else {
+            return damaged(.positionMismatch, "the entry says position \(entry.position)")
+        }
+        let payload = Array(bytes[RecordFrame.payloadOffset..<end])
+        guard Digest.sha256(payload) == entry.payloadDigest else {
+            return damaged(.payloadDigestMismatch, "the payload is not what its entry says")
+        }
+        return .success(
+            StoredRecord(
+                entry: entry, entryHash: Merkle.leaf(bytes.span.extracting(entryRange)),
+                entryBytes: Array(bytes[entryRange]), payload: payload))
+    }
+}

@@ -1,0 +1,26 @@
+internal import LedgerFormat
+
+/// Bounds of the files, each with its reason.
+package enum StorageLimits {
+    /// A segment's size unless the operator says otherwise: small enough to copy and to check on
+    /// its own, large enough that rolling costs nothing (every 45,000 packets of the workload).
+    package static let segmentBytes = 64 << 20
+    /// Offsets within a segment fit 32 bits.
+    package static let segmentBytesMax = 1 << 31
+    /// Payload of one record; readers refuse longer ones rather than take the memory.
+    package static let payloadBytesMax = 16 << 20
+    /// Positions are kept in 32 bits beside each id in memory.
+    package static let entriesMax: UInt64 = 1 << 32 - 1
+    /// Bytes of one read while a segment is walked.
+    package static let readBytes = 1 << 20
+
+    /// What a segment must hold at least for payloads of a size.
+    package static func segmentBytesMin(payloadBytes: Int) -> Int {
+        SegmentHeader.byteCount + RecordFrame.recordBytes(payloadBytes: payloadBytes)
+    }
+
+    package static func checkRelations() {
+        precondition(segmentBytesMin(payloadBytes: payloadBytesMax) <= segmentBytes)
+        precondition(segmentBytes <= segmentBytesMax)
+    }
+}

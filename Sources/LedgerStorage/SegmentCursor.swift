@@ -1,0 +1,213 @@
+package import LedgerFormat
+
+/// Walks the records of one segment from the front, a piece of the file at a time.
+///
+/// It judges what can be said of a record alone: frame, checksum, padding, format. Whether records
+/// follow each other is `RecordChecker`'s to say. Memory: one read, or one record where that is
+/// longer.
+package struct SegmentCursor: ~Copyable {
+    package let file: any VolumeFile
+    /// Size of the file when the cursor was made.
+    package let fileBytes: Int
+    /// Where the next record begins, or the record of the last step if that was damaged.
+    package private(set) var offset: Int
+
+    private let seed: CRC32C
+    private var buffer: [UInt8]
+    /// Offset in the file of the buffer's first byte.
+    private var bufferStart = 0
+    private var bufferCount = 0
+    private var lastBatchStart = ByteOffset(SegmentHeader.byteCount)
+
+    /// A record that is whole. Its bytes are in `bytes(of:)` until the next step.
+    package struct Record: Sendable {
+        package var offset: Int
+        package var frame: RecordFrame
+        package var entry: Entry
+        package var entryHash: Digest
+        package var payloadBytes: Int
+    }
+
+    package enum Step: Sendable {
+        case record(Record)
+        /// Zeros or nothing from here to the end of the file.
+        case end
+        /// No record can be read at `offset`. The code is one of a record's.
+        case damage(Finding.Code, String)
+    }
+
+    /// Reads the header; the finding says why the file is not a segment.
+    package static func open(
+        _ file: any VolumeFile, name: String
+    ) throws(FileFailure) -> Result<SegmentHeader, HeaderProblem> {
+        var bytes = [UInt8](repeating: 0, count: SegmentHeader.byteCount)
+        let count = try file.read(into: &bytes, 0..<bytes.count, at: 0)
+        guard count == bytes.count else {
+            return .failure(HeaderProblem(
+                Finding(
+                    .segmentHeaderDamaged, file: name, offset: ByteOffset(0),
+                    "the file ends within its header, after \(count) bytes")))
+        }
+        do throws(SegmentHeader.DecodeError) {
+            return .success(try SegmentHeader(bytes.span))
+        } catch {
+            let code: Finding.Code =
+                if case .formatVersion = error { .segmentVersion } else { .segmentHeaderDamaged }
+            return .failure(HeaderProblem(
+                Finding(code, file: name, offset: ByteOffset(0), error.description)))
+        }
+    }
+
+    package struct HeaderProblem: Error, Sendable {
+        package var finding: Finding
+        init(_ finding: Finding) { self.finding = finding }
+    }
+
+    /// Stands at the record that begins at `start`, the first unless another is known.
+    package init(
+        _ file: any VolumeFile, header: SegmentHeader, from start: Int = SegmentHeader.byteCount
+    ) throws(FileFailure) {
+        self.file = file
+        fileBytes = try file.size()
+        offset = start
+        seed = header.seed
+        buffer = [UInt8](repeating: 0, count: StorageLimits.readBytes)
+    }
+
+    /// Reads the record at `offset` and steps over it. Damage is not stepped over.
+    package mutating func next() throws(FileFailure) -> Step {
+        let headBytes = RecordFrame.payloadOffset
+        guard try load(headBytes) else {
+            return try isZeroToEnd() ? .end : .damage(
+                .recordIncomplete, "the file ends within a frame")
+        }
+        let at = offset - bufferStart
+        let frame = RecordFrame(buffer.span, at: at)
+        if frame.length == 0, try isZeroToEnd() { return .end }
+        guard let payloadBytes = frame.payloadBytes,
+            payloadBytes <= StorageLimits.payloadBytesMax
+        else {
+            return .damage(.recordTooLong, "the frame gives a length of \(frame.length) bytes")
+        }
+        guard RecordFrame.isIntact(buffer.span, at: at, seed: seed) else {
+            return .damage(.recordDamaged, "the checksum of frame and entry does not hold")
+        }
+        guard frame.batchStart == ByteOffset(offset) || frame.batchStart == lastBatchStart else {
+            return .damage(
+                .batchStartWrong,
+                "the frame says that its batch began at byte \(frame.batchStart), "
+                    + "the one before at byte \(lastBatchStart)")
+        }
+        let recordBytes = RecordFrame.recordBytes(payloadBytes: payloadBytes)
+        guard try load(recordBytes) else {
+            return .damage(.recordIncomplete, "the file ends within the payload")
+        }
+        return try finish(frame, payloadBytes: payloadBytes, recordBytes: recordBytes)
+    }
+
+    /// With the whole record in the buffer: what its checksum does not cover, and its entry.
+    private mutating func finish(
+        _ frame: RecordFrame, payloadBytes: Int, recordBytes: Int
+    ) throws(FileFailure) -> Step {
+        let at = offset - bufferStart
+        let padding = at + RecordFrame.payloadOffset + payloadBytes..<at + recordBytes
+        guard padding.allSatisfy({ buffer[$0] == 0 }) else {
+            return .damage(.paddingNotZero, "the bytes after the payload are not zero")
+        }
+        let entryRange = at + RecordFrame.byteCount..<at + RecordFrame.payloadOffset
+        let entry: Entry
+        do throws(Entry.DecodeError) {
+            entry = try Entry(buffer.span, at: entryRange.lowerBound)
+        } catch {
+            let code: Finding.Code =
+                if case .formatVersion = error { .entryVersion } else { .entryReservedBits }
+            return .damage(code, error.description)
+        }
+        let record = Record(
+            offset: offset, frame: frame, entry: entry,
+            entryHash: Merkle.leaf(buffer.span.extracting(entryRange)), payloadBytes: payloadBytes)
+        lastBatchStart = frame.batchStart
+        offset += recordBytes
+        return .record(record)
+    }
+
+    /// Lends the payload of the record of the last step.
+    package borrowing func withPayload<Answer>(
+        of record: Record, _ body: (Span<UInt8>) -> Answer
+    ) -> Answer {
+        let start = record.offset - bufferStart + RecordFrame.payloadOffset
+        return body(buffer.span.extracting(start..<start + record.payloadBytes))
+    }
+
+    /// The bytes of the entry of the last step.
+    package borrowing func entryBytes(of record: Record) -> [UInt8] {
+        let start = record.offset - bufferStart + RecordFrame.byteCount
+        return Array(buffer[start..<start + Entry.byteCount])
+    }
+
+    // MARK: After damage
+
+    /// Looks for the next place behind the damage at `offset` where a frame is intact and goes
+    /// there. False where there is none, and then `offset` stays.
+    package mutating func skipDamage() throws(FileFailure) -> Bool {
+        let damage = offset
+        offset += RecordFrame.alignment
+        while try load(RecordFrame.payloadOffset) {
+            if isPlausibleFrame(at: offset - bufferStart) {
+                lastBatchStart = RecordFrame(buffer.span, at: offset - bufferStart).batchStart
+                return true
+            }
+            offset += RecordFrame.alignment
+        }
+        offset = damage
+        return false
+    }
+
+    /// Where the batch of the frame at `offset` began, after `skipDamage` has found one.
+    package var batchStartHere: ByteOffset { lastBatchStart }
+
+    private func isPlausibleFrame(at place: Int) -> Bool {
+        let frame = RecordFrame(buffer.span, at: place)
+        guard let payloadBytes = frame.payloadBytes,
+            payloadBytes <= StorageLimits.payloadBytesMax,
+            frame.batchStart.bytes <= UInt64(offset)
+        else { return false }
+        return RecordFrame.isIntact(buffer.span, at: place, seed: seed)
+    }
+
+    /// Where the last byte that is not zero ends, from `offset` on; `offset` where all are zero.
+    package mutating func endOfContent() throws(FileFailure) -> Int {
+        var (place, end) = (offset, offset)
+        var chunk = [UInt8](repeating: 0, count: StorageLimits.readBytes)
+        while place < fileBytes {
+            let count = try file.read(into: &chunk, 0..<chunk.count, at: place)
+            if count == 0 { break }
+            if let last = chunk[..<count].lastIndex(where: { $0 != 0 }) { end = place + last + 1 }
+            place += count
+        }
+        return end
+    }
+
+    private mutating func isZeroToEnd() throws(FileFailure) -> Bool {
+        try endOfContent() == offset
+    }
+
+    // MARK: Reading
+
+    /// Makes `count` bytes from `offset` on stand in the buffer; false where the file has fewer.
+    private mutating func load(_ count: Int) throws(FileFailure) -> Bool {
+        if offset + count <= bufferStart + bufferCount { return true }
+        guard offset + count <= fileBytes else { return false }
+        let kept = max(0, bufferStart + bufferCount - offset)
+        if kept > 0 {
+            let from = offset - bufferStart
+            buffer.replaceSubrange(0..<kept, with: Array(buffer[from..<from + kept]))
+        }
+        bufferStart = offset
+        if buffer.count < count { buffer += [UInt8](repeating: 0, count: count - buffer.count) }
+        let wanted = min(buffer.count, fileBytes - offset)
+        bufferCount =
+            kept + (try file.read(into: &buffer, kept..<wanted, at: offset + kept))
+        return bufferCount >= count
+    }
+}

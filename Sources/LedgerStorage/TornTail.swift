@@ -1,0 +1,76 @@
+internal import LedgerFormat
+
+/// The remains of a batch that no sync completed: cut, but kept.
+struct TornTail {
+    private let volume: any Volume
+    private let header: SegmentHeader
+    /// Where the sound records end.
+    private let start: Int
+    /// Everything from there to the last byte that is not zero.
+    private let content: [UInt8]
+
+    init(_ volume: any Volume, _ header: SegmentHeader, start: Int, content: [UInt8]) {
+        self.volume = volume
+        self.header = header
+        self.start = start
+        self.content = content
+    }
+
+    enum Verdict {
+        case torn([UInt8])
+        case damage(Finding)
+    }
+
+    /// Damage is a torn tail if every intact record behind it belongs to a batch that began at or
+    /// before it, and nothing that was durable is missing. Anything else was whole once.
+    static func judge(
+        _ damage: Finding, _ file: any VolumeFile, _ header: SegmentHeader, end: Int,
+        durable: LedgerSize
+    ) throws(FileFailure) -> Verdict {
+        if let position = damage.position, durable.contains(position) { return .damage(damage) }
+        var cursor = try SegmentCursor(file, header: header, from: end)
+        while try cursor.skipDamage() {
+            if cursor.batchStartHere.bytes > UInt64(end) { return .damage(damage) }
+        }
+        cursor = try SegmentCursor(file, header: header, from: end)
+        var content = [UInt8](repeating: 0, count: try cursor.endOfContent() - end)
+        _ = try file.read(into: &content, 0..<content.count, at: end)
+        return .torn(content)
+    }
+
+    /// Saves the bytes, then zeroes them. Where they cannot be saved nothing is changed, and the
+    /// ledger is not to be written.
+    func cut(
+        _ file: any VolumeFile
+    ) throws(FileFailure) -> Result<OpenedLedger.Repair, SegmentCursor.HeaderProblem> {
+        let kept: String
+        do throws(FileFailure) { kept = try save() } catch {
+            return .failure(.init(
+                Finding(
+                    .tornTail, file: LedgerLayout.segment(header.firstPosition),
+                    offset: ByteOffset(start),
+                    "an unfinished write could not be set aside, so it was not cut: \(error)")))
+        }
+        try file.write([UInt8](repeating: 0, count: content.count).span, at: start)
+        try file.syncData()
+        return .success(
+            .tornTailCut(
+                segment: LedgerLayout.segment(header.firstPosition), offset: ByteOffset(start),
+                bytes: content.count, kept: kept, .sha256(content)))
+    }
+
+    private func save() throws(FileFailure) -> String {
+        let names = try volume.list(LedgerLayout.segments)
+        var path = LedgerLayout.torn(header.firstPosition, from: ByteOffset(start))
+        var number = 1
+        while names.contains(path.lastName) {
+            number += 1
+            path = LedgerLayout.torn(header.firstPosition, from: ByteOffset(start), number: number)
+        }
+        let file = try volume.open(path, .create())
+        try file.write(content.span, at: 0)
+        try file.sync()
+        try volume.syncFolder(LedgerLayout.segments)
+        return path
+    }
+}

@@ -1,0 +1,270 @@
+internal import LedgerFormat
+
+/// The one parser that decides what is admitted. Strict RFC 8259, and where implementations differ
+/// the choice of `ledger-format.md`, section "JSON".
+///
+/// Time is linear in the bytes read, but for the sorting of an object's keys. The token array is
+/// kept between documents, so that a parser that is used again does not allocate.
+package struct JSONParser: ~Copyable {
+    /// Tokens of the document parsed last, in the order of its text.
+    package private(set) var tokens: [JSONToken] = []
+    /// Tokens of the keys of an object that is being checked for duplicates, by hash.
+    private var keys: [(hash: UInt64, token: Int)] = []
+
+    package init() {}
+
+    /// Parses one JSON value with nothing but white space around it.
+    package mutating func parse(_ bytes: Span<UInt8>) throws(JSONError) {
+        precondition(bytes.count <= PacketLimits.packetBytesMax)
+        tokens.removeAll(keepingCapacity: true)
+        var index = 0
+        if bytes.count >= 3, bytes[0] == 0xEF, bytes[1] == 0xBB, bytes[2] == 0xBF {
+            throw JSONError(.byteOrderMark, at: 0)
+        }
+        skipSpace(bytes, &index)
+        try value(bytes, &index, depth: 1)
+        skipSpace(bytes, &index)
+        guard index == bytes.count else { throw JSONError(.trailingBytes, at: index) }
+    }
+
+    private mutating func value(
+        _ bytes: Span<UInt8>, _ index: inout Int, depth: Int
+    ) throws(JSONError) {
+        guard index < bytes.count else { throw JSONError(.unexpectedEnd, at: index) }
+        switch bytes[index] {
+        case UInt8(ascii: "\""): try string(.string, bytes, &index)
+        case UInt8(ascii: "{"): try object(bytes, &index, depth: depth)
+        case UInt8(ascii: "["): try array(bytes, &index, depth: depth)
+        case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): try number(bytes, &index)
+        case UInt8(ascii: "t"): try literal("true", .true, bytes, &index)
+        case UInt8(ascii: "f"): try literal("false", .false, bytes, &index)
+        case UInt8(ascii: "n"): try literal("null", .null, bytes, &index)
+        default: throw JSONError(.unexpectedByte, at: index)
+        }
+    }
+
+    // MARK: Containers
+
+    private mutating func object(
+        _ bytes: Span<UInt8>, _ index: inout Int, depth: Int
+    ) throws(JSONError) {
+        let token = try beginContainer(.object, at: &index, depth: depth)
+        skipSpace(bytes, &index)
+        if index < bytes.count, bytes[index] == UInt8(ascii: "}") {
+            return endContainer(token, &index)
+        }
+        var members = 0
+        while true {
+            guard index < bytes.count else { throw JSONError(.unexpectedEnd, at: index) }
+            guard bytes[index] == UInt8(ascii: "\"") else {
+                throw JSONError(.unexpectedByte, at: index)
+            }
+            members += 1
+            guard members <= PacketLimits.membersMax else {
+                throw JSONError(.tooManyMembers, at: index)
+            }
+            try string(.key, bytes, &index)
+            skipSpace(bytes, &index)
+            try expect(UInt8(ascii: ":"), bytes, &index)
+            skipSpace(bytes, &index)
+            try value(bytes, &index, depth: depth + 1)
+            skipSpace(bytes, &index)
+            guard try continues(until: UInt8(ascii: "}"), bytes, &index) else { break }
+        }
+        endContainer(token, &index)
+        if members > 1 { try refuseDuplicates(in: token, bytes) }
+    }
+
+    private mutating func array(
+        _ bytes: Span<UInt8>, _ index: inout Int, depth: Int
+    ) throws(JSONError) {
+        let token = try beginContainer(.array, at: &index, depth: depth)
+        skipSpace(bytes, &index)
+        if index < bytes.count, bytes[index] == UInt8(ascii: "]") {
+            return endContainer(token, &index)
+        }
+        while true {
+            try value(bytes, &index, depth: depth + 1)
+            skipSpace(bytes, &index)
+            guard try continues(until: UInt8(ascii: "]"), bytes, &index) else { break }
+        }
+        endContainer(token, &index)
+    }
+
+    private mutating func beginContainer(
+        _ kind: JSONToken.Kind, at index: inout Int, depth: Int
+    ) throws(JSONError) -> Int {
+        guard depth <= PacketLimits.depthMax else { throw JSONError(.tooDeep, at: index) }
+        append(kind, from: index, to: index)
+        index += 1
+        return tokens.count - 1
+    }
+
+    /// At the closing bracket: steps over it and completes the container's token.
+    private mutating func endContainer(_ token: Int, _ index: inout Int) {
+        index += 1
+        tokens[token].end = UInt32(truncatingIfNeeded: index)
+        tokens[token].next = UInt32(truncatingIfNeeded: tokens.count)
+    }
+
+    /// After a member or element: true and past the comma and space, or false at the bracket.
+    private func continues(
+        until close: UInt8, _ bytes: Span<UInt8>, _ index: inout Int
+    ) throws(JSONError) -> Bool {
+        guard index < bytes.count else { throw JSONError(.unexpectedEnd, at: index) }
+        if bytes[index] == close { return false }
+        try expect(UInt8(ascii: ","), bytes, &index)
+        skipSpace(bytes, &index)
+        return true
+    }
+
+    private mutating func append(
+        _ kind: JSONToken.Kind, isEscaped: Bool = false, from start: Int, to end: Int
+    ) {
+        tokens.append(
+            JSONToken(
+                kind: kind, isEscaped: isEscaped, start: UInt32(truncatingIfNeeded: start),
+                end: UInt32(truncatingIfNeeded: end),
+                next: UInt32(truncatingIfNeeded: tokens.count + 1)))
+    }
+
+    // MARK: Duplicate keys
+
+    private mutating func refuseDuplicates(
+        in object: Int, _ bytes: Span<UInt8>
+    ) throws(JSONError) {
+        keys.removeAll(keepingCapacity: true)
+        var index = object + 1
+        let end = Int(tokens[object].next)
+        while index < end {
+            keys.append((keyHash(tokens[index], bytes), index))
+            index = Int(tokens[index + 1].next)
+        }
+        if keys.count > 16 { keys.sort { $0.hash < $1.hash } }
+        let isSorted = keys.count > 16
+        for right in 1..<keys.count {
+            var left = right
+            while left > 0 {
+                left -= 1
+                if keys[left].hash == keys[right].hash {
+                    if isSameText(keys[left].token, keys[right].token, bytes) {
+                        let later = max(keys[left].token, keys[right].token)
+                        throw JSONError(.duplicateKey, at: Int(tokens[later].start) - 1)
+                    }
+                } else if isSorted {
+                    break
+                }
+            }
+        }
+    }
+
+    private func keyHash(_ key: JSONToken, _ bytes: Span<UInt8>) -> UInt64 {
+        if key.isEscaped { return KeyHash.of(bytes.text(key).span) }
+        return KeyHash.of(bytes.extracting(key.bytes))
+    }
+
+    private func isSameText(_ left: Int, _ right: Int, _ bytes: Span<UInt8>) -> Bool {
+        bytes.text(tokens[left]) == bytes.text(tokens[right])
+    }
+
+    // MARK: Scalars
+
+    private mutating func string(
+        _ kind: JSONToken.Kind, _ bytes: Span<UInt8>, _ index: inout Int
+    ) throws(JSONError) {
+        index += 1
+        let start = index
+        var isEscaped = false
+        while true {
+            index = JSONText.firstSpecial(bytes, from: index)
+            guard index < bytes.count else { throw JSONError(.unexpectedEnd, at: index) }
+            switch bytes[index] {
+            case UInt8(ascii: "\""):
+                append(kind, isEscaped: isEscaped, from: start, to: index)
+                index += 1
+                return
+            case UInt8(ascii: "\\"):
+                isEscaped = true
+                index = try JSONText.afterEscape(bytes, at: index)
+            case 0x80...:
+                index = try JSONText.afterScalar(bytes, at: index)
+            case 0: throw JSONError(.nullCharacter, at: index)
+            default: throw JSONError(.controlCharacter, at: index)
+            }
+        }
+    }
+
+    private mutating func number(
+        _ bytes: Span<UInt8>, _ index: inout Int
+    ) throws(JSONError) {
+        let start = index
+        if bytes[index] == UInt8(ascii: "-") { index += 1 }
+        if index < bytes.count, bytes[index] == UInt8(ascii: "0") {
+            index += 1
+        } else {
+            try skipDigits(bytes, &index)
+        }
+        if index < bytes.count, bytes[index] == UInt8(ascii: ".") {
+            index += 1
+            try skipDigits(bytes, &index)
+        }
+        if index < bytes.count, bytes[index] | 0x20 == UInt8(ascii: "e") {
+            index += 1
+            if index < bytes.count,
+                bytes[index] == UInt8(ascii: "+") || bytes[index] == UInt8(ascii: "-")
+            {
+                index += 1
+            }
+            let exponent = index
+            try skipDigits(bytes, &index)
+            guard isSmall(bytes, exponent..<index) else {
+                throw JSONError(.exponentTooLarge, at: exponent)
+            }
+        }
+        // A digit here can only follow a leading zero.
+        if index < bytes.count, isDigit(bytes[index]) { throw JSONError(.invalidNumber, at: index) }
+        guard index - start <= PacketLimits.numberCharactersMax else {
+            throw JSONError(.numberTooLong, at: start)
+        }
+        append(.number, from: start, to: index)
+    }
+
+    private func skipDigits(_ bytes: Span<UInt8>, _ index: inout Int) throws(JSONError) {
+        guard index < bytes.count else { throw JSONError(.unexpectedEnd, at: index) }
+        guard isDigit(bytes[index]) else { throw JSONError(.invalidNumber, at: index) }
+        repeat { index += 1 } while index < bytes.count && isDigit(bytes[index])
+    }
+
+    private func isSmall(_ bytes: Span<UInt8>, _ digits: Range<Int>) -> Bool {
+        var value = 0
+        for index in digits {
+            value = value * 10 + Int(bytes[index] &- UInt8(ascii: "0"))
+            if value > PacketLimits.exponentMagnitudeMax { return false }
+        }
+        return true
+    }
+
+    private mutating func literal(
+        _ text: StaticString, _ kind: JSONToken.Kind, _ bytes: Span<UInt8>, _ index: inout Int
+    ) throws(JSONError) {
+        let start = index
+        for place in 0..<text.utf8CodeUnitCount { try expect(text.byte(at: place), bytes, &index) }
+        append(kind, from: start, to: index)
+    }
+
+    private func expect(
+        _ byte: UInt8, _ bytes: Span<UInt8>, _ index: inout Int
+    ) throws(JSONError) {
+        guard index < bytes.count else { throw JSONError(.unexpectedEnd, at: index) }
+        guard bytes[index] == byte else { throw JSONError(.unexpectedByte, at: index) }
+        index += 1
+    }
+
+    @inline(__always)
+    private func skipSpace(_ bytes: Span<UInt8>, _ index: inout Int) {
+        while index < bytes.count, JSONText.isSpace(bytes[index]) { index += 1 }
+    }
+
+    @inline(__always)
+    private func isDigit(_ byte: UInt8) -> Bool { byte &- UInt8(ascii: "0") < 10 }
+}

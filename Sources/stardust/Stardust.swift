@@ -1,0 +1,2 @@
+import ArgumentParser
+@main struct S: ParsableCommand { func run() { print("hi") } }
