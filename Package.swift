@@ -35,7 +35,8 @@ let package = Package(
         .target(
             name: "LedgerIndex",
             dependencies: [
-                "LedgerFormat", "Packets", .product(name: "GRDB", package: "GRDB.swift"),
+                "LedgerFormat", .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "GRDBSQLite", package: "GRDB.swift"),
             ], swiftSettings: strict),
         .target(
             name: "StardustCore",
@@ -46,7 +47,7 @@ let package = Package(
         .target(
             name: "StardustHTTP",
             dependencies: [
-                "LedgerFormat", "Packets", "StardustCore", "CPlatform", log,
+                "LedgerFormat", "Packets", "LedgerStorage", "LedgerIndex", "StardustCore", log,
                 .product(name: "NIOCore", package: nio), .product(name: "NIOPosix", package: nio),
                 .product(name: "NIOHTTP1", package: nio),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

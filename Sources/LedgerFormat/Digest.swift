@@ -42,6 +42,15 @@ package struct Digest: Hashable, Sendable {
     /// 64 lower-case hexadecimal digits.
     package var hex: String { String(hexadecimal: bytes) }
 
+    /// The same digits, without a string between.
+    package func appendHex(to text: inout [UInt8]) {
+        for word in [words.0, words.1, words.2, words.3] {
+            for shift in stride(from: UInt64(0), to: 64, by: 8) {
+                text.append(hexadecimal: UInt8(truncatingIfNeeded: word >> shift))
+            }
+        }
+    }
+
     /// The form that the interface uses: `sha256:` and 64 hexadecimal digits.
     package var tagged: String { "sha256:" + hex }
 

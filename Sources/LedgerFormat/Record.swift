@@ -74,6 +74,12 @@ package struct RecordFrame: Hashable, Sendable {
 }
 
 extension [UInt8] {
+    /// A copy of `bytes`.
+    package init(_ bytes: Span<UInt8>) {
+        self.init()
+        append(bytes)
+    }
+
     /// Appends a copy of `bytes`.
     package mutating func append(_ bytes: Span<UInt8>) {
         // Safety: the pointer is used only while the span lives.

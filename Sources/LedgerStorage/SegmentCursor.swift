@@ -17,7 +17,8 @@ package struct SegmentCursor: ~Copyable {
     /// Offset in the file of the buffer's first byte.
     private var bufferStart = 0
     private var bufferCount = 0
-    private var lastBatchStart = ByteOffset(SegmentHeader.byteCount)
+    /// Nil where the cursor began within a segment and has not seen a batch begin.
+    private var lastBatchStart: ByteOffset?
 
     /// A record that is whole. Its bytes are in `bytes(of:)` until the next step.
     package struct Record: Sendable {
@@ -70,6 +71,7 @@ package struct SegmentCursor: ~Copyable {
         self.file = file
         fileBytes = try file.size()
         offset = start
+        lastBatchStart = start == SegmentHeader.byteCount ? ByteOffset(start) : nil
         seed = header.seed
         buffer = [UInt8](repeating: 0, count: StorageLimits.readBytes)
     }
@@ -92,11 +94,13 @@ package struct SegmentCursor: ~Copyable {
         guard RecordFrame.isIntact(buffer.span, at: at, seed: seed) else {
             return .damage(.recordDamaged, "the checksum of frame and entry does not hold")
         }
-        guard frame.batchStart == ByteOffset(offset) || frame.batchStart == lastBatchStart else {
+        let here = ByteOffset(offset)
+        let before = lastBatchStart ?? min(frame.batchStart, here)
+        guard frame.batchStart == here || frame.batchStart == before else {
             return .damage(
                 .batchStartWrong,
                 "the frame says that its batch began at byte \(frame.batchStart), "
-                    + "the one before at byte \(lastBatchStart)")
+                    + "the one before at byte \(before)")
         }
         let recordBytes = RecordFrame.recordBytes(payloadBytes: payloadBytes)
         guard try load(recordBytes) else {
@@ -164,7 +168,7 @@ package struct SegmentCursor: ~Copyable {
     }
 
     /// Where the batch of the frame at `offset` began, after `skipDamage` has found one.
-    package var batchStartHere: ByteOffset { lastBatchStart }
+    package var batchStartHere: ByteOffset { lastBatchStart ?? ByteOffset(offset) }
 
     private func isPlausibleFrame(at place: Int) -> Bool {
         let frame = RecordFrame(buffer.span, at: place)

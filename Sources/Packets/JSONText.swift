@@ -15,6 +15,23 @@ package enum JSONText {
         return range
     }
 
+    /// The next line feed from `start` on; nil where there is none. Eight bytes at a time.
+    package static func nextLineFeed(_ bytes: Span<UInt8>, from start: Int) -> Int? {
+        var index = start
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        while index + 8 <= bytes.count {
+            let word = bytes.littleEndian(UInt64.self, at: index) ^ (ones &* 0x0A)
+            let equal = (word &- ones) & ~word & (ones &* 0x80)
+            if equal != 0 { return index + equal.trailingZeroBitCount / 8 }
+            index += 8
+        }
+        while index < bytes.count {
+            if bytes[index] == 0x0A { return index }
+            index += 1
+        }
+        return nil
+    }
+
     /// The next byte that does not stand for itself in a string: a quote, a backslash, a control
     /// character or the start of a longer UTF-8 sequence. Eight bytes at a time; `count` at the end.
     @inline(__always)

@@ -1,0 +1,31 @@
+package import LedgerFormat
+
+extension LedgerMap {
+    /// Lends the synced records from `start` on in ledger order, until `body` returns false or the
+    /// ledger ends. Reads the segments from front to back; any thread. Chain and payload digests
+    /// are not checked.
+    package func walk(
+        from start: Position, _ body: (SegmentCursor.Record, Span<UInt8>) -> Bool
+    ) throws(ReadFailure) {
+        var position = start
+        do throws(FileFailure) {
+            while let (file, header, offset) = try record(at: position) {
+                var cursor = try SegmentCursor(file, header: header, from: offset)
+                let first = position
+                walk: while head.size.contains(position) {
+                    switch try cursor.next() {
+                    case .end, .damage: break walk
+                    case .record(let record):
+                        guard cursor.withPayload(of: record, { body(record, $0) }) else { return }
+                        position = position.next
+                    }
+                }
+                if position == first { break }
+            }
+        } catch { throw .file(error) }
+        guard !head.size.contains(position) else {
+            throw .damaged(
+                Finding(.recordDamaged, position: position, "the record cannot be read"))
+        }
+    }
+}

@@ -1,0 +1,155 @@
+package import LedgerFormat
+
+/// Writes JSON text piece by piece. The caller keeps the nesting right; commas and escapes are done
+/// here. Control characters and those that change the direction of text are escaped.
+package struct JSONWriter: Sendable {
+    package private(set) var bytes: [UInt8] = []
+    private var needsComma = false
+
+    package init() {}
+
+    /// Begins again, keeping the memory.
+    package mutating func clear() {
+        bytes.removeAll(keepingCapacity: true)
+        needsComma = false
+    }
+
+    package mutating func beginObject() { open(UInt8(ascii: "{")) }
+    package mutating func endObject() { close(UInt8(ascii: "}")) }
+    package mutating func beginArray() { open(UInt8(ascii: "[")) }
+    package mutating func endArray() { close(UInt8(ascii: "]")) }
+
+    package mutating func key(_ name: StaticString) {
+        separate()
+        appendASCII(name)
+        bytes.append(UInt8(ascii: ":"))
+        needsComma = false
+    }
+
+    package mutating func string(_ text: String) {
+        separate()
+        bytes.append(UInt8(ascii: "\""))
+        for scalar in text.unicodeScalars { append(scalar) }
+        bytes.append(UInt8(ascii: "\""))
+    }
+
+    package mutating func integer(_ value: Int) {
+        separate()
+        bytes.append(decimal: value)
+    }
+
+    package mutating func boolean(_ value: Bool) { raw(value ? "true" : "false") }
+    package mutating func null() { raw("null") }
+
+    /// JSON that stands already, as it is.
+    package mutating func json(_ text: some Collection<UInt8>) {
+        separate()
+        bytes.append(contentsOf: text)
+    }
+
+    /// A string of characters that need no escape, appended by `body`.
+    package mutating func plainString(_ body: (inout [UInt8]) -> Void) {
+        separate()
+        bytes.append(UInt8(ascii: "\""))
+        body(&bytes)
+        bytes.append(UInt8(ascii: "\""))
+    }
+
+    package mutating func member(_ name: StaticString, _ text: String) {
+        key(name)
+        string(text)
+    }
+
+    package mutating func member(_ name: String, _ text: String) {
+        string(name)
+        bytes.append(UInt8(ascii: ":"))
+        needsComma = false
+        string(text)
+    }
+
+    package mutating func member(_ name: StaticString, _ value: Int) {
+        key(name)
+        integer(value)
+    }
+
+    package mutating func member(_ name: StaticString, _ value: Bool) {
+        key(name)
+        boolean(value)
+    }
+
+    package mutating func member(_ name: StaticString, _ id: UUID128) {
+        key(name)
+        plainString { id.appendText(to: &$0) }
+    }
+
+    package mutating func member(_ name: StaticString, _ time: Timestamp) {
+        key(name)
+        plainString { time.appendText(to: &$0) }
+    }
+
+    package mutating func member(_ name: StaticString, _ digest: Digest) {
+        key(name)
+        plainString { text in
+            text.append(contentsOf: [0x73, 0x68, 0x61, 0x32, 0x35, 0x36, 0x3A])  // "sha256:"
+            digest.appendHex(to: &text)
+        }
+    }
+
+    // MARK: Pieces
+
+    private mutating func open(_ bracket: UInt8) {
+        separate()
+        bytes.append(bracket)
+        needsComma = false
+    }
+
+    private mutating func close(_ bracket: UInt8) {
+        bytes.append(bracket)
+        needsComma = true
+    }
+
+    private mutating func separate() {
+        if needsComma { bytes.append(UInt8(ascii: ",")) }
+        needsComma = true
+    }
+
+    private mutating func raw(_ text: StaticString) {
+        separate()
+        for index in 0..<text.utf8CodeUnitCount { bytes.append(text.byte(at: index)) }
+    }
+
+    private mutating func appendASCII(_ name: StaticString) {
+        bytes.append(UInt8(ascii: "\""))
+        for index in 0..<name.utf8CodeUnitCount { bytes.append(name.byte(at: index)) }
+        bytes.append(UInt8(ascii: "\""))
+    }
+
+    private mutating func append(_ scalar: Unicode.Scalar) {
+        switch scalar {
+        case "\"", "\\":
+            bytes.append(UInt8(ascii: "\\"))
+            bytes.append(UInt8(ascii: scalar))
+        case "\n": bytes.append(contentsOf: [0x5C, 0x6E])
+        default:
+            guard scalar.isUnsafeOnTerminals else {
+                bytes.append(contentsOf: UTF8.encode(scalar)!)
+                return
+            }
+            for unit in UTF16.encode(scalar)! {
+                bytes.append(contentsOf: [0x5C, 0x75])
+                bytes.append(hexadecimal: UInt8(unit >> 8))
+                bytes.append(hexadecimal: UInt8(unit & 0xFF))
+            }
+        }
+    }
+}
+
+extension Unicode.Scalar {
+    /// Control characters, and those that reorder or hide what is shown around them.
+    package var isUnsafeOnTerminals: Bool {
+        switch properties.generalCategory {
+        case .control, .format, .lineSeparator, .paragraphSeparator: true
+        default: false
+        }
+    }
+}

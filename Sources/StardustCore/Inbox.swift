@@ -1,0 +1,66 @@
+/// Where event loops leave submissions for the sequencer. Bounded in packets and bytes; the bytes
+/// count from when they are received, so that half a body has its share.
+package final class Inbox: Sendable {
+    private let monitor = Monitor(State())
+    private let bytesMax: Int
+
+    private struct State {
+        var waiting: [Submission] = []
+        var packets = 0
+        /// Received and not yet answered for, waiting or not.
+        var bytes = 0
+        var isClosed = false
+    }
+
+    init(bytesMax: Int) { self.bytesMax = bytesMax }
+
+    // MARK: Receiving
+
+    /// Takes room for bytes that arrive. False where there is none; then nothing was taken.
+    package func reserve(_ count: Int) -> Bool {
+        monitor.withLock { state in
+            guard state.bytes + count <= bytesMax else { return false }
+            state.bytes += count
+            return true
+        }
+    }
+
+    /// Gives back room. Each reserved byte is given back once, after its packet was answered.
+    package func release(_ count: Int) { monitor.withLock { $0.bytes -= count } }
+
+    package var bytesInFlight: Int { monitor.withLock { $0.bytes } }
+
+    /// Leaves a submission. Nil where it was taken, and then it is completed; its bytes are
+    /// reserved already.
+    package func offer(_ submission: Submission) -> AppendRefusal? {
+        monitor.change { state in
+            if state.isClosed { return .stopping }
+            if state.packets + submission.packets.count > LedgerLimits.packetsInFlight {
+                return .tooMuchInFlight
+            }
+            state.packets += submission.packets.count
+            state.waiting.append(submission)
+            return nil
+        }
+    }
+
+    // MARK: The sequencer's side
+
+    /// Everything that waits, up to a batch; waits for the first. Empty when closed and done.
+    func take() -> [Submission] {
+        monitor.wait { state in
+            if state.waiting.isEmpty { return state.isClosed ? [] : nil }
+            var (count, bytes) = (0, 0)
+            while count < state.waiting.count, bytes < LedgerLimits.batchBytes {
+                bytes += state.waiting[count].bytes.count
+                state.packets -= state.waiting[count].packets.count
+                count += 1
+            }
+            defer { state.waiting.removeFirst(count) }
+            return Array(state.waiting.prefix(count))
+        }
+    }
+
+    /// Refuses what comes from now on; what waits is still taken.
+    func close() { monitor.change { $0.isClosed = true } }
+}

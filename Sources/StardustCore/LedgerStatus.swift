@@ -1,0 +1,57 @@
+internal import LedgerStorage
+
+/// The running ledger's state in words.
+extension RunningLedger {
+    package var phaseName: String {
+        switch phase {
+        case .recovering: "recovering"
+        case .serving: "serving"
+        case .readOnly: "read_only"
+        case .broken: "broken"
+        case .failed: "failed"
+        case .stopped: "stopped"
+        }
+    }
+
+    /// Why the ledger does not do all that it should; empty when it does.
+    package var unreadiness: [String] {
+        switch phase {
+        case .recovering: return ["the ledger is being opened"]
+        case .readOnly(_, _, let finding): return ["read only: \(finding)"]
+        case .broken(_, _, let failure): return ["nothing is appended: \(failure)"]
+        case .failed(let failure): return ["not opened: \(failure)"]
+        case .stopped: return ["stopped"]
+        case .serving(let map, let follower):
+            let index = follower.progress
+            switch index.phase {
+            case .following: return []
+            case .catchingUp:
+                return ["the index is catching up: \(index.size) of \(map.head.size)"]
+            case .stalled(let reason, _): return ["the index is stalled: \(reason)"]
+            }
+        }
+    }
+}
+
+extension IndexFollower.Phase {
+    package var name: String {
+        switch self {
+        case .catchingUp: "catching_up"
+        case .following: "following"
+        case .stalled: "stalled"
+        }
+    }
+}
+
+/// This process as the kernel accounts for it.
+package enum ProcessMemory {
+    /// Resident memory in bytes; 0 where /proc does not tell.
+    package static var residentBytes: Int {
+        // Where /proc is missing there is nothing to report, and nothing depends on it.
+        guard let file = try? PosixVolume(root: "/proc/self").open("statm", .read) else { return 0 }
+        var text = [UInt8](repeating: 0, count: 256)
+        let count = (try? file.read(into: &text, 0..<text.count, at: 0)) ?? 0
+        let fields = String(decoding: text.prefix(count), as: UTF8.self).split(separator: " ")
+        return fields.count > 1 ? (Int(fields[1]) ?? 0) * 4096 : 0
+    }
+}

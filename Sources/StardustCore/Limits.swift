@@ -1,0 +1,24 @@
+/// Bounds of the running ledger, each with its reason.
+package enum LedgerLimits {
+    /// Payload bytes in memory on their way to the disk, half-received bodies included.
+    package static let bytesInFlight = 64 << 20
+    /// Packets waiting for the sequencer: bounds what small packets cost beside their bytes.
+    package static let packetsInFlight = 1 << 18
+    /// Payload bytes of one batch: about 10 ms of writing, so that nobody waits long behind others.
+    package static let batchBytes = 8 << 20
+    /// How far the index may be behind before appends wait for it: about two seconds of indexing.
+    package static let indexLag = 200_000
+    /// Rows of one index transaction.
+    package static let indexTransactionRows = 1 << 16
+    /// How long a few rows may wait for more, while nobody asks.
+    package static let indexDelay: Duration = .milliseconds(20)
+    /// How long a look-up may take, waiting for the index included.
+    package static let queryTime: Duration = .seconds(5)
+    /// How often a full disk is tried again.
+    package static let retryDelay: Duration = .seconds(1)
+
+    package static func checkRelations() {
+        precondition(batchBytes <= bytesInFlight)
+        precondition(indexTransactionRows <= indexLag)
+    }
+}

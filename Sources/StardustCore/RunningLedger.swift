@@ -1,0 +1,211 @@
+internal import Glibc
+package import LedgerFormat
+package import LedgerStorage
+package import Logging
+internal import Packets
+
+/// A ledger that serves: opened, appended to and read by many at once.
+package final class RunningLedger: Sendable {
+    package let identity: LedgerIdentity
+    package let inbox: Inbox
+    package let metrics = Metrics()
+    package let settings: Settings
+
+    private let volume: any Volume
+    private let indexPath: String
+    private let logger: Logger
+    private let clock: @Sendable () -> Timestamp
+    private let monitor = Monitor(Phase.recovering)
+
+    package struct Settings: Hashable, Sendable {
+        package var segmentBytes = StorageLimits.segmentBytes
+        package var packetBytes = PacketLimits.packetBytes
+        package var bytesInFlight = LedgerLimits.bytesInFlight
+
+        package init() {}
+    }
+
+    /// Where a ledger stands between opening and end.
+    package enum Phase: Sendable {
+        case recovering
+        case serving(LedgerMap, IndexFollower)
+        /// The files are damaged; what lies before the damage is served.
+        case readOnly(LedgerMap, IndexFollower, Finding)
+        /// A sync failed: nothing is appended any more, and the daemon ends.
+        case broken(LedgerMap, IndexFollower, FileFailure)
+        /// Not to be opened at all.
+        case failed(OpenFailure)
+        case stopped
+    }
+
+    /// Prepares to run a ledger whose lock the caller holds. `start` opens it.
+    package init(
+        _ volume: any Volume, indexPath: String, settings: Settings, logger: Logger,
+        clock: @escaping @Sendable () -> Timestamp = Timestamp.systemNow
+    ) throws(OpenFailure) {
+        identity = try Ledger.identity(volume)
+        self.volume = volume
+        self.indexPath = indexPath
+        self.settings = settings
+        self.logger = logger
+        self.clock = clock
+        inbox = Inbox(bytesMax: settings.bytesInFlight)
+    }
+
+    // MARK: Running
+
+    /// Opens the ledger and serves it, on threads of its own. `ended` is called once, when nothing
+    /// more will be appended: with the failure, or nil after `stop`.
+    package func start(ended: @escaping @Sendable (RunFailure?) -> Void) {
+        startThread { ended(self.run()) }
+    }
+
+    package enum RunFailure: Error, Sendable, CustomStringConvertible {
+        case open(OpenFailure)
+        /// The batch in hand was answered with "outcome unknown".
+        case sync(FileFailure)
+
+        package var description: String {
+            switch self {
+            case .open(let failure): failure.description
+            case .sync(let failure):
+                "\(failure). What became durable is found out at the next start"
+            }
+        }
+    }
+
+    /// Takes no more packets, makes durable what waits, and marks the ledger as closed. Blocks.
+    package func stop() {
+        inbox.close()
+        monitor.wait { phase in
+            switch phase {
+            case .stopped, .failed: ()
+            default: nil
+            }
+        }
+    }
+
+    private func run() -> RunFailure? {
+        var opened: OpenedLedger
+        do throws(OpenFailure) { opened = try Ledger.open(volume) } catch {
+            monitor.change { $0 = .failed(error) }
+            inbox.close()
+            drain(.readOnly(error.description))
+            return .open(error)
+        }
+        for repair in opened.repairs {
+            logger.notice("\(repair)")
+            if case .tornTailCut = repair { metrics.tornTailsCut.add() }
+        }
+        let (map, damage) = (opened.map, opened.damage)
+        metrics.ledgerSize.set(Int(map.head.size.entries))
+        let follower = IndexFollower(
+            map, path: indexPath, identity: identity, logger: logger, metrics: metrics)
+        defer {
+            follower.stop()
+            monitor.change { $0 = .stopped }
+        }
+        if let damage {
+            logger.critical("the ledger is damaged and only read: \(damage)")
+            monitor.change { $0 = .readOnly(map, follower, damage) }
+            drain(.readOnly(damage.description))
+            return nil
+        }
+        let writer = opened.writer.take()!
+        guard let failure = serve(map, writer, follower) else { return nil }
+        logger.critical("\(failure)")
+        monitor.change { $0 = .broken(map, follower, failure) }
+        inbox.close()
+        drain(.outcomeUnknown(failure.description))
+        return .sync(failure)
+    }
+
+    private func serve(
+        _ map: LedgerMap, _ writer: consuming LedgerWriter, _ follower: IndexFollower
+    ) -> FileFailure? {
+        let preparer = SegmentPreparer(volume, segmentBytes: settings.segmentBytes)
+        defer { preparer.stop() }
+        let sequencer = Sequencer(
+            writer: writer, size: map.head.size, inbox: inbox, preparer: preparer,
+            follower: follower, metrics: metrics, logger: logger, clock: clock)
+        monitor.change { $0 = .serving(map, follower) }
+        return sequencer.run()
+    }
+
+    /// Answers what still comes, until the inbox is closed.
+    private func drain(_ refusal: AppendRefusal) {
+        while true {
+            let submissions = inbox.take()
+            if submissions.isEmpty { return }
+            for submission in submissions {
+                submission.completion(submission.packets.map { _ in .refused(refusal) })
+            }
+        }
+    }
+
+    // MARK: Emitting
+
+    /// Leaves packets for the sequencer. Nil where they were taken and will be completed.
+    package func submit(_ submission: Submission) -> AppendRefusal? {
+        switch phase {
+        case .recovering: .recovering
+        case .serving: inbox.offer(submission)
+        case .readOnly(_, _, let finding): .readOnly(finding.description)
+        case .broken(_, _, let failure): .outcomeUnknown(failure.description)
+        case .failed(let failure): .readOnly(failure.description)
+        case .stopped: .stopping
+        }
+    }
+
+    /// What an id that stands already means for a packet that came again.
+    package enum Repetition: Sendable {
+        case replay(Receipt)
+        case conflict(Receipt)
+    }
+
+    /// Compares a packet with what stands at `position`: the same bytes or the same JSON value is
+    /// a replay. Blocks on the disk.
+    package func resolve(
+        _ payload: [UInt8], digest: Digest, at position: Position
+    ) throws(ReadFailure) -> Repetition {
+        guard let map, let record = try map.read(position) else {
+            preconditionFailure("an id was found beyond the ledger")
+        }
+        let receipt = Receipt(record.entry, hash: record.entryHash)
+        if record.entry.payloadDigest == digest { return .replay(receipt) }
+        // Both were admitted, so a payload that does not parse is one that this version refuses.
+        let isSame = (try? isSameJSON(payload, record.payload)) ?? false
+        return isSame ? .replay(receipt) : .conflict(receipt)
+    }
+
+    // MARK: Reading
+
+    package var phase: Phase { monitor.withLock { $0 } }
+
+    /// Where the entries are; nil while the ledger recovers.
+    package var map: LedgerMap? {
+        switch phase {
+        case .serving(let map, _), .readOnly(let map, _, _), .broken(let map, _, _): map
+        case .recovering, .failed, .stopped: nil
+        }
+    }
+
+    package var follower: IndexFollower? {
+        switch phase {
+        case .serving(_, let follower), .readOnly(_, let follower, _),
+            .broken(_, let follower, _):
+            follower
+        case .recovering, .failed, .stopped: nil
+        }
+    }
+}
+
+extension Timestamp {
+    /// The system's clock.
+    @Sendable package static func systemNow() -> Timestamp {
+        var time = timespec()
+        // Safety: the clock writes to our own variable.
+        unsafe clock_gettime(CLOCK_REALTIME, &time)
+        return Timestamp(microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000)
+    }
+}

@@ -1,0 +1,186 @@
+internal import LedgerFormat
+internal import LedgerIndex
+internal import LedgerStorage
+internal import Logging
+internal import Packets
+
+/// The one thread that appends: takes what has arrived while the disk was busy, gives each packet
+/// its place, writes them with one fdatasync, and only then answers.
+struct Sequencer: ~Copyable {
+    private var writer: LedgerWriter
+    private let inbox: Inbox
+    private let preparer: SegmentPreparer
+    private let follower: IndexFollower
+    private let metrics: Metrics
+    private let logger: Logger
+    private let clock: @Sendable () -> Timestamp
+    private var generator = SystemRandomNumberGenerator()
+
+    /// Outcomes of the submissions in hand, and how many of them are durable.
+    private var outcomes: [AppendOutcome] = []
+    private var settled = 0
+    /// Rows of the entries that were staged since the last commit.
+    private var rows: [EntityIndex.Row] = []
+    private var size = LedgerSize.empty
+    private var isHeldBack = false
+
+    init(
+        writer: consuming LedgerWriter, size: LedgerSize, inbox: Inbox, preparer: SegmentPreparer,
+        follower: IndexFollower, metrics: Metrics, logger: Logger,
+        clock: @escaping @Sendable () -> Timestamp
+    ) {
+        self.writer = writer
+        self.size = size
+        self.inbox = inbox
+        self.preparer = preparer
+        self.follower = follower
+        self.metrics = metrics
+        self.logger = logger
+        self.clock = clock
+    }
+
+    /// Runs until the inbox is closed and empty, then marks the ledger as closed. Returns why it
+    /// ended before that: a sync that failed, after which nothing may be written.
+    consuming func run() -> FileFailure? {
+        while true {
+            let submissions = inbox.take()
+            if submissions.isEmpty { break }
+            if let reason = follower.awaitNearness(to: size) {
+                for submission in submissions { refuse(submission, .noSpace(reason)) }
+                continue
+            }
+            if let failure = append(submissions) { return failure }
+        }
+        do throws(FileFailure) { try writer.writeCloseMarker() } catch {
+            logger.error("the close marker could not be written: \(error)")
+        }
+        return nil
+    }
+
+    private func refuse(_ submission: Submission, _ refusal: AppendRefusal) {
+        submission.completion(submission.packets.map { _ in .refused(refusal) })
+    }
+
+    private mutating func append(_ submissions: [Submission]) -> FileFailure? {
+        outcomes.removeAll(keepingCapacity: true)
+        settled = 0
+        let now = clock()
+        var broken: FileFailure?
+        for submission in submissions {
+            for packet in submission.packets {
+                guard broken == nil else {
+                    outcomes.append(.refused(.outcomeUnknown("\(broken!)")))
+                    continue
+                }
+                broken = append(packet, of: submission, now: now)
+            }
+        }
+        if broken == nil { broken = commit() }
+        answer(submissions)
+        return broken
+    }
+
+    /// Stages one packet, and rolls before it where the segment is full.
+    private mutating func append(
+        _ packet: Submission.Packet, of submission: Submission, now: Timestamp
+    ) -> FileFailure? {
+        do throws(LedgerWriter.Failure) {
+            if !writer.hasRoom(payloadBytes: packet.range.count) {
+                if let broken = commit() {
+                    outcomes.append(.refused(.outcomeUnknown("\(broken)")))
+                    return broken
+                }
+                try roll()
+            }
+            let draft = LedgerWriter.Draft(
+                stardustID: packet.facts.stardustID, createdAt: packet.facts.createdAt,
+                payloadDigest: packet.digest, peer: submission.peer)
+            let staged = try writer.stage(
+                draft, payload: submission.bytes.span.extracting(packet.range), now: now,
+                using: &generator)
+            note(staged, packet)
+            return nil
+        } catch {
+            outcomes.append(.refused(refusal(error)))
+            settled = outcomes.count
+            if case .broken(let failure) = error { return failure }
+            return nil
+        }
+    }
+
+    private mutating func note(_ staged: LedgerWriter.Staged, _ packet: Submission.Packet) {
+        switch staged {
+        case .present(let position): outcomes.append(.present(position))
+        case .appended(let entry, let hash):
+            outcomes.append(.appended(Receipt(entry, hash: hash)))
+            metrics.payloadBytes.add(packet.range.count)
+            rows.append(
+                EntityIndex.Row(
+                    position: entry.position, entityType: packet.facts.entityType,
+                    entityID: packet.facts.entityID))
+            noteClock(entry)
+        }
+    }
+
+    private mutating func noteClock(_ entry: Entry) {
+        let wasHeldBack = isHeldBack
+        isHeldBack = entry.flags.contains(.clockHeldBack)
+        guard isHeldBack else { return }
+        metrics.clockHeldBack.add()
+        if !wasHeldBack {
+            logger.warning("the clock went back: entries keep the time \(entry.receivedAt)")
+        }
+    }
+
+    private mutating func roll() throws(LedgerWriter.Failure) {
+        let prepared: PreparedSegment
+        do throws(FileFailure) { prepared = try preparer.take() } catch {
+            throw error.isNoSpace ? .noSpace(error) : .failed(error)
+        }
+        try writer.roll(into: prepared)
+        metrics.segmentsRolled.add()
+    }
+
+    // MARK: Committing
+
+    /// Makes what is staged durable, or takes its outcomes back.
+    private mutating func commit() -> FileFailure? {
+        defer {
+            settled = outcomes.count
+            rows.removeAll(keepingCapacity: true)
+        }
+        let count = writer.stagedCount
+        guard count > 0 else { return nil }
+        let start = ContinuousClock.now
+        do throws(LedgerWriter.Failure) { try writer.commit() } catch {
+            for index in settled..<outcomes.count { outcomes[index] = .refused(refusal(error)) }
+            if case .broken(let failure) = error { return failure }
+            return nil
+        }
+        let microseconds = (ContinuousClock.now - start) / .microseconds(1)
+        metrics.commitMicroseconds.add(Int(microseconds))
+        metrics.batches.add()
+        metrics.packetsAppended.add(count)
+        size.entries += UInt64(count)
+        metrics.ledgerSize.set(Int(size.entries))
+        follower.add(rows)
+        return nil
+    }
+
+    private func refusal(_ failure: LedgerWriter.Failure) -> AppendRefusal {
+        switch failure {
+        case .noSpace: .noSpace(failure.description)
+        case .failed: .failed(failure.description)
+        case .broken: .outcomeUnknown(failure.description)
+        }
+    }
+
+    private func answer(_ submissions: [Submission]) {
+        var first = 0
+        for submission in submissions {
+            let end = first + submission.packets.count
+            submission.completion(Array(outcomes[first..<end]))
+            first = end
+        }
+    }
+}

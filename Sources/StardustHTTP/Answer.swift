@@ -1,0 +1,68 @@
+internal import LedgerFormat
+internal import LedgerStorage
+internal import Packets
+internal import StardustCore
+
+/// A complete response, before HTTP.
+struct Answer: Sendable {
+    var status: Int
+    var contentType: String
+    var body: [UInt8]
+    var retryAfterSeconds: Int?
+    var allow: String?
+
+    init(_ status: Int = 200, _ contentType: String = "application/json", _ body: [UInt8]) {
+        self.status = status
+        self.contentType = contentType
+        self.body = body
+    }
+
+    init(_ problem: Problem) {
+        var json = JSONWriter()
+        problem.write(to: &json)
+        self.init(problem.status, "application/problem+json", json.bytes)
+        retryAfterSeconds = problem.retryAfterSeconds
+        allow = problem.allow
+    }
+
+    init(_ status: Int = 200, _ write: (inout JSONWriter) -> Void) {
+        var json = JSONWriter()
+        write(&json)
+        self.init(status, "application/json", json.bytes)
+    }
+}
+
+extension JSONWriter {
+    mutating func receipt(_ receipt: Receipt, isReplay: Bool) {
+        beginObject()
+        member("position", Int(receipt.position.value))
+        member("stardust_id", receipt.stardustID)
+        member("entry_hash", receipt.entryHash)
+        member("payload_sha256", receipt.payloadDigest)
+        member("received_at", receipt.receivedAt)
+        member("replayed", isReplay)
+        endObject()
+    }
+
+    /// A packet as lists and look-ups show it.
+    mutating func packet(_ record: StoredRecord, _ facts: PacketFacts) {
+        let entry = record.entry
+        beginObject()
+        member("position", Int(entry.position.value))
+        member("stardust_id", entry.stardustID)
+        member("entity_type", facts.entityType)
+        member("entity_id", facts.entityID)
+        member("created_at", entry.createdAt)
+        member("received_at", entry.receivedAt)
+        key("peer")
+        beginObject()
+        member("uid", Int(entry.peer.uid))
+        member("gid", Int(entry.peer.gid))
+        endObject()
+        member("entry_hash", record.entryHash)
+        member("payload_sha256", entry.payloadDigest)
+        key("packet")
+        json(record.payload)
+        endObject()
+    }
+}

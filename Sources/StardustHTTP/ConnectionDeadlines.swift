@@ -1,0 +1,87 @@
+/// What a connection's client must do by when. Told of events, it says whether the time is over;
+/// whoever owns the connection acts on it. No clock of its own.
+package struct ConnectionDeadlines: Sendable {
+    package typealias Instant = ContinuousClock.Instant
+
+    private var phase: Phase
+    /// When the oldest byte that the client has not taken was written; nil where it took all.
+    private var unsentSince: Instant?
+
+    private enum Phase: Sendable {
+        case idle(since: Instant)
+        case header(since: Instant)
+        case body(since: Instant, bytes: Int)
+        case stream(lastByte: Instant)
+        /// Nothing is wanted of the client but to take the answer.
+        case answering
+        case discarding(since: Instant, bytes: Int)
+    }
+
+    /// What is over.
+    package enum Expiry: Hashable, Sendable {
+        case idle, header, body, write, discard
+    }
+
+    package init(now: Instant) { phase = .idle(since: now) }
+
+    // MARK: Events
+
+    package mutating func receivedBytes(_ count: Int, now: Instant) {
+        switch phase {
+        case .idle: phase = .header(since: now)
+        case .body(let since, let bytes): phase = .body(since: since, bytes: bytes + count)
+        case .stream: phase = .stream(lastByte: now)
+        case .discarding(let since, let bytes):
+            phase = .discarding(since: since, bytes: bytes + count)
+        case .header, .answering: break
+        }
+    }
+
+    package mutating func headEnded(isStream: Bool, now: Instant) {
+        phase = isStream ? .stream(lastByte: now) : .body(since: now, bytes: 0)
+    }
+
+    package mutating func bodyEnded(now: Instant) {
+        phase = .answering
+        if unsentSince != nil { unsentSince = now }
+    }
+
+    /// Reading was held back here, not by the client.
+    package mutating func readingResumed(now: Instant) {
+        if case .stream = phase { phase = .stream(lastByte: now) }
+    }
+
+    package mutating func answered(now: Instant) { phase = .idle(since: now) }
+
+    package mutating func beganDiscarding(now: Instant) { phase = .discarding(since: now, bytes: 0) }
+
+    package mutating func wrote(now: Instant) { unsentSince = unsentSince ?? now }
+
+    /// The client took everything, or a part of it.
+    package mutating func sent(isAll: Bool, now: Instant) { unsentSince = isAll ? nil : now }
+
+    // MARK: The answer
+
+    package func expiry(now: Instant, isReadingHeld: Bool) -> Expiry? {
+        switch phase {
+        case .idle(let since):
+            if let unsentSince, now - unsentSince > SocketLimits.writeTime { return .write }
+            return now - since > SocketLimits.idleTime ? .idle : nil
+        case .header(let since): return now - since > SocketLimits.headerTime ? .header : nil
+        case .body(let since, let bytes):
+            let over = (now - since) - SocketLimits.bodyGraceTime
+            guard over > .zero else { return nil }
+            let wanted = Int(over / .milliseconds(1)) * SocketLimits.bodyBytesPerSecond / 1000
+            return bytes < wanted ? .body : nil
+        case .stream(let lastByte):
+            return !isReadingHeld && now - lastByte > SocketLimits.idleTime ? .body : nil
+        case .answering:
+            if let unsentSince, now - unsentSince > SocketLimits.writeTime { return .write }
+            return nil
+        case .discarding(let since, let bytes):
+            let isOver =
+                now - since > SocketLimits.discardTime || bytes > SocketLimits.discardBytes
+            return isOver ? .discard : nil
+        }
+    }
+}

@@ -1,0 +1,338 @@
+internal import LedgerFormat
+internal import NIOCore
+internal import NIOHTTP1
+internal import NIOPosix
+internal import Packets
+internal import StardustCore
+
+/// One connection: takes requests one after the other and sees to it that each is answered once.
+final class ConnectionHandler: ChannelDuplexHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias OutboundIn = Never
+    typealias OutboundOut = HTTPServerResponsePart
+
+    let server: ServerContext
+    let loop: LoopContext
+    let peer: PeerIdentity
+    let grant: AccessPolicy.Grant
+
+    private var state = State.idle
+    private var deadlines = ConnectionDeadlines(now: .now)
+    private(set) var context: ChannelHandlerContext!
+    private var head: HTTPRequestHead?
+    private var isDraining = false
+    /// Reading is held back while what came is more than may wait for the disk.
+    private var isReadingHeld = false
+    private var isReadWanted = false
+
+    private enum State {
+        case idle
+        /// A request without a body of interest; answered at its end.
+        case lookUp(Route, query: Substring?)
+        case single(SingleEmission)
+        case stream(StreamEmission)
+        /// The request is complete, its answer on the way.
+        case answering
+        /// Answered before the body ended: the rest is read and dropped.
+        case discarding
+        case closed
+    }
+
+    init(peer: PeerIdentity, server: ServerContext, loop: LoopContext) {
+        self.peer = peer
+        self.server = server
+        self.loop = loop
+        grant = server.policy.grant(peer)
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        loop.add(self)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        end()
+        context.fireChannelInactive()
+    }
+
+    private func end() {
+        if case .closed = state { return }
+        switch state {
+        case .single(let emission): emission.abandon()
+        case .stream(let emission): emission.abandon()
+        default: break
+        }
+        state = .closed
+        loop.remove(self)
+        server.dismiss(peer)
+    }
+
+    // MARK: Requests
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data) {
+        case .head(let head): begin(head)
+        case .body(let bytes): take(bytes)
+        case .end: finish()
+        }
+    }
+
+    private func begin(_ head: HTTPRequestHead) {
+        self.head = head
+        server.metrics.requests.add()
+        deadlines.headEnded(isStream: false, now: .now)
+        let target = head.uri.split(
+            separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        let query = target.count == 2 ? target[1] : nil
+        switch Route.parse(head.method, path: target.first ?? "/") {
+        case .failure(let problem): refuse(problem)
+        case .success(let route):
+            if let role = route.role, !grant.allows(role) { return refuse(.forbidden(role)) }
+            guard route == .emit else {
+                state = .lookUp(route, query: query)
+                return
+            }
+            beginEmission(head, query: query)
+        }
+    }
+
+    private func beginEmission(_ head: HTTPRequestHead, query: Substring?) {
+        do throws(Problem) { _ = try Parameters(query: query, known: []) } catch {
+            return refuse(error)
+        }
+        switch MediaType(head.headers.first(name: "content-type")) {
+        case .json:
+            let limit = server.ledger.settings.packetBytes
+            if let text = head.headers.first(name: "content-length"), let length = Int(text),
+                length > limit
+            {
+                return refuse(.tooLarge(limit: limit))
+            }
+            state = .single(SingleEmission(self))
+        case .ndjson:
+            deadlines.headEnded(isStream: true, now: .now)
+            state = .stream(StreamEmission(self))
+        case .other(let type):
+            return refuse(
+                Problem(
+                    415, "unsupported_media_type",
+                    "\(type) is not taken; send application/json or application/x-ndjson"))
+        }
+        if head.headers.first(name: "expect")?.lowercased() == "100-continue" {
+            write(.head(HTTPResponseHead(version: .http1_1, status: .continue)))
+            context.flush()
+        }
+    }
+
+    private func take(_ bytes: ByteBuffer) {
+        switch state {
+        case .single(let emission): emission.take(bytes)
+        case .stream(let emission): emission.take(bytes)
+        case .idle, .lookUp, .answering, .discarding, .closed: break
+        }
+    }
+
+    private func finish() {
+        deadlines.bodyEnded(now: .now)
+        switch state {
+        case .lookUp(let route, let query):
+            state = .answering
+            lookUp(route, query)
+        case .single(let emission):
+            state = .answering
+            emission.finish()
+        case .stream(let emission): emission.finish()
+        case .discarding: close()
+        case .idle, .answering, .closed: break
+        }
+    }
+
+    private func lookUp(_ route: Route, _ query: Substring?) {
+        let librarian = server.librarian
+        onReaders { librarian.answer(route, query: query) } then: { $0.respond($1) }
+    }
+
+    /// Runs what blocks on the pool of readers, and goes on here with what it gave.
+    func onReaders<Value: Sendable>(
+        _ body: @escaping @Sendable () -> Value,
+        then finish: @escaping (ConnectionHandler, Value) -> Void
+    ) {
+        let bound = NIOLoopBound((handler: self, finish: finish), eventLoop: context.eventLoop)
+        server.readers.runIfActive(eventLoop: context.eventLoop, body).whenSuccess { value in
+            bound.value.finish(bound.value.handler, value)
+        }
+    }
+
+    // MARK: Answers
+
+    /// Answers before the body has ended, and closes behind it.
+    func refuse(_ problem: Problem) {
+        state = .discarding
+        deadlines.beganDiscarding(now: .now)
+        setReadingHeld(false)
+        send(Answer(problem), isLast: true)
+    }
+
+    func respond(_ answer: Answer) {
+        if case .closed = state { return }
+        let isLast = isDraining || head?.isKeepAlive == false
+        send(answer, isLast: isLast)
+        answered(isLast: isLast)
+    }
+
+    private func send(_ answer: Answer, isLast: Bool) {
+        var headers = HTTPHeaders()
+        headers.add(name: "content-type", value: answer.contentType)
+        headers.add(name: "content-length", value: String(answer.body.count))
+        if let seconds = answer.retryAfterSeconds {
+            headers.add(name: "retry-after", value: String(seconds))
+        }
+        if let allow = answer.allow { headers.add(name: "allow", value: allow) }
+        if isLast { headers.add(name: "connection", value: "close") }
+        let status = HTTPResponseStatus(statusCode: answer.status)
+        write(.head(HTTPResponseHead(version: .http1_1, status: status, headers: headers)))
+        if head?.method != .HEAD {
+            write(.body(.byteBuffer(ByteBuffer(bytes: answer.body))))
+        }
+        write(.end(nil))
+        context.flush()
+    }
+
+    /// Begins an answer of lines that come as packets become durable.
+    func beginStreaming() {
+        var headers = HTTPHeaders()
+        headers.add(name: "content-type", value: "application/x-ndjson")
+        headers.add(name: "transfer-encoding", value: "chunked")
+        if isDraining || head?.isKeepAlive == false {
+            headers.add(name: "connection", value: "close")
+        }
+        write(.head(HTTPResponseHead(version: .http1_1, status: .ok, headers: headers)))
+    }
+
+    func stream(_ lines: ByteBuffer) {
+        write(.body(.byteBuffer(lines)))
+        context.flush()
+    }
+
+    func endStreaming() {
+        if case .closed = state { return }
+        write(.end(nil))
+        context.flush()
+        answered(isLast: isDraining || head?.isKeepAlive == false)
+    }
+
+    private func answered(isLast: Bool) {
+        head = nil
+        state = .idle
+        deadlines.answered(now: .now)
+        setReadingHeld(false)
+        if isLast { close() }
+    }
+
+    private func write(_ part: HTTPServerResponsePart) {
+        context.write(wrapOutboundOut(part), promise: nil)
+    }
+
+    /// Closes when everything written has gone out.
+    func close() {
+        context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(ByteBuffer())))).assumeIsolated()
+            .whenComplete { [context] _ in context?.close(promise: nil) }
+    }
+
+    // MARK: Reading
+
+    var isWritable: Bool { context.channel.isWritable }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable, case .stream(let emission) = state {
+            emission.clientTookAnswers()
+        }
+        context.fireChannelWritabilityChanged()
+    }
+
+    func setReadingHeld(_ isHeld: Bool) {
+        guard isHeld != isReadingHeld else { return }
+        isReadingHeld = isHeld
+        guard !isHeld else { return }
+        deadlines.readingResumed(now: .now)
+        if isReadWanted {
+            isReadWanted = false
+            context.read()
+        }
+    }
+
+    func read(context: ChannelHandlerContext) {
+        if isReadingHeld { isReadWanted = true } else { context.read() }
+    }
+
+    // MARK: Deadlines and errors
+
+    func received(_ count: Int) { deadlines.receivedBytes(count, now: .now) }
+    func wrote() { deadlines.wrote(now: .now) }
+    func sent(isAll: Bool) { deadlines.sent(isAll: isAll, now: .now) }
+
+    func enforceDeadline(_ now: ContinuousClock.Instant) {
+        guard let expiry = deadlines.expiry(now: now, isReadingHeld: isReadingHeld) else { return }
+        server.metrics.connectionsCut.add()
+        switch expiry {
+        case .idle, .write, .discard: context.close(promise: nil)
+        case .header: context.close(promise: nil)
+        case .body:
+            guard case .single(let emission) = state else { return context.close(promise: nil) }
+            emission.abandon()
+            refuse(
+                Problem(
+                    408, "request_timeout",
+                    "the body came slower than \(SocketLimits.bodyBytesPerSecond) bytes a second"))
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        guard let error = error as? HTTPParserError else { return context.close(promise: nil) }
+        switch state {
+        case .idle:
+            let isTooLarge = error == .headerOverflow
+            head = nil
+            send(
+                Answer(
+                    isTooLarge
+                        ? Problem(
+                            431, "header_too_large",
+                            "a request header may have \(SocketLimits.headerLines) lines and "
+                                + "\(SocketLimits.headerBytes) bytes")
+                        : Problem(400, "malformed_request", "this is not HTTP/1.1: \(error)")),
+                isLast: true)
+            close()
+        default: context.close(promise: nil)
+        }
+    }
+
+    /// Ends after the request in hand, or at once without one.
+    func drain() {
+        isDraining = true
+        if case .idle = state { close() }
+    }
+}
+
+/// The media types that emitting takes.
+private enum MediaType {
+    case json, ndjson
+    case other(String)
+
+    init(_ header: String?) {
+        let essence = (header ?? "").prefix { $0 != ";" }.lowercased()
+            .trimmingSpaces
+        switch essence {
+        // `curl -d` sends a form's type for whatever it is given.
+        case "", "application/json", "application/x-www-form-urlencoded": self = .json
+        case "application/x-ndjson": self = .ndjson
+        default: self = .other(essence)
+        }
+    }
+}
+
+extension String {
+    fileprivate var trimmingSpaces: String {
+        String(drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
+    }
+}

@@ -1,0 +1,42 @@
+/// Bounds of connections, each with its reason.
+package enum SocketLimits {
+    /// Header lines and their bytes: no client of ours needs a quarter of that.
+    package static let headerBytes = 16 << 10
+    package static let headerLines = 64
+    /// Open connections, and those of one uid other than the daemon's: far above any engine, far
+    /// below the descriptors that a process may have.
+    package static let connections = 16_384
+    package static let connectionsPerUser = 4_096
+    /// From the first byte of a request to the end of its header.
+    package static let headerTime: Duration = .seconds(5)
+    /// A body may take this long at any speed; after that it must keep `bodyBytesPerSecond`.
+    package static let bodyGraceTime: Duration = .seconds(5)
+    package static let bodyBytesPerSecond = 1024
+    /// Without a byte: between requests, and within an NDJSON body.
+    package static let idleTime: Duration = .seconds(60)
+    /// Without the client taking a byte of an answer, counted from the end of its body.
+    package static let writeTime: Duration = .seconds(10)
+    /// How often deadlines are looked at.
+    package static let deadlineInterval: Duration = .milliseconds(250)
+    /// After an early error the rest of the body is read, so that the client sees the answer.
+    package static let discardBytes = 8 << 20
+    package static let discardTime: Duration = .seconds(2)
+    /// Payload bytes of one NDJSON connection that wait for the disk before it is read on.
+    package static let streamBytesInFlight = 4 << 20
+    /// Lines of one NDJSON body whose answers the client has not taken.
+    package static let streamLinesKept = 1_000_000
+    /// Payload bytes that are handed to the sequencer together.
+    package static let streamChunkBytes = 256 << 10
+    /// How long a stopping daemon waits for requests that are under way.
+    package static let drainTime: Duration = .seconds(3)
+    /// Packets of one page of a list, and unless said otherwise.
+    package static let pageMax = 1_000
+    package static let pageDefault = 100
+
+    package static func checkRelations() {
+        precondition(streamChunkBytes <= streamBytesInFlight)
+        precondition(connectionsPerUser <= connections)
+        precondition(drainTime < .seconds(5))
+        precondition(pageDefault <= pageMax)
+    }
+}

@@ -1,0 +1,266 @@
+internal import LedgerFormat
+internal import LedgerStorage
+internal import NIOCore
+internal import Packets
+internal import StardustCore
+
+/// Many packets in one request, one a line, each answered by a line in the same order.
+///
+/// Invariants:
+///  1. `batches` are answered from the front; a line's answer is written once.
+///  2. While `kept` has lines, or some of them are being read back, new ones go behind them.
+final class StreamEmission {
+    private let connection: ConnectionHandler
+    private var cutter: LineCutter
+    private var batches = CircularBuffer<Batch>()
+    private var bytesInFlight = 0
+    /// A submission that found the inbox full; tried again before anything else is read.
+    private var delayed: Submission?
+    private var kept = KeptAnswers()
+    private var isReadingBack = false
+    private var hasBegun = false
+    private var isAbandoned = false
+    private var isRetryScheduled = false
+
+    /// Lines that were cut together, and what became of them once it is known.
+    private final class Batch {
+        var lines: [Line] = []
+        /// The packets, until it is known that none of them stands already.
+        var payloads: Submission?
+        var isAnswered = false
+    }
+
+    /// A line of the body: a packet that waits, or its answer.
+    enum Line: Sendable {
+        case packet(line: Int, ordinal: Int)
+        case receipt(Receipt, isReplay: Bool)
+        case problem(Problem)
+    }
+
+    init(_ connection: ConnectionHandler) {
+        self.connection = connection
+        cutter = LineCutter(lineBytesMax: connection.server.ledger.settings.packetBytes)
+    }
+
+    private var ledger: RunningLedger { connection.server.ledger }
+
+    // MARK: The body
+
+    func take(_ bytes: ByteBuffer) {
+        cutter.add(bytes)
+        pump()
+    }
+
+    func finish() {
+        cutter.end()
+        pump()
+    }
+
+    /// The connection is gone. What was handed over is still appended.
+    func abandon() {
+        isAbandoned = true
+        if let delayed { ledger.inbox.release(delayed.bytes.count) }
+        delayed = nil
+    }
+
+    /// Cuts and hands over lines as long as there is room, else holds reading back.
+    private func pump() {
+        if isAbandoned { return }
+        while let hasMore = step(), hasMore {}
+        endIfDone()
+    }
+
+    /// One chunk of lines. Nil where there is no room now, false where there are no lines.
+    private func step() -> Bool? {
+        if let submission = delayed {
+            guard offer(submission) else { return nil }
+            delayed = nil
+        }
+        let hasRoom =
+            bytesInFlight < SocketLimits.streamBytesInFlight
+            && kept.count + batches.reduce(0, { $0 + $1.lines.count }) < SocketLimits.streamLinesKept
+        guard hasRoom else {
+            connection.setReadingHeld(true)
+            return nil
+        }
+        guard let chunk = cutter.next(atMost: SocketLimits.streamChunkBytes) else {
+            connection.setReadingHeld(false)
+            return false
+        }
+        guard ledger.inbox.reserve(chunk.bytes) else {
+            cutter.putBack(chunk)
+            retrySoon()
+            return nil
+        }
+        return admit(chunk) ? true : nil
+    }
+
+    /// Parses a chunk's lines and hands the packets over. False where the inbox is full.
+    private func admit(_ chunk: LineCutter.Chunk) -> Bool {
+        let batch = Batch()
+        let bound = NIOLoopBound((stream: self, batch: batch), eventLoop: connection.context.eventLoop)
+        let (loop, inbox, bytes) = (connection.context.eventLoop, ledger.inbox, chunk.bytes)
+        var submission = Submission(peer: connection.peer.peer) { outcomes in
+            inbox.release(bytes)
+            loop.execute { bound.value.stream.answered(bound.value.batch, outcomes, bytes) }
+        }
+        chunk.eachLine { line, text in
+            switch text {
+            case .tooLong: batch.lines.append(.problem(tooLarge(line)))
+            case .text(let payload): batch.lines.append(read(payload, line, into: &submission))
+            }
+        }
+        batch.payloads = submission
+        batches.append(batch)
+        bytesInFlight += bytes
+        guard !submission.packets.isEmpty else {
+            submission.completion([])
+            return true
+        }
+        guard offer(submission) else {
+            delayed = submission
+            return false
+        }
+        return true
+    }
+
+    private func read(
+        _ payload: Span<UInt8>, _ line: Int, into submission: inout Submission
+    ) -> Line {
+        var problem: Problem
+        do throws(PacketError) {
+            let facts = try connection.loop.read(payload)
+            if connection.grant.allowsAppending(facts.entityType) {
+                submission.append(payload, facts)
+                return .packet(line: line, ordinal: submission.packets.count - 1)
+            }
+            problem = Problem(
+                403, "forbidden", "the configuration does not let you append \(facts.entityType)")
+        } catch { problem = Problem(error) }
+        connection.server.metrics.packetsRefused.add()
+        problem.line = line
+        return .problem(problem)
+    }
+
+    private func tooLarge(_ line: Int) -> Problem {
+        connection.server.metrics.packetsRefused.add()
+        var problem = Problem.tooLarge(limit: ledger.settings.packetBytes)
+        problem.line = line
+        return problem
+    }
+
+    /// False where the inbox is full: reading is held and it is tried again soon.
+    private func offer(_ submission: Submission) -> Bool {
+        switch ledger.submit(submission) {
+        case nil: return true
+        case .tooMuchInFlight?:
+            retrySoon()
+            return false
+        case let refusal?:
+            submission.completion(submission.packets.map { _ in .refused(refusal) })
+            return true
+        }
+    }
+
+    private func retrySoon() {
+        connection.setReadingHeld(true)
+        guard !isRetryScheduled else { return }
+        isRetryScheduled = true
+        connection.context.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(5)) {
+            self.isRetryScheduled = false
+            self.pump()
+        }
+    }
+
+    // MARK: Outcomes
+
+    private func answered(_ batch: Batch, _ outcomes: [AppendOutcome], _ bytes: Int) {
+        bytesInFlight -= bytes
+        var present: [(line: Int, ordinal: Int, number: Int, position: Position)] = []
+        for (index, line) in batch.lines.enumerated() {
+            guard case .packet(let number, let ordinal) = line else { continue }
+            switch outcomes[ordinal] {
+            case .appended(let receipt): batch.lines[index] = .receipt(receipt, isReplay: false)
+            case .present(let position): present.append((index, ordinal, number, position))
+            case .refused(let refusal):
+                connection.server.metrics.packetsTurnedAway.add()
+                var problem = Problem(refusal)
+                problem.line = number
+                batch.lines[index] = .problem(problem)
+            }
+        }
+        present.isEmpty ? settle(batch) : resolve(present, batch)
+    }
+
+    private func resolve(
+        _ present: [(line: Int, ordinal: Int, number: Int, position: Position)], _ batch: Batch
+    ) {
+        guard let submission = batch.payloads, !isAbandoned else { return }
+        let server = connection.server
+        connection.onReaders {
+            present.map { item -> (Int, Line) in
+                let packet = submission.packets[item.ordinal]
+                let payload = Array(submission.bytes[packet.range])
+                switch Repetitions.answer(payload, packet.digest, at: item.position, server) {
+                case .success(let receipt): return (item.line, .receipt(receipt, isReplay: true))
+                case .failure(var problem):
+                    problem.line = item.number
+                    return (item.line, .problem(problem))
+                }
+            }
+        } then: { [self] _, answers in
+            for (index, line) in answers { batch.lines[index] = line }
+            settle(batch)
+        }
+    }
+
+    private func settle(_ batch: Batch) {
+        batch.isAnswered = true
+        batch.payloads = nil
+        while let first = batches.first, first.isAnswered {
+            batches.removeFirst()
+            write(first.lines)
+        }
+        pump()
+    }
+
+    // MARK: Answers
+
+    private func write(_ lines: [Line]) {
+        if isAbandoned || lines.isEmpty { return }
+        if !hasBegun {
+            hasBegun = true
+            connection.beginStreaming()
+        }
+        guard kept.isEmpty, !isReadingBack, connection.isWritable else {
+            kept.append(lines)
+            return
+        }
+        connection.stream(AnswerLines.rendered(lines))
+    }
+
+    /// Called when there is room again: goes on with what was kept, read back from the ledger.
+    func clientTookAnswers() {
+        guard !isAbandoned, !isReadingBack, !kept.isEmpty, connection.isWritable else { return }
+        isReadingBack = true
+        let (some, ledger) = (kept.take(1024), ledger)
+        connection.onReaders {
+            AnswerLines.rendered(some.map { $0.line(from: ledger) })
+        } then: { [self] connection, bytes in
+            isReadingBack = false
+            guard !isAbandoned else { return }
+            connection.stream(bytes)
+            clientTookAnswers()
+            pump()
+        }
+    }
+
+    private func endIfDone() {
+        guard cutter.isDone, delayed == nil, batches.isEmpty, kept.isEmpty, !isReadingBack,
+            !isAbandoned
+        else { return }
+        isAbandoned = true
+        if !hasBegun { connection.beginStreaming() }
+        connection.endStreaming()
+    }
+}
