@@ -198,16 +198,14 @@ struct LedgerOpening {
         var scan = try SegmentScan(file, header, checker)
         if let damage = scan.damage {
             let bound = marker?.size ?? .empty
-            switch try TornTail.judge(damage, file, header, end: scan.end, durable: bound) {
-            case .damage(let finding): return finding
-            case .torn(let content):
-                let torn = TornTail(volume, header, start: scan.end, content: content)
-                switch try torn.cut(file) {
-                case .failure(let problem): return problem.finding
-                case .success(let repair): repairs.append(repair)
-                }
-                scan.damage = nil
+            guard try TornTail.isTorn(damage, file, header, end: scan.end, durable: bound) else {
+                return damage
             }
+            switch try TornTail(volume, file, header, start: scan.end).cut(file) {
+            case .failure(let problem): return problem.finding
+            case .success(let repair): repairs.append(repair)
+            }
+            scan.damage = nil
         }
         checker = scan.checker
         note(scan.slots, from: header.firstPosition)

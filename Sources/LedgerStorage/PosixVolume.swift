@@ -182,6 +182,8 @@ extension FileFailure {
 
     package var isMissing: Bool { errorNumber == ENOENT }
 
+    package var isNotPermitted: Bool { errorNumber == EACCES || errorNumber == EPERM }
+
     package static let noSpaceNumber = ENOSPC
     package static let inputOutputNumber = EIO
     package static let missingNumber = ENOENT

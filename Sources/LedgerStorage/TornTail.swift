@@ -1,7 +1,7 @@
-internal import LedgerFormat
+package import LedgerFormat
 
 /// The remains of a batch that no sync completed: cut, but kept.
-struct TornTail {
+package struct TornTail {
     private let volume: any Volume
     private let header: SegmentHeader
     /// Where the sound records end.
@@ -9,33 +9,31 @@ struct TornTail {
     /// Everything from there to the last byte that is not zero.
     private let content: [UInt8]
 
-    init(_ volume: any Volume, _ header: SegmentHeader, start: Int, content: [UInt8]) {
+    /// Whether damage is a torn tail: every intact record behind it belongs to a batch that began
+    /// at or before it, and nothing that was durable is missing. Anything else was whole once.
+    package static func isTorn(
+        _ damage: Finding, _ file: any VolumeFile, _ header: SegmentHeader, end: Int,
+        durable: LedgerSize
+    ) throws(FileFailure) -> Bool {
+        if let position = damage.position, durable.contains(position) { return false }
+        var cursor = try SegmentCursor(file, header: header, from: end)
+        while try cursor.skipDamage() {
+            if cursor.batchStartHere.bytes > UInt64(end) { return false }
+        }
+        return true
+    }
+
+    /// What stands from `start` to the last byte that is not zero.
+    init(
+        _ volume: any Volume, _ file: any VolumeFile, _ header: SegmentHeader, start: Int
+    ) throws(FileFailure) {
         self.volume = volume
         self.header = header
         self.start = start
+        var cursor = try SegmentCursor(file, header: header, from: start)
+        var content = [UInt8](repeating: 0, count: try cursor.endOfContent() - start)
+        _ = try file.read(into: &content, 0..<content.count, at: start)
         self.content = content
-    }
-
-    enum Verdict {
-        case torn([UInt8])
-        case damage(Finding)
-    }
-
-    /// Damage is a torn tail if every intact record behind it belongs to a batch that began at or
-    /// before it, and nothing that was durable is missing. Anything else was whole once.
-    static func judge(
-        _ damage: Finding, _ file: any VolumeFile, _ header: SegmentHeader, end: Int,
-        durable: LedgerSize
-    ) throws(FileFailure) -> Verdict {
-        if let position = damage.position, durable.contains(position) { return .damage(damage) }
-        var cursor = try SegmentCursor(file, header: header, from: end)
-        while try cursor.skipDamage() {
-            if cursor.batchStartHere.bytes > UInt64(end) { return .damage(damage) }
-        }
-        cursor = try SegmentCursor(file, header: header, from: end)
-        var content = [UInt8](repeating: 0, count: try cursor.endOfContent() - end)
-        _ = try file.read(into: &content, 0..<content.count, at: end)
-        return .torn(content)
     }
 
     /// Saves the bytes, then zeroes them. Where they cannot be saved nothing is changed, and the

@@ -74,16 +74,9 @@ package final class RunningLedger: Sendable {
         }
     }
 
-    /// Takes no more packets, makes durable what waits, and marks the ledger as closed. Blocks.
-    package func stop() {
-        inbox.close()
-        monitor.wait { phase in
-            switch phase {
-            case .stopped, .failed: ()
-            default: nil
-            }
-        }
-    }
+    /// Takes no more packets. What waits is made durable, the ledger is marked as closed, and then
+    /// `ended` is called.
+    package func stop() { inbox.close() }
 
     private func run() -> RunFailure? {
         var opened: OpenedLedger

@@ -130,9 +130,9 @@ package struct SocketServer: Service {
 }
 
 /// The socket's place in the file system.
-enum SocketFile {
-    struct Refused: Error, CustomStringConvertible {
-        var description: String
+package enum SocketFile {
+    package struct Refused: Error, CustomStringConvertible {
+        package var description: String
     }
 
     /// Makes the folder where it is missing, refuses one in which others could replace the socket,

@@ -1,2 +1,71 @@
 import ArgumentParser
-@main struct S: ParsableCommand { func run() { print("hi") } }
+internal import LedgerStorage
+internal import Packets
+internal import StardustCore
+internal import StardustHTTP
+
+@main
+struct Stardust: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "stardust",
+        abstract: "The provenance ledger of the Omniva engine.",
+        subcommands: [Init.self, Serve.self, Emit.self, Verify.self, Bench.self])
+
+    static func main() async {
+        PacketLimits.checkRelations()
+        StorageLimits.checkRelations()
+        LedgerLimits.checkRelations()
+        SocketLimits.checkRelations()
+        Signals.ignoreWhatCallsReport()
+        do {
+            var command = try parseAsRoot()
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+        } catch let failure as Failure {
+            Output.error("stardust: \(failure.message)")
+            exit(withError: failure.exit)
+        } catch {
+            exit(withError: error)
+        }
+    }
+}
+
+/// An end that is not success: what to say and the exit status of `interface.md`.
+struct Failure: Error {
+    var exit: ExitCode
+    var message: String
+
+    init(_ exit: ExitCode, _ message: String) {
+        self.exit = exit
+        self.message = message
+    }
+}
+
+extension ExitCode {
+    static let no = ExitCode(1)
+    static let badInput = ExitCode(65)
+    static let cannotOpenInput = ExitCode(66)
+    static let unreachable = ExitCode(69)
+    static let cannotCreate = ExitCode(73)
+    static let inputOutput = ExitCode(74)
+    static let locked = ExitCode(75)
+    static let notPermitted = ExitCode(77)
+    static let badConfiguration = ExitCode(78)
+}
+
+extension Failure {
+    init(_ failure: OpenFailure) {
+        let exit: ExitCode =
+            switch failure {
+            case .file(let failure) where failure.isNotPermitted: .notPermitted
+            case .file(let failure) where failure.isMissing: .cannotOpenInput
+            case .file: .inputOutput
+            case .notALedger: .cannotOpenInput
+            case .damaged: .badInput
+            }
+        self.init(exit, failure.description)
+    }
+}

@@ -1,0 +1,215 @@
+internal import Glibc
+internal import LedgerFormat
+internal import LedgerStorage
+internal import Packets
+
+/// One segment read from front to end, whatever is in it.
+struct SegmentInspection: Sendable {
+    var findings: [Finding] = []
+    var notes: [String] = []
+    /// Nil where the header cannot be read.
+    var header: SegmentHeader?
+    /// Stands behind the last record.
+    var last: RecordChecker?
+    var firstReceivedAt: Timestamp?
+    /// The entry hashes; nil where records are missing between them.
+    var leaves: CompactRange?
+    /// Hash of the entry before the close marker's size, where it is in this segment.
+    var markerHash: Digest?
+    var idHashes: [UInt64] = []
+
+    private let place: Place
+    private let seal: LedgerSeal
+    private var reader = OptionalReader()
+
+    struct Place: Sendable {
+        var first: Position
+        var isNewest: Bool
+        /// Where the next segment's name says that it begins.
+        var follower: Position?
+        var isSecondNewest: Bool
+
+        var path: String { LedgerLayout.segment(first) }
+    }
+
+    init(_ volume: any Volume, _ place: Place, _ seal: LedgerSeal) throws(FileFailure) {
+        self.place = place
+        self.seal = seal
+        let file = try volume.open(place.path, .read)
+        switch try SegmentCursor.open(file, name: place.path) {
+        case .failure(let problem): findings.append(problem.finding)
+        case .success(let header):
+            self.header = header
+            try walk(file, header)
+        }
+        if seal.isBeingWritten, !place.isNewest, findings.last?.code == .unfinishedRoll {
+            notes.append("\(place.path): a roll to the next segment was under way")
+            findings.removeLast()
+        }
+    }
+
+    // MARK: Records
+
+    private mutating func walk(
+        _ file: any VolumeFile, _ header: SegmentHeader
+    ) throws(FileFailure) {
+        var checker = RecordChecker(next: header.firstPosition, lastHash: header.previous)
+        var range: CompactRange? = CompactRange(from: header.firstPosition)
+        var cursor = try SegmentCursor(file, header: header)
+        var retries = seal.isBeingWritten && place.isNewest ? Self.retriesMax : 0
+        var hasSkipped = false
+        if seal.durable.entries > 0, seal.durable.nextPosition == header.firstPosition {
+            markerHash = header.previous
+        }
+        walk: while true {
+            switch try cursor.next() {
+            case .record(let record):
+                if hasSkipped { checker.resume(at: record) }
+                hasSkipped = false
+                inspect(record, cursor, &checker)
+                if range?.end == record.entry.position { range?.append(record.entryHash) } else { range = nil }
+            case .end:
+                try judgeEnd(cursor, checker, file)
+                break walk
+            case .damage(let code, let detail):
+                if retries > 0 {
+                    // What is being written may be whole in a moment.
+                    retries -= 1
+                    usleep(20_000)
+                    cursor = try SegmentCursor(file, header: header, from: cursor.offset)
+                    continue
+                }
+                let damage = finding(code, cursor.offset, checker.next, detail)
+                if try isTail(damage, file, header, cursor.offset) { break walk }
+                findings.append(damage)
+                range = nil
+                hasSkipped = true
+                guard try cursor.skipDamage() else { break walk }
+            }
+        }
+        last = checker
+        leaves = range
+    }
+
+    /// Times that a place of the newest segment is read again while a daemon writes: 2 s in all.
+    private static let retriesMax = 100
+
+    private func finding(
+        _ code: Finding.Code, _ offset: Int, _ position: Position, _ detail: String
+    ) -> Finding {
+        Finding(
+            code, file: place.path, position: position, offset: ByteOffset(offset), detail)
+    }
+
+    private mutating func inspect(
+        _ record: SegmentCursor.Record, _ cursor: borrowing SegmentCursor,
+        _ checker: inout RecordChecker
+    ) {
+        let entry = record.entry
+        var problems: [(Finding.Code, String)] = []
+        cursor.withPayload(of: record) { payload in
+            checker.check(record, payload: payload) { problems.append(($0, $1)) }
+            compare(entry, payload, &problems)
+        }
+        for (code, detail) in problems {
+            findings.append(finding(code, record.offset, entry.position, detail))
+        }
+        firstReceivedAt = firstReceivedAt ?? entry.receivedAt
+        idHashes.append(DuplicateFinder.hash(entry.stardustID))
+        if entry.position.next == seal.durable.nextPosition { markerHash = record.entryHash }
+    }
+
+    /// What the entry says of the packet against what the packet says. Invariant 4 of `Entry`.
+    private mutating func compare(
+        _ entry: Entry, _ payload: Span<UInt8>, _ problems: inout [(Finding.Code, String)]
+    ) {
+        guard entry.kind == .packet else {
+            problems.append(
+                (.entryKindUnknown, "this version does not know kind \(entry.kind.rawValue)"))
+            return
+        }
+        if entry.flags.contains(.createdAtAssigned), entry.createdAt != entry.receivedAt {
+            problems.append((.createdAtMismatch, "an assigned created_at is the time of receipt"))
+        }
+        if !seal.checksPackets, let ends = PayloadEnds.read(payload) {
+            compare(entry, ends.stardustID, ends.createdAt, &problems)
+            return
+        }
+        do throws(PacketError) {
+            let facts = try reader.read(payload)
+            compare(entry, facts.stardustID, facts.createdAt, &problems)
+        } catch {
+            problems.append((.payloadNotAPacket, "the payload would not be admitted: \(error)"))
+        }
+    }
+
+    private func compare(
+        _ entry: Entry, _ id: UUID128?, _ time: Timestamp?,
+        _ problems: inout [(Finding.Code, String)]
+    ) {
+        if (id == nil) != entry.flags.contains(.idAssigned) || (id ?? entry.stardustID) != entry.stardustID {
+            problems.append(
+                (
+                    .stardustIDMismatch,
+                    "the entry says \(entry.stardustID), the packet \(id?.description ?? "none")"
+                ))
+        }
+        if (time == nil) != entry.flags.contains(.createdAtAssigned)
+            || (time ?? entry.createdAt) != entry.createdAt
+        {
+            problems.append(
+                (
+                    .createdAtMismatch,
+                    "the entry says \(entry.createdAt), the packet \(time?.description ?? "none")"
+                ))
+        }
+    }
+
+    // MARK: The end
+
+    /// Whether the damage is the tail of a batch that was not synced, and then what to say of it.
+    private mutating func isTail(
+        _ damage: Finding, _ file: any VolumeFile, _ header: SegmentHeader, _ offset: Int
+    ) throws(FileFailure) -> Bool {
+        guard place.isNewest,
+            try TornTail.isTorn(damage, file, header, end: offset, durable: seal.durable)
+        else { return false }
+        if seal.isBeingWritten {
+            notes.append("\(place.path): the tail from byte \(offset) on is being written")
+        } else {
+            findings.append(
+                finding(
+                    .tornTail, offset, damage.position ?? Position(0),
+                    "an unfinished write follows the last record; starting the daemon cuts it"))
+        }
+        return true
+    }
+
+    private mutating func judgeEnd(
+        _ cursor: borrowing SegmentCursor, _ checker: RecordChecker, _ file: any VolumeFile
+    ) throws(FileFailure) {
+        guard !place.isNewest, cursor.offset < (try file.size()) else { return }
+        let isRoll = place.isSecondNewest && place.follower == checker.next
+        findings.append(
+            finding(
+                isRoll ? .unfinishedRoll : .longerThanRecords, cursor.offset, checker.next,
+                isRoll
+                    ? "the segment was not cut to its records; starting the daemon does it"
+                    : "the file goes on after its records"))
+    }
+}
+
+/// A packet reader that is only made where a payload must be parsed.
+private struct OptionalReader: Sendable {
+    private final class Box: @unchecked Sendable {
+        // Unchecked: an inspection is made by one thread, which alone uses its reader.
+        var reader = PacketReader()
+    }
+    private var box: Box?
+
+    mutating func read(_ payload: Span<UInt8>) throws(PacketError) -> PacketFacts {
+        let box = self.box ?? Box()
+        self.box = box
+        return try box.reader.read(payload)
+    }
+}

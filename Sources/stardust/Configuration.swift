@@ -1,0 +1,168 @@
+internal import Glibc
+internal import LedgerStorage
+internal import Packets
+internal import StardustCore
+internal import StardustHTTP
+
+/// The daemon's configuration file: one JSON object, read by the packets' own strict parser.
+struct Configuration {
+    var socket: String?
+    var settings = RunningLedger.Settings()
+    var policy = AccessPolicy(ownUser: geteuid())
+
+    /// Without a path, the defaults.
+    init(path: String?) throws(Failure) {
+        guard let path else { return }
+        let content: [UInt8]
+        do throws(FileFailure) {
+            content = try PosixVolume(root: path.contains("/") ? path.folder : ".")
+                .content(of: path.lastName)
+        } catch { throw Failure(.cannotOpenInput, error.description) }
+        let document: JSONDocument
+        do throws(JSONError) { document = try JSONDocument(content) } catch {
+            throw Failure(.badConfiguration, "\(path): \(error)")
+        }
+        try read(ConfigurationObject(document, path: path))
+    }
+
+    private mutating func read(_ object: ConfigurationObject) throws(Failure) {
+        for member in object.members {
+            switch member.name {
+            case "socket": socket = try member.string()
+            case "segment_bytes":
+                settings.segmentBytes = try member.integer(in: 1 << 16...StorageLimits.segmentBytesMax)
+            case "packet_bytes_max":
+                settings.packetBytes = try member.integer(in: 1024...PacketLimits.packetBytesMax)
+            case "in_flight_bytes_max":
+                settings.bytesInFlight = try member.integer(in: 1 << 20...1 << 32)
+            case "access":
+                for element in try member.elements() { policy.rules.append(try rule(element)) }
+            default: throw member.unknown
+            }
+        }
+        let least = StorageLimits.segmentBytesMin(payloadBytes: settings.packetBytes)
+        guard settings.segmentBytes >= least else {
+            throw Failure(
+                .badConfiguration,
+                "\(object.path): segment_bytes must be at least \(least) to hold a packet of "
+                    + "packet_bytes_max")
+        }
+        guard settings.bytesInFlight >= settings.packetBytes else {
+            throw Failure(
+                .badConfiguration,
+                "\(object.path): in_flight_bytes_max must be at least packet_bytes_max")
+        }
+    }
+
+    private func rule(_ object: ConfigurationObject) throws(Failure) -> AccessPolicy.Rule {
+        var subject: AccessPolicy.Subject?
+        var roles: Set<Role> = []
+        var types: Set<String>?
+        for member in object.members {
+            switch member.name {
+            case "user": subject = .user(try member.userID())
+            case "group": subject = .group(try member.groupID())
+            case "roles":
+                for name in try member.strings() {
+                    guard let role = Role(rawValue: name) else {
+                        throw member.wrong("\(name) is none of append, read, audit, admin")
+                    }
+                    roles.insert(role)
+                }
+            case "entity_types": types = Set(try member.strings())
+            default: throw member.unknown
+            }
+        }
+        guard let subject else {
+            throw Failure(.badConfiguration, "\(object.path): a rule of access needs a user or group")
+        }
+        return AccessPolicy.Rule(subject, roles, entityTypes: types)
+    }
+}
+
+/// An object of the configuration with the path to it, for errors.
+private struct ConfigurationObject {
+    let document: JSONDocument
+    let index: Int
+    let path: String
+
+    init(_ document: JSONDocument, path: String) throws(Failure) {
+        try self.init(document, 0, path)
+    }
+
+    fileprivate init(_ document: JSONDocument, _ index: Int, _ path: String) throws(Failure) {
+        guard document.tokens[index].kind == .object else {
+            throw Failure(.badConfiguration, "\(path): must be an object")
+        }
+        (self.document, self.index, self.path) = (document, index, path)
+    }
+
+    var members: [Member] {
+        JSONChildren(document.tokens, of: index).map { key in
+            let name = String(decoding: document.bytes.span.text(document.tokens[key]), as: UTF8.self)
+            return Member(document: document, value: key + 1, name: name, path: "\(path): \(name)")
+        }
+    }
+
+    struct Member {
+        let document: JSONDocument
+        let value: Int
+        let name: String
+        let path: String
+
+        private var token: JSONToken { document.tokens[value] }
+
+        func wrong(_ detail: String) -> Failure { Failure(.badConfiguration, "\(path): \(detail)") }
+        var unknown: Failure { wrong("there is no such setting") }
+
+        func string() throws(Failure) -> String { try string(value) }
+
+        private func string(_ index: Int) throws(Failure) -> String {
+            guard document.tokens[index].kind == .string else { throw wrong("must be a string") }
+            return String(decoding: document.bytes.span.text(document.tokens[index]), as: UTF8.self)
+        }
+
+        func integer(in range: ClosedRange<Int>) throws(Failure) -> Int {
+            let text = String(decoding: document.bytes[token.bytes], as: UTF8.self)
+            guard token.kind == .number, let number = Int(text), range.contains(number) else {
+                throw wrong("must be a whole number from \(range.lowerBound) to \(range.upperBound)")
+            }
+            return number
+        }
+
+        private func children() throws(Failure) -> [Int] {
+            guard token.kind == .array else { throw wrong("must be an array") }
+            return Array(JSONChildren(document.tokens, of: value))
+        }
+
+        func strings() throws(Failure) -> [String] {
+            var result: [String] = []
+            for child in try children() { result.append(try string(child)) }
+            return result
+        }
+
+        func elements() throws(Failure) -> [ConfigurationObject] {
+            var result: [ConfigurationObject] = []
+            for child in try children() {
+                result.append(try ConfigurationObject(document, child, "\(path)/\(result.count)"))
+            }
+            return result
+        }
+
+        /// A user by number or name.
+        func userID() throws(Failure) -> UInt32 {
+            if token.kind == .number { return UInt32(try integer(in: 0...Int(UInt32.max))) }
+            let name = try string()
+            // Safety: the entry is read at once, before another look-up can reuse its memory.
+            guard let entry = unsafe getpwnam(name) else { throw wrong("there is no user \(name)") }
+            return unsafe entry.pointee.pw_uid
+        }
+
+        func groupID() throws(Failure) -> UInt32 {
+            if token.kind == .number { return UInt32(try integer(in: 0...Int(UInt32.max))) }
+            let name = try string()
+            guard let entry = unsafe getgrnam(name) else { throw wrong("there is no group \(name)") }
+            return unsafe entry.pointee.gr_gid
+        }
+    }
+}

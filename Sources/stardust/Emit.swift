@@ -1,0 +1,5 @@
+import ArgumentParser
+
+struct Emit: AsyncParsableCommand {
+    func run() async throws {}
+}

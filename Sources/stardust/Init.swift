@@ -1,0 +1,47 @@
+import ArgumentParser
+internal import Glibc
+internal import LedgerFormat
+internal import LedgerStorage
+internal import StardustCore
+
+struct Init: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Make a ledger and its key, and print the verifier key.",
+        discussion: "Give the verifier key to auditors by another way than the ledger's own disk.")
+
+    @Argument(help: "The folder: made where it is missing, refused where it is not empty.")
+    var ledger: String
+
+    @Option(
+        help: ArgumentHelp(
+            "The ledger's name in checkpoints: a URL without its scheme. Forever.",
+            valueName: "name"))
+    var origin: String?
+
+    func validate() throws {
+        if let origin, !NoteKey.isValidName(origin) {
+            throw ValidationError("an origin has no white space and no plus sign, as in log.example/omniva")
+        }
+    }
+
+    func run() throws {
+        if unsafe mkdir(ledger, 0o750) != 0 && errno != EEXIST {
+            throw Failure(.cannotCreate, "could not make \(ledger): \(errorName(errno))")
+        }
+        do {
+            let volume = try PosixVolume(root: ledger)
+            let names = try volume.list("")
+            guard names.isEmpty else {
+                throw Failure(
+                    .cannotCreate, "\(ledger) is not empty: it has \(names.sorted().joined(separator: ", "))")
+            }
+            var generator = SystemRandomNumberGenerator()
+            let identity = try Ledger.create(
+                in: volume, origin: origin, segmentBytes: StorageLimits.segmentBytes,
+                now: .systemNow(), using: &generator)
+            Output.line(identity.verifierKey)
+        } catch let failure as FileFailure {
+            throw Failure(failure.isNotPermitted ? .notPermitted : .cannotCreate, failure.description)
+        }
+    }
+}

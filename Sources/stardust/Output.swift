@@ -1,0 +1,64 @@
+internal import Glibc
+internal import Packets
+
+/// Standard output and error as people and pipes want them.
+enum Output {
+    static var isErrorATerminal: Bool { isatty(2) == 1 }
+
+    /// One line of data.
+    static func line(_ text: String) { write(Array((text + "\n").utf8), to: 1) }
+
+    static func data(_ bytes: [UInt8]) { write(bytes, to: 1) }
+
+    /// One line for a person. Characters that could steer a terminal are escaped.
+    static func error(_ text: String) { write(Array((safe(text) + "\n").utf8), to: 2) }
+
+    /// Overwrites the current line of a terminal.
+    static func progress(_ text: String) { write(Array("\r\u{1B}[K\(safe(text))".utf8), to: 2) }
+
+    static func safe(_ text: String) -> String {
+        String(
+            text.unicodeScalars.map { scalar in
+                scalar.isUnsafeOnTerminals && scalar != "\n"
+                    ? "\\u{\(String(scalar.value, radix: 16))}" : String(scalar)
+            }.joined())
+    }
+
+    private static func write(_ bytes: [UInt8], to descriptor: Int32) {
+        var done = 0
+        while done < bytes.count {
+            // Safety: `done` is below the count of the array that is lent here.
+            let count = unsafe bytes.withUnsafeBytes {
+                unsafe Glibc.write(descriptor, $0.baseAddress! + done, $0.count - done)
+            }
+            if count < 0 && errno == EINTR { continue }
+            // Nobody reads any more: as with other tools, that is no failure of ours.
+            guard count > 0 else { return }
+            done += count
+        }
+    }
+}
+
+enum Signals {
+    /// A write to a closed pipe and a file that grows too large are reported by the call itself.
+    static func ignoreWhatCallsReport() {
+        _ = signal(SIGPIPE, SIG_IGN)
+        _ = signal(SIGXFSZ, SIG_IGN)
+    }
+}
+
+extension String {
+    /// The value of an environment variable; nil where it is not set or empty.
+    static func environment(_ name: String) -> String? {
+        // Safety: the text is copied at once, and nothing here changes the environment.
+        guard let value = unsafe getenv(name), unsafe value.pointee != 0 else { return nil }
+        return unsafe String(cString: value)
+    }
+
+    /// Where clients look for the daemon.
+    static var defaultSocketPath: String {
+        environment("STARDUST_SOCKET")
+            ?? environment("XDG_RUNTIME_DIR").map { $0 + "/stardust.sock" }
+            ?? "/run/stardust/stardust.sock"
+    }
+}

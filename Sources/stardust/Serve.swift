@@ -1,0 +1,106 @@
+import ArgumentParser
+internal import Glibc
+internal import LedgerStorage
+internal import Logging
+internal import ServiceLifecycle
+internal import StardustCore
+internal import StardustHTTP
+internal import UnixSignals
+
+struct Serve: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Run the daemon on a ledger that `init` has made.",
+        discussion: """
+            Logs are JSON lines on standard error. SIGTERM or SIGINT ends it cleanly within five \
+            seconds. Exit codes: 74 a write failed for good, 75 another process has the ledger.
+            """)
+
+    @Argument(help: "The ledger's folder.")
+    var ledger: String
+
+    @Option(help: "The Unix socket. Without it: the configuration's, $STARDUST_SOCKET, or the default.")
+    var socket: String?
+
+    @Option(help: "A configuration file; Docs/Configuration.md has its members.")
+    var config: String?
+
+    func run() async throws {
+        let configuration = try Configuration(path: config)
+        let volume: PosixVolume
+        let lock: LedgerLock
+        do throws(FileFailure) { volume = try PosixVolume(root: ledger) } catch {
+            throw Failure(OpenFailure.file(error))
+        }
+        do throws(LedgerLock.Failure) { lock = try LedgerLock(folder: volume.root) } catch {
+            if case .failed(let failure) = error { throw Failure(OpenFailure.file(failure)) }
+            throw Failure(.locked, error.description)
+        }
+        defer { withExtendedLifetime(lock) {} }
+        Self.raiseDescriptorLimit()
+        let logger = Logger(label: "stardust") { JSONLogHandler(label: $0) }
+        let running: RunningLedger
+        do throws(OpenFailure) {
+            running = try RunningLedger(
+                volume, indexPath: volume.root + "/" + LedgerLayout.index,
+                settings: configuration.settings, logger: logger)
+        } catch { throw Failure(error) }
+        let path = socket ?? configuration.socket ?? .defaultSocketPath
+        let server = SocketServer(
+            running, path: path, policy: configuration.policy, logger: logger,
+            isListening: { logger.notice("listening", metadata: ["socket": "\(path)"]) })
+        try await run(LedgerService(ledger: running), server, logger)
+        logger.notice("stopped")
+    }
+
+    private func run(
+        _ ledger: LedgerService, _ server: SocketServer, _ logger: Logger
+    ) async throws {
+        var quiet = logger
+        quiet.logLevel = .error
+        let group = ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: [ledger, server].map { (service: any Service) in
+                    ServiceGroupConfiguration.ServiceConfiguration(
+                        service: service,
+                        successTerminationBehavior: .gracefullyShutdownGroup,
+                        failureTerminationBehavior: .gracefullyShutdownGroup)
+                },
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
+        do { try await group.run() } catch let failure as RunningLedger.RunFailure {
+            throw Failure(.inputOutput, failure.description)
+        } catch let refused as SocketFile.Refused {
+            throw Failure(.cannotCreate, refused.description)
+        } catch {
+            throw Failure(.cannotCreate, "the socket: \(error)")
+        }
+    }
+
+    /// A connection is a descriptor: as many as the system allows.
+    private static func raiseDescriptorLimit() {
+        var limit = rlimit()
+        guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+        limit.rlim_cur = limit.rlim_max
+        // A lower limit only means fewer connections.
+        _ = unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    }
+}
+
+/// The ledger in the group of services: ends when the group shuts down, or when it must.
+private struct LedgerService: Service {
+    let ledger: RunningLedger
+
+    func run() async throws {
+        let (ends, continuation) = AsyncStream<RunningLedger.RunFailure?>.makeStream()
+        ledger.start { failure in
+            continuation.yield(failure)
+            continuation.finish()
+        }
+        try await withGracefulShutdownHandler {
+            for await failure in ends {
+                if let failure { throw failure }
+            }
+        } onGracefulShutdown: {
+            ledger.stop()
+        }
+    }
+}
