@@ -14,6 +14,8 @@ final class SegmentPreparer: Sendable {
         enum Result {
             case none
             case ready(PreparedSegment)
+            /// Under its first name still: another may be made only when it has its own.
+            case taken
             case failed(FileFailure)
         }
     }
@@ -28,14 +30,17 @@ final class SegmentPreparer: Sendable {
     func take() throws(FileFailure) -> PreparedSegment {
         let segment: Result<PreparedSegment, FileFailure> = monitor.wait { state in
             switch state.segment {
-            case .none: nil
+            case .none, .taken: nil
             case .ready(let segment): .success(segment)
             case .failed(let failure): .failure(failure)
             }
         }
-        if case .success = segment { monitor.change { $0.segment = .none } }
+        if case .success = segment { monitor.change { $0.segment = .taken } }
         return try segment.get()
     }
+
+    /// The segment that was taken is in its place, or was given up: the next one may be made.
+    func prepareNext() { monitor.change { $0.segment = .none } }
 
     /// Ends the thread in its time; a prepared segment stays for the next opening to discard.
     func stop() { monitor.change { $0.isWanted = false } }
@@ -61,8 +66,10 @@ final class SegmentPreparer: Sendable {
         if let answer { return answer }
         return monitor.wait { state -> Bool? in
             if !state.isWanted { return false }
-            if case .ready = state.segment { return nil }
-            return true
+            switch state.segment {
+            case .ready, .taken: return nil
+            case .none, .failed: return true
+            }
         }
     }
 }

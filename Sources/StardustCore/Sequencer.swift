@@ -137,6 +137,7 @@ struct Sequencer: ~Copyable {
         do throws(FileFailure) { prepared = try preparer.take() } catch {
             throw error.isNoSpace ? .noSpace(error) : .failed(error)
         }
+        defer { preparer.prepareNext() }
         try writer.roll(into: prepared)
         metrics.segmentsRolled.add()
     }

@@ -47,6 +47,7 @@ private struct EmissionTally {
     private var replayed = 0
     private var refused = 0
     private var turnedAway = 0
+    private static let problemsShown = 20
     private let totalBytes: Int?
     private let showsProgress = Output.isErrorATerminal
     private var lastShown = ContinuousClock.now
@@ -68,7 +69,10 @@ private struct EmissionTally {
             pendingOutput += bytes + [0x0A]
         case .problem(let status, let line, let detail):
             if status >= 500 { turnedAway += 1 } else { refused += 1 }
-            Output.error("line \(line.map(String.init) ?? "?"): \(detail)")
+            // The first few tell what is wrong; the rest are counted.
+            if refused + turnedAway <= Self.problemsShown {
+                Output.error("line \(line.map(String.init) ?? "?"): \(detail)")
+            }
         }
         if pendingOutput.count > 1 << 16 { flush() }
         showProgress(bytesSent)

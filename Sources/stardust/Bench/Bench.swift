@@ -1,0 +1,221 @@
+import ArgumentParser
+internal import Glibc
+internal import LedgerFormat
+internal import LedgerStorage
+
+struct Bench: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Measure emitting, opening and verifying on this machine.",
+        discussion: """
+            Makes a ledger of its own in a temporary folder, runs this program on it, and removes \
+            both. The load generator runs on the same processors. Each figure stands beside what \
+            the machine itself did in the same minute, and its target.
+            """)
+
+    @Option(help: "NDJSON packets to send, again and again with other ids.")
+    var packets: String
+
+    @Option(help: "Packets in the ledger at the end.")
+    var count = 1_000_000
+
+    @Option(help: "Where the temporary folder is made.")
+    var folder: String = String.environment("TMPDIR") ?? "/tmp"
+
+    func validate() throws {
+        guard (1000...50_000_000).contains(count) else {
+            throw ValidationError("count: 1,000 to 50,000,000")
+        }
+    }
+
+    func run() throws {
+        let content: [UInt8]
+        do throws(FileFailure) {
+            content = try PosixVolume(root: packets.contains("/") ? packets.folder : ".")
+                .content(of: packets.lastName)
+        } catch { throw Failure(.cannotOpenInput, error.description) }
+        let bench = try BenchRun(in: folder, ndjson: content, packets: count)
+        defer { bench.cleanUp() }
+        try bench.run()
+    }
+}
+
+/// One run of the benchmark, in the order of its table.
+private final class BenchRun {
+    private let root: String
+    private let count: Int
+    private var source: PacketSource
+    private let program = "/proc/self/exe"
+    private var daemon: ChildProcess?
+
+    private var ledger: String { root + "/ledger" }
+    private var socket: String { root + "/s" }
+
+    init(in folder: String, ndjson: [UInt8], packets: Int) throws(Failure) {
+        var template = Array((folder + "/stardust-bench-XXXXXX").utf8CString)
+        guard unsafe mkdtemp(&template) != nil else {
+            throw Failure(.cannotCreate, "\(folder): \(errorName(errno))")
+        }
+        root = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        count = packets
+        source = try PacketSource(ndjson: ndjson)
+    }
+
+    func cleanUp() {
+        daemon?.send(SIGKILL)
+        _ = daemon?.wait()
+        _ = try? ChildProcess.run(["rm", "-r", root])
+    }
+
+    func run() throws {
+        Output.line("\(count) packets of \(source.meanBytes) bytes in the mean")
+        try emitting()
+        try opening()
+        try verifying()
+    }
+
+    private func row(_ name: String, _ figure: String, _ target: String = "") {
+        let padding = String(repeating: " ", count: max(1, 44 - name.count))
+        Output.line("\(name)\(padding)\(figure)\(target.isEmpty ? "" : "   [\(target)]")")
+    }
+
+    private func fixed(_ value: Double, _ digits: Int = 2) -> String {
+        let scale = (0..<digits).reduce(1.0) { scale, _ in scale * 10 }
+        let rounded = Int((value * scale).rounded())
+        let fraction = String(rounded % Int(scale))
+        return digits == 0
+            ? "\(rounded)"
+            : "\(rounded / Int(scale)).\(String(repeating: "0", count: digits - fraction.count))\(fraction)"
+    }
+
+    // MARK: The machine
+
+    /// Seconds of one write and fdatasync of a packet's size, the median.
+    private func syncTime() throws(Failure) -> Double {
+        var times: [Duration] = []
+        do throws(FileFailure) {
+            let volume = try PosixVolume(root: root)
+            let file = try volume.open("sync-\(UInt32.random(in: 0 ... .max))", .create())
+            try file.allocate(8 << 20)
+            try file.sync()
+            let bytes = [UInt8](repeating: 0x61, count: 1464)
+            for index in 0..<2000 {
+                let start = ContinuousClock.now
+                try file.write(bytes.span, at: index * 1464)
+                try file.syncData()
+                times.append(.now - start)
+            }
+        } catch { throw Failure(.inputOutput, error.description) }
+        return times.sorted()[times.count / 2] / .seconds(1)
+    }
+
+    private func machine() throws(Failure) -> Double {
+        let sync = try syncTime()
+        row("machine: write + fdatasync, median", "\(fixed(sync * 1e6, 0)) µs, \(Int(1 / sync))/s")
+        let path = root + "/speed"
+        _ = try ChildProcess.run(
+            ["openssl", "speed", "-seconds", "1", "-bytes", "1408", "sha256"], output: path)
+        do throws(FileFailure) {
+            let text = String(
+                decoding: try PosixVolume(root: root).content(of: "speed"), as: UTF8.self)
+            let speed = text.split(separator: "\n").last?.split(separator: " ").last ?? "unknown"
+            row("machine: openssl speed sha256, 1408 bytes", "\(speed) bytes/s")
+        } catch { throw Failure(.inputOutput, error.description) }
+        return sync
+    }
+
+    // MARK: Emitting
+
+    private func emitting() throws(Failure) {
+        guard try ChildProcess.run([program, "init", ledger]).exitStatus == 0 else {
+            throw Failure(.cannotCreate, "the ledger could not be made in \(ledger)")
+        }
+        try startDaemon()
+        var sync = try machine()
+        let single = max(100, min(3000, count / 10))
+        let one = try Load.requests(socket: socket, connections: 1, packets: single, &source)
+        row(
+            "1 connection: latency, median",
+            "\(one.percentile(0.5)) µs = \(fixed(Double(one.percentile(0.5)) / 1e6 / sync)) × fdatasync, "
+                + "p99 \(one.percentile(0.99)) µs", "1.3 ×")
+        sync = try machine()
+        let many = try Load.requests(
+            socket: socket, connections: 64, packets: max(100, min(200_000, count / 4)), &source)
+        row(
+            "64 connections: receipts",
+            "\(Int(many.perSecond))/s, median \(many.percentile(0.5)) µs, p99 \(many.percentile(0.99)) µs",
+            "25,000/s")
+        let rest = count - one.packets - many.packets
+        let stream = try Load.stream(socket: socket, packets: rest, &source)
+        row("NDJSON: \(rest) packets", "\(Int(stream.perSecond))/s", "120,000/s")
+        if one.refused + many.refused + stream.refused > 0 {
+            row("refused", "\(one.refused + many.refused + stream.refused)", "0")
+        }
+        row(
+            "daemon: resident memory", "\(fixed(Double(daemon!.residentBytes) / 1048576, 0)) MiB",
+            "200 MiB")
+    }
+
+    // MARK: Opening
+
+    private func startDaemon() throws(Failure) {
+        daemon = try ChildProcess([program, "serve", ledger, "--socket", socket])
+        let deadline = ContinuousClock.now + .seconds(60)
+        while ContinuousClock.now < deadline {
+            // Until the socket is there, and until the ledger takes packets, asking fails.
+            if (try? isServing()) == true { return }
+            usleep(2000)
+        }
+        throw Failure(.unreachable, "the daemon did not begin to serve within a minute")
+    }
+
+    private func isServing() throws(Failure) -> Bool {
+        let connection = try LoadConnection(socket: socket)
+        try connection.send(Array("GET /v1/status HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".utf8).span)
+        var answer: [UInt8] = []
+        while try connection.fill() { answer += connection.takeReceived() }
+        return String(decoding: answer, as: UTF8.self).contains("\"phase\":\"serving\",\"ledger_size\"")
+    }
+
+    private func opening() throws(Failure) {
+        daemon!.send(SIGTERM)
+        let start = ContinuousClock.now
+        let status = daemon!.wait().exitStatus
+        row("stop by SIGTERM", "\(fixed((.now - start) / .seconds(1))) s, exit \(status)", "5 s, exit 0")
+        var opened = ContinuousClock.now
+        try startDaemon()
+        row("open after a clean stop", "\(fixed((.now - opened) / .seconds(1))) s", "1 s")
+        _ = try Load.requests(socket: socket, connections: 8, packets: 1000, &source)
+        daemon!.send(SIGKILL)
+        _ = daemon!.wait()
+        opened = ContinuousClock.now
+        try startDaemon()
+        row("open after kill -9", "\(fixed((.now - opened) / .seconds(1))) s", "3 s")
+        daemon!.send(SIGTERM)
+        _ = daemon!.wait()
+        daemon = nil
+    }
+
+    // MARK: Verifying
+
+    private func verifying() throws(Failure) {
+        let shell = "exec openssl dgst -sha256 \(ledger)/segments/*.seg"
+        _ = try ChildProcess.run(["sh", "-c", shell])
+        for threads in [1, 2] {
+            var (ratios, peak): ([Double], Int) = ([], 0)
+            for _ in 0..<3 {
+                let digest = try ChildProcess.run(["sh", "-c", shell])
+                let verify = try ChildProcess.run(
+                    [program, "verify", ledger, "--threads", "\(threads)"])
+                guard verify.exitStatus == 0 else {
+                    throw Failure(.no, "the ledger of the benchmark does not verify")
+                }
+                ratios.append(verify.wall / digest.wall)
+                peak = max(peak, verify.peakResidentBytes)
+            }
+            row(
+                "verify, \(threads) thread\(threads == 1 ? "" : "s")",
+                "\(fixed(ratios.sorted()[1])) × openssl dgst, \(fixed(Double(peak) / 1048576, 0)) MiB",
+                "\(threads == 1 ? "1.7" : "1.0") ×, 64 MiB")
+        }
+    }
+}
