@@ -28,7 +28,8 @@ let package = Package(
         .target(name: "CPlatform"),
         .target(
             name: "LedgerFormat", dependencies: ["CLibCrypto", "CPlatform"], swiftSettings: strict),
-        .target(name: "Packets", dependencies: ["LedgerFormat"], swiftSettings: strict),
+        .target(
+            name: "Packets", dependencies: ["LedgerFormat", "CPlatform"], swiftSettings: strict),
         .target(
             name: "LedgerStorage", dependencies: ["LedgerFormat", "CPlatform"],
             swiftSettings: strict),

@@ -44,11 +44,16 @@ package struct Digest: Hashable, Sendable {
 
     /// The same digits, without a string between.
     package func appendHex(to text: inout [UInt8]) {
-        for word in [words.0, words.1, words.2, words.3] {
-            for shift in stride(from: UInt64(0), to: 64, by: 8) {
-                text.append(hexadecimal: UInt8(truncatingIfNeeded: word >> shift))
-            }
-        }
+        appendHex(words.0, to: &text)
+        appendHex(words.1, to: &text)
+        appendHex(words.2, to: &text)
+        appendHex(words.3, to: &text)
+    }
+
+    private func appendHex(_ word: UInt64, to text: inout [UInt8]) {
+        let number = word.byteSwapped
+        HexadecimalWord(number: UInt32(number >> 32)).append(to: &text)
+        HexadecimalWord(number: UInt32(truncatingIfNeeded: number)).append(to: &text)
     }
 
     /// The form that the interface uses: `sha256:` and 64 hexadecimal digits.

@@ -33,12 +33,71 @@ extension [UInt8] {
     }
 }
 
+/// Eight hexadecimal digits of either case in one word, the first in the lowest byte. Read all at
+/// once: ids and digests are a good part of every packet.
+package struct HexadecimalWord {
+    private let digits: UInt64
+
+    private static let ones: UInt64 = 0x0101_0101_0101_0101
+    private static let highBits = ones &* 0x80
+
+    @inline(__always)
+    package init(_ digits: UInt64) { self.digits = digits }
+
+    /// The high bit of each byte that is at least `bound`, for bytes below 128.
+    @inline(__always)
+    private static func atLeast(_ bytes: UInt64, _ bound: UInt8) -> UInt64 {
+        ((bytes | highBits) &- ones &* UInt64(bound)) & highBits
+    }
+
+    /// The number that the digits are, the first the most significant; nil where one is none.
+    @inline(__always)
+    package var value: UInt32? {
+        let (ones, highBits) = (Self.ones, Self.highBits)
+        let lower = digits | ones &* 0x20
+        let isDecimal = Self.atLeast(digits, 0x30) & ~Self.atLeast(digits, 0x3A)
+        let isLetter = Self.atLeast(lower, 0x61) & ~Self.atLeast(lower, 0x67) & digits << 1
+        guard digits & highBits == 0, (isDecimal | isLetter) & highBits == highBits else {
+            return nil
+        }
+        var nibbles = (digits & (ones &* 0x0F)) &+ (digits >> 6 & ones) &* 9
+        nibbles = (nibbles << 4 | nibbles >> 8) & 0x00FF_00FF_00FF_00FF
+        nibbles = (nibbles | nibbles >> 8) & 0x0000_FFFF_0000_FFFF
+        return UInt32(truncatingIfNeeded: nibbles | nibbles >> 16).byteSwapped
+    }
+
+    /// The eight digits of a number in lower case, the most significant first.
+    @inline(__always)
+    package init(number: UInt32) {
+        var nibbles = UInt64(number)
+        nibbles = (nibbles << 16 | nibbles) & 0x0000_FFFF_0000_FFFF
+        nibbles = (nibbles << 8 | nibbles) & 0x00FF_00FF_00FF_00FF
+        nibbles = (nibbles << 4 | nibbles) & (Self.ones &* 0x0F)
+        let isLetter = (nibbles &+ Self.ones &* 6) >> 4 & Self.ones
+        digits = (nibbles &+ Self.ones &* 0x30 &+ isLetter &* 0x27).byteSwapped
+    }
+
+    package func append(to text: inout [UInt8]) {
+        // Safety: the word is read as the eight bytes that it is.
+        unsafe withUnsafeBytes(of: digits.littleEndian) { unsafe text.append(contentsOf: $0) }
+    }
+
+    /// Whether all are digits in lower case.
+    @inline(__always)
+    package var isLowerCase: Bool {
+        let highBits = Self.highBits
+        let isDecimal = Self.atLeast(digits, 0x30) & ~Self.atLeast(digits, 0x3A)
+        let isLetter = Self.atLeast(digits, 0x61) & ~Self.atLeast(digits, 0x67)
+        return digits & highBits == 0 && (isDecimal | isLetter) == highBits
+    }
+}
+
 /// 0 to 15 for a hexadecimal digit of either case, nil for another byte.
-package func hexadecimalValue(_ digit: UInt8) -> UInt8? {
+@inlinable package func hexadecimalValue(_ digit: UInt8) -> UInt8? {
     switch digit {
-    case UInt8(ascii: "0")...UInt8(ascii: "9"): digit &- UInt8(ascii: "0")
-    case UInt8(ascii: "a")...UInt8(ascii: "f"): digit &- UInt8(ascii: "a") &+ 10
-    case UInt8(ascii: "A")...UInt8(ascii: "F"): digit &- UInt8(ascii: "A") &+ 10
+    case 0x30...0x39: digit &- 0x30
+    case 0x61...0x66: digit &- 0x61 &+ 10
+    case 0x41...0x46: digit &- 0x41 &+ 10
     default: nil
     }
 }

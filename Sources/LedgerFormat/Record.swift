@@ -80,9 +80,23 @@ extension [UInt8] {
         append(bytes)
     }
 
+    /// Appends a text.
+    package mutating func append(_ text: StaticString) {
+        // Safety: a static string lives forever.
+        unsafe append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
     /// Appends a copy of `bytes`.
     package mutating func append(_ bytes: Span<UInt8>) {
         // Safety: the pointer is used only while the span lives.
         unsafe bytes.withUnsafeBytes { unsafe append(contentsOf: $0) }
+    }
+}
+
+extension String {
+    /// The text that these bytes are in UTF-8; what is none is replaced.
+    package init(utf8 bytes: Span<UInt8>) {
+        // Safety: the pointer is used only while the span lives.
+        self = unsafe bytes.withUnsafeBufferPointer { unsafe String(decoding: $0, as: UTF8.self) }
     }
 }

@@ -96,7 +96,7 @@ extension Span<UInt8> {
 
 extension StaticString {
     /// The byte at `index` of the text. `index` is below `utf8CodeUnitCount`.
-    package func byte(at index: Int) -> UInt8 {
+    @inlinable package func byte(at index: Int) -> UInt8 {
         precondition(index >= 0 && index < utf8CodeUnitCount)
         // Safety: the index was checked, and a static string lives forever.
         return unsafe utf8Start[index]

@@ -22,24 +22,18 @@ package struct UUID128: Hashable, Comparable, Sendable, CustomStringConvertible 
 
     /// Reads the text form, `8-4-4-4-12` hexadecimal digits of either case.
     package init?(text: Span<UInt8>) {
-        guard text.count == Self.textCount else { return nil }
-        var halves: (UInt64, UInt64) = (0, 0)
-        var digits = 0
-        for index in 0..<Self.textCount {
-            let byte = text[index]
-            if index == 8 || index == 13 || index == 18 || index == 23 {
-                guard byte == UInt8(ascii: "-") else { return nil }
-                continue
-            }
-            guard let value = hexadecimalValue(byte) else { return nil }
-            if digits < 16 {
-                halves.0 = halves.0 << 4 | UInt64(value)
-            } else {
-                halves.1 = halves.1 << 4 | UInt64(value)
-            }
-            digits += 1
-        }
-        (high, low) = halves
+        let dash = UInt8(ascii: "-")
+        guard text.count == Self.textCount, text[8] == dash, text[13] == dash, text[18] == dash,
+            text[23] == dash
+        else { return nil }
+        func half(_ offset: Int) -> UInt64 { UInt64(text.littleEndian(UInt32.self, at: offset)) }
+        guard let first = HexadecimalWord(text.littleEndian(UInt64.self, at: 0)).value,
+            let second = HexadecimalWord(half(9) | half(14) << 32).value,
+            let third = HexadecimalWord(half(19) | half(24) << 32).value,
+            let fourth = HexadecimalWord(text.littleEndian(UInt64.self, at: 28)).value
+        else { return nil }
+        high = UInt64(first) << 32 | UInt64(second)
+        low = UInt64(third) << 32 | UInt64(fourth)
     }
 
     package init?(_ text: some StringProtocol) {
@@ -79,12 +73,19 @@ package struct UUID128: Hashable, Comparable, Sendable, CustomStringConvertible 
     }
 
     package func appendText(to text: inout [UInt8]) {
-        for index in 0..<Self.byteCount {
-            if index == 4 || index == 6 || index == 8 || index == 10 {
-                text.append(UInt8(ascii: "-"))
-            }
-            let word = index < 8 ? high : low
-            text.append(hexadecimal: UInt8(truncatingIfNeeded: word >> (56 - 8 * (index % 8))))
+        func group(_ word: UInt64, _ shift: UInt64) {
+            text.append(hexadecimal: UInt8(truncatingIfNeeded: word >> (shift + 8)))
+            text.append(hexadecimal: UInt8(truncatingIfNeeded: word >> shift))
         }
+        HexadecimalWord(number: UInt32(high >> 32)).append(to: &text)
+        text.append(UInt8(ascii: "-"))
+        group(high, 16)
+        text.append(UInt8(ascii: "-"))
+        group(high, 0)
+        text.append(UInt8(ascii: "-"))
+        group(low, 48)
+        text.append(UInt8(ascii: "-"))
+        group(low, 32)
+        HexadecimalWord(number: UInt32(truncatingIfNeeded: low)).append(to: &text)
     }
 }

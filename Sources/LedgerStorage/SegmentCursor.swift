@@ -186,10 +186,18 @@ package struct SegmentCursor: ~Copyable {
         while place < fileBytes {
             let count = try file.read(into: &chunk, 0..<chunk.count, at: place)
             if count == 0 { break }
-            if let last = chunk[..<count].lastIndex(where: { $0 != 0 }) { end = place + last + 1 }
+            end = max(end, place + Self.contentEnd(chunk.span.extracting(0..<count), end - place))
             place += count
         }
         return end
+    }
+
+    /// Where the last byte that is not zero ends; `none` where all are zero.
+    private static func contentEnd(_ bytes: Span<UInt8>, _ none: Int) -> Int {
+        var end = bytes.count
+        while end >= 8, bytes.littleEndian(UInt64.self, at: end - 8) == 0 { end -= 8 }
+        while end > 0, bytes[end - 1] == 0 { end -= 1 }
+        return end > 0 ? end : none
     }
 
     private mutating func isZeroToEnd() throws(FileFailure) -> Bool {

@@ -72,7 +72,7 @@ package struct JSONParser: ~Copyable {
             guard try continues(until: UInt8(ascii: "}"), bytes, &index) else { break }
         }
         endContainer(token, &index)
-        if members > 1 { try refuseDuplicates(in: token, bytes) }
+        if members > 1 { try refuseDuplicates(in: token, members: members, bytes) }
     }
 
     private mutating func array(
@@ -91,6 +91,7 @@ package struct JSONParser: ~Copyable {
         endContainer(token, &index)
     }
 
+    @inline(__always)
     private mutating func beginContainer(
         _ kind: JSONToken.Kind, at index: inout Int, depth: Int
     ) throws(JSONError) -> Int {
@@ -101,6 +102,7 @@ package struct JSONParser: ~Copyable {
     }
 
     /// At the closing bracket: steps over it and completes the container's token.
+    @inline(__always)
     private mutating func endContainer(_ token: Int, _ index: inout Int) {
         index += 1
         tokens[token].end = UInt32(truncatingIfNeeded: index)
@@ -108,6 +110,7 @@ package struct JSONParser: ~Copyable {
     }
 
     /// After a member or element: true and past the comma and space, or false at the bracket.
+    @inline(__always)
     private func continues(
         until close: UInt8, _ bytes: Span<UInt8>, _ index: inout Int
     ) throws(JSONError) -> Bool {
@@ -118,6 +121,7 @@ package struct JSONParser: ~Copyable {
         return true
     }
 
+    @inline(__always)
     private mutating func append(
         _ kind: JSONToken.Kind, isEscaped: Bool = false, from start: Int, to end: Int
     ) {
@@ -130,41 +134,73 @@ package struct JSONParser: ~Copyable {
 
     // MARK: Duplicate keys
 
+    /// An object of more keys than this has them sorted by a hash that nobody can foresee; below,
+    /// comparing the few that look alike costs less.
+    private static let keysCompared = 32
+
     private mutating func refuseDuplicates(
-        in object: Int, _ bytes: Span<UInt8>
+        in object: Int, members: Int, _ bytes: Span<UInt8>
     ) throws(JSONError) {
-        keys.removeAll(keepingCapacity: true)
+        if members > Self.keysCompared { return try refuseDuplicatesSorted(in: object, bytes) }
+        var seen: UInt64 = 0
         var index = object + 1
         let end = Int(tokens[object].next)
         while index < end {
-            keys.append((keyHash(tokens[index], bytes), index))
+            let bit: UInt64 = 1 << (mark(tokens[index], bytes) &* 0xD6E8_FEB8_6659_FD93 >> 58)
+            if seen & bit != 0 {
+                for earlier in JSONChildren(tokens, of: object) {
+                    if earlier == index { break }
+                    if isSameText(earlier, index, bytes) {
+                        throw JSONError(.duplicateKey, at: Int(tokens[index].start) - 1)
+                    }
+                }
+            }
+            seen |= bit
             index = Int(tokens[index + 1].next)
         }
-        if keys.count > 16 { keys.sort { $0.hash < $1.hash } }
-        let isSorted = keys.count > 16
+    }
+
+    private mutating func refuseDuplicatesSorted(
+        in object: Int, _ bytes: Span<UInt8>
+    ) throws(JSONError) {
+        keys.removeAll(keepingCapacity: true)
+        for key in JSONChildren(tokens, of: object) { keys.append((hash(tokens[key], bytes), key)) }
+        keys.sort { $0.hash < $1.hash }
         for right in 1..<keys.count {
-            var left = right
-            while left > 0 {
-                left -= 1
-                if keys[left].hash == keys[right].hash {
-                    if isSameText(keys[left].token, keys[right].token, bytes) {
-                        let later = max(keys[left].token, keys[right].token)
-                        throw JSONError(.duplicateKey, at: Int(tokens[later].start) - 1)
-                    }
-                } else if isSorted {
-                    break
+            var left = right - 1
+            while left >= 0, keys[left].hash == keys[right].hash {
+                if isSameText(keys[left].token, keys[right].token, bytes) {
+                    let later = max(keys[left].token, keys[right].token)
+                    throw JSONError(.duplicateKey, at: Int(tokens[later].start) - 1)
                 }
+                left -= 1
             }
         }
     }
 
-    private func keyHash(_ key: JSONToken, _ bytes: Span<UInt8>) -> UInt64 {
+    /// Length and first bytes of a key: the same for the same text.
+    @inline(__always)
+    private func mark(_ key: JSONToken, _ bytes: Span<UInt8>) -> UInt64 {
+        if key.isEscaped { return Self.mark(bytes.text(key).span, 0..<bytes.text(key).count) }
+        return Self.mark(bytes, key.bytes)
+    }
+
+    @inline(__always)
+    private static func mark(_ bytes: Span<UInt8>, _ range: Range<Int>) -> UInt64 {
+        let count = UInt64(range.count)
+        return ShortText.word(bytes, range.lowerBound, range.count) ^ count &* 0x9E37_79B9_7F4A_7C15
+    }
+
+    private func hash(_ key: JSONToken, _ bytes: Span<UInt8>) -> UInt64 {
         if key.isEscaped { return KeyHash.of(bytes.text(key).span) }
         return KeyHash.of(bytes.extracting(key.bytes))
     }
 
     private func isSameText(_ left: Int, _ right: Int, _ bytes: Span<UInt8>) -> Bool {
-        bytes.text(tokens[left]) == bytes.text(tokens[right])
+        let (left, right) = (tokens[left], tokens[right])
+        // Without escapes, texts of different lengths differ.
+        if !left.isEscaped, !right.isEscaped, left.bytes.count != right.bytes.count { return false }
+        return bytes.text(left) == bytes.text(right)
     }
 
     // MARK: Scalars
@@ -252,6 +288,7 @@ package struct JSONParser: ~Copyable {
         append(kind, from: start, to: index)
     }
 
+    @inline(__always)
     private func expect(
         _ byte: UInt8, _ bytes: Span<UInt8>, _ index: inout Int
     ) throws(JSONError) {

@@ -1,3 +1,4 @@
+internal import CPlatform
 internal import LedgerFormat
 
 /// The lexical rules of JSON strings and white space.
@@ -33,32 +34,14 @@ package enum JSONText {
     }
 
     /// The next byte that does not stand for itself in a string: a quote, a backslash, a control
-    /// character or the start of a longer UTF-8 sequence. Eight bytes at a time; `count` at the end.
+    /// character or the start of a longer UTF-8 sequence; `count` at the end.
     @inline(__always)
     static func firstSpecial(_ bytes: Span<UInt8>, from start: Int) -> Int {
-        var index = start
-        while index + 8 <= bytes.count {
-            let special = specialBytes(bytes.littleEndian(UInt64.self, at: index))
-            if special != 0 { return index + special.trailingZeroBitCount / 8 }
-            index += 8
+        precondition(start <= bytes.count)
+        // Safety: what is read lies between `start` and the end of the bytes that are lent here.
+        return unsafe bytes.withUnsafeBufferPointer {
+            unsafe start + stardust_plain_prefix($0.baseAddress! + start, $0.count - start)
         }
-        while index < bytes.count, specialBytes(UInt64(bytes[index]) | fill) == 0 { index += 1 }
-        return index
-    }
-
-    /// Seven ordinary characters above one byte.
-    private static let fill: UInt64 = 0x6161_6161_6161_6100
-
-    /// The high bit of each special byte, exact up to the lowest one set: a borrow can only spoil
-    /// bytes above it.
-    @inline(__always)
-    private static func specialBytes(_ word: UInt64) -> UInt64 {
-        let ones: UInt64 = 0x0101_0101_0101_0101
-        let quote = word ^ (ones &* 0x22)
-        let backslash = word ^ (ones &* 0x5C)
-        let below = (word &- ones &* 0x20) & ~word
-        let equal = (quote &- ones) & ~quote | (backslash &- ones) & ~backslash
-        return (below | equal | word) & (ones &* 0x80)
     }
 
     /// The index after the escape at `index`. A lead surrogate takes its trail along.

@@ -90,7 +90,7 @@ package struct JSONWriter: Sendable {
     package mutating func member(_ name: StaticString, _ digest: Digest) {
         key(name)
         plainString { text in
-            text.append(contentsOf: [0x73, 0x68, 0x61, 0x32, 0x35, 0x36, 0x3A])  // "sha256:"
+            text.append("sha256:")
             digest.appendHex(to: &text)
         }
     }
@@ -115,12 +115,12 @@ package struct JSONWriter: Sendable {
 
     private mutating func raw(_ text: StaticString) {
         separate()
-        for index in 0..<text.utf8CodeUnitCount { bytes.append(text.byte(at: index)) }
+        bytes.append(text)
     }
 
     private mutating func appendASCII(_ name: StaticString) {
         bytes.append(UInt8(ascii: "\""))
-        for index in 0..<name.utf8CodeUnitCount { bytes.append(name.byte(at: index)) }
+        bytes.append(name)
         bytes.append(UInt8(ascii: "\""))
     }
 

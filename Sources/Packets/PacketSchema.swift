@@ -50,7 +50,7 @@ struct PacketSchema {
         _ index: Int, _ bytes: Span<UInt8>
     ) throws(SchemaViolation) -> String {
         try knownWord(Self.entityTypes, orExtension: true, index, bytes)
-        return String(decoding: bytes.text(tokens[index]), as: UTF8.self)
+        return withText(index, bytes) { String(utf8: $0) }
     }
 
     private func lineage(_ index: Int, _ bytes: Span<UInt8>) throws(SchemaViolation) {

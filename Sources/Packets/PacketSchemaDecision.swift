@@ -153,21 +153,46 @@ extension PacketSchema {
 
     /// A node of this packet by its id, or of another as `stardust:<stardust_id>#<node>`.
     private func nodeReference(_ index: Int, _ bytes: Span<UInt8>) throws(SchemaViolation) {
-        let text = try string(index, bytes)
-        let parts = text.split(separator: UInt8(ascii: "#"), maxSplits: 1, omittingEmptySubsequences: false)
-        if parts.count == 1, (1...128).contains(scalarCount(parts[0])) { return }
-        let prefix = Array("stardust:".utf8)
-        if parts.count == 2, parts[0].starts(with: prefix),
-            parts[0].count == prefix.count + UUID128.textCount,
-            parts[0].dropFirst(prefix.count).allSatisfy({
-                hexadecimalValue($0) != nil || $0 == UInt8(ascii: "-")
-            }),
-            (1...128).contains(scalarCount(parts[1])), !hasLineEnd(parts[1])
-        {
-            return
+        try requireKind(.string, index, bytes)
+        let isReference = withText(index, bytes) { text in
+            var sharp = 0
+            while sharp < text.count, text[sharp] != UInt8(ascii: "#") { sharp += 1 }
+            if sharp == text.count { return isNodeName(text, 0..<sharp, allowsLineEnds: true) }
+            guard sharp == Self.foreignPrefixCount + UUID128.textCount,
+                ShortText(text, 0..<Self.foreignPrefixCount) == Self.foreignPrefix
+            else { return false }
+            for place in Self.foreignPrefixCount..<sharp
+            where hexadecimalValue(text[place]) == nil && text[place] != UInt8(ascii: "-") {
+                return false
+            }
+            return isNodeName(text, sharp + 1..<text.count, allowsLineEnds: false)
         }
-        throw violation(
-            .wrongFormat, index, bytes,
-            "must be a node id of 1 to 128 characters without #, or stardust:<stardust_id>#<node>")
+        guard isReference else {
+            throw violation(
+                .wrongFormat, index, bytes,
+                "must be a node id of 1 to 128 characters without #, or "
+                    + "stardust:<stardust_id>#<node>")
+        }
+    }
+
+    private static let foreignPrefix = ShortText("stardust:")
+    private static let foreignPrefixCount = 9
+
+    /// 1 to 128 characters; in a foreign reference none of them ends a line.
+    private func isNodeName(
+        _ text: Span<UInt8>, _ range: Range<Int>, allowsLineEnds: Bool
+    ) -> Bool {
+        let name = text.extracting(range)
+        var (scalars, hasLineEnd) = (0, false)
+        for index in 0..<name.count {
+            let byte = name[index]
+            if byte & 0xC0 != 0x80 { scalars += 1 }
+            // U+2028 and U+2029 are E2 80 A8 and E2 80 A9.
+            let isSeparator =
+                byte & 0xFE == 0xA8 && index >= 2 && name[index - 1] == 0x80
+                && name[index - 2] == 0xE2
+            if byte == 0x0A || byte == 0x0D || isSeparator { hasLineEnd = true }
+        }
+        return (1...128).contains(scalars) && (allowsLineEnds || !hasLineEnd)
     }
 }

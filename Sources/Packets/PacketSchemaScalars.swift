@@ -92,18 +92,13 @@ extension PacketSchema {
         text.reduce(0) { $0 + ($1 & 0xC0 == 0x80 ? 0 : 1) }
     }
 
-    /// Whether a text has one of the four characters that `.` does not match in ECMA-262.
-    func hasLineEnd(_ text: ArraySlice<UInt8>) -> Bool {
-        String(decoding: text, as: UTF8.self).unicodeScalars.contains {
-            ["\n", "\r", "\u{2028}", "\u{2029}"].contains($0)
-        }
-    }
-
     func knownWord(
         _ words: [ShortText], orExtension: Bool = false, _ index: Int, _ bytes: Span<UInt8>
     ) throws(SchemaViolation) {
         try requireKind(.string, index, bytes)
-        if let text = shortText(index, bytes), words.contains(text) { return }
+        if let text = shortText(index, bytes) {
+            for word in words where word == text { return }
+        }
         if orExtension, isExtensionWord(bytes.text(tokens[index])) { return }
         throw violation(
             .unknownValue, index, bytes,
@@ -136,11 +131,13 @@ extension PacketSchema {
 
     func traceID(_ index: Int, _ bytes: Span<UInt8>) throws(SchemaViolation) {
         try requireKind(.string, index, bytes)
-        let text = bytes.text(tokens[index])
-        if UUID128(text: text.span) != nil { return }
-        guard text.count == 32, text.allSatisfy(\.isLowerHexDigit),
-            text.contains(where: { $0 != UInt8(ascii: "0") })
-        else {
+        let isTraceID = withText(index, bytes) { text in
+            if UUID128(text: text) != nil { return true }
+            guard isLowerHex(text, 0..<text.count, digits: 32) else { return false }
+            for place in 0..<32 where text[place] != UInt8(ascii: "0") { return true }
+            return false
+        }
+        guard isTraceID else {
             throw violation(
                 .wrongFormat, index, bytes,
                 "must be a UUID, or 32 lower-case hexadecimal digits that are not all zero")
@@ -150,8 +147,8 @@ extension PacketSchema {
     func lowerHex(
         _ digits: Int, _ index: Int, _ bytes: Span<UInt8>
     ) throws(SchemaViolation) {
-        let text = try string(index, bytes)
-        guard text.count == digits, text.allSatisfy(\.isLowerHexDigit) else {
+        try requireKind(.string, index, bytes)
+        guard withText(index, bytes, { isLowerHex($0, 0..<$0.count, digits: digits) }) else {
             throw violation(
                 .wrongFormat, index, bytes, "must be \(digits) lower-case hexadecimal digits")
         }
@@ -160,17 +157,24 @@ extension PacketSchema {
     func digest(_ index: Int, _ bytes: Span<UInt8>) throws(SchemaViolation) {
         try requireKind(.string, index, bytes)
         let isDigest = withText(index, bytes) { text in
-            guard text.count == 71,
-                let tag = ShortText(text, 0..<7), Self.digestTags.contains(tag)
-            else { return false }
-            for place in 7..<71 where !text[place].isLowerHexDigit { return false }
-            return true
+            guard text.count == 71, let tag = ShortText(text, 0..<7) else { return false }
+            return Self.digestTags.contains(tag) && isLowerHex(text, 7..<71, digits: 64)
         }
         guard isDigest else {
             throw violation(
                 .wrongFormat, index, bytes,
                 "must be sha256: or blake3: and 64 lower-case hexadecimal digits")
         }
+    }
+
+    /// Whether a range has just so many digits in lower case, a multiple of eight.
+    private func isLowerHex(_ text: Span<UInt8>, _ range: Range<Int>, digits: Int) -> Bool {
+        guard range.count == digits else { return false }
+        for start in stride(from: range.lowerBound, to: range.upperBound, by: 8)
+        where !HexadecimalWord(text.littleEndian(UInt64.self, at: start)).isLowerCase {
+            return false
+        }
+        return true
     }
 
     private static let digestTags = [ShortText](texts: "sha256:", "blake3:")
@@ -201,7 +205,8 @@ extension PacketSchema {
         }
     }
 
-    private func withText<Result>(
+    @inline(__always)
+    func withText<Result>(
         _ index: Int, _ bytes: Span<UInt8>, _ body: (Span<UInt8>) -> Result
     ) -> Result {
         guard tokens[index].isEscaped else { return body(bytes.extracting(tokens[index].bytes)) }

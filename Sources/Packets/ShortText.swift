@@ -24,7 +24,7 @@ struct ShortText: Hashable {
     }
 
     @inline(__always)
-    private static func word(_ text: Span<UInt8>, _ start: Int, _ count: Int) -> UInt64 {
+    static func word(_ text: Span<UInt8>, _ start: Int, _ count: Int) -> UInt64 {
         if start + 8 <= text.count {
             let word = text.littleEndian(UInt64.self, at: start)
             return count >= 8 ? word : word & (1 << (8 * UInt64(count)) - 1)

@@ -1,8 +1,34 @@
-// What Swift cannot reach by itself: the CRC-32C instruction and two Linux calls.
+// What Swift cannot reach by itself: processor instructions and two Linux calls.
 #ifndef STARDUST_CPLATFORM_H
 #define STARDUST_CPLATFORM_H
 #include <stddef.h>
 #include <stdint.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+/// How many bytes from the first on stand for themselves in a JSON string: neither a quote nor a
+/// backslash, neither a control character nor part of a longer UTF-8 sequence.
+static inline size_t stardust_plain_prefix(const uint8_t *bytes, size_t count) {
+    size_t index = 0;
+#if defined(__SSE2__)
+    for (; index + 16 <= count; index += 16) {
+        __m128i piece = _mm_loadu_si128((const __m128i *)(bytes + index));
+        // As signed bytes, those above 127 are negative and so below the space too.
+        __m128i special = _mm_or_si128(
+            _mm_cmplt_epi8(piece, _mm_set1_epi8(0x20)),
+            _mm_or_si128(
+                _mm_cmpeq_epi8(piece, _mm_set1_epi8('"')),
+                _mm_cmpeq_epi8(piece, _mm_set1_epi8('\\'))));
+        int mask = _mm_movemask_epi8(special);
+        if (mask) return index + (size_t)__builtin_ctz((unsigned)mask);
+    }
+#endif
+    while (index < count && (int8_t)bytes[index] >= 0x20 && bytes[index] != '"' &&
+           bytes[index] != '\\')
+        index++;
+    return index;
+}
 
 /// CRC-32C (Castagnoli, RFC 3720 B.4) of `count` bytes, continuing from `crc` (0 to begin).
 uint32_t stardust_crc32c(uint32_t crc, const void *bytes, size_t count);
