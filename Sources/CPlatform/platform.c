@@ -2,6 +2,7 @@
 #include "CPlatform.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/stat.h>
 
 int stardust_allocate(int descriptor, int64_t offset, int64_t count) {
@@ -16,4 +17,9 @@ int stardust_open(const char *path, int flags, uint32_t mode) {
     do descriptor = open(path, flags | O_CLOEXEC, (mode_t)mode);
     while (descriptor < 0 && errno == EINTR);
     return descriptor < 0 ? -errno : descriptor;
+}
+
+void stardust_keep_freed_memory(int bytes) {
+    mallopt(M_MMAP_THRESHOLD, bytes);
+    mallopt(M_TRIM_THRESHOLD, bytes);
 }

@@ -66,7 +66,9 @@ package final class EntityIndex: Sendable {
                 // A power cut may lose the newest rows, which are then followed again, but never
                 // leaves a broken file.
                 try db.execute(sql: "PRAGMA synchronous = NORMAL")
-                try db.execute(sql: "PRAGMA cache_size = -16384")
+                try db.execute(sql: "PRAGMA cache_size = -32768")
+                // Pages that change often reach the file once in 64 MiB of log, not in four.
+                try db.execute(sql: "PRAGMA wal_autocheckpoint = 16384")
             }
             return try DatabasePool(path: path, configuration: configuration)
         }

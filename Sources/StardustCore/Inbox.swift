@@ -1,8 +1,13 @@
+internal import Glibc
+internal import Synchronization
+
 /// Where event loops leave submissions for the sequencer. Bounded in packets and bytes; the bytes
 /// count from when they are received, so that half a body has its share.
 package final class Inbox: Sendable {
     private let monitor = Monitor(State())
     private let bytesMax: Int
+    /// Submissions left so far; looked at without the lock while the sequencer is about to sleep.
+    private let arrivals = Atomic<UInt>(0)
 
     private struct State {
         var waiting: [Submission] = []
@@ -40,6 +45,7 @@ package final class Inbox: Sendable {
             }
             state.packets += submission.packets.count
             state.waiting.append(submission)
+            arrivals.add(1, ordering: .releasing)
             return nil
         }
     }
@@ -48,6 +54,22 @@ package final class Inbox: Sendable {
 
     /// Everything that waits, up to a batch; waits for the first. Empty when closed and done.
     func take() -> [Submission] {
+        awaitBriefly()
+        return takeWaiting()
+    }
+
+    /// A lone worker sends its next packet as soon as it has a receipt: waking up for it costs more
+    /// than looking around for as long as that takes. Whoever else can run does meanwhile.
+    private func awaitBriefly() {
+        let seen = arrivals.load(ordering: .acquiring)
+        if monitor.withLock({ !$0.waiting.isEmpty || $0.isClosed }) { return }
+        let deadline = ContinuousClock.now + LedgerLimits.watchTime
+        while arrivals.load(ordering: .acquiring) == seen, ContinuousClock.now < deadline {
+            sched_yield()
+        }
+    }
+
+    private func takeWaiting() -> [Submission] {
         monitor.wait { state in
             if state.waiting.isEmpty { return state.isClosed ? [] : nil }
             var (count, bytes) = (0, 0)

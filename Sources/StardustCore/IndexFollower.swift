@@ -23,6 +23,8 @@ package final class IndexFollower: Sendable {
         var fresh: [EntityIndex.Row] = []
         /// How many wait for the index to come nearer.
         var waiting = 0
+        /// The thread has nothing to do, and sleeps until there is.
+        var isIdle = false
         var isStopping = false
         var isStopped = false
     }
@@ -50,11 +52,17 @@ package final class IndexFollower: Sendable {
     // MARK: The sequencer's side
 
     /// Takes the rows of a batch. Where they pile up they are dropped, and read back later.
+    ///
+    /// While rows collect the thread is left asleep: waking it for each batch would take the
+    /// processor from the very packets that come next.
     func add(_ rows: [EntityIndex.Row]) {
-        monitor.change { state in
+        let needsWaking = monitor.withLock { state in
             if state.fresh.count + rows.count > LedgerLimits.indexLag * 2 { state.fresh = [] }
             state.fresh += rows
+            let isFull = state.fresh.count >= LedgerLimits.indexRowsCollected
+            return state.isIdle || state.waiting > 0 || isFull
         }
+        if needsWaking { monitor.change { _ in } }
     }
 
     /// Holds the caller while a following index is too far behind. Why appends cannot go on at all,
@@ -179,15 +187,22 @@ package final class IndexFollower: Sendable {
             if state.isStopping { return .some(nil) }
             let next = state.size.nextPosition
             state.fresh.removeAll { $0.position < next }
-            if let first = state.fresh.first, first.position == next { return .fresh([]) }
+            if let first = state.fresh.first, first.position == next {
+                state.isIdle = false
+                return .fresh([])
+            }
+            state.isIdle = false
             if state.size < map.head.size { return .missed }
-            return state.phase == .following ? nil : .upToDate
+            if state.phase != .following { return .upToDate }
+            state.isIdle = true
+            return nil
         }
         guard case .fresh = work else { return work }
         // A few rows wait a moment for more, unless somebody waits for them.
         let deadline = ContinuousClock.now + LedgerLimits.indexDelay
         _ = monitor.wait(until: deadline) { state in
-            state.waiting > 0 || state.isStopping || state.fresh.count >= 4096 ? true : nil
+            let isFull = state.fresh.count >= LedgerLimits.indexRowsCollected
+            return state.waiting > 0 || state.isStopping || isFull ? true : nil
         }
         return monitor.withLock { state in
             let rows = Array(state.fresh.prefix(LedgerLimits.indexTransactionRows))

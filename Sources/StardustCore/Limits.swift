@@ -10,8 +10,11 @@ package enum LedgerLimits {
     package static let indexLag = 200_000
     /// Rows of one index transaction.
     package static let indexTransactionRows = 1 << 16
-    /// How long a few rows may wait for more, while nobody asks.
-    package static let indexDelay: Duration = .milliseconds(20)
+    /// How long the sequencer looks for the next packet before it sleeps: a round trip of a worker.
+    package static let watchTime: Duration = .microseconds(150)
+    /// Rows that are worth a transaction, and how long fewer may wait for more while nobody asks.
+    package static let indexRowsCollected = 1 << 14
+    package static let indexDelay: Duration = .milliseconds(50)
     /// How long a look-up may take, waiting for the index included.
     package static let queryTime: Duration = .seconds(5)
     /// How often a full disk is tried again.
@@ -20,5 +23,6 @@ package enum LedgerLimits {
     package static func checkRelations() {
         precondition(batchBytes <= bytesInFlight)
         precondition(indexTransactionRows <= indexLag)
+        precondition(indexRowsCollected <= indexTransactionRows)
     }
 }

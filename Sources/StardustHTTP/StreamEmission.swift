@@ -104,6 +104,7 @@ final class StreamEmission {
             inbox.release(bytes)
             loop.execute { bound.value.stream.answered(bound.value.batch, outcomes, bytes) }
         }
+        submission.bytes.reserveCapacity(chunk.bytes)
         chunk.eachLine { line, text in
             switch text {
             case .tooLong: batch.lines.append(.problem(tooLarge(line)))

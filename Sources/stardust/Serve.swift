@@ -1,4 +1,5 @@
 import ArgumentParser
+internal import CPlatform
 internal import Glibc
 internal import LedgerStorage
 internal import Logging
@@ -37,6 +38,7 @@ struct Serve: AsyncParsableCommand {
         }
         defer { withExtendedLifetime(lock) {} }
         Self.raiseDescriptorLimit()
+        Self.keepFreedMemory()
         let logger = Logger(label: "stardust") { JSONLogHandler(label: $0) }
         let running: RunningLedger
         do throws(OpenFailure) {
@@ -73,6 +75,12 @@ struct Serve: AsyncParsableCommand {
         } catch {
             throw Failure(.cannotCreate, "the socket: \(error)")
         }
+    }
+
+    /// Buffers of a batch come and go many times a second: memory that is given back to the system
+    /// each time is cleared again each time.
+    private static func keepFreedMemory() {
+        stardust_keep_freed_memory(16 << 20)
     }
 
     /// A connection is a descriptor: as many as the system allows.

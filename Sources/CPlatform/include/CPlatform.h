@@ -42,4 +42,7 @@ int stardust_allocate(int descriptor, int64_t offset, int64_t count);
 
 /// open(2) with a mode, which is variadic and so not imported. Returns the descriptor or -errno.
 int stardust_open(const char *path, int flags, uint32_t mode);
+
+/// Tells malloc to keep up to `bytes` of freed memory and not to map smaller blocks one by one.
+void stardust_keep_freed_memory(int bytes);
 #endif

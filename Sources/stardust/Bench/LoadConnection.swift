@@ -1,4 +1,5 @@
 internal import Glibc
+internal import LedgerFormat
 internal import LedgerStorage
 
 /// A blocking connection to the daemon, with as little between it and the socket as there can be:
@@ -51,16 +52,22 @@ final class LoadConnection {
         return count > 0
     }
 
-    /// Takes one whole response with a Content-Length, if it is there. Gives its status.
+    /// Takes the response that was received, if it is whole. One at a time: its Content-Length is
+    /// looked for only once its header has ended. Gives its status.
     func takeResponse() -> Int? {
-        guard let headEnd = find([0x0D, 0x0A, 0x0D, 0x0A]) else { return nil }
-        let head = String(decoding: received[..<headEnd], as: UTF8.self)
-        let length = head.split(separator: "\r\n").first { $0.hasPrefix("content-length: ") }
-            .flatMap { Int($0.dropFirst("content-length: ".count)) }
-        let end = headEnd + 4 + (length ?? 0)
-        guard receivedCount >= end else { return nil }
-        drop(end)
-        return Int(head.dropFirst("HTTP/1.1 ".count).prefix(3))
+        let received = received
+        let bytes = received.span.extracting(0..<receivedCount)
+        guard let headEnd = Self.find("\r\n\r\n", in: bytes, from: 0),
+            let field = Self.find("content-length: ", in: bytes, from: 0)
+        else { return nil }
+        var (length, index) = (0, field + 16)
+        while bytes[index] != 0x0D {
+            length = length * 10 + Int(bytes[index] - 0x30)
+            index += 1
+        }
+        guard receivedCount == headEnd + 4 + length else { return nil }
+        receivedCount = 0
+        return (9..<12).reduce(0) { $0 * 10 + Int(received[$1] - 0x30) }
     }
 
     /// What was received since the last time.
@@ -69,15 +76,17 @@ final class LoadConnection {
         return received[..<receivedCount]
     }
 
-    private func find(_ text: [UInt8]) -> Int? {
-        guard receivedCount >= text.count else { return nil }
-        return (0...(receivedCount - text.count)).first {
-            received[$0] == text[0] && received[$0 + 3] == text[3] && received[$0 + 1] == text[1]
+    private static func find(
+        _ text: StaticString, in bytes: Span<UInt8>, from start: Int
+    ) -> Int? {
+        var index = start
+        search: while index + text.utf8CodeUnitCount <= bytes.count {
+            for place in 0..<text.utf8CodeUnitCount where bytes[index + place] != text.byte(at: place) {
+                index += 1
+                continue search
+            }
+            return index
         }
-    }
-
-    private func drop(_ count: Int) {
-        received.replaceSubrange(0..<(receivedCount - count), with: received[count..<receivedCount])
-        receivedCount -= count
+        return nil
     }
 }
