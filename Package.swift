@@ -8,6 +8,9 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
 ]
 
+// Tests read better without a mark at each call of the system.
+let testing: [SwiftSetting] = [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)]
+
 let nio = "swift-nio"
 let log = Target.Dependency.product(name: "Logging", package: "swift-log")
 
@@ -64,5 +67,25 @@ let package = Package(
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ], swiftSettings: strict),
+        .target(
+            name: "TestSupport",
+            dependencies: ["LedgerFormat", "Packets", "LedgerStorage", "StardustCore"],
+            path: "Tests/TestSupport", swiftSettings: testing),
+        .testTarget(
+            name: "LedgerFormatTests", dependencies: ["LedgerFormat", "TestSupport"],
+            swiftSettings: testing),
+        .testTarget(
+            name: "PacketsTests", dependencies: ["LedgerFormat", "Packets", "TestSupport"],
+            exclude: ["schema_cases.py"], swiftSettings: testing),
+        .testTarget(
+            name: "LedgerStorageTests",
+            dependencies: ["LedgerFormat", "LedgerStorage", "StardustCore", "TestSupport"],
+            swiftSettings: testing),
+        .testTarget(
+            name: "StardustTests",
+            dependencies: [
+                "stardust", "LedgerFormat", "Packets", "LedgerStorage", "StardustCore",
+                "StardustHTTP", "TestSupport",
+            ], swiftSettings: testing),
     ]
 )

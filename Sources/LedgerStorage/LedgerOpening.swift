@@ -145,7 +145,10 @@ struct LedgerOpening {
         }
         let path = LedgerLayout.segment(header.firstPosition)
         let scan = try SegmentScan(file, header, checker)
-        if let damage = scan.damage { return damage }
+        if let damage = scan.damage {
+            show(scan, header, file)
+            return damage
+        }
         if scan.end < scan.fileBytes {
             guard isLast, scan.checker.next == next, try isEmptySegment(next) else {
                 return Finding(
@@ -190,6 +193,15 @@ struct LedgerOpening {
         }
     }
 
+    /// Lets readers see what was found sound of the last segment that is followed.
+    private mutating func show(
+        _ scan: SegmentScan, _ header: SegmentHeader, _ file: any VolumeFile
+    ) {
+        checker = scan.checker
+        note(scan.slots, from: header.firstPosition)
+        state.open = LedgerMap.OpenSegment(header: header, file: file, slots: scan.slots)
+    }
+
     // MARK: The newest segment
 
     private mutating func openNewest(
@@ -199,17 +211,18 @@ struct LedgerOpening {
         if let damage = scan.damage {
             let bound = marker?.size ?? .empty
             guard try TornTail.isTorn(damage, file, header, end: scan.end, durable: bound) else {
+                show(scan, header, file)
                 return damage
             }
             switch try TornTail(volume, file, header, start: scan.end).cut(file) {
-            case .failure(let problem): return problem.finding
+            case .failure(let problem):
+                show(scan, header, file)
+                return problem.finding
             case .success(let repair): repairs.append(repair)
             }
             scan.damage = nil
         }
-        checker = scan.checker
-        note(scan.slots, from: header.firstPosition)
-        state.open = LedgerMap.OpenSegment(header: header, file: file, slots: scan.slots)
+        show(scan, header, file)
         tail = (file, header, scan)
         return nil
     }

@@ -146,7 +146,7 @@ package struct JSONParser: ~Copyable {
         var index = object + 1
         let end = Int(tokens[object].next)
         while index < end {
-            let bit: UInt64 = 1 << (mark(tokens[index], bytes) &* 0xD6E8_FEB8_6659_FD93 >> 58)
+            let bit: UInt64 = 1 << ((mark(tokens[index], bytes) &* 0xD6E8_FEB8_6659_FD93) >> 58)
             if seen & bit != 0 {
                 for earlier in JSONChildren(tokens, of: object) {
                     if earlier == index { break }

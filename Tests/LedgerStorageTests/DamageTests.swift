@@ -1,0 +1,365 @@
+import LedgerFormat
+import LedgerStorage
+import StardustCore
+import TestSupport
+import Testing
+
+/// Every kind of damage to a ledger's files has its own code, and none goes unseen.
+@Suite struct DamageTests {
+    static func findings(
+        _ volume: SimulatedVolume, isBeingWritten: Bool = false,
+        _ options: Verifier.Options = Verifier.Options()
+    ) throws -> [Finding] {
+        try Verifier(volume, options, isBeingWritten: isBeingWritten).run().findings
+    }
+
+    static func codes(_ volume: SimulatedVolume) throws -> Set<Finding.Code> {
+        Set(try findings(volume).map(\.code))
+    }
+
+    static func segments(_ volume: SimulatedVolume) throws -> [String] {
+        try volume.list("segments").filter { $0.hasSuffix(".seg") }.sorted().map { "segments/" + $0 }
+    }
+
+    /// Offsets of the records of a segment.
+    static func records(_ volume: SimulatedVolume, _ path: String) throws -> [SegmentCursor.Record] {
+        let file = try volume.open(path, .read)
+        guard case .success(let header) = try SegmentCursor.open(file, name: path) else { return [] }
+        var cursor = try SegmentCursor(file, header: header)
+        var records: [SegmentCursor.Record] = []
+        while case .record(let record) = try cursor.next() { records.append(record) }
+        return records
+    }
+
+    /// Writes a record again so that its checksum holds: damage by someone who knows the format.
+    static func rewrite(
+        _ volume: SimulatedVolume, _ path: String, record number: Int,
+        _ change: (inout Entry, inout [UInt8]) -> Void
+    ) throws {
+        let record = try records(volume, path)[number]
+        let bytes = volume.bytes(of: path)!
+        let start = record.offset + RecordFrame.payloadOffset
+        var payload = Array(bytes[start..<start + record.payloadBytes])
+        var entry = record.entry
+        change(&entry, &payload)
+        let seed = CRC32C(bytes.span.littleEndian(UInt32.self, at: 124))
+        var made: [UInt8] = []
+        _ = RecordFrame.append(
+            entry, payload: payload.span, batchStart: record.frame.batchStart, seed: seed, to: &made)
+        volume.damage(path) { $0.replaceSubrange(record.offset..<record.offset + made.count, with: made) }
+    }
+
+    @Test func `a sound ledger has no findings, and the root of its entries`() throws {
+        let volume = try LedgerFixture.closedLedger()
+        let result = try Verifier(volume, isBeingWritten: false).run()
+        #expect(result.findings == [] && result.notes == [])
+        #expect(result.size == LedgerSize(24) && result.closedAt == LedgerSize(24))
+        var range = CompactRange()
+        for path in try Self.segments(volume) {
+            for record in try Self.records(volume, path) { range.append(record.entryHash) }
+        }
+        #expect(result.root == range.root)
+        #expect(try Self.segments(volume).count > 2)
+    }
+
+    @Test func `every flipped bit of a small ledger is found`() throws {
+        let sound = try LedgerFixture.closedLedger(packets: 8, segmentBytes: 4096)
+        var flips = 0
+        for path in try Self.segments(sound) + ["identity", "closed"] {
+            let bytes = sound.bytes(of: path)!
+            // Zeros after the last record are part of the check too: the first of them are enough.
+            let content = (bytes.lastIndex { $0 != 0 } ?? 0) + 16
+            for bit in 0..<min(content, bytes.count) * 8 {
+                sound.damage(path) { $0[bit / 8] ^= 1 << (bit % 8) }
+                #expect(try !Self.findings(sound).isEmpty, "\(path) bit \(bit)")
+                sound.damage(path) { $0[bit / 8] ^= 1 << (bit % 8) }
+                flips += 1
+            }
+        }
+        #expect(try Self.findings(sound) == [])
+        #expect(flips > 30_000)
+    }
+
+    @Test func `every truncation of the last segment and of a sealed one is found`() throws {
+        let sound = try LedgerFixture.closedLedger(packets: 8, segmentBytes: 4096)
+        for path in [try Self.segments(sound).last!, try Self.segments(sound)[0]] {
+            let whole = sound.bytes(of: path)!
+            let content = (whole.lastIndex { $0 != 0 } ?? 0) + 1
+            for size in 0..<content {
+                sound.damage(path) { $0 = Array(whole[..<size]) }
+                #expect(try !Self.findings(sound).isEmpty, "\(path) cut to \(size)")
+            }
+            sound.damage(path) { $0 = whole }
+        }
+        #expect(try Self.findings(sound) == [])
+    }
+
+    @Test func `a truncated last segment opens without what was cut, or only to be read`() throws {
+        // Without a close marker: as after a crash.
+        let sound = try LedgerFixture.closedLedger(packets: 8, segmentBytes: 4096)
+        let path = try Self.segments(sound).last!
+        let whole = sound.bytes(of: path)!
+        let records = try Self.records(sound, path)
+        let all = records[0].entry.position.value + UInt64(records.count)
+        for size in SegmentHeader.byteCount..<whole.count where size % 7 == 0 {
+            let volume = sound.copy()
+            volume.put("closed", nil)
+            volume.damage(path) { $0 = Array(whole[..<size]) }
+            let opened = try Ledger.open(volume)
+            let kept = records.filter {
+                $0.offset + RecordFrame.recordBytes(payloadBytes: $0.payloadBytes) <= size
+            }
+            #expect(opened.damage == nil, "\(size)")
+            #expect(opened.map.head.size.entries == all - UInt64(records.count - kept.count))
+            #expect(try Self.findings(volume) == [], "\(size)")
+            // With the marker the same is damage, and nothing is changed.
+            let closed = sound.copy()
+            closed.damage(path) { $0 = Array(whole[..<size]) }
+            if kept.count < records.count {
+                #expect(try Ledger.open(closed).damage != nil, "\(size)")
+                #expect(closed.bytes(of: path) == Array(whole[..<size]))
+            }
+        }
+    }
+
+    // MARK: One code for each kind
+
+    typealias Damage = @Sendable (SimulatedVolume) throws -> Void
+
+    static let kinds: [(Finding.Code, Damage)] = [
+        (.identityDamaged, { $0.damage("identity") { $0[3] = 0x21 } }),
+        (.identityMismatch, { $0.damage("identity") { bytes in
+            let text = String(decoding: bytes, as: UTF8.self).replacing("test.example", with: "evil.example")
+            bytes = Array(text.utf8)
+        } }),
+        (.closeMarkerDamaged, { $0.damage("closed") { $0[20] ^= 1 } }),
+        (.closeMarkerMismatch, { volume in
+            volume.put("closed", CloseMarker(size: LedgerSize(20), lastHash: .sha256([1])).fileContent)
+        }),
+        (.truncated, { volume in
+            volume.put("closed", CloseMarker(size: LedgerSize(30), lastHash: .sha256([1])).fileContent)
+        }),
+        (.segmentHeaderDamaged, { volume in volume.damage(try segments(volume)[1]) { $0[40] ^= 1 } }),
+        (.segmentVersion, { volume in
+            volume.damage(try segments(volume)[1]) { bytes in
+                bytes[8] = 2
+                let sum = CRC32C().continued(over: bytes.span.extracting(0..<124)).value
+                var span = bytes.mutableSpan
+                span.store(sum, at: 124)
+            }
+        }),
+        (.segmentForeign, { volume in
+            let other = try LedgerFixture.closedLedger(seed: 99)
+            volume.put(try segments(volume)[0], other.bytes(of: try segments(other)[0]))
+        }),
+        (.segmentMisnamed, { volume in
+            let paths = try segments(volume)
+            let (first, second) = (volume.bytes(of: paths[0]), volume.bytes(of: paths[1]))
+            volume.put(paths[0], second)
+            volume.put(paths[1], first)
+        }),
+        (.segmentMissing, { volume in volume.put(try segments(volume)[1], nil) }),
+        (.segmentUnlinked, { volume in
+            let path = try segments(volume)[1]
+            let file = try volume.open(path, .read)
+            guard case .success(var header) = try SegmentCursor.open(file, name: path) else { return }
+            header.previous = .sha256([9])
+            volume.damage(path) { $0.replaceSubrange(0..<128, with: header.bytes) }
+        }),
+        (.longerThanRecords, { volume in
+            volume.damage(try segments(volume)[0]) { $0 += [UInt8](repeating: 0, count: 64) }
+        }),
+        (.tornTail, { volume in
+            volume.put("closed", nil)
+            let path = try segments(volume).last!
+            let end = try records(volume, path).last.map {
+                $0.offset + RecordFrame.recordBytes(payloadBytes: $0.payloadBytes)
+            }!
+            volume.damage(path) { $0[end + 20] = 1 }
+        }),
+        (.unfinishedRoll, { volume in
+            // The newest segment is empty, and the one before has not been cut.
+            volume.put("closed", nil)
+            let paths = try segments(volume)
+            let last = try records(volume, paths.last!).last!
+            let header = SegmentHeader(
+                ledgerID: try Ledger.identity(volume).ledgerID,
+                firstPosition: last.entry.position.next, previous: last.entryHash)
+            volume.put(
+                LedgerLayout.segment(header.firstPosition),
+                header.bytes + [UInt8](repeating: 0, count: 1024))
+        }),
+        (.recordDamaged, { volume in volume.damage(try segments(volume)[0]) { $0[128 + 30] ^= 1 } }),
+        (.recordTooLong, { volume in
+            volume.damage(try segments(volume)[0]) { $0.replaceSubrange(136..<140, with: [255, 255, 255, 127]) }
+        }),
+        (.recordIncomplete, { volume in
+            let path = try segments(volume)[0]
+            let last = try records(volume, path).last!
+            volume.damage(path) { $0.removeLast($0.count - last.offset - 200) }
+        }),
+        (.batchStartWrong, { volume in
+            let path = try segments(volume)[0]
+            volume.damage(path) { bytes in
+                let seed = CRC32C(bytes.span.littleEndian(UInt32.self, at: 124))
+                var span = bytes.mutableSpan
+                span.store(UInt64(64), at: 128)
+                let sum = seed.continued(over: bytes.span.extracting(128..<140))
+                    .continued(over: bytes.span.extracting(144..<304)).value
+                var again = bytes.mutableSpan
+                again.store(sum, at: 140)
+            }
+        }),
+        (.paddingNotZero, { volume in
+            let path = try segments(volume)[0]
+            for record in try records(volume, path) where record.payloadBytes % 8 != 0 {
+                let end = record.offset + RecordFrame.recordBytes(payloadBytes: record.payloadBytes)
+                return volume.damage(path) { $0[end - 1] = 1 }
+            }
+        }),
+        (.entryVersion, { volume in
+            try rewrite(volume, try segments(volume)[0], record: 1) { entry, _ in entry.formatVersion = 2 }
+        }),
+        (.entryReservedBits, { volume in
+            try rewrite(volume, try segments(volume)[0], record: 1) { entry, _ in
+                entry.flags = Entry.Flags(rawValue: 1 << 9)
+            }
+        }),
+        (.entryKindUnknown, { volume in
+            try rewrite(volume, try segments(volume)[0], record: 1) { entry, _ in
+                entry.kind = Entry.Kind(rawValue: 7)
+            }
+        }),
+        (.positionMismatch, { volume in
+            try rewrite(volume, try segments(volume)[0], record: 1) { entry, _ in entry.position = Position(0) }
+        }),
+        (.chainBroken, { volume in
+            try rewrite(volume, try segments(volume)[0], record: 1) { entry, _ in entry.peer.uid += 1 }
+        }),
+        (.timeReversed, { volume in
+            try rewrite(volume, try segments(volume)[0], record: 2) { entry, _ in
+                entry.receivedAt.microseconds -= 1
+            }
+        }),
+        (.payloadLengthMismatch, { volume in
+            try rewrite(volume, try segments(volume)[0], record: 1) { entry, _ in entry.payloadBytes += 1 }
+        }),
+        (.payloadDigestMismatch, { volume in volume.damage(try segments(volume)[0]) { $0[128 + 300] ^= 1 } }),
+        (.payloadNotAPacket, { volume in
+            try rewrite(volume, try segments(volume)[0], record: 1) { entry, payload in
+                payload[payload.count - 1] = UInt8(ascii: "]")
+                entry.payloadDigest = .sha256(payload)
+            }
+        }),
+        (.stardustIDMismatch, { volume in
+            try rewrite(volume, try segments(volume)[0], record: 1) { entry, _ in entry.stardustID.low ^= 1 }
+        }),
+        (.createdAtMismatch, { volume in
+            try rewrite(volume, try segments(volume)[0], record: 1) { entry, _ in
+                entry.createdAt.microseconds += 1
+            }
+        }),
+        (.stardustIDDuplicate, { volume in
+            let path = try segments(volume)[0]
+            let first = try records(volume, path)[0]
+            let bytes = volume.bytes(of: path)!
+            let id = Array(bytes[(first.offset + 176 + 16)..<(first.offset + 176 + 52)])
+            try rewrite(volume, path, record: 1) { entry, payload in
+                entry.stardustID = first.entry.stardustID
+                payload.replaceSubrange(16..<52, with: id)
+                entry.payloadDigest = .sha256(payload)
+            }
+        }),
+    ]
+
+    @Test(arguments: kinds.indices)
+    func `each kind of damage is found under its own code`(kind: Int) throws {
+        let (code, damage) = Self.kinds[kind]
+        let volume = try LedgerFixture.closedLedger()
+        try damage(volume)
+        let found = try Self.codes(volume)
+        #expect(found.contains(code), "wanted \(code), found \(found)")
+    }
+
+    @Test func `the list of kinds is complete`() {
+        // What is derived is compared in tests of the real files.
+        let derived: Set<Finding.Code> = [.indexDisagrees, .idsDisagree]
+        #expect(Set(Self.kinds.map(\.0)).union(derived) == Set(Finding.Code.allCases))
+    }
+
+    @Test(arguments: kinds.indices)
+    func `the daemon does not write to a damaged ledger, nor change it`(kind: Int) throws {
+        let (code, damage) = Self.kinds[kind]
+        // Found by reading everything, which opening does not; or mended by it.
+        let unseen: Set<Finding.Code> = [
+            .entryKindUnknown, .stardustIDMismatch, .createdAtMismatch, .payloadNotAPacket,
+            .stardustIDDuplicate, .tornTail, .unfinishedRoll,
+        ]
+        guard !unseen.contains(code) else { return }
+        let volume = try LedgerFixture.closedLedger()
+        try damage(volume)
+        for path in try volume.list("ids") { volume.put("ids/" + path, nil) }
+        let before = try Self.segments(volume).map { volume.bytes(of: $0) }
+        do throws(OpenFailure) {
+            let opened = try Ledger.open(volume)
+            #expect(opened.damage != nil && opened.writer == nil, "\(code)")
+        } catch {
+            guard case .damaged = error else {
+                Issue.record("\(error)")
+                return
+            }
+        }
+        #expect(try Self.segments(volume).map { volume.bytes(of: $0) } == before)
+    }
+
+    @Test func `damage in the middle costs one finding and hides no other`() throws {
+        let volume = try LedgerFixture.closedLedger()
+        let paths = try Self.segments(volume)
+        volume.damage(paths[0]) { $0[128 + 30] ^= 1 }
+        volume.damage(paths[2]) { $0[128 + 300] ^= 1 }
+        let codes = try Self.findings(volume).map(\.code)
+        #expect(codes == [.recordDamaged, .payloadDigestMismatch])
+    }
+
+    @Test func `a tail that is being written is a note, not a finding`() throws {
+        let volume = try LedgerFixture.closedLedger()
+        try Self.kinds.first { $0.0 == .tornTail }!.1(volume)
+        let result = try Verifier(volume, isBeingWritten: true).run()
+        #expect(result.findings == [] && result.notes.count == 1)
+        let rolling = try LedgerFixture.closedLedger()
+        try Self.kinds.first { $0.0 == .unfinishedRoll }!.1(rolling)
+        #expect(try Self.findings(rolling, isBeingWritten: true) == [])
+    }
+
+    @Test func `a zeroed length in the tail is no end where the close marker says otherwise`() throws {
+        let volume = try LedgerFixture.closedLedger()
+        let path = try Self.segments(volume).last!
+        let last = try Self.records(volume, path).last!
+        volume.damage(path) { bytes in
+            for place in last.offset..<bytes.count { bytes[place] = 0 }
+        }
+        #expect(try Self.codes(volume) == [.truncated])
+        #expect(try Ledger.open(volume).damage?.code == .truncated)
+    }
+
+    @Test func `duplicates are found in bounded memory`() throws {
+        let volume = try LedgerFixture.closedLedger()
+        try Self.kinds.first { $0.0 == .stardustIDDuplicate }!.1(volume)
+        var options = Verifier.Options()
+        options.idsInMemory = 3
+        let found = try Self.findings(volume, options).filter { $0.code == .stardustIDDuplicate }
+        #expect(found.map(\.position) == [Position(1)])
+        let sound = try LedgerFixture.closedLedger()
+        #expect(try Self.findings(sound, options) == [])
+    }
+
+    @Test func `one thread finds what two find`() throws {
+        for (code, damage) in Self.kinds {
+            let volume = try LedgerFixture.closedLedger()
+            try damage(volume)
+            var options = Verifier.Options()
+            options.threads = 1
+            #expect(try Self.findings(volume, options) == (try Self.findings(volume)), "\(code)")
+        }
+    }
+}

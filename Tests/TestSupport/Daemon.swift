@@ -1,0 +1,238 @@
+import Foundation
+import LedgerStorage
+import Synchronization
+
+/// The real program serving a ledger in a folder of its own.
+package final class Daemon: @unchecked Sendable {
+    // Unchecked: a test starts and stops its daemon from one task at a time.
+    package let folder: TemporaryFolder
+    package let ledger: String
+    package let socket: String
+    private let configuration: String?
+    private let wrapper: [String]
+    private var process: Process?
+
+    /// Makes a ledger, unless `ledger` names one, and serves it. `wrapper` is a command that runs
+    /// the program, such as strace.
+    package init(
+        configuration: String? = nil, ledger: String? = nil, wrapper: [String] = [],
+        starts: Bool = true
+    ) throws {
+        folder = try TemporaryFolder()
+        self.ledger = ledger ?? folder.path + "/ledger"
+        socket = folder.path + "/s"
+        self.wrapper = wrapper
+        self.configuration = try configuration.map { try folder.file("config.json", Array($0.utf8)) }
+        if ledger == nil {
+            let made = try run([Repository.program, "init", self.ledger])
+            guard made.status == 0 else { throw Failure("init: \(made.error)") }
+        }
+        if starts { try start() }
+    }
+
+    deinit { kill() }
+
+    package struct Failure: Error, CustomStringConvertible {
+        package var description: String
+        package init(_ description: String) { self.description = description }
+    }
+
+    package var log: String {
+        (try? String(contentsOfFile: folder.path + "/log", encoding: .utf8)) ?? ""
+    }
+
+    package var pid: Int32 { process?.processIdentifier ?? 0 }
+
+    package func start(waits: Bool = true) throws {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        var arguments = wrapper + [Repository.program, "serve", ledger, "--socket", socket]
+        if let configuration { arguments += ["--config", configuration] }
+        process.arguments = arguments
+        let log = folder.path + "/log"
+        if !FileManager.default.fileExists(atPath: log) {
+            FileManager.default.createFile(atPath: log, contents: nil)
+        }
+        let handle = FileHandle(forWritingAtPath: log)!
+        handle.seekToEndOfFile()
+        process.standardError = handle
+        process.standardInput = FileHandle.nullDevice
+        try process.run()
+        self.process = process
+        if waits { try waitUntilServing() }
+    }
+
+    package func waitUntilServing() throws {
+        let deadline = Date() + 30
+        while Date() < deadline {
+            if let answer = try? HTTPClient(socket).get("/readyz"),
+                answer.status == 200 || answer.text.contains("index") || answer.text.contains("read only")
+            {
+                return
+            }
+            guard process?.isRunning == true else { throw Failure("the daemon ended: \(log)") }
+            usleep(2000)
+        }
+        throw Failure("the daemon does not serve: \(log)")
+    }
+
+    /// SIGTERM, and the exit status.
+    @discardableResult
+    package func stop() -> Int32 {
+        guard let process else { return 0 }
+        if process.isRunning { Foundation.kill(process.processIdentifier, SIGTERM) }
+        return waitForEnd()
+    }
+
+    package func waitForEnd() -> Int32 {
+        guard let process else { return 0 }
+        process.waitUntilExit()
+        self.process = nil
+        return process.terminationStatus
+    }
+
+    /// SIGKILL.
+    package func kill() {
+        guard let process else { return }
+        if process.isRunning { Foundation.kill(process.processIdentifier, SIGKILL) }
+        process.waitUntilExit()
+        self.process = nil
+    }
+
+    /// `stardust verify` of the ledger's files.
+    package func verify(_ arguments: String...) throws -> Finished {
+        try run([Repository.program, "verify", ledger] + arguments)
+    }
+}
+
+/// A plain HTTP/1.1 client on a Unix socket, blocking, that shows every byte it gets.
+package final class HTTPClient {
+    private let descriptor: Int32
+    private var received: [UInt8] = []
+
+    package struct Answer: Sendable {
+        package var status: Int
+        package var headers: [String: String]
+        package var body: [UInt8]
+
+        package var text: String { String(decoding: body, as: UTF8.self) }
+        package var lines: [String] { text.split(separator: "\n").map(String.init) }
+
+        /// The body as a JSON object.
+        package var json: [String: Any] {
+            (try? JSONSerialization.jsonObject(with: Data(body))) as? [String: Any] ?? [:]
+        }
+
+        package var problemCode: String? {
+            (json["type"] as? String).map { String($0.dropFirst("urn:stardust:error:".count)) }
+        }
+    }
+
+    package init(_ path: String) throws {
+        descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+        let size = socklen_t(MemoryLayout<sockaddr_un>.size)
+        let status = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, size) }
+        }
+        guard status == 0 else { throw Daemon.Failure("connect \(path): \(errorName(errno))") }
+        var timeout = timeval(tv_sec: 60, tv_usec: 0)
+        setsockopt(
+            descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
+    }
+
+    deinit { close(descriptor) }
+
+    package func send(_ bytes: [UInt8]) throws {
+        var done = 0
+        while done < bytes.count {
+            let count = bytes.withUnsafeBytes {
+                Foundation.send(descriptor, $0.baseAddress! + done, $0.count - done, Int32(MSG_NOSIGNAL.rawValue))
+            }
+            guard count > 0 else { throw Daemon.Failure("send: \(errorName(errno))") }
+            done += count
+        }
+    }
+
+    package func send(_ text: String) throws { try send(Array(text.utf8)) }
+
+    private func fill() throws -> Bool {
+        var chunk = [UInt8](repeating: 0, count: 1 << 16)
+        let count = recv(descriptor, &chunk, chunk.count, 0)
+        guard count >= 0 else { throw Daemon.Failure("recv: \(errorName(errno))") }
+        received += chunk.prefix(count)
+        return count > 0
+    }
+
+    /// Whether the daemon closes the connection within the receive timeout.
+    package func isClosed() -> Bool { (try? fill()) == false }
+
+    private func line() throws -> String {
+        while true {
+            if let end = received.firstIndex(of: 0x0A) {
+                let line = String(decoding: received[..<end].dropLast(), as: UTF8.self)
+                received.removeSubrange(...end)
+                return line
+            }
+            guard try fill() else { throw Daemon.Failure("closed within a header") }
+        }
+    }
+
+    private func take(_ count: Int) throws -> [UInt8] {
+        while received.count < count {
+            guard try fill() else { throw Daemon.Failure("closed within a body") }
+        }
+        defer { received.removeFirst(count) }
+        return Array(received.prefix(count))
+    }
+
+    package func receive(isHead: Bool = false) throws -> Answer {
+        let status = try line().split(separator: " ")
+        guard status.count > 1, let code = Int(status[1]) else {
+            throw Daemon.Failure("no status: \(status)")
+        }
+        var headers: [String: String] = [:]
+        while true {
+            let line = try line()
+            if line.isEmpty { break }
+            let parts = line.split(separator: ":", maxSplits: 1)
+            headers[parts[0].lowercased()] = parts[1].trimmingCharacters(in: .whitespaces)
+        }
+        var body: [UInt8] = []
+        if headers["transfer-encoding"] == "chunked" {
+            while true {
+                let size = Int(try line(), radix: 16)!
+                body += try take(size)
+                _ = try take(2)
+                if size == 0 { break }
+            }
+        } else if !isHead, let length = headers["content-length"].flatMap(Int.init) {
+            body = try take(length)
+        }
+        return Answer(status: code, headers: headers, body: body)
+    }
+
+    package func request(
+        _ method: String, _ path: String, _ body: [UInt8]? = nil, type: String? = nil,
+        headers: [String] = []
+    ) throws -> Answer {
+        var head = "\(method) \(path) HTTP/1.1\r\nhost: stardust\r\n"
+        if let type { head += "content-type: \(type)\r\n" }
+        if let body { head += "content-length: \(body.count)\r\n" }
+        for header in headers { head += header + "\r\n" }
+        try send(Array((head + "\r\n").utf8) + (body ?? []))
+        return try receive(isHead: method == "HEAD")
+    }
+
+    package func get(_ path: String) throws -> Answer { try request("GET", path) }
+
+    package func emit(_ packet: [UInt8], type: String? = "application/json") throws -> Answer {
+        try request("POST", "/v1/packets", packet, type: type)
+    }
+
+    package func emitLines(_ body: [UInt8]) throws -> Answer {
+        try request("POST", "/v1/packets", body, type: "application/x-ndjson")
+    }
+}
