@@ -18,7 +18,8 @@ package final class Daemon: @unchecked Sendable {
         configuration: String? = nil, ledger: String? = nil, wrapper: [String] = [],
         starts: Bool = true
     ) throws {
-        folder = try TemporaryFolder()
+        let folder = try TemporaryFolder()
+        self.folder = folder
         self.ledger = ledger ?? folder.path + "/ledger"
         socket = folder.path + "/s"
         self.wrapper = wrapper
@@ -51,7 +52,7 @@ package final class Daemon: @unchecked Sendable {
         process.arguments = arguments
         let log = folder.path + "/log"
         if !FileManager.default.fileExists(atPath: log) {
-            FileManager.default.createFile(atPath: log, contents: nil)
+            _ = FileManager.default.createFile(atPath: log, contents: nil)
         }
         let handle = FileHandle(forWritingAtPath: log)!
         handle.seekToEndOfFile()
@@ -149,7 +150,7 @@ package final class HTTPClient {
         var done = 0
         while done < bytes.count {
             let count = bytes.withUnsafeBytes {
-                Foundation.send(descriptor, $0.baseAddress! + done, $0.count - done, Int32(MSG_NOSIGNAL.rawValue))
+                Foundation.send(descriptor, $0.baseAddress! + done, $0.count - done, Int32(MSG_NOSIGNAL))
             }
             guard count > 0 else { throw Daemon.Failure("send: \(errorName(errno))") }
             done += count
