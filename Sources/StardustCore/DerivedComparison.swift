@@ -49,7 +49,8 @@ package struct DerivedComparison {
         var readFailure: FileFailure?
         do throws(EntityIndex.Failure) {
             let index = try EntityIndex(readingOnly: volume.root + "/" + LedgerLayout.index)
-            let size = try index.progress().size
+            let progress = try index.progress()
+            let size = progress.size
             if size > result.size {
                 problem = (result.size.nextPosition, "it goes on to \(size)")
             } else if size < result.size {
@@ -70,12 +71,27 @@ package struct DerivedComparison {
             if problem == nil, stream.position < size.nextPosition {
                 problem = (stream.position, "it has no row for this position")
             }
+            if problem == nil, try lastHash(before: size, stream) != progress.lastHash {
+                problem = (size.nextPosition, "it followed a ledger with other entries")
+            }
         } catch { problem = (Position(0), error.description) }
         if let readFailure { throw readFailure }
         if let (position, detail) = problem {
             result.findings.append(
                 Finding(.indexDisagrees, file: LedgerLayout.index, position: position, detail))
         }
+    }
+}
+
+extension DerivedComparison {
+    /// The entry hash that an index of this size must name.
+    private func lastHash(
+        before size: LedgerSize, _ stream: borrowing RecordStream
+    ) throws(EntityIndex.Failure) -> Digest? {
+        if size.entries > 0 { return stream.lastHash }
+        do throws(FileFailure) {
+            return .sha256(try volume.content(of: LedgerLayout.identity))
+        } catch { throw .failed(error.description) }
     }
 }
 
@@ -87,6 +103,8 @@ private struct RecordStream: ~Copyable {
     private var reader = PacketReader()
     /// Position of the record that comes next.
     private(set) var position = Position(0)
+    /// Entry hash of the record that came last.
+    private(set) var lastHash: Digest?
 
     init(_ volume: any Volume, _ segments: [Position]) {
         self.volume = volume
@@ -109,6 +127,7 @@ private struct RecordStream: ~Copyable {
             case .end, .damage: cursor = nil
             case .record(let record):
                 position = record.entry.position.next
+                lastHash = record.entryHash
                 var facts: PacketFacts?
                 cursor!.withPayload(of: record) { facts = try? reader.read($0) }
                 return (record.entry, facts)

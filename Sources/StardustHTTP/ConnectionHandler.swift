@@ -20,6 +20,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private var deadlines = ConnectionDeadlines(now: .now)
     private(set) var context: ChannelHandlerContext!
     private var head: HTTPRequestHead?
+    private var lastWrite: EventLoopFuture<Void>?
     private var isDraining = false
     /// Reading is held back while what came is more than may wait for the disk.
     private var isReadingHeld = false
@@ -29,6 +30,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
         case idle
         /// A request without a body of interest; answered at its end.
         case lookUp(Route, query: Substring?)
+        /// A request that is refused at its end, which is near: it has no body.
+        case refused(Problem)
         case single(SingleEmission)
         case stream(StreamEmission)
         /// The request is complete, its answer on the way.
@@ -85,9 +88,11 @@ final class ConnectionHandler: ChannelDuplexHandler {
             separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
         let query = target.count == 2 ? target[1] : nil
         switch Route.parse(head.method, path: target.first ?? "/") {
-        case .failure(let problem): refuse(problem)
+        case .failure(let problem): refuse(problem, head)
         case .success(let route):
-            if let role = route.role, !grant.allows(role) { return refuse(.forbidden(role)) }
+            if let role = route.role, !grant.allows(role) {
+                return refuse(.forbidden(role), head)
+            }
             guard route == .emit else {
                 state = .lookUp(route, query: query)
                 return
@@ -98,7 +103,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     private func beginEmission(_ head: HTTPRequestHead, query: Substring?) {
         do throws(Problem) { _ = try Parameters(query: query, known: []) } catch {
-            return refuse(error)
+            return refuse(error, head)
         }
         switch MediaType(head.headers.first(name: "content-type")) {
         case .json:
@@ -128,7 +133,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         switch state {
         case .single(let emission): emission.take(bytes)
         case .stream(let emission): emission.take(bytes)
-        case .idle, .lookUp, .answering, .discarding, .closed: break
+        case .idle, .lookUp, .refused, .answering, .discarding, .closed: break
         }
     }
 
@@ -138,6 +143,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         case .lookUp(let route, let query):
             state = .answering
             lookUp(route, query)
+        case .refused(let problem): respond(Answer(problem))
         case .single(let emission):
             state = .answering
             emission.finish()
@@ -165,12 +171,27 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     // MARK: Answers
 
+    /// Refuses a request as soon as its head is known.
+    private func refuse(_ problem: Problem, _ head: HTTPRequestHead) {
+        let hasBody =
+            head.headers.contains(name: "transfer-encoding")
+            || head.headers.first(name: "content-length") ?? "0" != "0"
+        if hasBody { refuse(problem) } else { state = .refused(problem) }
+    }
+
     /// Answers before the body has ended, and closes behind it.
     func refuse(_ problem: Problem) {
+        send(Answer(problem), isLast: true)
+        discard()
+    }
+
+    /// Reads on for a while and drops what comes: closing on unread bytes would reset the
+    /// connection, and the client would never see its answer.
+    private func discard() {
         state = .discarding
         deadlines.beganDiscarding(now: .now)
         setReadingHeld(false)
-        send(Answer(problem), isLast: true)
+        context.close(mode: .output, promise: nil)
     }
 
     func respond(_ answer: Answer) {
@@ -194,8 +215,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         if head?.method != .HEAD {
             write(.body(.byteBuffer(ByteBuffer(bytes: answer.body))))
         }
-        write(.end(nil))
-        context.flush()
+        lastWrite = context.writeAndFlush(wrapOutboundOut(.end(nil)))
     }
 
     /// Begins an answer of lines that come as packets become durable.
@@ -216,8 +236,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     func endStreaming() {
         if case .closed = state { return }
-        write(.end(nil))
-        context.flush()
+        lastWrite = context.writeAndFlush(wrapOutboundOut(.end(nil)))
         answered(isLast: isDraining || head?.isKeepAlive == false)
     }
 
@@ -233,10 +252,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
         context.write(wrapOutboundOut(part), promise: nil)
     }
 
-    /// Closes when everything written has gone out.
+    /// Closes when the last answer has gone out.
     func close() {
-        context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(ByteBuffer())))).assumeIsolated()
-            .whenComplete { [context] _ in context?.close(promise: nil) }
+        guard let lastWrite else { return context.close(promise: nil) }
+        lastWrite.assumeIsolated().whenComplete { [context] _ in context?.close(promise: nil) }
     }
 
     // MARK: Reading
@@ -302,7 +321,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
                                 + "\(SocketLimits.headerBytes) bytes")
                         : Problem(400, "malformed_request", "this is not HTTP/1.1: \(error)")),
                 isLast: true)
-            close()
+            discard()
         default: context.close(promise: nil)
         }
     }

@@ -18,7 +18,13 @@ struct Init: ParsableCommand {
             valueName: "name"))
     var origin: String?
 
+    @Option(help: "Size of the first segment; the configuration has that of the next ones.")
+    var segmentBytes = StorageLimits.segmentBytes
+
     func validate() throws {
+        guard (1 << 16...StorageLimits.segmentBytesMax).contains(segmentBytes) else {
+            throw ValidationError("segment-bytes: 65,536 to \(StorageLimits.segmentBytesMax)")
+        }
         if let origin, !NoteKey.isValidName(origin) {
             throw ValidationError("an origin has no white space and no plus sign, as in log.example/omniva")
         }
@@ -37,7 +43,7 @@ struct Init: ParsableCommand {
             }
             var generator = SystemRandomNumberGenerator()
             let identity = try Ledger.create(
-                in: volume, origin: origin, segmentBytes: StorageLimits.segmentBytes,
+                in: volume, origin: origin, segmentBytes: segmentBytes,
                 now: .systemNow(), using: &generator)
             Output.line(identity.verifierKey)
         } catch let failure as FileFailure {

@@ -134,7 +134,9 @@ import Testing
         try FileManager.default.createDirectory(atPath: disk, withIntermediateDirectories: false)
         #expect(try run(["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", disk]).status == 0)
         defer { _ = try? run(["umount", "-l", disk]) }
-        #expect(try run([Repository.program, "init", disk + "/ledger"]).status == 0)
+        #expect(
+            try run([Repository.program, "init", disk + "/ledger", "--segment-bytes", "2097152"])
+                .status == 0)
         let filler = disk + "/filler"
         let daemon = try Daemon(
             configuration: "{\"segment_bytes\": 2097152}", ledger: disk + "/ledger")
@@ -186,7 +188,7 @@ import Testing
         let failing = try Daemon(
             ledger: daemon.ledger,
             wrapper: [
-                "strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync",
+                "strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync",
                 "-e", "inject=fdatasync:error=EIO:when=2+",
             ])
         let lost = Load.packet(2)
@@ -214,7 +216,7 @@ import Testing
         let daemon = try Daemon(
             configuration: "{\"segment_bytes\": 1200000}",
             wrapper: [
-                "strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=\(call)", "-e", "inject=\(fault)",
+                "strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=\(call)", "-e", "inject=\(fault)",
             ], starts: false)
         // The fault may already end the daemon's opening; that is an answer too.
         try? daemon.start()

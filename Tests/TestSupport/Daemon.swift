@@ -12,8 +12,8 @@ package final class Daemon: @unchecked Sendable {
     private let wrapper: [String]
     private var process: Process?
 
-    /// Makes a ledger, unless `ledger` names one, and serves it. `wrapper` is a command that runs
-    /// the program, such as strace.
+    /// Makes a ledger, unless `ledger` names one, and serves it. `wrapper` is a command that becomes
+    /// the program, such as `strace -D`.
     package init(
         configuration: String? = nil, ledger: String? = nil, wrapper: [String] = [],
         starts: Bool = true
@@ -25,7 +25,11 @@ package final class Daemon: @unchecked Sendable {
         self.wrapper = wrapper
         self.configuration = try configuration.map { try folder.file("config.json", Array($0.utf8)) }
         if ledger == nil {
-            let made = try run([Repository.program, "init", self.ledger])
+            // Segments of one size from the first on, so that what a test means to roll does.
+            let size = configuration?.firstMatch(of: /"segment_bytes": *([0-9]+)/)?.1 ?? "67108864"
+            let made = try run([
+                Repository.program, "init", self.ledger, "--segment-bytes", String(size),
+            ])
             guard made.status == 0 else { throw Failure("init: \(made.error)") }
         }
         if starts { try start() }
