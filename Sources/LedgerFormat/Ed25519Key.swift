@@ -46,7 +46,8 @@ package enum NoteKey {
     package static func isValidName(_ name: String) -> Bool {
         !name.isEmpty && name.utf8.count <= 255
             && name.unicodeScalars.allSatisfy {
-                $0 != "+" && !$0.properties.isWhitespace && $0.properties.generalCategory != .control
+                $0 != "+" && !$0.properties.isWhitespace
+                    && $0.properties.generalCategory != .control
             }
     }
 

@@ -83,7 +83,8 @@ extension [UInt8] {
     /// Appends a text.
     package mutating func append(_ text: StaticString) {
         // Safety: a static string lives forever.
-        unsafe append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+        unsafe append(
+            contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 
     /// Appends a copy of `bytes`.

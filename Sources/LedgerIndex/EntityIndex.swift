@@ -114,11 +114,13 @@ package final class EntityIndex: Sendable {
         try Self.wrapping {
             try pool.read { db in
                 guard
-                    let row = try GRDB.Row.fetchOne(db, sql: "SELECT size, last_hash FROM progress"),
+                    let row = try GRDB.Row.fetchOne(
+                        db, sql: "SELECT size, last_hash FROM progress"),
                     let blob = Data.fromDatabaseValue(row[1] as DatabaseValue), blob.count == 32
                 else { throw Failure.unusable("it does not say how far it goes") }
                 let bytes = Array(blob)
-                return Progress(size: LedgerSize(UInt64(row[0] as Int64)), lastHash: Digest(bytes.span))
+                return Progress(
+                    size: LedgerSize(UInt64(row[0] as Int64)), lastHash: Digest(bytes.span))
             }
         }
     }
@@ -131,7 +133,10 @@ package final class EntityIndex: Sendable {
                 let codes = try Self.codes(of: rows, db)
                 let keyed = rows.map { (code: codes[$0.entityType]!, row: $0) }.sorted {
                     ($0.code, $0.row.entityID.high, $0.row.entityID.low, $0.row.position.value)
-                        < ($1.code, $1.row.entityID.high, $1.row.entityID.low, $1.row.position.value)
+                        < (
+                            $1.code, $1.row.entityID.high, $1.row.entityID.low,
+                            $1.row.position.value
+                        )
                 }
                 let insert = try db.cachedStatement(sql: "INSERT INTO entities VALUES (?, ?, ?)")
                 for (code, row) in keyed { try Self.insert(insert, code, row) }

@@ -66,6 +66,7 @@ package struct Finding: Hashable, Sendable, CustomStringConvertible {
         let place = [
             file, position.map { "position \($0)" }, offset.map { "byte \($0)" },
         ].compactMap { $0 }.joined(separator: ", ")
-        return place.isEmpty ? "\(code.rawValue): \(detail)" : "\(code.rawValue): \(place): \(detail)"
+        return place.isEmpty
+            ? "\(code.rawValue): \(detail)" : "\(code.rawValue): \(place): \(detail)"
     }
 }

@@ -122,7 +122,7 @@ package final class LedgerMap: Sendable {
                 if let slot = try IDsFile.slot(ordinal, of: volume.open(path, .read)) {
                     return slot
                 }
-            } catch where !error.isMissing { throw error } catch {}
+            } catch  where !error.isMissing { throw error } catch {}
             // Lost or damaged since the ledger was opened: the segment itself has the answer.
             let ids = try SegmentScan.ids(of: header, volume)
             guard ordinal < ids.slots.count else {

@@ -87,7 +87,8 @@ struct LedgerOpening {
         let map = LedgerMap(volume: volume, ledgerID: identity.ledgerID, state)
         var writer: LedgerWriter?
         if damage == nil, let tail {
-            writer = LedgerWriter(map: map, segment: tail.file, header: tail.header, scan: tail.scan)
+            writer = LedgerWriter(
+                map: map, segment: tail.file, header: tail.header, scan: tail.scan)
         }
         return OpenedLedger(
             identity: identity, map: map, writer: writer, damage: damage, repairs: repairs)
@@ -114,7 +115,9 @@ struct LedgerOpening {
                 let damage =
                     isNewest
                     ? try openNewest(file, header)
-                    : try follow(header, file, next: firsts[ordinal + 1], isLast: ordinal == firsts.count - 2)
+                    : try follow(
+                        header, file, next: firsts[ordinal + 1], isLast: ordinal == firsts.count - 2
+                    )
                 if let damage { return damage }
             }
         }
@@ -258,7 +261,7 @@ struct LedgerOpening {
         }
         return Finding(
             .closeMarkerMismatch, file: LedgerLayout.closeMarker,
-            position: Position(marker.size.entries), 
+            position: Position(marker.size.entries),
             "closed after \(marker.lastHash.tagged), the segments have \(found.tagged)")
     }
 

@@ -37,10 +37,11 @@ extension LedgerMap {
         _ position: Position, _ file: any VolumeFile, _ header: SegmentHeader, _ offset: Int
     ) throws(FileFailure) -> Result<StoredRecord, ReadFailure> {
         func damaged(_ code: Finding.Code, _ detail: String) -> Result<StoredRecord, ReadFailure> {
-            .failure(.damaged(
-                Finding(
-                    code, file: LedgerLayout.segment(header.firstPosition), position: position,
-                    offset: ByteOffset(offset), detail)))
+            .failure(
+                .damaged(
+                    Finding(
+                        code, file: LedgerLayout.segment(header.firstPosition), position: position,
+                        offset: ByteOffset(offset), detail)))
         }
         // Most packets of the workload come with the first read.
         var bytes = [UInt8](repeating: 0, count: 4096)

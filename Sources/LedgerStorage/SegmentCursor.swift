@@ -44,18 +44,20 @@ package struct SegmentCursor: ~Copyable {
         var bytes = [UInt8](repeating: 0, count: SegmentHeader.byteCount)
         let count = try file.read(into: &bytes, 0..<bytes.count, at: 0)
         guard count == bytes.count else {
-            return .failure(HeaderProblem(
-                Finding(
-                    .segmentHeaderDamaged, file: name, offset: ByteOffset(0),
-                    "the file ends within its header, after \(count) bytes")))
+            return .failure(
+                HeaderProblem(
+                    Finding(
+                        .segmentHeaderDamaged, file: name, offset: ByteOffset(0),
+                        "the file ends within its header, after \(count) bytes")))
         }
         do throws(SegmentHeader.DecodeError) {
             return .success(try SegmentHeader(bytes.span))
         } catch {
             let code: Finding.Code =
                 if case .formatVersion = error { .segmentVersion } else { .segmentHeaderDamaged }
-            return .failure(HeaderProblem(
-                Finding(code, file: name, offset: ByteOffset(0), error.description)))
+            return .failure(
+                HeaderProblem(
+                    Finding(code, file: name, offset: ByteOffset(0), error.description)))
         }
     }
 
@@ -80,8 +82,10 @@ package struct SegmentCursor: ~Copyable {
     package mutating func next() throws(FileFailure) -> Step {
         let headBytes = RecordFrame.payloadOffset
         guard try load(headBytes) else {
-            return try isZeroToEnd() ? .end : .damage(
-                .recordIncomplete, "the file ends within a frame")
+            return try isZeroToEnd()
+                ? .end
+                : .damage(
+                    .recordIncomplete, "the file ends within a frame")
         }
         let at = offset - bufferStart
         let frame = RecordFrame(buffer.span, at: at)

@@ -43,11 +43,12 @@ package struct TornTail {
     ) throws(FileFailure) -> Result<OpenedLedger.Repair, SegmentCursor.HeaderProblem> {
         let kept: String
         do throws(FileFailure) { kept = try save() } catch {
-            return .failure(.init(
-                Finding(
-                    .tornTail, file: LedgerLayout.segment(header.firstPosition),
-                    offset: ByteOffset(start),
-                    "an unfinished write could not be set aside, so it was not cut: \(error)")))
+            return .failure(
+                .init(
+                    Finding(
+                        .tornTail, file: LedgerLayout.segment(header.firstPosition),
+                        offset: ByteOffset(start),
+                        "an unfinished write could not be set aside, so it was not cut: \(error)")))
         }
         try file.write([UInt8](repeating: 0, count: content.count).span, at: start)
         try file.syncData()

@@ -97,7 +97,9 @@ extension Span<UInt8> {
     /// The four hexadecimal digits at `offset`, which were checked when the token was made.
     private func codeUnit(at offset: Int) -> UInt16 {
         var unit: UInt16 = 0
-        for index in offset..<offset + 4 { unit = unit << 4 | UInt16(hexadecimalValue(self[index])!) }
+        for index in offset..<offset + 4 {
+            unit = unit << 4 | UInt16(hexadecimalValue(self[index])!)
+        }
         return unit
     }
 }

@@ -32,7 +32,8 @@ extension JSONDocument {
             appendCounted(bytes.span.text(token), to: &result)
         case .number:
             result.append(UInt8(ascii: "#"))
-            appendCounted(JSONDecimal(bytes.span.extracting(token.bytes)).canonicalText, to: &result)
+            appendCounted(
+                JSONDecimal(bytes.span.extracting(token.bytes)).canonicalText, to: &result)
         case .true: result.append(UInt8(ascii: "t"))
         case .false: result.append(UInt8(ascii: "f"))
         case .null: result.append(UInt8(ascii: "n"))

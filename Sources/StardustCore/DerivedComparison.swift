@@ -62,7 +62,8 @@ package struct DerivedComparison {
                     guard let (entry, facts) = try stream.next() else { return false }
                     if row.position != entry.position {
                         problem = (entry.position, "its next row is for \(row.position)")
-                    } else if facts?.entityID != row.entityID || facts?.entityType != row.entityType {
+                    } else if facts?.entityID != row.entityID || facts?.entityType != row.entityType
+                    {
                         problem = (entry.position, "it has \(row.entityType)/\(row.entityID)")
                     }
                 } catch { readFailure = error }

@@ -1,6 +1,6 @@
 internal import Glibc
-package import Logging
 internal import LedgerFormat
+package import Logging
 internal import Packets
 
 /// Log lines as JSON objects on standard error, one write each. Whatever a message holds, no

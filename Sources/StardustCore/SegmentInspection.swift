@@ -67,7 +67,11 @@ struct SegmentInspection: Sendable {
                 if hasSkipped { checker.resume(at: record) }
                 hasSkipped = false
                 inspect(record, cursor, &checker)
-                if range?.end == record.entry.position { range?.append(record.entryHash) } else { range = nil }
+                if range?.end == record.entry.position {
+                    range?.append(record.entryHash)
+                } else {
+                    range = nil
+                }
             case .end:
                 try judgeEnd(cursor, checker, file)
                 break walk
@@ -147,7 +151,9 @@ struct SegmentInspection: Sendable {
         _ entry: Entry, _ id: UUID128?, _ time: Timestamp?,
         _ problems: inout [(Finding.Code, String)]
     ) {
-        if (id == nil) != entry.flags.contains(.idAssigned) || (id ?? entry.stardustID) != entry.stardustID {
+        if (id == nil) != entry.flags.contains(.idAssigned)
+            || (id ?? entry.stardustID) != entry.stardustID
+        {
             problems.append(
                 (
                     .stardustIDMismatch,

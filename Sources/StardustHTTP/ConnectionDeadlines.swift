@@ -53,7 +53,9 @@ package struct ConnectionDeadlines: Sendable {
 
     package mutating func answered(now: Instant) { phase = .idle(since: now) }
 
-    package mutating func beganDiscarding(now: Instant) { phase = .discarding(since: now, bytes: 0) }
+    package mutating func beganDiscarding(now: Instant) {
+        phase = .discarding(since: now, bytes: 0)
+    }
 
     package mutating func wrote(now: Instant) { unsentSince = unsentSince ?? now }
 

@@ -155,7 +155,11 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     private func lookUp(_ route: Route, _ query: Substring?) {
         let librarian = server.librarian
-        onReaders { librarian.answer(route, query: query) } then: { $0.respond($1) }
+        onReaders {
+            librarian.answer(route, query: query)
+        } then: {
+            $0.respond($1)
+        }
     }
 
     /// Runs what blocks on the pool of readers, and goes on here with what it gave.

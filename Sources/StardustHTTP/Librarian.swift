@@ -12,7 +12,12 @@ struct Librarian: Sendable {
         do throws(Problem) {
             switch route {
             case .emit: preconditionFailure("emitting is not a look-up")
-            case .livez: return Answer { $0.beginObject(); $0.member("live", true); $0.endObject() }
+            case .livez:
+                return Answer {
+                    $0.beginObject()
+                    $0.member("live", true)
+                    $0.endObject()
+                }
             case .readyz: return readiness
             case .metrics: return metrics
             case .status: return status
@@ -25,7 +30,8 @@ struct Librarian: Sendable {
 
     // MARK: Single packets
 
-    private func packet(_ id: UUID128, _ isRaw: Bool, _ query: Substring?) throws(Problem) -> Answer {
+    private func packet(_ id: UUID128, _ isRaw: Bool, _ query: Substring?) throws(Problem) -> Answer
+    {
         _ = try Parameters(query: query, known: [])
         let map = try readableMap()
         let position: Position?

@@ -78,7 +78,8 @@ struct LineCutter {
 
     private mutating func cut(_ bytes: Int, _ lines: Int) -> Chunk {
         defer { line += lines }
-        return Chunk(text: buffer.readSlice(length: bytes)!, firstLine: line, lineBytesMax: lineBytesMax)
+        return Chunk(
+            text: buffer.readSlice(length: bytes)!, firstLine: line, lineBytesMax: lineBytesMax)
     }
 }
 

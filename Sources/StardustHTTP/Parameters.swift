@@ -17,7 +17,8 @@ struct Parameters {
             guard known.contains(name) else {
                 let names = known.sorted().joined(separator: ", ")
                 throw .badParameter(
-                    name, known.isEmpty
+                    name,
+                    known.isEmpty
                         ? "this path takes no parameters"
                         : "not a parameter of this path, which takes \(names)")
             }

@@ -1,6 +1,6 @@
-package import Packets
 internal import LedgerFormat
 internal import LedgerStorage
+package import Packets
 internal import StardustCore
 
 /// An error as clients see it: `application/problem+json` (RFC 9457).

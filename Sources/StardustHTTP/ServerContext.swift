@@ -15,8 +15,9 @@ final class ServerContext: Sendable {
     let logger: Logger
     private let connections = Mutex<[UInt32: Int]>([:])
 
-    init(_ ledger: RunningLedger, _ policy: AccessPolicy, _ readers: NIOThreadPool, _ logger: Logger)
-    {
+    init(
+        _ ledger: RunningLedger, _ policy: AccessPolicy, _ readers: NIOThreadPool, _ logger: Logger
+    ) {
         self.ledger = ledger
         self.policy = policy
         self.readers = readers

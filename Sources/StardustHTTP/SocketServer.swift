@@ -74,7 +74,9 @@ package struct SocketServer: Service {
             .childChannelOption(.maxMessagesPerRead, value: 4)
             .childChannelOption(
                 .recvAllocator,
-                value: AdaptiveRecvByteBufferAllocator(minimum: 2048, initial: 4096, maximum: 1 << 18))
+                value: AdaptiveRecvByteBufferAllocator(
+                    minimum: 2048, initial: 4096, maximum: 1 << 18)
+            )
             .childChannelInitializer { channel in
                 Peer.identity(of: channel).flatMapThrowing { peer in
                     guard let loop = contexts[ObjectIdentifier(channel.eventLoop)] else {

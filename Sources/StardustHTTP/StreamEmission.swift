@@ -78,7 +78,8 @@ final class StreamEmission {
         }
         let hasRoom =
             bytesInFlight < SocketLimits.streamBytesInFlight
-            && kept.count + batches.reduce(0, { $0 + $1.lines.count }) < SocketLimits.streamLinesKept
+            && kept.count + batches.reduce(0, { $0 + $1.lines.count })
+                < SocketLimits.streamLinesKept
         guard hasRoom else {
             connection.setReadingHeld(true)
             return nil
@@ -98,7 +99,8 @@ final class StreamEmission {
     /// Parses a chunk's lines and hands the packets over. False where the inbox is full.
     private func admit(_ chunk: LineCutter.Chunk) -> Bool {
         let batch = Batch()
-        let bound = NIOLoopBound((stream: self, batch: batch), eventLoop: connection.context.eventLoop)
+        let bound = NIOLoopBound(
+            (stream: self, batch: batch), eventLoop: connection.context.eventLoop)
         let (loop, inbox, bytes) = (connection.context.eventLoop, ledger.inbox, chunk.bytes)
         var submission = Submission(peer: connection.peer.peer) { outcomes in
             inbox.release(bytes)

@@ -30,7 +30,8 @@ struct Configuration {
             switch member.name {
             case "socket": socket = try member.string()
             case "segment_bytes":
-                settings.segmentBytes = try member.integer(in: 1 << 16...StorageLimits.segmentBytesMax)
+                settings.segmentBytes = try member.integer(
+                    in: 1 << 16...StorageLimits.segmentBytesMax)
             case "packet_bytes_max":
                 settings.packetBytes = try member.integer(in: 1024...PacketLimits.packetBytesMax)
             case "in_flight_bytes_max":
@@ -74,7 +75,8 @@ struct Configuration {
             }
         }
         guard let subject else {
-            throw Failure(.badConfiguration, "\(object.path): a rule of access needs a user or group")
+            throw Failure(
+                .badConfiguration, "\(object.path): a rule of access needs a user or group")
         }
         return AccessPolicy.Rule(subject, roles, entityTypes: types)
     }
@@ -99,7 +101,8 @@ private struct ConfigurationObject {
 
     var members: [Member] {
         JSONChildren(document.tokens, of: index).map { key in
-            let name = String(decoding: document.bytes.span.text(document.tokens[key]), as: UTF8.self)
+            let name = String(
+                decoding: document.bytes.span.text(document.tokens[key]), as: UTF8.self)
             return Member(document: document, value: key + 1, name: name, path: "\(path): \(name)")
         }
     }
@@ -125,7 +128,8 @@ private struct ConfigurationObject {
         func integer(in range: ClosedRange<Int>) throws(Failure) -> Int {
             let text = String(decoding: document.bytes[token.bytes], as: UTF8.self)
             guard token.kind == .number, let number = Int(text), range.contains(number) else {
-                throw wrong("must be a whole number from \(range.lowerBound) to \(range.upperBound)")
+                throw wrong(
+                    "must be a whole number from \(range.lowerBound) to \(range.upperBound)")
             }
             return number
         }
@@ -161,7 +165,9 @@ private struct ConfigurationObject {
         func groupID() throws(Failure) -> UInt32 {
             if token.kind == .number { return UInt32(try integer(in: 0...Int(UInt32.max))) }
             let name = try string()
-            guard let entry = unsafe getgrnam(name) else { throw wrong("there is no group \(name)") }
+            guard let entry = unsafe getgrnam(name) else {
+                throw wrong("there is no group \(name)")
+            }
             return unsafe entry.pointee.gr_gid
         }
     }

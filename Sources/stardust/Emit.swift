@@ -58,7 +58,8 @@ private struct EmissionTally {
     /// Takes one line of the answer.
     mutating func take(_ line: [UInt8], bytesSent: Int) {
         guard let document = try? JSONDocument(line), let answer = AnswerLine(document) else {
-            Output.error("stardust: an answer that is no JSON: \(String(decoding: line, as: UTF8.self))")
+            Output.error(
+                "stardust: an answer that is no JSON: \(String(decoding: line, as: UTF8.self))")
             turnedAway += 1
             return
         }
@@ -111,7 +112,8 @@ private struct EmissionTally {
                     + "same command again, nothing is doubled")
         }
         if refused > 0 {
-            throw Failure(.badInput, "\(refused) packets were refused; mend them and send them again")
+            throw Failure(
+                .badInput, "\(refused) packets were refused; mend them and send them again")
         }
     }
 }

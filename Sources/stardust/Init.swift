@@ -26,7 +26,8 @@ struct Init: ParsableCommand {
             throw ValidationError("segment-bytes: 65,536 to \(StorageLimits.segmentBytesMax)")
         }
         if let origin, !NoteKey.isValidName(origin) {
-            throw ValidationError("an origin has no white space and no plus sign, as in log.example/omniva")
+            throw ValidationError(
+                "an origin has no white space and no plus sign, as in log.example/omniva")
         }
     }
 
@@ -39,7 +40,8 @@ struct Init: ParsableCommand {
             let names = try volume.list("")
             guard names.isEmpty else {
                 throw Failure(
-                    .cannotCreate, "\(ledger) is not empty: it has \(names.sorted().joined(separator: ", "))")
+                    .cannotCreate,
+                    "\(ledger) is not empty: it has \(names.sorted().joined(separator: ", "))")
             }
             var generator = SystemRandomNumberGenerator()
             let identity = try Ledger.create(
@@ -47,7 +49,8 @@ struct Init: ParsableCommand {
                 now: .systemNow(), using: &generator)
             Output.line(identity.verifierKey)
         } catch let failure as FileFailure {
-            throw Failure(failure.isNotPermitted ? .notPermitted : .cannotCreate, failure.description)
+            throw Failure(
+                failure.isNotPermitted ? .notPermitted : .cannotCreate, failure.description)
         }
     }
 }

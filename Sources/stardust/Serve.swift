@@ -19,7 +19,8 @@ struct Serve: AsyncParsableCommand {
     @Argument(help: "The ledger's folder.")
     var ledger: String
 
-    @Option(help: "The Unix socket. Without it: the configuration's, $STARDUST_SOCKET, or the default.")
+    @Option(
+        help: "The Unix socket. Without it: the configuration's, $STARDUST_SOCKET, or the default.")
     var socket: String?
 
     @Option(help: "A configuration file; Docs/Configuration.md has its members.")
@@ -86,7 +87,9 @@ struct Serve: AsyncParsableCommand {
     /// A connection is a descriptor: as many as the system allows.
     private static func raiseDescriptorLimit() {
         var limit = rlimit()
-        guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+        guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
+            return
+        }
         limit.rlim_cur = limit.rlim_max
         // A lower limit only means fewer connections.
         _ = unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)

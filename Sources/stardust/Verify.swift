@@ -100,7 +100,11 @@ struct Verify: ParsableCommand {
         json.key("segment")
         if let file = finding.file { json.string(file) } else { json.null() }
         json.key("position")
-        if let position = finding.position { json.integer(Int(position.value)) } else { json.null() }
+        if let position = finding.position {
+            json.integer(Int(position.value))
+        } else {
+            json.null()
+        }
         json.key("offset")
         if let offset = finding.offset { json.integer(Int(offset.bytes)) } else { json.null() }
         json.member("detail", finding.detail)

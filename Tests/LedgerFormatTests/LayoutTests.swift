@@ -7,7 +7,8 @@ import Testing
         kind: .packet, flags: [.createdAtAssigned], position: Position(0x0102_0304_0506_0708),
         receivedAt: Timestamp(microseconds: 0x1112_1314_1516_1718),
         stardustID: UUID128(high: 0x2122_2324_2526_2728, low: 0x3132_3334_3536_3738),
-        createdAt: Timestamp(microseconds: -2), peer: Entry.Peer(uid: 0x4142_4344, gid: 0x5152_5354),
+        createdAt: Timestamp(microseconds: -2),
+        peer: Entry.Peer(uid: 0x4142_4344, gid: 0x5152_5354),
         payloadBytes: 0x61, payloadDigest: .sha256([1]), previous: .sha256([2]))
 
     static func isIntact(_ bytes: [UInt8], _ seed: CRC32C) -> Bool {
@@ -73,7 +74,8 @@ import Testing
         var buffer: [UInt8] = []
         let payload: [UInt8] = []
         _ = RecordFrame.append(
-            Self.entry, payload: payload.span, batchStart: ByteOffset(128), seed: CRC32C(), to: &buffer)
+            Self.entry, payload: payload.span, batchStart: ByteOffset(128), seed: CRC32C(),
+            to: &buffer)
         for bit in 0..<176 * 8 {
             var changed = buffer
             changed[bit / 8] ^= 1 << (bit % 8)

@@ -21,7 +21,7 @@ import Testing
         (7, "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c"),
         (8, "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328"),
     ])
-    func `the reference leaves give the reference roots`(size: Int, root: String) {
+    func `M-01 the reference leaves give the reference roots`(size: Int, root: String) {
         var range = CompactRange()
         for leaf in Self.leaves.prefix(size) { range.append(Merkle.leaf(leaf.span)) }
         #expect(range.root.hex == root)
@@ -33,7 +33,8 @@ import Testing
             var whole = CompactRange()
             for hash in hashes.prefix(size) { whole.append(hash) }
             for cut in 0...size {
-                var left = CompactRange(), right = CompactRange(from: Position(UInt64(cut)))
+                var left = CompactRange()
+                var right = CompactRange(from: Position(UInt64(cut)))
                 for hash in hashes[0..<cut] { left.append(hash) }
                 for hash in hashes[cut..<size] { right.append(hash) }
                 left.append(right)

@@ -112,7 +112,8 @@ import Testing
             let bytes = (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) }
             let seed = CRC32C(UInt32(count))
             let (fast, portable) = (
-                seed.continued(over: bytes.span), seed.continuedPortably(over: bytes.span))
+                seed.continued(over: bytes.span), seed.continuedPortably(over: bytes.span)
+            )
             #expect(fast == portable)
         }
     }
@@ -125,7 +126,8 @@ import Testing
         let key = Ed25519Key(seed: seed)
         #expect(NoteKey.verifier(name: "PeterNeumann", key).hasPrefix("PeterNeumann+c74f20a3+A"))
         #expect(
-            NoteKey.signer(name: "PeterNeumann", key).hasPrefix("PRIVATE+KEY+PeterNeumann+c74f20a3+"))
+            NoteKey.signer(name: "PeterNeumann", key).hasPrefix(
+                "PRIVATE+KEY+PeterNeumann+c74f20a3+"))
     }
 
     @Test func `the public key is that of RFC 8032, test 1`() {

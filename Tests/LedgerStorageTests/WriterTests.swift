@@ -93,7 +93,8 @@ import Testing
                 }
             }
             #expect(fixture.acknowledged.count == 3 && fixture.map.head.size == LedgerSize(3))
-            let after = try LedgerFixture(opening: fixture.volume, acknowledged: fixture.acknowledged)
+            let after = try LedgerFixture(
+                opening: fixture.volume, acknowledged: fixture.acknowledged)
             #expect(try after.problems() == [])
         }
     }
@@ -130,7 +131,8 @@ import Testing
         for jump in [0, 1_000_000, -3_600_000_000, 5, Int64.max / 4, -1, 0] {
             fixture.now = Timestamp(microseconds: start.microseconds + jump)
             try fixture.appendRandom(1)
-            let entry = try fixture.map.read(Position(UInt64(fixture.acknowledged.count - 1)))!.entry
+            let entry = try fixture.map.read(Position(UInt64(fixture.acknowledged.count - 1)))!
+                .entry
             #expect(entry.receivedAt >= last)
             #expect(entry.flags.contains(.clockHeldBack) == (fixture.now < entry.receivedAt))
             last = entry.receivedAt

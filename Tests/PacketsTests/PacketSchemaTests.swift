@@ -26,7 +26,8 @@ import Testing
         for packet in try Repository.examplePackets() { #expect(Self.outcome(packet) == nil) }
     }
 
-    @Test(.enabled(if: Repository.shared != nil, "the design's examples are not beside the project"))
+    @Test(
+        .enabled(if: Repository.shared != nil, "the design's examples are not beside the project"))
     func `the design's examples are packets`() throws {
         let folder = Repository.shared! + "/design/examples"
         for name in try FileManager.default.contentsOfDirectory(atPath: folder) {
@@ -36,19 +37,36 @@ import Testing
     }
 
     /// A change to a packet, the violation it causes, and the text that stands at its place.
-    @Test(arguments: [
-        (packet(top: ",\"more\":1"), .unknownMember, "/more", "\"more\""),
-        (packet(top: ",\"a/b~c\":1"), .unknownMember, "/a~1b~0c", "\"a/b~c\""),
-        (packet(top: ",\"stardust_id\":\"5b0f6c1e-2a47-1d7e-9a51-0c2f3d9b7e10\""), .wrongFormat, "/stardust_id", "\"5b0f"),
-        (packet(top: ",\"created_at\":\"2026-02-30T00:00:00Z\""), .wrongFormat, "/created_at", "\"2026"),
-        (packet(top: ",\"decision_chain\":[{\"id\":\"a\",\"kind\":\"vote\"},{\"id\":\"b\"}]"), .missingMember, "/decision_chain/1", "{\"id\":\"b\""),
-        (packet(top: ",\"decision_chain\":7"), .wrongType, "/decision_chain", "7}"),
-        (packet(lineage: ",\"evidence\":[\"sha256:zz\"]"), .wrongFormat, "/lineage/evidence/0", "\"sha256:zz"),
-        (packet(lineage: ",\"event\":\"\""), .wrongLength, "/lineage/event", "\"\""),
-        (packet(lineage: ",\"_producer\":{\"worker\":\"w\",\"seq\":-1}"), .outOfRange, "/lineage/_producer/seq", "-1}"),
-        (Array("{}".utf8), .missingMember, "", "{"), (Array("[]".utf8), .wrongType, "", "["),
-        (Array(" 1".utf8), .wrongType, "", "1"),
-    ] as [([UInt8], SchemaViolation.Code, String, String)])
+    @Test(
+        arguments: [
+            (packet(top: ",\"more\":1"), .unknownMember, "/more", "\"more\""),
+            (packet(top: ",\"a/b~c\":1"), .unknownMember, "/a~1b~0c", "\"a/b~c\""),
+            (
+                packet(top: ",\"stardust_id\":\"5b0f6c1e-2a47-1d7e-9a51-0c2f3d9b7e10\""),
+                .wrongFormat, "/stardust_id", "\"5b0f"
+            ),
+            (
+                packet(top: ",\"created_at\":\"2026-02-30T00:00:00Z\""), .wrongFormat,
+                "/created_at", "\"2026"
+            ),
+            (
+                packet(
+                    top: ",\"decision_chain\":[{\"id\":\"a\",\"kind\":\"vote\"},{\"id\":\"b\"}]"),
+                .missingMember, "/decision_chain/1", "{\"id\":\"b\""
+            ),
+            (packet(top: ",\"decision_chain\":7"), .wrongType, "/decision_chain", "7}"),
+            (
+                packet(lineage: ",\"evidence\":[\"sha256:zz\"]"), .wrongFormat,
+                "/lineage/evidence/0", "\"sha256:zz"
+            ),
+            (packet(lineage: ",\"event\":\"\""), .wrongLength, "/lineage/event", "\"\""),
+            (
+                packet(lineage: ",\"_producer\":{\"worker\":\"w\",\"seq\":-1}"), .outOfRange,
+                "/lineage/_producer/seq", "-1}"
+            ),
+            (Array("{}".utf8), .missingMember, "", "{"), (Array("[]".utf8), .wrongType, "", "["),
+            (Array(" 1".utf8), .wrongType, "", "1"),
+        ] as [([UInt8], SchemaViolation.Code, String, String)])
     func `a violation names its place`(
         bytes: [UInt8], code: SchemaViolation.Code, pointer: String, place: String
     ) {
@@ -109,7 +127,8 @@ import Testing
             let isValid = line.first == "1"
             if isValid { valid += 1 }
             let outcome = Self.outcome(Array(line.dropFirst(2).utf8))
-            #expect((outcome == nil) == isValid, "\(String(describing: outcome)): \(line.prefix(1500))")
+            #expect(
+                (outcome == nil) == isValid, "\(String(describing: outcome)): \(line.prefix(1500))")
         }
         #expect(valid > 500 && valid < 5500, "both kinds must be among the cases: \(valid)")
     }
@@ -147,7 +166,8 @@ import Testing
         "{\"stardust_id\":\"5b0f6c1e-2a47-4d7e-9a51-0c2f3d9b7e10\",\"a\":\"\\\"created_at\\\":\\\"2026-09-14T10:42:07Z\"}",
         "{\"stardust_id\":\"5b0f6c1e-2a47-4d7e-9a51-0c2f3d9b7e10\",\"a\":{\"created_at\":\"2026-09-14T10:42:07Z\"}}",
         "{\"stardust_id\":\"5b0f6c1e-2a47-4d7e-9a51-0c2f3d9b7e10\",\"xcreated_at\":\"2026-09-14T10:42:07Z\"}",
-        "{\"stardust_id\":\"5b0f6c1e-2a47-4d7e-9a51-0c2f3d9b7e10\"}", "", "{", "\"}", "\"created_at\":\"\"}",
+        "{\"stardust_id\":\"5b0f6c1e-2a47-4d7e-9a51-0c2f3d9b7e10\"}", "", "{", "\"}",
+        "\"created_at\":\"\"}",
     ])
     func `the ends of a packet are not guessed`(text: String) {
         let ends = PayloadEnds.read(Array(text.utf8).span)

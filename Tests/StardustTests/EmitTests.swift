@@ -57,15 +57,20 @@ import Testing
         expect(try client.emit([]), 400, "unexpected_end")
         let invalid = try client.emit(Array("{\"entity_type\":\"nothing\"}".utf8))
         expect(invalid, 422, "unknown_value")
-        #expect(invalid.json["pointer"] as? String == "/entity_type" && invalid.json["offset"] as? Int == 15)
+        #expect(
+            invalid.json["pointer"] as? String == "/entity_type"
+                && invalid.json["offset"] as? Int == 15)
         expect(try client.get("/v1/packets/\(Self.id)"), 404, "not_found")
         expect(try client.get("/v1/packets/no-uuid"), 400, "bad_id")
         expect(try client.get("/v1/entries/0"), 404, "not_found")
         expect(try client.get("/v1/entries/x"), 400, "bad_position")
-        expect(try client.get("/v1/entities/clips/\(Self.id)/packets?limit=0"), 400, "bad_parameter")
+        expect(
+            try client.get("/v1/entities/clips/\(Self.id)/packets?limit=0"), 400, "bad_parameter")
         expect(try client.get("/v1/entities/clips/\(Self.id)/packets?x=1"), 400, "bad_parameter")
-        expect(try client.get("/v1/entities/clips/\(Self.id)/packets?as_of=9"), 400, "bad_parameter")
-        expect(try client.get("/v1/entities/clips/\(Self.id)/packets?cursor=00"), 400, "bad_parameter")
+        expect(
+            try client.get("/v1/entities/clips/\(Self.id)/packets?as_of=9"), 400, "bad_parameter")
+        expect(
+            try client.get("/v1/entities/clips/\(Self.id)/packets?cursor=00"), 400, "bad_parameter")
         // These are answered before the body has come, so the daemon closes behind them.
         func fresh() throws -> HTTPClient { try HTTPClient(daemon.socket) }
         expect(try fresh().request("PUT", "/v1/packets", []), 405, "method_not_allowed")
@@ -82,14 +87,17 @@ import Testing
         try garbage.send("nonsense\r\n\r\n")
         expect(try garbage.receive(), 400, "malformed_request")
         #expect(try fresh().emit(Self.packet(Self.id), type: nil).status == 201)
-        #expect(try fresh().emit(Self.packet(Self.id), type: "application/x-www-form-urlencoded").status == 200)
+        #expect(
+            try fresh().emit(Self.packet(Self.id), type: "application/x-www-form-urlencoded").status
+                == 200)
         #expect(try fresh().get("/v1/status").json["ledger_size"] as? Int == 1)
     }
 
     @Test func `a body too large is answered though the client goes on sending`() throws {
         let daemon = try Daemon()
         let client = try HTTPClient(daemon.socket)
-        try client.send("POST /v1/packets HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+        try client.send(
+            "POST /v1/packets HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
         let chunk = [UInt8](repeating: 0x20, count: 65_536)
         for _ in 0..<40 {
             try client.send("10000\r\n")
@@ -161,7 +169,10 @@ import Testing
         let answer = try client.emitLines(body)
         let lines = answer.lines
         #expect(lines.count == 60_000)
-        #expect(lines.enumerated().allSatisfy { $1.hasPrefix("{\"status\":201,\"receipt\":{\"position\":\($0),") })
+        #expect(
+            lines.enumerated().allSatisfy {
+                $1.hasPrefix("{\"status\":201,\"receipt\":{\"position\":\($0),")
+            })
         // The same again: all are there already, and kept answers are those first receipts.
         let again = try client.emitLines(body)
         let expected = lines.map {
@@ -176,7 +187,8 @@ import Testing
         let client = try HTTPClient(daemon.socket)
         let packet = Self.packet(Self.id)
         try client.send(
-            "POST /v1/packets HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: \(packet.count)\r\n\r\n")
+            "POST /v1/packets HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: \(packet.count)\r\n\r\n"
+        )
         #expect(try client.receive(isHead: true).status == 100)
         try client.send(packet)
         #expect(try client.receive().status == 201)
@@ -186,8 +198,11 @@ import Testing
         let daemon = try Daemon()
         let client = try HTTPClient(daemon.socket)
         let packet = Self.packet(Self.id)
-        let request = "POST /v1/packets HTTP/1.1\r\nhost: x\r\ncontent-length: \(packet.count)\r\n\r\n"
-        try client.send(Array(request.utf8) + packet + Array(request.utf8) + packet + Array("GET /livez HTTP/1.1\r\nhost: x\r\n\r\n".utf8))
+        let request =
+            "POST /v1/packets HTTP/1.1\r\nhost: x\r\ncontent-length: \(packet.count)\r\n\r\n"
+        try client.send(
+            Array(request.utf8) + packet + Array(request.utf8) + packet
+                + Array("GET /livez HTTP/1.1\r\nhost: x\r\n\r\n".utf8))
         #expect(try client.receive().status == 201)
         #expect(try client.receive().status == 200)
         #expect(try client.receive().status == 200)
@@ -250,7 +265,9 @@ import Testing
         let client = try HTTPClient(daemon.socket)
         let path = "/v1/entities/clips/c11b0000-0000-4000-8000-00000000c11b/packets"
         func emit(_ number: Int) throws {
-            #expect(try client.emit(Self.packet("5b0f6c1e-2a47-4d7e-9a51-0c2f3d9b7e0\(number)")).status == 201)
+            #expect(
+                try client.emit(Self.packet("5b0f6c1e-2a47-4d7e-9a51-0c2f3d9b7e0\(number)")).status
+                    == 201)
         }
         for number in 0..<4 { try emit(number) }
         let first = try client.get(path + "?limit=3").json
@@ -260,7 +277,9 @@ import Testing
         #expect((second["packets"] as? [Any])?.count == 1 && second["next"] is NSNull)
         #expect((try client.get(path + "?as_of=2").json["packets"] as? [Any])?.count == 2)
         #expect((try client.get(path).json["packets"] as? [Any])?.count == 8)
-        #expect(try client.get(path + "?order=desc&cursor=\(first["next"]!)").problemCode == "bad_parameter")
+        #expect(
+            try client.get(path + "?order=desc&cursor=\(first["next"]!)").problemCode
+                == "bad_parameter")
     }
 
     @Test func `metrics are in Prometheus' text format`() throws {

@@ -12,7 +12,8 @@ import Testing
 @Suite(.serialized) struct FaultTests {
     /// Emits packets one after the other on several connections and remembers each receipt.
     final class Load: Sendable {
-        private let state = Mutex<(acknowledged: [String: Int], next: Int, doubled: Int)>(([:], 0, 0))
+        private let state = Mutex<(acknowledged: [String: Int], next: Int, doubled: Int)>(
+            ([:], 0, 0))
         private let isRunning = Atomic<Bool>(true)
         private let group = DispatchGroup()
 
@@ -21,7 +22,9 @@ import Testing
 
         static func packet(_ number: Int) -> (id: String, bytes: [UInt8]) {
             let digits = String(number, radix: 16)
-            let id = "5b0f6c1e-2a47-4d7e-9a51-" + String(repeating: "0", count: 12 - digits.count) + digits
+            let id =
+                "5b0f6c1e-2a47-4d7e-9a51-" + String(repeating: "0", count: 12 - digits.count)
+                + digits
             let filler = String(repeating: "x", count: number * 7919 % 900)
             return (id, EmitTests.packet(id, more: ",\"filler\":\"\(filler)\""))
         }
@@ -49,7 +52,9 @@ import Testing
                 guard let answer = try? client.emit(bytes), answer.status == 201 else { return }
                 let position = answer.json["position"] as! Int
                 state.withLock { state in
-                    if state.acknowledged.updateValue(position, forKey: id) != nil { state.doubled += 1 }
+                    if state.acknowledged.updateValue(position, forKey: id) != nil {
+                        state.doubled += 1
+                    }
                 }
             }
         }
@@ -117,8 +122,12 @@ import Testing
         let before = try state()
         for path in [daemon.ledger, link, daemon.ledger + "/../ledger/."] {
             let start = ContinuousClock.now
-            let second = try run([Repository.program, "serve", path, "--socket", daemon.folder.path + "/t"])
-            #expect(second.status == 75 && second.error.contains("process \(daemon.pid)"), "\(second.error)")
+            let second = try run([
+                Repository.program, "serve", path, "--socket", daemon.folder.path + "/t",
+            ])
+            #expect(
+                second.status == 75 && second.error.contains("process \(daemon.pid)"),
+                "\(second.error)")
             #expect(ContinuousClock.now - start < .milliseconds(200))
         }
         #expect(try state() == before)
@@ -128,7 +137,8 @@ import Testing
     @Test(
         .enabled(
             if: Repository.isRoot && Repository.has("mount"), "mounting a tmpfs needs root"))
-    func `a full disk is answered with 507, reads go on, and appends resume by themselves`() throws {
+    func `a full disk is answered with 507, reads go on, and appends resume by themselves`() throws
+    {
         let folder = try TemporaryFolder()
         let disk = folder.path + "/disk"
         try FileManager.default.createDirectory(atPath: disk, withIntermediateDirectories: false)
@@ -154,7 +164,8 @@ import Testing
         // Leave room for little more than the segment in use.
         let free = try run(["df", "-k", "--output=avail", disk]).output.split(separator: "\n").last!
         let room = Int(free.trimmingCharacters(in: .whitespaces))! - 6144
-        #expect(try run(["dd", "if=/dev/zero", "of=\(filler)", "bs=1024", "count=\(room)"]).status == 0)
+        #expect(
+            try run(["dd", "if=/dev/zero", "of=\(filler)", "bs=1024", "count=\(room)"]).status == 0)
         #expect(try emitUntilFull() == 507)
         let full = taken
         #expect(full > 100)
@@ -216,7 +227,8 @@ import Testing
         let daemon = try Daemon(
             configuration: "{\"segment_bytes\": 1200000}",
             wrapper: [
-                "strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=\(call)", "-e", "inject=\(fault)",
+                "strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=\(call)", "-e",
+                "inject=\(fault)",
             ], starts: false)
         // The fault may already end the daemon's opening; that is an answer too.
         try? daemon.start()
@@ -231,7 +243,9 @@ import Testing
         daemon.kill()
         let after = try Daemon(ledger: daemon.ledger)
         let client = try HTTPClient(after.socket)
-        for id in acknowledged { #expect(try client.get("/v1/packets/\(id)").status == 200, "\(id)") }
+        for id in acknowledged {
+            #expect(try client.get("/v1/packets/\(id)").status == 200, "\(id)")
+        }
         #expect(after.stop() == 0)
         let verified = try after.verify()
         #expect(verified.status == 0, "\(verified.output)")
@@ -261,7 +275,9 @@ import Testing
         #expect(verified.status == 1 && verified.output.contains("\"sound\":false"))
     }
 
-    @Test func `an index that is lost, broken or another's is made again behind the open ledger`() throws {
+    @Test func `an index that is lost, broken or another's is made again behind the open ledger`()
+        throws
+    {
         let daemon = try Daemon()
         for number in 0..<50 {
             #expect(try HTTPClient(daemon.socket).emit(Load.packet(number).bytes).status == 201)
@@ -273,7 +289,9 @@ import Testing
             #expect(daemon.stop() == 0)
             switch damage {
             case "rm": try FileManager.default.removeItem(atPath: index)
-            case "junk": try Data([UInt8](repeating: 0x41, count: 20_000)).write(to: URL(fileURLWithPath: index))
+            case "junk":
+                try Data([UInt8](repeating: 0x41, count: 20_000)).write(
+                    to: URL(fileURLWithPath: index))
             case "truncate":
                 let handle = FileHandle(forUpdatingAtPath: index)!
                 try handle.truncate(atOffset: 5000)
@@ -281,14 +299,18 @@ import Testing
             default:
                 let other = try Daemon()
                 for number in 60..<90 {
-                    #expect(try HTTPClient(other.socket).emit(Load.packet(number).bytes).status == 201)
+                    #expect(
+                        try HTTPClient(other.socket).emit(Load.packet(number).bytes).status == 201)
                 }
                 _ = try HTTPClient(other.socket).get(path)
                 #expect(other.stop() == 0)
                 try FileManager.default.removeItem(atPath: index)
-                try FileManager.default.copyItem(atPath: other.ledger + "/index.sqlite", toPath: index)
+                try FileManager.default.copyItem(
+                    atPath: other.ledger + "/index.sqlite", toPath: index)
                 let found = try daemon.verify("--index")
-                #expect(found.status == 1 && found.output.contains("index_disagrees"), "\(found.output)")
+                #expect(
+                    found.status == 1 && found.output.contains("index_disagrees"), "\(found.output)"
+                )
             }
             try daemon.start()
             #expect(try HTTPClient(daemon.socket).get(path).text == whole, "\(damage)")

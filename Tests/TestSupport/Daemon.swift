@@ -23,7 +23,9 @@ package final class Daemon: @unchecked Sendable {
         self.ledger = ledger ?? folder.path + "/ledger"
         socket = folder.path + "/s"
         self.wrapper = wrapper
-        self.configuration = try configuration.map { try folder.file("config.json", Array($0.utf8)) }
+        self.configuration = try configuration.map {
+            try folder.file("config.json", Array($0.utf8))
+        }
         if ledger == nil {
             // Segments of one size from the first on, so that what a test means to roll does.
             let size = configuration?.firstMatch(of: /"segment_bytes": *([0-9]+)/)?.1 ?? "67108864"
@@ -71,7 +73,8 @@ package final class Daemon: @unchecked Sendable {
         let deadline = Date() + 30
         while Date() < deadline {
             if let answer = try? HTTPClient(socket).get("/readyz"),
-                answer.status == 200 || answer.text.contains("index") || answer.text.contains("read only")
+                answer.status == 200 || answer.text.contains("index")
+                    || answer.text.contains("read only")
             {
                 return
             }
@@ -154,7 +157,8 @@ package final class HTTPClient {
         var done = 0
         while done < bytes.count {
             let count = bytes.withUnsafeBytes {
-                Foundation.send(descriptor, $0.baseAddress! + done, $0.count - done, Int32(MSG_NOSIGNAL))
+                Foundation.send(
+                    descriptor, $0.baseAddress! + done, $0.count - done, Int32(MSG_NOSIGNAL))
             }
             guard count > 0 else { throw Daemon.Failure("send: \(errorName(errno))") }
             done += count

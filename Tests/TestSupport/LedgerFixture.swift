@@ -61,7 +61,8 @@ package struct LedgerFixture: ~Copyable {
             "trace_id":"7d3f0a52-6f0d-4f6e-8c1b-1a2b3c4d5e6f","_meta_parents":[],"why":"
             """
         let tail = "\"},\"created_at\":\"2026-09-14T10:42:07.311Z\"}"
-        let filler = String(repeating: "x", count: max(0, bytes - head.utf8.count - tail.utf8.count))
+        let filler = String(
+            repeating: "x", count: max(0, bytes - head.utf8.count - tail.utf8.count))
         return Array((head + filler + tail).utf8)
     }
 

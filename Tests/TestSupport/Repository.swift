@@ -68,7 +68,8 @@ package func run(
     process.arguments = arguments
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     // Files rather than pipes: nothing can fill up, however much is printed.
-    let output = try folder.file("output", []), error = try folder.file("error", [])
+    let output = try folder.file("output", [])
+    let error = try folder.file("error", [])
     process.standardOutput = FileHandle(forWritingAtPath: output)
     process.standardError = FileHandle(forWritingAtPath: error)
     process.standardInput = FileHandle(forReadingAtPath: try folder.file("input", input ?? []))

@@ -350,7 +350,9 @@ private struct Disk: Sendable {
         return content
     }
 
-    private mutating func keep(_ sector: [UInt8], at offset: Int, _ fate: Int, _ content: inout [UInt8]) {
+    private mutating func keep(
+        _ sector: [UInt8], at offset: Int, _ fate: Int, _ content: inout [UInt8]
+    ) {
         switch fate {
         case 0: return
         case 1: Inode.apply(.write(sector, at: offset), to: &content)

@@ -151,7 +151,7 @@ private final class BenchRun {
             row("refused", "\(one.refused + many.refused + stream.refused)", "0")
         }
         row(
-            "daemon: resident memory", "\(fixed(Double(daemon!.residentBytes) / 1048576, 0)) MiB",
+            "daemon: resident memory", "\(fixed(Double(daemon!.residentBytes) / 1_048_576, 0)) MiB",
             "200 MiB")
     }
 
@@ -170,17 +170,21 @@ private final class BenchRun {
 
     private func isServing() throws(Failure) -> Bool {
         let connection = try LoadConnection(socket: socket)
-        try connection.send(Array("GET /v1/status HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".utf8).span)
+        try connection.send(
+            Array("GET /v1/status HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".utf8).span)
         var answer: [UInt8] = []
         while try connection.fill() { answer += connection.takeReceived() }
-        return String(decoding: answer, as: UTF8.self).contains("\"phase\":\"serving\",\"ledger_size\"")
+        return String(decoding: answer, as: UTF8.self).contains(
+            "\"phase\":\"serving\",\"ledger_size\"")
     }
 
     private func opening() throws(Failure) {
         daemon!.send(SIGTERM)
         let start = ContinuousClock.now
         let status = daemon!.wait().exitStatus
-        row("stop by SIGTERM", "\(fixed((.now - start) / .seconds(1))) s, exit \(status)", "5 s, exit 0")
+        row(
+            "stop by SIGTERM", "\(fixed((.now - start) / .seconds(1))) s, exit \(status)",
+            "5 s, exit 0")
         var opened = ContinuousClock.now
         try startDaemon()
         row("open after a clean stop", "\(fixed((.now - opened) / .seconds(1))) s", "1 s")
@@ -214,7 +218,7 @@ private final class BenchRun {
             }
             row(
                 "verify, \(threads) thread\(threads == 1 ? "" : "s")",
-                "\(fixed(ratios.sorted()[1])) × openssl dgst, \(fixed(Double(peak) / 1048576, 0)) MiB",
+                "\(fixed(ratios.sorted()[1])) × openssl dgst, \(fixed(Double(peak) / 1_048_576, 0)) MiB",
                 "\(threads == 1 ? "1.7" : "1.0") ×, 64 MiB")
         }
     }

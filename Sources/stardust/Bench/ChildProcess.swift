@@ -22,7 +22,7 @@ struct ChildProcess {
         unsafe posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0)
         // Safety: the copies live until the process is started, and are freed here.
         var pointers = unsafe arguments.map { unsafe strdup($0) } + [nil]
-        defer { for unsafe pointer in unsafe pointers { unsafe free(pointer) } }
+        defer { unsafe pointers.forEach { unsafe free($0) } }
         var pid = pid_t()
         let status = unsafe posix_spawnp(&pid, arguments[0], &actions, nil, &pointers, environ)
         guard status == 0 else {
@@ -51,7 +51,9 @@ struct ChildProcess {
 
     var residentBytes: Int {
         // A process that is gone has no memory.
-        guard let text = try? PosixVolume(root: "/proc/\(pid)").open("statm", .read) else { return 0 }
+        guard let text = try? PosixVolume(root: "/proc/\(pid)").open("statm", .read) else {
+            return 0
+        }
         var bytes = [UInt8](repeating: 0, count: 256)
         let count = (try? text.read(into: &bytes, 0..<bytes.count, at: 0)) ?? 0
         let fields = String(decoding: bytes.prefix(count), as: UTF8.self).split(separator: " ")

@@ -12,7 +12,8 @@ struct LoadResult: Sendable {
     var perSecond: Double { Double(packets) / (wall / .seconds(1)) }
 
     func percentile(_ share: Double) -> Int {
-        latencies.isEmpty ? 0 : latencies[min(latencies.count - 1, Int(Double(latencies.count) * share))]
+        latencies.isEmpty
+            ? 0 : latencies[min(latencies.count - 1, Int(Double(latencies.count) * share))]
     }
 }
 
@@ -48,7 +49,8 @@ enum Load {
                     throw Failure(.unreachable, "the daemon closed a connection")
                 }
                 guard let status = connections[index].takeResponse() else { continue }
-                result.latencies.append(Int((ContinuousClock.now - sentAt[index]) / .microseconds(1)))
+                result.latencies.append(
+                    Int((ContinuousClock.now - sentAt[index]) / .microseconds(1)))
                 if status == 201 { result.packets += 1 } else { result.refused += 1 }
                 try sendNext(index, &source)
             }
@@ -62,7 +64,8 @@ enum Load {
         var body: [UInt8] = []
         source.append(to: &body)
         request.removeAll(keepingCapacity: true)
-        request += Array("POST /v1/packets HTTP/1.1\r\nhost: x\r\ncontent-length: \(body.count)\r\n\r\n".utf8)
+        request += Array(
+            "POST /v1/packets HTTP/1.1\r\nhost: x\r\ncontent-length: \(body.count)\r\n\r\n".utf8)
         request += body
     }
 
@@ -80,7 +83,8 @@ enum Load {
                 """
                 POST /v1/packets HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\n\
                 transfer-encoding: chunked\r\nconnection: close\r\n\r\n
-                """.utf8).span)
+                """.utf8
+            ).span)
         var (sent, chunk) = (0, [UInt8]())
         while sent < packets {
             chunk.removeAll(keepingCapacity: true)

@@ -14,7 +14,9 @@ final class LoadConnection {
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
         guard path.utf8.count < 108 else { throw Failure(.badInput, "\(path) is too long") }
-        unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: path.utf8) }
+        unsafe withUnsafeMutableBytes(of: &address.sun_path) {
+            unsafe $0.copyBytes(from: path.utf8)
+        }
         let size = socklen_t(MemoryLayout<sockaddr_un>.size)
         // Safety: the address is a sockaddr_un for as long as the call lasts.
         let status = unsafe withUnsafePointer(to: &address) {
@@ -81,7 +83,8 @@ final class LoadConnection {
     ) -> Int? {
         var index = start
         search: while index + text.utf8CodeUnitCount <= bytes.count {
-            for place in 0..<text.utf8CodeUnitCount where bytes[index + place] != text.byte(at: place) {
+            for place in 0..<text.utf8CodeUnitCount
+            where bytes[index + place] != text.byte(at: place) {
                 index += 1
                 continue search
             }

@@ -52,7 +52,8 @@ struct PacketSource {
     private func patch(_ buffer: inout [UInt8], at offset: Int, with value: UInt32) {
         for digit in 0..<8 {
             let nibble = UInt8(value >> (28 - 4 * UInt32(digit)) & 15)
-            buffer[offset + UUID128.textCount - 8 + digit] = nibble < 10 ? 0x30 + nibble : 0x57 + nibble
+            buffer[offset + UUID128.textCount - 8 + digit] =
+                nibble < 10 ? 0x30 + nibble : 0x57 + nibble
         }
     }
 }

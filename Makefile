@@ -1,0 +1,31 @@
+# Two commands for a newcomer: `make run` and `make test`. Both install the Debian packages that are
+# missing (as root, or with sudo) and build what they need.
+
+SHELL := /bin/bash
+PROGRAM := .build/release/stardust
+BUILD := swift build -c release --build-tests --explicit-target-dependency-import-check error
+SOCKET := var/stardust.sock
+CURL := curl -sS --unix-socket $(SOCKET)
+
+.PHONY: run test build packages bench lint
+
+packages:
+	@Docs/Examples/install-packages build
+
+build: packages
+	$(BUILD)
+
+run: build
+	@Docs/Examples/run $(PROGRAM)
+
+test: build
+	@Docs/Examples/install-packages test
+	@# .build/release/stardust-tests keeps its folders under TMPDIR and removes them.
+	swift test -c release --skip-build --disable-xctest
+
+bench: build
+	@Docs/Examples/install-packages bench
+	$(PROGRAM) bench --packets $${PACKETS:-Docs/Examples/pipeline.ndjson} --count $${COUNT:-1000000}
+
+lint:
+	swift format lint --strict --recursive --parallel Package.swift Sources Tests
