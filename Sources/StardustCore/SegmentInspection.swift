@@ -62,34 +62,46 @@ struct SegmentInspection: Sendable {
             markerHash = header.previous
         }
         walk: while true {
+            let problem: Finding
             switch try cursor.next() {
-            case .record(let record):
-                if hasSkipped { checker.resume(at: record) }
-                hasSkipped = false
-                inspect(record, cursor, &checker)
-                if range?.end == record.entry.position {
-                    range?.append(record.entryHash)
-                } else {
-                    range = nil
-                }
             case .end:
                 try judgeEnd(cursor, checker, file)
                 break walk
             case .damage(let code, let detail):
-                if retries > 0 {
-                    // What is being written may be whole in a moment.
-                    retries -= 1
-                    usleep(20_000)
-                    cursor = try SegmentCursor(file, header: header, from: cursor.offset)
+                problem = finding(code, cursor.offset, checker.next, detail)
+            case .record(let record):
+                if hasSkipped { checker.resume(at: record) }
+                let before = checker
+                let problems = check(record, cursor, &checker)
+                guard let torn = problems.first, Self.codesOfTornRecords.contains(torn.code) else {
+                    hasSkipped = false
+                    take(record, problems, &range)
                     continue
                 }
-                let damage = finding(code, cursor.offset, checker.next, detail)
-                if try isTail(damage, file, header, cursor.offset) { break walk }
-                findings.append(damage)
-                range = nil
-                hasSkipped = true
-                guard try cursor.skipDamage() else { break walk }
+                if try !isUnfinished(torn, file, header, retries) {
+                    hasSkipped = false
+                    take(record, problems, &range)
+                    continue
+                }
+                checker = before
+                problem = torn
             }
+            let offset = Int(problem.offset!.bytes)
+            if try isUnfinished(problem, file, header, retries) {
+                guard retries > 0 else {
+                    noteTail(problem)
+                    break walk
+                }
+                // What is being written may be whole in a moment.
+                retries -= 1
+                usleep(20_000)
+                cursor = try SegmentCursor(file, header: header, from: offset)
+                continue
+            }
+            findings.append(problem)
+            range = nil
+            hasSkipped = true
+            guard try cursor.skipDamage() else { break walk }
         }
         last = checker
         leaves = range
@@ -105,22 +117,29 @@ struct SegmentInspection: Sendable {
             code, file: place.path, position: position, offset: ByteOffset(offset), detail)
     }
 
-    private mutating func inspect(
+    /// What is wrong with a record; the checker goes on from it either way.
+    private mutating func check(
         _ record: SegmentCursor.Record, _ cursor: borrowing SegmentCursor,
         _ checker: inout RecordChecker
-    ) {
-        let entry = record.entry
+    ) -> [Finding] {
         var problems: [(Finding.Code, String)] = []
         cursor.withPayload(of: record) { payload in
             checker.check(record, payload: payload) { problems.append(($0, $1)) }
-            compare(entry, payload, &problems)
+            compare(record.entry, payload, &problems)
         }
-        for (code, detail) in problems {
-            findings.append(finding(code, record.offset, entry.position, detail))
-        }
+        return problems.map { finding($0, record.offset, record.entry.position, $1) }
+    }
+
+    /// Takes a record into account, with what is wrong with it.
+    private mutating func take(
+        _ record: SegmentCursor.Record, _ problems: [Finding], _ range: inout CompactRange?
+    ) {
+        let entry = record.entry
+        findings += problems
         firstReceivedAt = firstReceivedAt ?? entry.receivedAt
         idHashes.append(DuplicateFinder.hash(entry.stardustID))
         if entry.position.next == seal.durable.nextPosition { markerHash = record.entryHash }
+        if range?.end == entry.position { range?.append(record.entryHash) } else { range = nil }
     }
 
     /// What the entry says of the packet against what the packet says. Invariant 4 of `Entry`.
@@ -173,22 +192,32 @@ struct SegmentInspection: Sendable {
 
     // MARK: The end
 
-    /// Whether the damage is the tail of a batch that was not synced, and then what to say of it.
-    private mutating func isTail(
-        _ damage: Finding, _ file: any VolumeFile, _ header: SegmentHeader, _ offset: Int
+    /// What a record may be that was written in part: its frame whole and its payload not.
+    private static let codesOfTornRecords: Set<Finding.Code> = [
+        .positionMismatch, .chainBroken, .timeReversed, .payloadLengthMismatch,
+        .payloadDigestMismatch,
+    ]
+
+    /// Whether what is wrong belongs to a batch that was not synced, or not yet.
+    private func isUnfinished(
+        _ problem: Finding, _ file: any VolumeFile, _ header: SegmentHeader, _ retries: Int
     ) throws(FileFailure) -> Bool {
-        guard place.isNewest,
-            try TornTail.isTorn(damage, file, header, end: offset, durable: seal.durable)
-        else { return false }
+        guard place.isNewest else { return false }
+        // While it is being written, batches may have gone on behind what was just read.
+        if retries > 0 { return true }
+        return try TornTail.isTorn(
+            problem, file, header, end: Int(problem.offset!.bytes), durable: seal.durable)
+    }
+
+    private mutating func noteTail(_ problem: Finding) {
         if seal.isBeingWritten {
-            notes.append("\(place.path): the tail from byte \(offset) on is being written")
+            notes.append("\(place.path): the tail from byte \(problem.offset!) on is being written")
         } else {
             findings.append(
                 finding(
-                    .tornTail, offset, damage.position ?? Position(0),
+                    .tornTail, Int(problem.offset!.bytes), problem.position!,
                     "an unfinished write follows the last record; starting the daemon cuts it"))
         }
-        return true
     }
 
     private mutating func judgeEnd(

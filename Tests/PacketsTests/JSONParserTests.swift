@@ -141,8 +141,8 @@ import Testing
         }
     }
 
-    /// Where implementations are known to differ; `ledger-format.md` states the same: J-01 here, J-02
-    /// to J-05 below.
+    /// Where implementations are known to differ; `ledger-format.md` states the same: J-01 here, J-02,
+    /// J-03, J-04 and J-05 below.
     @Test(
         arguments: [
             // A byte order mark is refused, in any encoding.

@@ -25,7 +25,9 @@ package enum GoldenLedger {
     /// Paths of a ledger in memory that belong to it for good.
     package static func paths(_ volume: SimulatedVolume) throws -> [String] {
         try ["identity", "closed"]
-            + volume.list("segments").filter { $0.hasSuffix(".seg") }.sorted().map { "segments/" + $0 }
+            + volume.list("segments").filter { $0.hasSuffix(".seg") }.sorted().map {
+                "segments/" + $0
+            }
     }
 
     /// A ledger of `Tests/Vectors` in memory.

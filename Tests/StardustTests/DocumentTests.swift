@@ -1,0 +1,146 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// What the documents show is run as they show it.
+@Suite struct DocumentTests {
+    /// The fenced blocks of a language in a document, in order.
+    static func blocks(_ language: String, in document: String) throws -> [String] {
+        let text = String(decoding: try Repository.content(document), as: UTF8.self)
+        return text.components(separatedBy: "```\(language)\n").dropFirst().map {
+            $0.components(separatedBy: "\n```")[0]
+        }
+    }
+
+    static func environment(_ daemon: Daemon) -> [String: String] {
+        let path = ProcessInfo.processInfo.environment["PATH"] ?? ""
+        let folder = (Repository.program as NSString).deletingLastPathComponent
+        return ["STARDUST_SOCKET": daemon.socket, "PATH": "\(folder):\(path)"]
+    }
+
+    @Test func `emitting with curl and with stardust emit`() throws {
+        let daemon = try Daemon()
+        let blocks = try Self.blocks("bash", in: "Docs/Emitting.md")
+        #expect(blocks.count == 3)
+        for (block, lines) in zip(blocks, [1, 60, 60]) {
+            let result = try run(
+                [
+                    "bash", "-euc",
+                    "cd \(Repository.root)\n"
+                        + block.replacingOccurrences(
+                            of: "receipts.ndjson", with: daemon.folder.path + "/receipts.ndjson"),
+                ], environment: Self.environment(daemon))
+            #expect(result.status == 0, "\(result.error)")
+            let receipts =
+                block.contains("receipts.ndjson")
+                ? try String(
+                    contentsOfFile: daemon.folder.path + "/receipts.ndjson", encoding: .utf8)
+                : result.output
+            #expect(receipts.split(separator: "\n").count == lines)
+            #expect(receipts.components(separatedBy: "\"position\":").count == lines + 1)
+        }
+        #expect(try HTTPClient(daemon.socket).get("/v1/status").json["ledger_size"] as? Int == 61)
+    }
+
+    @Test func `emitting with Python's standard library`() throws {
+        let daemon = try Daemon()
+        let block = try Self.blocks("python", in: "Docs/Emitting.md")[0]
+        let result = try run(["python3", "-c", block], environment: Self.environment(daemon))
+        #expect(result.status == 0 && result.output.contains("'position': 0"), "\(result.error)")
+    }
+
+    @Test func `emitting from Swift`() throws {
+        let daemon = try Daemon()
+        let block = try Self.blocks("swift", in: "Docs/Emitting.md")[0]
+        let source = try daemon.folder.file("main.swift", Array(block.utf8))
+        let program = daemon.folder.path + "/emitter"
+        let compiled = try run(["swiftc", "-swift-version", "6", "-o", program, source])
+        #expect(compiled.status == 0, "\(compiled.error)")
+        for status in ["201 Created", "200 OK"] {
+            let result = try run([program], environment: Self.environment(daemon))
+            #expect(result.output.contains("HTTP/1.1 \(status)"), "\(result.output)\(result.error)")
+            #expect(result.output.contains("\"position\":0"))
+        }
+    }
+
+    @Test func `the configuration that the page shows is taken, and mistakes are named`() throws {
+        let example = try Self.blocks("json", in: "Docs/Configuration.md")[0]
+        // Its users and groups need not exist on this machine.
+        let known = example.replacing(/"(group|user)": "[a-z-]*"/) { "\"\($0.1)\": 4711" }
+        let daemon = try Daemon(configuration: known)
+        #expect(try HTTPClient(daemon.socket).get("/readyz").status != 404)
+        #expect(daemon.stop() == 0)
+        for (wrong, message) in [
+            ("{\"segment_bites\": 1}", "segment_bites"),
+            ("{\"segment_bytes\": 1}", "segment_bytes"),
+            ("[]", "must be an object"), ("{", "at byte 1"),
+            ("{\"access\": [{\"roles\": []}]}", "user or group"),
+            ("{\"access\": [{\"user\": 1, \"roles\": [\"king\"]}]}", "king"),
+            ("{\"access\": [{\"user\": \"nobody-here\", \"roles\": []}]}", "nobody-here"),
+        ] {
+            let file = try daemon.folder.file("wrong.json", Array(wrong.utf8))
+            let result = try run([
+                Repository.program, "serve", daemon.ledger, "--config", file, "--socket",
+                daemon.socket,
+            ])
+            #expect(result.status == 78 && result.error.contains(message), "\(result.error)")
+        }
+    }
+
+    @Test func `errors that the page lists are all there are`() throws {
+        let page = String(decoding: try Repository.content("Docs/Emitting.md"), as: UTF8.self)
+        let source = String(
+            decoding: try Repository.content("Sources/StardustHTTP/Problem.swift"), as: UTF8.self)
+        for match in source.matches(of: /(?:self\.init|Problem)\(\s*\d+, "([a-z_]+)"/)
+        where !["damaged", "not_found"].contains(String(match.1)) {
+            #expect(page.contains("`\(match.1)`"), "\(match.1)")
+        }
+    }
+
+    // MARK: The second verifier
+
+    static func secondOpinion(_ ledger: String) throws -> Finished {
+        try run(["python3", Repository.root + "/Docs/Examples/verify.py", ledger])
+    }
+
+    @Test func `the verifier written from the page agrees on a real ledger, good and damaged`()
+        throws
+    {
+        let daemon = try Daemon(configuration: "{\"segment_bytes\": 1200000}")
+        var body: [UInt8] = []
+        for number in 0..<2500 { body += FaultTests.Load.packet(number).bytes + [0x0A] }
+        #expect(try HTTPClient(daemon.socket).emitLines(body).lines.count == 2500)
+        #expect(daemon.stop() == 0)
+        let (ours, theirs) = (try daemon.verify(), try Self.secondOpinion(daemon.ledger))
+        #expect(ours.status == 0 && theirs.status == 0, "\(ours.output) \(theirs.output)")
+        let summary = ours.output.split(separator: ", closed").first!
+        #expect(theirs.output.hasPrefix(summary), "\(summary)")
+        // Both see every flip of a byte here and there.
+        var generator = SeededGenerator(seed: 8)
+        for name in ["identity", "closed", "segments/00000000000000000000.seg"] {
+            let path = daemon.ledger + "/" + name
+            let whole = Array(try Data(contentsOf: URL(fileURLWithPath: path)))
+            for _ in 0..<4 {
+                var bytes = whole
+                bytes[Int.random(in: bytes.indices, using: &generator)] ^= 0x10
+                try Data(bytes).write(to: URL(fileURLWithPath: path))
+                #expect(
+                    try daemon.verify().status == 1 && Self.secondOpinion(daemon.ledger).status == 1
+                )
+            }
+            try Data(whole).write(to: URL(fileURLWithPath: path))
+        }
+        #expect(try Self.secondOpinion(daemon.ledger).status == 0)
+    }
+
+    @Test func `the second verifier is short and needs nothing`() throws {
+        let text = String(
+            decoding: try Repository.content("Docs/Examples/verify.py"), as: UTF8.self)
+        #expect(text.split(separator: "\n", omittingEmptySubsequences: false).count <= 301)
+        let imports = text.matches(of: /(?m)^(?:import|from) (\w+)/).map { String($0.1) }
+        #expect(
+            Set(imports).isSubset(of: [
+                "hashlib", "json", "os", "re", "struct", "sys", "uuid", "datetime",
+            ]))
+    }
+}
