@@ -48,6 +48,7 @@ package struct LedgerIdentity: Hashable, Sendable {
         self.init(
             ledgerID: ledgerID, origin: String(lines[2]), verifierKey: String(lines[3]),
             createdAt: createdAt)
+        guard self.fileContent == fileContent else { throw .notAnIdentity }
     }
 
     package var fileContent: [UInt8] {

@@ -6,8 +6,8 @@ package struct Position: Hashable, Comparable, Sendable, CustomStringConvertible
 
     package static func < (left: Self, right: Self) -> Bool { left.value < right.value }
 
-    /// The position after this one.
-    package var next: Position { Position(value + 1) }
+    /// The position after this one. Wraps around at the end, which only a forged entry can name.
+    package var next: Position { Position(value &+ 1) }
 
     package var description: String { String(value) }
 }

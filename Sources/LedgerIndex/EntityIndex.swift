@@ -116,11 +116,12 @@ package final class EntityIndex: Sendable {
                 guard
                     let row = try GRDB.Row.fetchOne(
                         db, sql: "SELECT size, last_hash FROM progress"),
+                    let size = UInt64.fromDatabaseValue(row[0] as DatabaseValue),
                     let blob = Data.fromDatabaseValue(row[1] as DatabaseValue), blob.count == 32
                 else { throw Failure.unusable("it does not say how far it goes") }
                 let bytes = Array(blob)
                 return Progress(
-                    size: LedgerSize(UInt64(row[0] as Int64)), lastHash: Digest(bytes.span))
+                    size: LedgerSize(size), lastHash: Digest(bytes.span))
             }
         }
     }
@@ -173,7 +174,10 @@ package final class EntityIndex: Sendable {
     private static func codes(of rows: [Row], _ db: Database) throws -> [String: Int64] {
         var codes: [String: Int64] = [:]
         for row in try GRDB.Row.fetchAll(db, sql: "SELECT name, code FROM entity_types") {
-            codes[row[0]] = row[1]
+            guard let name = String.fromDatabaseValue(row[0] as DatabaseValue),
+                let code = Int64.fromDatabaseValue(row[1] as DatabaseValue)
+            else { throw Failure.unusable("an entity type is no text") }
+            codes[name] = code
         }
         for name in Set(rows.map(\.entityType)) where codes[name] == nil {
             try db.execute(sql: "INSERT INTO entity_types (name) VALUES (?)", arguments: [name])
@@ -202,12 +206,18 @@ package final class EntityIndex: Sendable {
                         AND position >= ? AND position < ?
                     ORDER BY position \(isDescending ? "DESC" : "ASC") LIMIT ?
                     """
-                return try Int64.fetchAll(
+                return try DatabaseValue.fetchAll(
                     db.cachedStatement(sql: sql),
                     arguments: [
-                        entityType, blob, Int64(range.lowerBound), Int64(range.upperBound), limit,
+                        entityType, blob, Int64(clamping: range.lowerBound),
+                        Int64(clamping: range.upperBound), limit,
                     ]
-                ).map { Position(UInt64($0)) }
+                ).map { value in
+                    guard let position = UInt64.fromDatabaseValue(value) else {
+                        throw Failure.unusable("a position is no number")
+                    }
+                    return Position(position)
+                }
             }
         }
     }
@@ -223,12 +233,14 @@ package final class EntityIndex: Sendable {
                         ORDER BY position
                         """)
                 while let row = try rows.next() {
-                    let id = Array(row[2] as Data)
-                    guard id.count == UUID128.byteCount else {
-                        throw Failure.unusable("an entity id has \(id.count) bytes")
-                    }
+                    guard let position = UInt64.fromDatabaseValue(row[0] as DatabaseValue),
+                        let name = String.fromDatabaseValue(row[1] as DatabaseValue),
+                        let blob = Data.fromDatabaseValue(row[2] as DatabaseValue),
+                        blob.count == UUID128.byteCount
+                    else { throw Failure.unusable("a row is not what was written") }
+                    let id = Array(blob)
                     let found = Row(
-                        position: Position(UInt64(row[0] as Int64)), entityType: row[1],
+                        position: Position(position), entityType: name,
                         entityID: UUID128(id.span, at: 0))
                     guard body(found) else { return }
                 }

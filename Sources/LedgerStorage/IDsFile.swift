@@ -78,21 +78,21 @@ struct IDsFile: Sendable {
             let seed = Self.seed(bytes)
         else { return nil }
         let count = bytes.littleEndian(UInt64.self, at: Field.count)
-        guard UInt64(bytes.count - Self.headerBytes) == count * UInt64(Self.slotBytes) else {
-            return nil
-        }
+        let (slots, rest) = (bytes.count - Self.headerBytes).quotientAndRemainder(
+            dividingBy: Self.slotBytes)
+        guard UInt64(slots) == count, rest == 0 else { return nil }
         ledgerID = UUID128(bytes, at: Field.ledgerID)
         firstPosition = Position(bytes.littleEndian(at: Field.firstPosition))
         segmentBytes = bytes.littleEndian(at: Field.segmentBytes)
         lastReceivedAt = Timestamp(microseconds: bytes.littleEndian(at: Field.lastReceivedAt))
         previous = Digest(bytes, at: Field.previous)
         lastHash = Digest(bytes, at: Field.lastHash)
-        slots = []
-        slots.reserveCapacity(Int(count))
-        for ordinal in 0..<Int(count) {
+        self.slots = []
+        self.slots.reserveCapacity(slots)
+        for ordinal in 0..<slots {
             let at = Self.headerBytes + ordinal * Self.slotBytes
             guard let slot = Self.slot(bytes, at: at, seed: seed) else { return nil }
-            slots.append(slot)
+            self.slots.append(slot)
         }
     }
 

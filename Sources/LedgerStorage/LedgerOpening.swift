@@ -256,9 +256,12 @@ struct LedgerOpening {
                 .truncated, file: LedgerLayout.closeMarker, position: size.nextPosition,
                 "the ledger was closed with \(marker.size) entries and now has \(size)")
         }
-        guard let found = try hash(before: marker.size), found != marker.lastHash else {
-            return nil
+        guard let found = try hash(before: marker.size) else {
+            return Finding(
+                .recordDamaged, position: marker.size.nextPosition,
+                "the entry after the close marker cannot be read")
         }
+        guard found != marker.lastHash else { return nil }
         return Finding(
             .closeMarkerMismatch, file: LedgerLayout.closeMarker,
             position: Position(marker.size.entries),
@@ -274,10 +277,11 @@ struct LedgerOpening {
         case .open(let slot, let file, _): return try previous(in: file, at: Int(slot.offset))
         case .sealed(let header, let position):
             if position == header.firstPosition { return header.previous }
-            let ids = try SegmentScan.ids(of: header, volume)
+            let ids = try volume.open(LedgerLayout.ids(header.firstPosition), .read)
             let ordinal = Int(position.value - header.firstPosition.value)
+            guard let slot = try IDsFile.slot(ordinal, of: ids) else { return nil }
             let file = try volume.open(LedgerLayout.segment(header.firstPosition), .read)
-            return try previous(in: file, at: Int(ids.slots[ordinal].offset))
+            return try previous(in: file, at: Int(slot.offset))
         }
     }
 

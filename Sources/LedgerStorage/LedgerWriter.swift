@@ -104,6 +104,10 @@ package struct LedgerWriter: ~Copyable {
                 }
             } catch { throw .failed(error) }
         }
+        guard next.next.value < StorageLimits.entriesMax else {
+            throw .noSpace(
+                FileFailure(.write, segment.path, errorNumber: FileFailure.tooLargeNumber))
+        }
         let entry = entry(for: draft, payloadBytes: payload.count, now: now, using: &generator)
         let offset = tail + batch.count
         let hash = RecordFrame.append(
@@ -124,7 +128,6 @@ package struct LedgerWriter: ~Copyable {
         for draft: Draft, payloadBytes: Int, now: Timestamp,
         using generator: inout some RandomNumberGenerator
     ) -> Entry {
-        precondition(next.next.value < StorageLimits.entriesMax, "the ledger is full")
         var flags: Entry.Flags = []
         let receivedAt = max(now, next.lastReceivedAt ?? now)
         if receivedAt > now { flags.insert(.clockHeldBack) }
@@ -208,10 +211,11 @@ package struct LedgerWriter: ~Copyable {
         do throws(FileFailure) {
             try prepared.file.write(newHeader.bytes.span, at: 0)
             try prepared.file.sync()
-        } catch { throw error.isNoSpace ? .noSpace(error) : .failed(error) }
-        do throws(FileFailure) {
+            // Without it nothing has changed yet.
             try volume.rename(
                 LedgerLayout.nextSegment, to: LedgerLayout.segment(newHeader.firstPosition))
+        } catch { throw error.isNoSpace ? .noSpace(error) : .failed(error) }
+        do throws(FileFailure) {
             try volume.syncFolder(LedgerLayout.segments)
             try segment.truncate(to: tail)
             try segment.sync()

@@ -21,8 +21,9 @@ package struct PosixVolume: Volume {
     package func open(_ path: String, _ access: FileAccess) throws(FileFailure) -> any VolumeFile {
         let (flags, mode): (Int32, UInt32) =
             switch access {
-            case .read: (O_RDONLY, 0)
-            case .update: (O_RDWR, 0)
+            // Without waiting: a pipe in a file's place must not hold anybody up.
+            case .read: (O_RDONLY | O_NONBLOCK, 0)
+            case .update: (O_RDWR | O_NONBLOCK, 0)
             case .create(let mode): (O_RDWR | O_CREAT | O_EXCL, mode)
             }
         let descriptor = unsafe stardust_open(full(path), flags, mode)
@@ -30,7 +31,11 @@ package struct PosixVolume: Volume {
             let operation: FileFailure.Operation = flags & O_CREAT == 0 ? .open : .create
             throw FileFailure(operation, full(path), errorNumber: -descriptor)
         }
-        return PosixFile(descriptor: descriptor, path: full(path))
+        let file = PosixFile(descriptor: descriptor, path: full(path))
+        guard try file.isPlain() else {
+            throw FileFailure(.open, full(path), errorNumber: EINVAL)
+        }
+        return file
     }
 
     package func list(_ folder: String) throws(FileFailure) -> [String] {
@@ -102,11 +107,15 @@ private final class PosixFile: VolumeFile {
         FileFailure(operation, path, errorNumber: errno)
     }
 
-    func size() throws(FileFailure) -> Int {
+    private func status() throws(FileFailure) -> stat {
         var status = stat()
         guard unsafe fstat(descriptor, &status) == 0 else { throw failure(.size) }
-        return Int(status.st_size)
+        return status
     }
+
+    func isPlain() throws(FileFailure) -> Bool { try status().st_mode & S_IFMT == S_IFREG }
+
+    func size() throws(FileFailure) -> Int { Int(try status().st_size) }
 
     func read(
         into buffer: inout [UInt8], _ range: Range<Int>, at offset: Int
@@ -180,11 +189,15 @@ extension FileFailure {
     /// Whether there is no room: for the disk, a quota, or the largest file allowed.
     package var isNoSpace: Bool { [ENOSPC, EDQUOT, EFBIG].contains(errorNumber) }
 
+    /// Whether what stands there is no file.
+    package var isNoFile: Bool { errorNumber == EINVAL || errorNumber == ENXIO }
+
     package var isMissing: Bool { errorNumber == ENOENT }
 
     package var isNotPermitted: Bool { errorNumber == EACCES || errorNumber == EPERM }
 
     package static let noSpaceNumber = ENOSPC
+    package static let tooLargeNumber = EFBIG
     package static let inputOutputNumber = EIO
     package static let missingNumber = ENOENT
     package static let existsNumber = EEXIST

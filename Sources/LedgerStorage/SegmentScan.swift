@@ -54,6 +54,8 @@ struct SegmentScan {
             file, header, RecordChecker(next: header.firstPosition, lastHash: header.previous))
         let ids = IDsFile(
             header: header, segmentBytes: scan.end, last: scan.checker, slots: scan.slots)
+        // What is known of a damaged segment is no substitute for the file that may be there.
+        guard scan.damage == nil else { return ids }
         // Without the file the next opening reads the segment again; nothing else is lost.
         try? volume.replaceDerived(LedgerLayout.ids(header.firstPosition), with: ids.fileContent)
         return ids

@@ -108,6 +108,12 @@ extension Volume {
 }
 
 extension String {
+    /// The folder of a path that a person gave: "." or "/" where it names none.
+    package var givenFolder: String {
+        guard let slash = lastIndex(of: "/") else { return "." }
+        return slash == startIndex ? "/" : String(self[..<slash])
+    }
+
     /// The path up to its last slash; "" where there is none.
     package var folder: String {
         lastIndex(of: "/").map { String(self[..<$0]) } ?? ""

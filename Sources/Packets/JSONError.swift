@@ -25,6 +25,7 @@ package struct JSONError: Error, Hashable, Sendable, CustomStringConvertible {
         case duplicateKey = "duplicate_key"
         case tooDeep = "too_deep"
         case tooManyMembers = "too_many_members"
+        case tooLong = "too_long"
     }
 
     package var description: String { "\(code.sentence), at byte \(offset)" }
@@ -50,6 +51,7 @@ extension JSONError.Code {
             "an exponent must lie within ±\(PacketLimits.exponentMagnitudeMax)"
         case .duplicateKey: "this key stands twice in the same object"
         case .tooDeep: "objects and arrays may nest at most \(PacketLimits.depthMax) deep"
+        case .tooLong: "a document may have at most \(PacketLimits.packetBytesMax) bytes"
         case .tooManyMembers: "an object may have at most \(PacketLimits.membersMax) members"
         }
     }

@@ -15,7 +15,9 @@ package struct JSONParser: ~Copyable {
 
     /// Parses one JSON value with nothing but white space around it.
     package mutating func parse(_ bytes: Span<UInt8>) throws(JSONError) {
-        precondition(bytes.count <= PacketLimits.packetBytesMax)
+        guard bytes.count <= PacketLimits.packetBytesMax else {
+            throw JSONError(.tooLong, at: PacketLimits.packetBytesMax)
+        }
         tokens.removeAll(keepingCapacity: true)
         var index = 0
         if bytes.count >= 3, bytes[0] == 0xEF, bytes[1] == 0xBB, bytes[2] == 0xBF {

@@ -6,12 +6,8 @@ internal import Packets
 /// Compares what is derived with the segments it was derived from: the ids and the entity index.
 package struct DerivedComparison {
     private let volume: PosixVolume
-    private let isBeingWritten: Bool
 
-    package init(_ volume: PosixVolume, isBeingWritten: Bool) {
-        self.volume = volume
-        self.isBeingWritten = isBeingWritten
-    }
+    package init(_ volume: PosixVolume) { self.volume = volume }
 
     /// Adds a finding for each difference. A derived file that is missing is a note: it is made
     /// again when it is wanted.

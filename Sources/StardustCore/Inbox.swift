@@ -30,6 +30,17 @@ package final class Inbox: Sendable {
         }
     }
 
+    /// Counts bytes that have come already. False where they are more than there is room for: then
+    /// no more should be read.
+    package func add(_ count: Int) -> Bool {
+        monitor.withLock { state in
+            state.bytes += count
+            return state.bytes <= bytesMax
+        }
+    }
+
+    package var hasRoom: Bool { monitor.withLock { $0.bytes <= bytesMax } }
+
     /// Gives back room. Each reserved byte is given back once, after its packet was answered.
     package func release(_ count: Int) { monitor.withLock { $0.bytes -= count } }
 

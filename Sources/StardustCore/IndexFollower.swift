@@ -25,6 +25,10 @@ package final class IndexFollower: Sendable {
         var waiting = 0
         /// The thread has nothing to do, and sleeps until there is.
         var isIdle = false
+        /// Nobody may wait any more.
+        var refusesWaiting = false
+        /// A reader found the file damaged.
+        var isDistrusted = false
         var isStopping = false
         var isStopped = false
     }
@@ -96,8 +100,20 @@ package final class IndexFollower: Sendable {
     ) -> EntityIndex? {
         monitor.change { $0.waiting += 1 }
         defer { monitor.withLock { $0.waiting -= 1 } }
-        return monitor.wait(until: deadline) { $0.size >= size ? $0.index : nil }
+        let answer = monitor.wait(until: deadline) { state -> EntityIndex?? in
+            if state.size >= size, let index = state.index { return .some(index) }
+            if state.refusesWaiting { return .some(nil) }
+            if case .stalled = state.phase { return .some(nil) }
+            return nil
+        }
+        return answer ?? nil
     }
+
+    /// Ends the waiting of all who wait for the index to come nearer.
+    package func stopWaiting() { monitor.change { $0.refusesWaiting = true } }
+
+    /// What the index answers shows that its file is damaged: it is made again.
+    package func distrust() { monitor.change { $0.isDistrusted = true } }
 
     // MARK: The thread
 
@@ -147,8 +163,8 @@ package final class IndexFollower: Sendable {
             monitor.change { state in
                 (state.index, state.size, state.phase) = (nil, .empty, .catchingUp)
             }
-            removeFiles()
-            return
+            // A file that cannot be removed would be found again at once, and again.
+            if removeFiles() { return }
         case .noSpace: isNoSpace = true
         case .failed: break
         }
@@ -156,17 +172,26 @@ package final class IndexFollower: Sendable {
         _ = monitor.wait(until: .now + LedgerLimits.retryDelay) { $0.isStopping ? true : nil }
     }
 
-    private func removeFiles() {
+    /// Whether nothing of the index is left.
+    private func removeFiles() -> Bool {
+        var isGone = true
         for suffix in ["", "-wal", "-shm"] {
             let name = path.lastName + suffix
             do throws(FileFailure) { try map.volume.remove(name) } catch {
-                if !error.isMissing { logger.error("index: \(error)") }
+                guard !error.isMissing else { continue }
+                logger.error("index: \(error)")
+                isGone = false
             }
         }
+        return isGone
     }
 
     private func follow(_ index: EntityIndex) throws(EntityIndex.Failure) {
         while let work = nextWork() {
+            if monitor.withLock({ $0.isDistrusted }) {
+                monitor.withLock { $0.isDistrusted = false }
+                throw .unusable("a question to it failed")
+            }
             switch work {
             case .fresh(let rows): try add(rows, to: index)
             case .missed: try catchUp(index)
@@ -185,6 +210,7 @@ package final class IndexFollower: Sendable {
     private func nextWork() -> Work? {
         let work = monitor.wait { state -> Work?? in
             if state.isStopping { return .some(nil) }
+            if state.isDistrusted { return .upToDate }
             let next = state.size.nextPosition
             state.fresh.removeAll { $0.position < next }
             if let first = state.fresh.first, first.position == next {
@@ -205,9 +231,11 @@ package final class IndexFollower: Sendable {
             return state.waiting > 0 || state.isStopping || isFull ? true : nil
         }
         return monitor.withLock { state in
+            // They may have been dropped meanwhile, and others have come.
+            guard state.fresh.first?.position == state.size.nextPosition else { return .missed }
             let rows = Array(state.fresh.prefix(LedgerLimits.indexTransactionRows))
             state.fresh.removeFirst(rows.count)
-            return rows.isEmpty ? .missed : .fresh(rows)
+            return .fresh(rows)
         }
     }
 

@@ -16,6 +16,9 @@ package final class RunningLedger: Sendable {
     private let logger: Logger
     private let clock: @Sendable () -> Timestamp
     private let monitor = Monitor(Phase.recovering)
+    /// From the opening to the end of the process: answers may be under way when the ledger has
+    /// stopped.
+    private let opened = Monitor<(map: LedgerMap, follower: IndexFollower)?>(nil)
 
     package struct Settings: Hashable, Sendable {
         package var segmentBytes = StorageLimits.segmentBytes
@@ -94,6 +97,7 @@ package final class RunningLedger: Sendable {
         metrics.ledgerSize.set(Int(map.head.size.entries))
         let follower = IndexFollower(
             map, path: indexPath, identity: identity, logger: logger, metrics: metrics)
+        self.opened.change { $0 = (map, follower) }
         defer {
             follower.stop()
             monitor.change { $0 = .stopped }
@@ -161,8 +165,10 @@ package final class RunningLedger: Sendable {
     package func resolve(
         _ payload: [UInt8], digest: Digest, at position: Position
     ) throws(ReadFailure) -> Repetition {
-        guard let map, let record = try map.read(position) else {
-            preconditionFailure("an id was found beyond the ledger")
+        guard let record = try map?.read(position) else {
+            // The batch that the id was found in did not become durable.
+            throw .file(
+                FileFailure(.read, "position \(position)", errorNumber: FileFailure.missingNumber))
         }
         let receipt = Receipt(record.entry, hash: record.entryHash)
         if record.entry.payloadDigest == digest { return .replay(receipt) }
@@ -176,21 +182,9 @@ package final class RunningLedger: Sendable {
     package var phase: Phase { monitor.withLock { $0 } }
 
     /// Where the entries are; nil while the ledger recovers.
-    package var map: LedgerMap? {
-        switch phase {
-        case .serving(let map, _), .readOnly(let map, _, _), .broken(let map, _, _): map
-        case .recovering, .failed, .stopped: nil
-        }
-    }
+    package var map: LedgerMap? { opened.withLock { $0?.map } }
 
-    package var follower: IndexFollower? {
-        switch phase {
-        case .serving(_, let follower), .readOnly(_, let follower, _),
-            .broken(_, let follower, _):
-            follower
-        case .recovering, .failed, .stopped: nil
-        }
-    }
+    package var follower: IndexFollower? { opened.withLock { $0?.follower } }
 }
 
 extension Timestamp {

@@ -35,14 +35,20 @@ struct SegmentInspection: Sendable {
     init(_ volume: any Volume, _ place: Place, _ seal: LedgerSeal) throws(FileFailure) {
         self.place = place
         self.seal = seal
-        let file = try volume.open(place.path, .read)
+        let file: any VolumeFile
+        do throws(FileFailure) { file = try volume.open(place.path, .read) } catch {
+            guard error.isNoFile else { throw error }
+            findings.append(
+                Finding(.segmentHeaderDamaged, file: place.path, "what stands here is no file"))
+            return
+        }
         switch try SegmentCursor.open(file, name: place.path) {
         case .failure(let problem): findings.append(problem.finding)
         case .success(let header):
             self.header = header
             try walk(file, header)
         }
-        if seal.isBeingWritten, !place.isNewest, findings.last?.code == .unfinishedRoll {
+        if !place.isNewest, findings.last?.code == .unfinishedRoll, seal.isBeingWritten() {
             notes.append("\(place.path): a roll to the next segment was under way")
             findings.removeLast()
         }
@@ -56,7 +62,7 @@ struct SegmentInspection: Sendable {
         var checker = RecordChecker(next: header.firstPosition, lastHash: header.previous)
         var range: CompactRange? = CompactRange(from: header.firstPosition)
         var cursor = try SegmentCursor(file, header: header)
-        var retries = seal.isBeingWritten && place.isNewest ? Self.retriesMax : 0
+        var retries = place.isNewest && seal.isBeingWritten() ? Self.retriesMax : 0
         var hasSkipped = false
         if seal.durable.entries > 0, seal.durable.nextPosition == header.firstPosition {
             markerHash = header.previous
@@ -210,7 +216,7 @@ struct SegmentInspection: Sendable {
     }
 
     private mutating func noteTail(_ problem: Finding) {
-        if seal.isBeingWritten {
+        if seal.isBeingWritten() {
             notes.append("\(place.path): the tail from byte \(problem.offset!) on is being written")
         } else {
             findings.append(

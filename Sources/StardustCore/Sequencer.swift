@@ -102,7 +102,6 @@ struct Sequencer: ~Copyable {
             return nil
         } catch {
             outcomes.append(.refused(refusal(error)))
-            settled = outcomes.count
             if case .broken(let failure) = error { return failure }
             return nil
         }
@@ -113,7 +112,6 @@ struct Sequencer: ~Copyable {
         case .present(let position): outcomes.append(.present(position))
         case .appended(let entry, let hash):
             outcomes.append(.appended(Receipt(entry, hash: hash)))
-            metrics.payloadBytes.add(packet.range.count)
             rows.append(
                 EntityIndex.Row(
                     position: entry.position, entityType: packet.facts.entityType,
@@ -154,7 +152,11 @@ struct Sequencer: ~Copyable {
         guard count > 0 else { return nil }
         let start = ContinuousClock.now
         do throws(LedgerWriter.Failure) { try writer.commit() } catch {
-            for index in settled..<outcomes.count { outcomes[index] = .refused(refusal(error)) }
+            // What was refused before the write stays so, for its own reason.
+            for index in settled..<outcomes.count {
+                if case .refused = outcomes[index] { continue }
+                outcomes[index] = .refused(refusal(error))
+            }
             if case .broken(let failure) = error { return failure }
             return nil
         }

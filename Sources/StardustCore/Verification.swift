@@ -23,7 +23,7 @@ package struct Verifier: Sendable {
     private let volume: any Volume
     private let options: Options
     /// Whether a process may be writing: then a tail that is not whole is no damage.
-    private let isBeingWritten: Bool
+    private let isBeingWritten: @Sendable () -> Bool
 
     package struct Options: Sendable {
         /// Threads that hash.
@@ -38,7 +38,11 @@ package struct Verifier: Sendable {
         package init() {}
     }
 
-    package init(_ volume: any Volume, _ options: Options = Options(), isBeingWritten: Bool) {
+    /// `isBeingWritten` is asked each time that a tail is judged: a daemon may start meanwhile.
+    package init(
+        _ volume: any Volume, _ options: Options = Options(),
+        isBeingWritten: @autoclosure @escaping @Sendable () -> Bool
+    ) {
         self.volume = volume
         self.options = options
         self.isBeingWritten = isBeingWritten
@@ -180,7 +184,7 @@ package struct Verifier: Sendable {
 struct LedgerSeal: Sendable {
     /// Up to here everything was synced once.
     var durable: LedgerSize
-    var isBeingWritten: Bool
+    var isBeingWritten: @Sendable () -> Bool
     var checksPackets: Bool
 }
 

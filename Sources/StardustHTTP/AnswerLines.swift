@@ -18,10 +18,10 @@ enum AnswerLines {
                 json.member("status", isReplay ? 200 : 201)
                 json.key("receipt")
                 json.receipt(receipt, isReplay: isReplay)
-            case .problem(let problem):
-                json.member("status", problem.status)
+            case .problem(let boxed):
+                json.member("status", boxed.problem.status)
                 json.key("problem")
-                problem.write(to: &json)
+                boxed.problem.write(to: &json)
             case .packet: preconditionFailure("a packet is answered before its line is written")
             }
             json.endObject()
@@ -32,6 +32,12 @@ enum AnswerLines {
     }
 }
 
+/// A problem behind a reference: they are large, and lines without one are many.
+final class BoxedProblem: Sendable {
+    let problem: Problem
+    init(_ problem: Problem) { self.problem = problem }
+}
+
 /// Answers that the client does not take yet: a position stands for a receipt, which is read back
 /// from the ledger when there is room. 24 bytes a line.
 struct KeptAnswers {
@@ -39,26 +45,27 @@ struct KeptAnswers {
 
     enum Answer: Sendable {
         case position(Position, isReplay: Bool)
-        case problem(Boxed)
+        case problem(BoxedProblem)
+
+        var weight: Int {
+            if case .problem = self { SocketLimits.problemWeight } else { 1 }
+        }
     }
 
-    /// Problems are few and large.
-    final class Boxed: Sendable {
-        let problem: Problem
-        init(_ problem: Problem) { self.problem = problem }
-    }
+    /// What the answers take of the memory, in receipts.
+    private(set) var weight = 0
 
     var isEmpty: Bool { answers.isEmpty }
-    var count: Int { answers.count }
 
     mutating func append(_ lines: [StreamEmission.Line]) {
         for line in lines {
             switch line {
             case .receipt(let receipt, let isReplay):
                 answers.append(.position(receipt.position, isReplay: isReplay))
-            case .problem(let problem): answers.append(.problem(Boxed(problem)))
+            case .problem(let boxed): answers.append(.problem(boxed))
             case .packet: preconditionFailure("a packet is answered before its line is kept")
             }
+            weight += answers.last!.weight
         }
     }
 
@@ -66,6 +73,7 @@ struct KeptAnswers {
     mutating func take(_ limit: Int) -> [Answer] {
         let taken = Array(answers.prefix(limit))
         answers.removeFirst(taken.count)
+        weight -= taken.reduce(0) { $0 + $1.weight }
         return taken
     }
 }
@@ -74,14 +82,14 @@ extension KeptAnswers.Answer {
     /// The line itself. Blocks on the disk.
     func line(from ledger: RunningLedger) -> StreamEmission.Line {
         switch self {
-        case .problem(let boxed): return .problem(boxed.problem)
+        case .problem(let boxed): return .problem(boxed)
         case .position(let position, let isReplay):
             do throws(ReadFailure) {
                 guard let record = try ledger.map?.read(position) else {
-                    return .problem(Problem(.stopping))
+                    return .problem(BoxedProblem(Problem(.stopping)))
                 }
                 return .receipt(Receipt(record.entry, hash: record.entryHash), isReplay: isReplay)
-            } catch { return .problem(Problem(error)) }
+            } catch { return .problem(BoxedProblem(Problem(error))) }
         }
     }
 }

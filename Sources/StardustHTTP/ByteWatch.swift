@@ -4,11 +4,31 @@ internal import NIOCore
 final class ByteWatch: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundIn = IOData
+    typealias OutboundOut = IOData
 
     private let handler: ConnectionHandler
+    private var context: ChannelHandlerContext?
     private var unsent = 0
 
     init(_ handler: ConnectionHandler) { self.handler = handler }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        handler.watch = self
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+
+    /// Answers where there is no request that the pipeline knows of, and closes.
+    func sendLast(_ answer: Answer) {
+        guard let context else { return }
+        let head =
+            "HTTP/1.1 \(answer.status) Request Timeout\r\ncontent-type: \(answer.contentType)\r\n"
+            + "content-length: \(answer.body.count)\r\nconnection: close\r\n\r\n"
+        let bytes = ByteBuffer(bytes: Array(head.utf8) + answer.body)
+        context.writeAndFlush(wrapOutboundOut(.byteBuffer(bytes))).assumeIsolated()
+            .whenComplete { _ in context.close(promise: nil) }
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         handler.received(unwrapInboundIn(data).readableBytes)

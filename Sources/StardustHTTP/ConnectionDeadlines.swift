@@ -6,6 +6,15 @@ package struct ConnectionDeadlines: Sendable {
     private var phase: Phase
     /// When the oldest byte that the client has not taken was written; nil where it took all.
     private var unsentSince: Instant?
+    private var hold: (reason: Hold, since: Instant)?
+
+    /// Why a connection is not read for now.
+    package enum Hold: Sendable {
+        /// What came is more than may wait for the disk.
+        case room
+        /// The client does not take its answers.
+        case answers
+    }
 
     private enum Phase: Sendable {
         case idle(since: Instant)
@@ -46,9 +55,10 @@ package struct ConnectionDeadlines: Sendable {
         if unsentSince != nil { unsentSince = now }
     }
 
-    /// Reading was held back here, not by the client.
-    package mutating func readingResumed(now: Instant) {
-        if case .stream = phase { phase = .stream(lastByte: now) }
+    /// Reading is held back, or goes on.
+    package mutating func held(_ reason: Hold?, now: Instant) {
+        hold = reason.map { ($0, now) }
+        if reason == nil, case .stream = phase { phase = .stream(lastByte: now) }
     }
 
     package mutating func answered(now: Instant) { phase = .idle(since: now) }
@@ -64,7 +74,7 @@ package struct ConnectionDeadlines: Sendable {
 
     // MARK: The answer
 
-    package func expiry(now: Instant, isReadingHeld: Bool) -> Expiry? {
+    package func expiry(now: Instant) -> Expiry? {
         switch phase {
         case .idle(let since):
             if let unsentSince, now - unsentSince > SocketLimits.writeTime { return .write }
@@ -76,7 +86,11 @@ package struct ConnectionDeadlines: Sendable {
             let wanted = Int(over / .milliseconds(1)) * SocketLimits.bodyBytesPerSecond / 1000
             return bytes < wanted ? .body : nil
         case .stream(let lastByte):
-            return !isReadingHeld && now - lastByte > SocketLimits.idleTime ? .body : nil
+            switch hold?.reason {
+            case .answers: return now - hold!.since > SocketLimits.writeTime ? .write : nil
+            case .room: return now - hold!.since > SocketLimits.idleTime ? .body : nil
+            case nil: return now - lastByte > SocketLimits.idleTime ? .body : nil
+            }
         case .answering:
             if let unsentSince, now - unsentSince > SocketLimits.writeTime { return .write }
             return nil

@@ -21,9 +21,11 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private(set) var context: ChannelHandlerContext!
     private var head: HTTPRequestHead?
     private var lastWrite: EventLoopFuture<Void>?
+    /// For an answer to what is no request yet.
+    weak var watch: ByteWatch?
     private var isDraining = false
-    /// Reading is held back while what came is more than may wait for the disk.
-    private var isReadingHeld = false
+    /// Why reading is held back, where it is.
+    private var hold: ConnectionDeadlines.Hold?
     private var isReadWanted = false
 
     private enum State {
@@ -67,7 +69,19 @@ final class ConnectionHandler: ChannelDuplexHandler {
         }
         state = .closed
         loop.remove(self)
-        server.dismiss(peer)
+    }
+
+    /// The client has said that it sends no more. What is complete is still answered.
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case .some(.inputClosed) = event as? ChannelEvent {
+            isDraining = true
+            switch state {
+            case .answering: break
+            case .stream(let emission) where emission.isBodyWhole: break
+            default: close()
+            }
+        }
+        context.fireUserInboundEventTriggered(event)
     }
 
     // MARK: Requests
@@ -81,10 +95,12 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     private func begin(_ head: HTTPRequestHead) {
+        // What follows an answer that was the last one is dropped.
+        guard case .idle = state else { return }
         self.head = head
         server.metrics.requests.add()
         deadlines.headEnded(isStream: false, now: .now)
-        let target = head.uri.split(
+        let target = head.uri.originForm.split(
             separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
         let query = target.count == 2 ? target[1] : nil
         switch Route.parse(head.method, path: target.first ?? "/") {
@@ -155,20 +171,23 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     private func lookUp(_ route: Route, _ query: Substring?) {
         let librarian = server.librarian
-        onReaders {
+        if route.isImmediate { return respond(librarian.answer(route, query: query)) }
+        // What may wait for the index must not keep others from the disk.
+        onReaders(route.needsIndex ? server.indexReaders : server.readers) {
             librarian.answer(route, query: query)
         } then: {
             $0.respond($1)
         }
     }
 
-    /// Runs what blocks on the pool of readers, and goes on here with what it gave.
+    /// Runs what blocks on a pool of readers, and goes on here with what it gave.
     func onReaders<Value: Sendable>(
-        _ body: @escaping @Sendable () -> Value,
+        _ pool: NIOThreadPool? = nil, _ body: @escaping @Sendable () -> Value,
         then finish: @escaping (ConnectionHandler, Value) -> Void
     ) {
         let bound = NIOLoopBound((handler: self, finish: finish), eventLoop: context.eventLoop)
-        server.readers.runIfActive(eventLoop: context.eventLoop, body).whenSuccess { value in
+        (pool ?? server.readers).runIfActive(eventLoop: context.eventLoop, body).whenSuccess {
+            value in
             bound.value.finish(bound.value.handler, value)
         }
     }
@@ -185,7 +204,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     /// Answers before the body has ended, and closes behind it.
     func refuse(_ problem: Problem) {
-        send(Answer(problem), isLast: true)
+        let isHead = head?.method == .HEAD
+        state = .discarding
+        send(Answer(problem), isHead: isHead, isLast: true)
         discard()
     }
 
@@ -194,18 +215,30 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private func discard() {
         state = .discarding
         deadlines.beganDiscarding(now: .now)
-        setReadingHeld(false)
+        setReadingHeld(nil)
         context.close(mode: .output, promise: nil)
     }
 
     func respond(_ answer: Answer) {
         if case .closed = state { return }
-        let isLast = isDraining || head?.isKeepAlive == false
-        send(answer, isLast: isLast)
-        answered(isLast: isLast)
+        let isHead = head?.method == .HEAD
+        let isLast = becomeIdle()
+        send(answer, isHead: isHead, isLast: isLast)
+        if isLast { close() }
     }
 
-    private func send(_ answer: Answer, isLast: Bool) {
+    /// Done with the request in hand, before the end of its answer is written: with that the next
+    /// one may come at once. Whether this was the last.
+    private func becomeIdle() -> Bool {
+        let isLast = isDraining || head?.isKeepAlive == false
+        head = nil
+        state = isLast ? .discarding : .idle
+        deadlines.answered(now: .now)
+        setReadingHeld(nil)
+        return isLast
+    }
+
+    private func send(_ answer: Answer, isHead: Bool, isLast: Bool) {
         var headers = HTTPHeaders()
         headers.add(name: "content-type", value: answer.contentType)
         headers.add(name: "content-length", value: String(answer.body.count))
@@ -216,8 +249,12 @@ final class ConnectionHandler: ChannelDuplexHandler {
         if isLast { headers.add(name: "connection", value: "close") }
         let status = HTTPResponseStatus(statusCode: answer.status)
         write(.head(HTTPResponseHead(version: .http1_1, status: status, headers: headers)))
-        if head?.method != .HEAD {
-            write(.body(.byteBuffer(ByteBuffer(bytes: answer.body))))
+        // In pieces, so that a client that reads slowly is seen to read.
+        var body = ByteBuffer(bytes: isHead ? [] : answer.body)
+        while let piece = body.readSlice(
+            length: min(body.readableBytes, SocketLimits.writeBytes)), piece.readableBytes > 0
+        {
+            write(.body(.byteBuffer(piece)))
         }
         lastWrite = context.writeAndFlush(wrapOutboundOut(.end(nil)))
     }
@@ -226,11 +263,15 @@ final class ConnectionHandler: ChannelDuplexHandler {
     func beginStreaming() {
         var headers = HTTPHeaders()
         headers.add(name: "content-type", value: "application/x-ndjson")
-        headers.add(name: "transfer-encoding", value: "chunked")
+        // To HTTP/1.0 the end of the connection is the end of the answer.
+        if head?.version != .http1_0 {
+            headers.add(name: "transfer-encoding", value: "chunked")
+        }
         if isDraining || head?.isKeepAlive == false {
             headers.add(name: "connection", value: "close")
         }
-        write(.head(HTTPResponseHead(version: .http1_1, status: .ok, headers: headers)))
+        let version = head?.version ?? .http1_1
+        write(.head(HTTPResponseHead(version: version, status: .ok, headers: headers)))
     }
 
     func stream(_ lines: ByteBuffer) {
@@ -240,15 +281,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     func endStreaming() {
         if case .closed = state { return }
+        let isLast = becomeIdle()
         lastWrite = context.writeAndFlush(wrapOutboundOut(.end(nil)))
-        answered(isLast: isDraining || head?.isKeepAlive == false)
-    }
-
-    private func answered(isLast: Bool) {
-        head = nil
-        state = .idle
-        deadlines.answered(now: .now)
-        setReadingHeld(false)
         if isLast { close() }
     }
 
@@ -273,19 +307,19 @@ final class ConnectionHandler: ChannelDuplexHandler {
         context.fireChannelWritabilityChanged()
     }
 
-    func setReadingHeld(_ isHeld: Bool) {
-        guard isHeld != isReadingHeld else { return }
-        isReadingHeld = isHeld
-        guard !isHeld else { return }
-        deadlines.readingResumed(now: .now)
-        if isReadWanted {
+    /// Holds reading back for a reason, or lets it go on.
+    func setReadingHeld(_ reason: ConnectionDeadlines.Hold?) {
+        guard reason != hold else { return }
+        hold = reason
+        deadlines.held(reason, now: .now)
+        if reason == nil, isReadWanted {
             isReadWanted = false
             context.read()
         }
     }
 
     func read(context: ChannelHandlerContext) {
-        if isReadingHeld { isReadWanted = true } else { context.read() }
+        if hold != nil { isReadWanted = true } else { context.read() }
     }
 
     // MARK: Deadlines and errors
@@ -295,11 +329,16 @@ final class ConnectionHandler: ChannelDuplexHandler {
     func sent(isAll: Bool) { deadlines.sent(isAll: isAll, now: .now) }
 
     func enforceDeadline(_ now: ContinuousClock.Instant) {
-        guard let expiry = deadlines.expiry(now: now, isReadingHeld: isReadingHeld) else { return }
+        guard let expiry = deadlines.expiry(now: now) else { return }
         server.metrics.connectionsCut.add()
         switch expiry {
         case .idle, .write, .discard: context.close(promise: nil)
-        case .header: context.close(promise: nil)
+        case .header:
+            watch?.sendLast(
+                Answer(
+                    Problem(
+                        408, "request_timeout",
+                        "the header did not come within \(SocketLimits.headerTime)")))
         case .body:
             guard case .single(let emission) = state else { return context.close(promise: nil) }
             emission.abandon()
@@ -316,6 +355,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         case .idle:
             let isTooLarge = error == .headerOverflow
             head = nil
+            state = .discarding
             send(
                 Answer(
                     isTooLarge
@@ -324,7 +364,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
                             "a request header may have \(SocketLimits.headerLines) lines and "
                                 + "\(SocketLimits.headerBytes) bytes")
                         : Problem(400, "malformed_request", "this is not HTTP/1.1: \(error)")),
-                isLast: true)
+                isHead: false, isLast: true)
             discard()
         default: context.close(promise: nil)
         }
@@ -355,6 +395,14 @@ private enum MediaType {
 }
 
 extension String {
+    /// The path and query of a request's target, whose other form has scheme and authority too
+    /// (RFC 9112 section 3.2.2).
+    fileprivate var originForm: Substring {
+        guard hasPrefix("http://") else { return self[...] }
+        let authority = dropFirst("http://".count)
+        return authority.firstIndex(of: "/").map { authority[$0...] } ?? "/"
+    }
+
     fileprivate var trimmingSpaces: String {
         String(drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
     }

@@ -106,12 +106,14 @@ struct Librarian: Sendable {
         }
         let positions = try positions(type, id, range, isDescending, limit + 1, reflecting: current)
         var (records, next): ([(StoredRecord, PacketFacts)], PageCursor?) = ([], nil)
+        var bytes = 0
         for position in positions {
-            if records.count == limit {
+            if records.count == limit || bytes > SocketLimits.pageBytes {
                 next = PageCursor(size: size, next: position, question: question)
                 break
             }
             guard let record = try read(position, map) else { continue }
+            bytes += record.payload.count
             records.append((record, try facts(record)))
         }
         return page(records, size: size, next: next)
@@ -122,7 +124,9 @@ struct Librarian: Sendable {
         reflecting size: LedgerSize
     ) throws(Problem) -> [Position] {
         let deadline = ContinuousClock.now + LedgerLimits.queryTime
-        guard let index = ledger.follower?.index(reflecting: size, until: deadline) else {
+        guard let follower = ledger.follower,
+            let index = follower.index(reflecting: size, until: deadline)
+        else {
             var problem = Problem(
                 503, "index_behind", "the index does not reflect the ledger yet; try again")
             problem.retryAfterSeconds = 5
@@ -132,7 +136,10 @@ struct Librarian: Sendable {
             return try index.positions(
                 entityType: type, entityID: id, in: range, isDescending: isDescending,
                 limit: limit)
-        } catch { throw Problem(503, "index_failed", "\(error); try again") }
+        } catch {
+            if case .unusable = error { follower.distrust() }
+            throw Problem(503, "index_failed", "\(error); try again")
+        }
     }
 
     private func page(

@@ -29,6 +29,14 @@ package enum SocketLimits {
     package static let streamChunkBytes = 256 << 10
     /// How long a stopping daemon waits for requests that are under way.
     package static let drainTime: Duration = .seconds(3)
+    /// Pieces in which an answer is written.
+    package static let writeBytes = 256 << 10
+    /// Lines of one NDJSON connection that are being worked on.
+    package static let streamLinesInFlight = 1 << 16
+    /// A refusal that the client has not taken counts as this many receipts: it is that much larger.
+    package static let problemWeight = 16
+    /// Payload bytes after which a page of a list ends.
+    package static let pageBytes = 4 << 20
     /// Packets of one page of a list, and unless said otherwise.
     package static let pageMax = 1_000
     package static let pageDefault = 100

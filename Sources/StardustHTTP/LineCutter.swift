@@ -3,14 +3,18 @@ internal import Packets
 
 /// Cuts an NDJSON body that comes in pieces into lines. Blank lines are counted and skipped; a line
 /// that is too long is noticed before it is whole, and its rest dropped.
+///
+/// Every byte that is added is accounted for once: as dropped by `add` or `next`, in a chunk, or in
+/// `bytesHeld`.
 struct LineCutter {
     private var buffer = ByteBuffer()
     private let lineBytesMax: Int
     /// Number of the line that begins at the reader index, from 1.
     private var line = 1
+    /// Bytes from the reader index on that are known to have no line feed.
+    private var searched = 0
     private var isSkipping = false
-    private var hasEnded = false
-    private var putBackChunk: Chunk?
+    private(set) var hasEnded = false
 
     init(lineBytesMax: Int) { self.lineBytesMax = lineBytesMax }
 
@@ -21,6 +25,7 @@ struct LineCutter {
         fileprivate var lineBytesMax: Int
         /// The last line went on beyond what is kept.
         fileprivate var isCutShort = false
+        fileprivate(set) var lines: Int
 
         var bytes: Int { text.readableBytes }
     }
@@ -31,30 +36,29 @@ struct LineCutter {
     }
 
     /// Nothing more will come of this body.
-    var isDone: Bool { hasEnded && buffer.readableBytes == 0 && putBackChunk == nil }
+    var isDone: Bool { hasEnded && buffer.readableBytes == 0 }
 
-    mutating func add(_ bytes: ByteBuffer) {
+    /// Bytes that wait for the end of their line, or to be cut.
+    var bytesHeld: Int { buffer.readableBytes }
+
+    /// Takes a piece of the body; returns how many bytes of it were dropped.
+    mutating func add(_ bytes: ByteBuffer) -> Int {
         var bytes = bytes
+        var dropped = 0
         if isSkipping {
-            guard let end = JSONText.nextLineFeed(bytes.readableBytesUInt8Span, from: 0) else {
-                return
-            }
-            bytes.moveReaderIndex(forwardBy: end + 1)
-            isSkipping = false
+            let end = JSONText.nextLineFeed(bytes.readableBytesUInt8Span, from: 0)
+            dropped = end.map { $0 + 1 } ?? bytes.readableBytes
+            bytes.moveReaderIndex(forwardBy: dropped)
+            isSkipping = end == nil
         }
         if buffer.readableBytes == 0 { buffer = bytes } else { buffer.writeBuffer(&bytes) }
+        return dropped
     }
 
     mutating func end() { hasEnded = true }
 
-    mutating func putBack(_ chunk: Chunk) { putBackChunk = chunk }
-
     /// The next lines, at least one, about `limit` bytes at most; nil where none is whole.
     mutating func next(atMost limit: Int) -> Chunk? {
-        if let chunk = putBackChunk {
-            putBackChunk = nil
-            return chunk
-        }
         let (end, lines) = wholeLines(limit)
         if end > 0 { return cut(end, lines) }
         guard buffer.readableBytes > 0 else { return nil }
@@ -66,20 +70,49 @@ struct LineCutter {
         return chunk
     }
 
-    private func wholeLines(_ limit: Int) -> (end: Int, lines: Int) {
-        let bytes = buffer.readableBytesUInt8Span
-        var (end, lines) = (0, 0)
-        while end < limit, let feed = JSONText.nextLineFeed(bytes, from: end) {
+    /// Drops the white space with which a line begins that is not whole; returns how many bytes.
+    mutating func dropLeadingSpace() -> Int {
+        let count = Self.leadingSpace(buffer.readableBytesUInt8Span)
+        guard count > 0, searched >= count else { return 0 }
+        buffer.moveReaderIndex(forwardBy: count)
+        searched -= count
+        return count
+    }
+
+    private static func leadingSpace(_ bytes: Span<UInt8>) -> Int {
+        var count = 0
+        while count < bytes.count, bytes[count] != 0x0A, JSONText.isSpace(bytes[count]) {
+            count += 1
+        }
+        return count
+    }
+
+    private mutating func wholeLines(_ limit: Int) -> (end: Int, lines: Int) {
+        let found = Self.wholeLines(buffer.readableBytesUInt8Span, from: searched, limit)
+        if found.lines == 0 { searched = buffer.readableBytes }
+        return found
+    }
+
+    private static func wholeLines(
+        _ bytes: Span<UInt8>, from start: Int, _ limit: Int
+    ) -> (end: Int, lines: Int) {
+        var (end, lines, from) = (0, 0, start)
+        while end < limit, let feed = JSONText.nextLineFeed(bytes, from: from) {
             end = feed + 1
+            from = end
             lines += 1
         }
         return (end, lines)
     }
 
     private mutating func cut(_ bytes: Int, _ lines: Int) -> Chunk {
-        defer { line += lines }
+        defer {
+            line += lines
+            searched = 0
+        }
         return Chunk(
-            text: buffer.readSlice(length: bytes)!, firstLine: line, lineBytesMax: lineBytesMax)
+            text: buffer.readSlice(length: bytes)!, firstLine: line, lineBytesMax: lineBytesMax,
+            lines: lines)
     }
 }
 

@@ -27,6 +27,9 @@ struct PageCursor: Hashable {
         guard self.question == Self.checksum(question) else {
             throw .badParameter("cursor", "belongs to another question; ask from the start")
         }
+        guard size.contains(next) else {
+            throw .badParameter("cursor", "not a cursor that this ledger gave")
+        }
     }
 
     private static let byteCount = 20

@@ -114,8 +114,8 @@ extension Problem {
     static func conflict(_ first: Receipt) -> Problem {
         var problem = Problem(
             409, "stardust_id_conflict",
-            "this stardust_id stands at position \(first.position) with other content "
-                + "(\(first.payloadDigest.tagged)); a new packet needs an id of its own")
+            "this stardust_id stands at position \(first.position) with other "
+                + "content; a new packet needs an id of its own")
         problem.position = first.position.value
         return problem
     }

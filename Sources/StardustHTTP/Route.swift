@@ -20,6 +20,16 @@ enum Route: Hashable {
         }
     }
 
+    /// Whether it is answered without touching a disk.
+    var isImmediate: Bool {
+        switch self {
+        case .status, .livez, .readyz, .metrics: true
+        case .emit, .packet, .entry, .entityPackets: false
+        }
+    }
+
+    var needsIndex: Bool { if case .entityPackets = self { true } else { false } }
+
     /// Reads method and path; the problem says what was wrong with them.
     static func parse(_ method: HTTPMethod, path: Substring) -> Result<Route, Problem> {
         let parts = path.split(separator: "/", omittingEmptySubsequences: false).dropFirst()

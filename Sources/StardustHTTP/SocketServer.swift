@@ -33,15 +33,20 @@ package struct SocketServer: Service {
         let loops = MultiThreadedEventLoopGroup(numberOfThreads: min(2, System.coreCount))
         let readers = NIOThreadPool(numberOfThreads: 2)
         readers.start()
-        let context = ServerContext(ledger, policy, readers, logger)
+        let indexReaders = NIOThreadPool(numberOfThreads: 2)
+        indexReaders.start()
+        let context = ServerContext(ledger, policy, readers, indexReaders, logger)
         let contexts = try await Self.loopContexts(loops)
         let channel = try await bind(loops, context, contexts)
-        try SocketFile.restrict(path)
+        let place = try SocketFile.restrict(path)
         isListening()
         // Ends when the group shuts down; a task that is cancelled ends the same way.
         try? await gracefulShutdown()
+        // Whoever waits for the index is told that it will not come nearer.
+        ledger.follower?.stopWaiting()
         await stop(channel, contexts)
-        SocketFile.remove(path)
+        SocketFile.remove(path, at: place)
+        try await indexReaders.shutdownGracefully()
         try await readers.shutdownGracefully()
         try await loops.shutdownGracefully()
     }
@@ -72,6 +77,7 @@ package struct SocketServer: Service {
         return try await ServerBootstrap(group: loops)
             .serverChannelOption(.backlog, value: 1024)
             .childChannelOption(.maxMessagesPerRead, value: 4)
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(
                 .recvAllocator,
                 value: AdaptiveRecvByteBufferAllocator(
@@ -83,6 +89,7 @@ package struct SocketServer: Service {
                         preconditionFailure("a connection on a loop that is not ours")
                     }
                     guard context.admit(peer) else { throw ConnectionRefused() }
+                    channel.closeFuture.whenComplete { _ in context.dismiss(peer) }
                     try Self.configure(channel, peer, context, loop.value)
                 }
             }
@@ -140,7 +147,7 @@ package enum SocketFile {
     /// Makes the folder where it is missing, refuses one in which others could replace the socket,
     /// and removes a socket that nobody serves any more.
     static func prepare(_ path: String) throws(Refused) {
-        let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
+        let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
         var status = stat()
         if unsafe stat(folder, &status) != 0 {
             guard errno == ENOENT, unsafe mkdir(folder, 0o750) == 0,
@@ -158,18 +165,60 @@ package enum SocketFile {
             guard status.st_mode & S_IFMT == S_IFSOCK else {
                 throw Refused(description: "\(path) is there and is not a socket")
             }
-            remove(path)
+            guard !isServed(path) else {
+                throw Refused(description: "another daemon serves on \(path)")
+            }
+            _ = unsafe unlink(path)
         }
     }
 
-    static func restrict(_ path: String) throws(Refused) {
+    /// Whether somebody answers there.
+    private static func isServed(_ path: String) -> Bool {
+        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        defer { Glibc.close(descriptor) }
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        guard path.utf8.count < MemoryLayout.size(ofValue: address.sun_path) else { return false }
+        unsafe withUnsafeMutableBytes(of: &address.sun_path) {
+            unsafe $0.copyBytes(from: path.utf8)
+        }
+        let size = socklen_t(MemoryLayout<sockaddr_un>.size)
+        // Safety: the address is a sockaddr_un for as long as the call lasts.
+        return unsafe withUnsafePointer(to: &address) {
+            unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe connect(descriptor, $0, size) == 0
+            }
+        }
+    }
+
+    /// Which file the socket is, so that no other is removed in its place.
+    struct Place: Sendable {
+        var device: UInt64
+        var inode: UInt64
+    }
+
+    private static func place(of path: String) -> Place? {
+        var status = stat()
+        guard unsafe lstat(path, &status) == 0 else { return nil }
+        return Place(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
+    }
+
+    static func restrict(_ path: String) throws(Refused) -> Place {
         guard unsafe chmod(path, 0o660) == 0 else {
             throw Refused(description: "permissions of \(path): \(errorText(errno))")
         }
+        guard let place = place(of: path) else {
+            throw Refused(description: "\(path) is gone: \(errorText(errno))")
+        }
+        return place
     }
 
-    /// A socket file that is gone already needs no removing.
-    static func remove(_ path: String) { _ = unsafe unlink(path) }
+    /// Removes the socket where it is still ours.
+    static func remove(_ path: String, at place: Place) {
+        let found = Self.place(of: path)
+        guard found?.device == place.device, found?.inode == place.inode else { return }
+        _ = unsafe unlink(path)
+    }
 
     private static func errorText(_ number: Int32) -> String {
         // Safety: strerror's text is copied at once.

@@ -14,8 +14,9 @@ final class StreamEmission {
     private var cutter: LineCutter
     private var batches = CircularBuffer<Batch>()
     private var bytesInFlight = 0
+    private var linesInFlight = 0
     /// A submission that found the inbox full; tried again before anything else is read.
-    private var delayed: Submission?
+    private var delayed: (submission: Submission, bytes: Int)?
     private var kept = KeptAnswers()
     private var isReadingBack = false
     private var hasBegun = false
@@ -25,6 +26,8 @@ final class StreamEmission {
     /// Lines that were cut together, and what became of them once it is known.
     private final class Batch {
         var lines: [Line] = []
+        /// Lines of the body, blank ones included.
+        var count = 0
         /// The packets, until it is known that none of them stands already.
         var payloads: Submission?
         var isAnswered = false
@@ -34,7 +37,7 @@ final class StreamEmission {
     enum Line: Sendable {
         case packet(line: Int, ordinal: Int)
         case receipt(Receipt, isReplay: Bool)
-        case problem(Problem)
+        case problem(BoxedProblem)
     }
 
     init(_ connection: ConnectionHandler) {
@@ -46,8 +49,12 @@ final class StreamEmission {
 
     // MARK: The body
 
+    var isBodyWhole: Bool { cutter.hasEnded }
+
     func take(_ bytes: ByteBuffer) {
-        cutter.add(bytes)
+        let hasRoom = ledger.inbox.add(bytes.readableBytes)
+        ledger.inbox.release(cutter.add(bytes))
+        if !hasRoom { retrySoon() }
         pump()
     }
 
@@ -59,7 +66,7 @@ final class StreamEmission {
     /// The connection is gone. What was handed over is still appended.
     func abandon() {
         isAbandoned = true
-        if let delayed { ledger.inbox.release(delayed.bytes.count) }
+        ledger.inbox.release(cutter.bytesHeld + (delayed?.bytes ?? 0))
         delayed = nil
     }
 
@@ -72,26 +79,24 @@ final class StreamEmission {
 
     /// One chunk of lines. Nil where there is no room now, false where there are no lines.
     private func step() -> Bool? {
-        if let submission = delayed {
+        if let (submission, _) = delayed {
             guard offer(submission) else { return nil }
             delayed = nil
         }
-        let hasRoom =
-            bytesInFlight < SocketLimits.streamBytesInFlight
-            && kept.count + batches.reduce(0, { $0 + $1.lines.count })
-                < SocketLimits.streamLinesKept
-        guard hasRoom else {
-            connection.setReadingHeld(true)
+        if kept.weight >= SocketLimits.streamLinesKept {
+            connection.setReadingHeld(.answers)
+            return nil
+        }
+        guard bytesInFlight < SocketLimits.streamBytesInFlight,
+            linesInFlight < SocketLimits.streamLinesInFlight
+        else {
+            connection.setReadingHeld(.room)
             return nil
         }
         guard let chunk = cutter.next(atMost: SocketLimits.streamChunkBytes) else {
-            connection.setReadingHeld(false)
+            ledger.inbox.release(cutter.dropLeadingSpace())
+            if ledger.inbox.hasRoom { connection.setReadingHeld(nil) } else { retrySoon() }
             return false
-        }
-        guard ledger.inbox.reserve(chunk.bytes) else {
-            cutter.putBack(chunk)
-            retrySoon()
-            return nil
         }
         return admit(chunk) ? true : nil
     }
@@ -109,19 +114,21 @@ final class StreamEmission {
         submission.bytes.reserveCapacity(chunk.bytes)
         chunk.eachLine { line, text in
             switch text {
-            case .tooLong: batch.lines.append(.problem(tooLarge(line)))
+            case .tooLong: batch.lines.append(.problem(BoxedProblem(tooLarge(line))))
             case .text(let payload): batch.lines.append(read(payload, line, into: &submission))
             }
         }
         batch.payloads = submission
+        batch.count = chunk.lines
         batches.append(batch)
         bytesInFlight += bytes
+        linesInFlight += chunk.lines
         guard !submission.packets.isEmpty else {
             submission.completion([])
             return true
         }
         guard offer(submission) else {
-            delayed = submission
+            delayed = (submission, bytes)
             return false
         }
         return true
@@ -142,7 +149,7 @@ final class StreamEmission {
         } catch { problem = Problem(error) }
         connection.server.metrics.packetsRefused.add()
         problem.line = line
-        return .problem(problem)
+        return .problem(BoxedProblem(problem))
     }
 
     private func tooLarge(_ line: Int) -> Problem {
@@ -166,7 +173,7 @@ final class StreamEmission {
     }
 
     private func retrySoon() {
-        connection.setReadingHeld(true)
+        connection.setReadingHeld(.room)
         guard !isRetryScheduled else { return }
         isRetryScheduled = true
         connection.context.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(5)) {
@@ -189,7 +196,7 @@ final class StreamEmission {
                 connection.server.metrics.packetsTurnedAway.add()
                 var problem = Problem(refusal)
                 problem.line = number
-                batch.lines[index] = .problem(problem)
+                batch.lines[index] = .problem(BoxedProblem(problem))
             }
         }
         present.isEmpty ? settle(batch) : resolve(present, batch)
@@ -208,7 +215,7 @@ final class StreamEmission {
                 case .success(let receipt): return (item.line, .receipt(receipt, isReplay: true))
                 case .failure(var problem):
                     problem.line = item.number
-                    return (item.line, .problem(problem))
+                    return (item.line, .problem(BoxedProblem(problem)))
                 }
             }
         } then: { [self] _, answers in
@@ -222,6 +229,7 @@ final class StreamEmission {
         batch.payloads = nil
         while let first = batches.first, first.isAnswered {
             batches.removeFirst()
+            linesInFlight -= first.count
             write(first.lines)
         }
         pump()

@@ -15,7 +15,7 @@ struct Configuration {
         guard let path else { return }
         let content: [UInt8]
         do throws(FileFailure) {
-            content = try PosixVolume(root: path.contains("/") ? path.folder : ".")
+            content = try PosixVolume(root: path.givenFolder)
                 .content(of: path.lastName)
         } catch { throw Failure(.cannotOpenInput, error.description) }
         let document: JSONDocument
@@ -56,13 +56,13 @@ struct Configuration {
     }
 
     private func rule(_ object: ConfigurationObject) throws(Failure) -> AccessPolicy.Rule {
-        var subject: AccessPolicy.Subject?
+        var subjects: [AccessPolicy.Subject] = []
         var roles: Set<Role> = []
         var types: Set<String>?
         for member in object.members {
             switch member.name {
-            case "user": subject = .user(try member.userID())
-            case "group": subject = .group(try member.groupID())
+            case "user": subjects.append(.user(try member.userID()))
+            case "group": subjects.append(.group(try member.groupID()))
             case "roles":
                 for name in try member.strings() {
                     guard let role = Role(rawValue: name) else {
@@ -74,9 +74,12 @@ struct Configuration {
             default: throw member.unknown
             }
         }
-        guard let subject else {
+        guard let subject = subjects.first, subjects.count == 1 else {
             throw Failure(
-                .badConfiguration, "\(object.path): a rule of access needs a user or group")
+                .badConfiguration, "\(object.path): a rule of access needs one user or group")
+        }
+        guard !roles.isEmpty else {
+            throw Failure(.badConfiguration, "\(object.path): a rule of access needs roles")
         }
         return AccessPolicy.Rule(subject, roles, entityTypes: types)
     }

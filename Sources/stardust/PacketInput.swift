@@ -2,6 +2,7 @@ internal import Glibc
 internal import LedgerFormat
 internal import LedgerStorage
 internal import Packets
+internal import Synchronization
 
 /// Packets from files or standard input, as an NDJSON body in pieces. Packets without an id get
 /// one.
@@ -10,6 +11,10 @@ final class PacketInput: @unchecked Sendable {
     private var files: ArraySlice<String>
     private var descriptor: Int32?
     private var rest: [UInt8] = []
+    /// The line that was passed on last has not ended.
+    private var isWithinLongLine = false
+    /// Nobody wants what is still to come.
+    private let isCancelled = Atomic<Bool>(false)
     private var reader = PacketReader()
     /// How often each packet without an id has come.
     private var repetitions: [Digest: UInt64] = [:]
@@ -34,6 +39,10 @@ final class PacketInput: @unchecked Sendable {
     /// Refuses the whole command before anything is sent where a file cannot be read.
     func checkFiles() throws(Failure) {
         for file in files where file != "-" {
+            var status = stat()
+            if unsafe stat(file, &status) == 0, status.st_mode & S_IFMT == S_IFDIR {
+                throw Failure(.cannotOpenInput, "\(file) is a folder")
+            }
             guard unsafe access(file, R_OK) == 0 else {
                 throw Failure(.cannotOpenInput, "\(file): \(errorName(errno))")
             }
@@ -42,8 +51,11 @@ final class PacketInput: @unchecked Sendable {
 
     /// The next whole lines; nil at the end. Blocks.
     func next() throws(Failure) -> [UInt8]? {
-        while true {
+        while !isCancelled.load(ordering: .relaxed) {
             guard let descriptor = try openNext() else { return nil }
+            // A pipe may be silent for long: look now and then whether anybody still waits for it.
+            var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            if unsafe Glibc.poll(&poll, 1, 100) == 0 { continue }
             var chunk = [UInt8](repeating: 0, count: Self.chunkBytes)
             // Safety: the count is that of the array that is lent.
             let count = unsafe chunk.withUnsafeMutableBytes {
@@ -61,13 +73,26 @@ final class PacketInput: @unchecked Sendable {
                 defer { rest = [] }
                 return prepared(rest)
             }
+            let before = rest.count
             rest += chunk.prefix(count)
-            guard let end = rest.lastIndex(of: 0x0A) else { continue }
-            let lines = Array(rest[...end])
-            rest.removeSubrange(...end)
-            return prepared(lines)
+            if let end = chunk[..<count].lastIndex(of: 0x0A) {
+                let lines = Array(rest[...(before + end)])
+                rest.removeSubrange(...(before + end))
+                defer { isWithinLongLine = false }
+                return isWithinLongLine ? lines : prepared(lines)
+            }
+            // No daemon takes a line of this length: it is passed on, to be refused there.
+            guard rest.count > PacketLimits.packetBytesMax else { continue }
+            if !isWithinLongLine { packetsSent += 1 }
+            isWithinLongLine = true
+            defer { rest = [] }
+            return rest
         }
+        return nil
     }
+
+    /// Ends the input where it is; from any thread.
+    func cancel() { isCancelled.store(true, ordering: .relaxed) }
 
     private func openNext() throws(Failure) -> Int32? {
         if let descriptor { return descriptor }

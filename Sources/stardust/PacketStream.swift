@@ -20,9 +20,13 @@ enum PacketStream {
             }
         let progress = Progress()
         try await channel.executeThenClose { inbound, outbound in
-            async let sending: Void = send(input, outbound, progress)
-            try await receive(inbound, progress, take)
-            try await sending
+            async let sent: Failure? = sending(input, outbound, progress, channel.channel)
+            do { try await receive(inbound, progress, take) } catch {
+                input.cancel()
+                if let failure = await sent { throw failure }
+                throw error
+            }
+            if let failure = await sent { throw failure }
         }
     }
 
@@ -30,6 +34,19 @@ enum PacketStream {
     private actor Progress {
         private(set) var bytesSent = 0
         func add(_ count: Int) { bytesSent += count }
+    }
+
+    /// Sends everything. Input that cannot be read is told, and ends the exchange; a connection
+    /// that fails is told by whoever receives.
+    private static func sending(
+        _ input: PacketInput, _ outbound: NIOAsyncChannelOutboundWriter<HTTPClientRequestPart>,
+        _ progress: Progress, _ channel: any Channel
+    ) async -> Failure? {
+        do { try await send(input, outbound, progress) } catch let failure as Failure {
+            channel.close(promise: nil)
+            return failure
+        } catch {}
+        return nil
     }
 
     private static func send(

@@ -42,15 +42,15 @@ struct Verify: ParsableCommand {
             do throws(FileFailure) { volume = try PosixVolume(root: ledger) } catch {
                 throw .file(error)
             }
-            let isBeingWritten = LedgerLock.holder(of: volume.root) != nil
-            let verifier = Verifier(volume, options, isBeingWritten: isBeingWritten)
+            let verifier = Verifier(
+                volume, options, isBeingWritten: LedgerLock.holder(of: volume.root) != nil)
             let showsProgress = Output.isErrorATerminal
             result = try verifier.run { done, all in
                 if showsProgress { Output.progress("segment \(done) of \(all)") }
             }
             if showsProgress { Output.progress("") }
             if index {
-                try DerivedComparison(volume, isBeingWritten: isBeingWritten).run(&result)
+                try DerivedComparison(volume).run(&result)
             }
         } catch { throw Failure(error) }
         json ? printJSON(result) : printText(result)

@@ -477,4 +477,54 @@ import Testing
             #expect(try Self.findings(volume, options) == (try Self.findings(volume)), "\(code)")
         }
     }
+
+    @Test func `a forged position at the end of all numbers traps nobody`() throws {
+        for position in [UInt64.max, UInt64.max - 1, 1 << 32, 1 << 63] {
+            let volume = try LedgerFixture.closedLedger()
+            try Self.rewrite(volume, try Self.segments(volume)[0], record: 1) { entry, _ in
+                entry.position = Position(position)
+            }
+            #expect(try Self.codes(volume).contains(.positionMismatch))
+            for name in try volume.list("ids") { volume.put("ids/" + name, nil) }
+            #expect(try Ledger.open(volume).damage != nil)
+        }
+    }
+
+    @Test func `damage in the segment of the close marker opens to be read`() throws {
+        let volume = try LedgerFixture.closedLedger()
+        let path = try Self.segments(volume)[0]
+        let record = try Self.records(volume, path)[1]
+        let marker = CloseMarker(
+            size: LedgerSize(record.entry.position.value + 2), lastHash: record.entryHash)
+        volume.put("closed", marker.fileContent)
+        for place in [30, 200] {
+            let damaged = volume.copy()
+            damaged.damage(path) { $0[record.offset + place] ^= 1 }
+            _ = try? Ledger.open(damaged)
+            for name in try damaged.list("ids") { damaged.put("ids/" + name, nil) }
+            #expect(try Ledger.open(damaged).damage != nil)
+        }
+    }
+
+    @Test func `ids that claim more than they have are read from the segment`() throws {
+        let volume = try LedgerFixture.closedLedger()
+        let path = "ids/" + (try volume.list("ids").sorted()[0])
+        volume.damage(path) { bytes in
+            var span = bytes.mutableSpan
+            span.store(UInt64(1) << 62, at: 40)
+            let sum = CRC32C().continued(over: bytes.span.extracting(0..<156)).value
+            var again = bytes.mutableSpan
+            again.store(sum, at: 156)
+        }
+        #expect(try Ledger.open(volume).damage == nil)
+    }
+
+    @Test func `an identity in another spelling is another identity`() throws {
+        let volume = try LedgerFixture.closedLedger()
+        volume.damage("identity") { bytes in
+            let letter = bytes[17...].firstIndex { (0x61...0x66).contains($0) }!
+            bytes[letter] ^= 0x20
+        }
+        #expect(throws: OpenFailure.self) { _ = try Ledger.open(volume) }
+    }
 }

@@ -145,9 +145,8 @@ import Testing
     typealias Deadlines = ConnectionDeadlines
     let start = ContinuousClock.now
 
-    func expiry(_ deadlines: Deadlines, _ seconds: Double, held: Bool = false) -> Deadlines.Expiry?
-    {
-        deadlines.expiry(now: start + .seconds(seconds), isReadingHeld: held)
+    func expiry(_ deadlines: Deadlines, _ seconds: Double) -> Deadlines.Expiry? {
+        deadlines.expiry(now: start + .seconds(seconds))
     }
 
     @Test func `an idle connection has 60 s, a header 5 s from its first byte`() {
@@ -167,13 +166,21 @@ import Testing
         #expect(expiry(deadlines, 14.9) == nil && expiry(deadlines, 15.2) == .body)
     }
 
-    @Test func `a stream may pause for 60 s, longer where reading is held back here`() {
+    @Test func `a stream may pause for 60 s, and as long again where it is held for room`() {
         var deadlines = Deadlines(now: start)
         deadlines.headEnded(isStream: true, now: start)
         #expect(expiry(deadlines, 59) == nil && expiry(deadlines, 61) == .body)
-        #expect(expiry(deadlines, 1000, held: true) == nil)
-        deadlines.readingResumed(now: start + .seconds(1000))
-        #expect(expiry(deadlines, 1059) == nil && expiry(deadlines, 1061) == .body)
+        deadlines.held(.room, now: start + .seconds(50))
+        #expect(expiry(deadlines, 109) == nil && expiry(deadlines, 111) == .body)
+        deadlines.held(nil, now: start + .seconds(100))
+        #expect(expiry(deadlines, 159) == nil && expiry(deadlines, 161) == .body)
+    }
+
+    @Test func `a stream that is held since its answers are not taken is cut after 10 s`() {
+        var deadlines = Deadlines(now: start)
+        deadlines.headEnded(isStream: true, now: start)
+        deadlines.held(.answers, now: start + .seconds(1))
+        #expect(expiry(deadlines, 10.9) == nil && expiry(deadlines, 11.1) == .write)
     }
 
     @Test func `the write deadline runs from the body's end and from each byte taken`() {
@@ -202,6 +209,7 @@ import Testing
         let client = try HTTPClient(daemon.socket)
         let start = ContinuousClock.now
         try client.send("GET /livez HT")
+        #expect(try client.receive().status == 408)
         #expect(client.isClosed())
         #expect((4.5...7).contains((ContinuousClock.now - start) / .seconds(1)))
     }

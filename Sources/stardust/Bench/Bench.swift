@@ -30,7 +30,7 @@ struct Bench: ParsableCommand {
     func run() throws {
         let content: [UInt8]
         do throws(FileFailure) {
-            content = try PosixVolume(root: packets.contains("/") ? packets.folder : ".")
+            content = try PosixVolume(root: packets.givenFolder)
                 .content(of: packets.lastName)
         } catch { throw Failure(.cannotOpenInput, error.description) }
         let bench = try BenchRun(in: folder, ndjson: content, packets: count)

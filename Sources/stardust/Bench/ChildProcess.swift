@@ -22,13 +22,17 @@ struct ChildProcess {
         unsafe posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0)
         // Safety: the copies live until the process is started, and are freed here.
         var pointers = unsafe arguments.map { unsafe strdup($0) } + [nil]
-        defer { unsafe pointers.forEach { unsafe free($0) } }
+        defer { unsafe Self.free(pointers) }
         var pid = pid_t()
         let status = unsafe posix_spawnp(&pid, arguments[0], &actions, nil, &pointers, environ)
         guard status == 0 else {
             throw Failure(.cannotOpenInput, "\(arguments[0]): \(errorName(status))")
         }
         self.pid = pid
+    }
+
+    private static func free(_ pointers: [UnsafeMutablePointer<CChar>?]) {
+        for index in unsafe pointers.indices { unsafe Glibc.free(pointers[index]) }
     }
 
     func send(_ signal: Int32) { kill(pid, signal) }
