@@ -74,29 +74,4 @@ import Testing
         }
         for mark in marks { #expect(tests.contains(mark), "\(mark)") }
     }
-
-    /// Writes the vectors and prints what the page shows. Only when asked: they are frozen.
-    @Test(.enabled(if: ProcessInfo.processInfo.environment["STARDUST_WRITE_VECTORS"] != nil))
-    func `the vectors are written`() throws {
-        let made = try GoldenLedger.make()
-        let torn = made.copy()
-        torn.put("closed", nil)
-        let newest = try GoldenLedger.paths(torn).last!
-        let last = try DamageTests.records(torn, newest).last!
-        torn.damage(newest) { bytes in
-            for place in last.offset + 300..<last.offset + 340 { bytes[place] = 0 }
-        }
-        for (name, volume) in [("ledger-1", made), ("ledger-1-torn", torn)] {
-            for path in try GoldenLedger.paths(volume) {
-                guard let bytes = volume.bytes(of: path) else { continue }
-                let file = Repository.root + "/Tests/Vectors/\(name)/\(path)"
-                try FileManager.default.createDirectory(
-                    atPath: String(file[..<file.lastIndex(of: "/")!]),
-                    withIntermediateDirectories: true)
-                try Data(bytes).write(to: URL(fileURLWithPath: file))
-            }
-        }
-        print(try Verifier(made, isBeingWritten: false).run().root!.tagged)
-        for text in try Self.example() { print("-----\n\(text)") }
-    }
 }
