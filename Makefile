@@ -4,8 +4,6 @@
 SHELL := /bin/bash
 PROGRAM := .build/release/stardust
 BUILD := swift build -c release --build-tests --explicit-target-dependency-import-check error
-SOCKET := var/stardust.sock
-CURL := curl -sS --unix-socket $(SOCKET)
 
 .PHONY: run test build packages bench lint
 
@@ -20,7 +18,6 @@ run: build
 
 test: build
 	@Docs/Examples/install-packages test
-	@# .build/release/stardust-tests keeps its folders under TMPDIR and removes them.
 	swift test -c release --skip-build --disable-xctest
 
 bench: build

@@ -132,15 +132,9 @@ package final class EntityIndex: Sendable {
         try Self.wrapping {
             try pool.write { db in
                 let codes = try Self.codes(of: rows, db)
-                let keyed = rows.map { (code: codes[$0.entityType]!, row: $0) }.sorted {
-                    ($0.code, $0.row.entityID.high, $0.row.entityID.low, $0.row.position.value)
-                        < (
-                            $1.code, $1.row.entityID.high, $1.row.entityID.low,
-                            $1.row.position.value
-                        )
-                }
+                let keys = rows.map { Key(code: codes[$0.entityType]!, $0) }.sorted(by: <)
                 let insert = try db.cachedStatement(sql: "INSERT INTO entities VALUES (?, ?, ?)")
-                for (code, row) in keyed { try Self.insert(insert, code, row) }
+                for key in keys { try Self.insert(insert, key) }
                 try db.execute(
                     sql: "UPDATE progress SET size = ?, last_hash = ?",
                     arguments: [Int64(progress.size.entries), progress.lastHash.databaseBlob])
@@ -148,19 +142,34 @@ package final class EntityIndex: Sendable {
         }
     }
 
+    /// A row as the tree has it, without references, so that sorting moves words only.
+    private struct Key: Comparable {
+        var code: Int64
+        var id: UUID128
+        var position: UInt64
+
+        init(code: Int64, _ row: Row) {
+            self.code = code
+            id = row.entityID
+            position = row.position.value
+        }
+
+        static func < (left: Key, right: Key) -> Bool {
+            (left.code, left.id.high, left.id.low, left.position)
+                < (right.code, right.id.high, right.id.low, right.position)
+        }
+    }
+
     /// One row through SQLite itself: binding through the library costs more than the insertion.
-    private static func insert(_ statement: Statement, _ code: Int64, _ row: Row) throws {
-        var id = [UInt8](repeating: 0, count: UUID128.byteCount)
-        var span = id.mutableSpan
-        row.entityID.store(in: &span, at: 0)
-        // Safety: the statement is used in its own transaction only, and SQLite copies the id
-        // before `sqlite3_step` returns since it is bound for no longer than the array lives.
+    private static func insert(_ statement: Statement, _ key: Key) throws {
+        let id = (key.id.high.bigEndian, key.id.low.bigEndian)
+        // Safety: the statement is used in its own transaction only, and the id, 16 bytes in
+        // network order, is bound for no longer than it lives here.
         let raw = unsafe statement.sqliteStatement
-        let result = unsafe id.withUnsafeBytes { bytes in
-            unsafe sqlite3_reset(raw)
-            unsafe sqlite3_bind_int64(raw, 1, code)
+        let result = unsafe withUnsafeBytes(of: id) { bytes in
+            unsafe sqlite3_bind_int64(raw, 1, key.code)
             unsafe sqlite3_bind_blob(raw, 2, bytes.baseAddress, Int32(bytes.count), nil)
-            unsafe sqlite3_bind_int64(raw, 3, Int64(row.position.value))
+            unsafe sqlite3_bind_int64(raw, 3, Int64(key.position))
             let result = unsafe sqlite3_step(raw)
             unsafe sqlite3_reset(raw)
             unsafe sqlite3_clear_bindings(raw)

@@ -1,4 +1,5 @@
 internal import CPlatform
+internal import Glibc
 internal import LedgerFormat
 
 /// The lexical rules of JSON strings and white space.
@@ -16,21 +17,16 @@ package enum JSONText {
         return range
     }
 
-    /// The next line feed from `start` on; nil where there is none. Eight bytes at a time.
+    /// The next line feed from `start` on; nil where there is none.
     package static func nextLineFeed(_ bytes: Span<UInt8>, from start: Int) -> Int? {
-        var index = start
-        let ones: UInt64 = 0x0101_0101_0101_0101
-        while index + 8 <= bytes.count {
-            let word = bytes.littleEndian(UInt64.self, at: index) ^ (ones &* 0x0A)
-            let equal = (word &- ones) & ~word & (ones &* 0x80)
-            if equal != 0 { return index + equal.trailingZeroBitCount / 8 }
-            index += 8
+        precondition(start <= bytes.count)
+        // Safety: what is searched lies between `start` and the end of the bytes that are lent here.
+        return unsafe bytes.withUnsafeBytes { buffer in
+            guard let base = buffer.baseAddress,
+                let found = unsafe memchr(base + start, 0x0A, buffer.count - start)
+            else { return nil }
+            return unsafe UnsafeRawPointer(found) - base
         }
-        while index < bytes.count {
-            if bytes[index] == 0x0A { return index }
-            index += 1
-        }
-        return nil
     }
 
     /// The next byte that does not stand for itself in a string: a quote, a backslash, a control

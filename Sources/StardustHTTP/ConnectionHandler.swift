@@ -100,6 +100,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
         self.head = head
         server.metrics.requests.add()
         deadlines.headEnded(isStream: false, now: .now)
+        // Nearly every request is this one.
+        if head.method == .POST, head.uri == "/v1/packets", grant.allows(.append) {
+            return beginEmission(head, query: nil)
+        }
         let target = head.uri.originForm.split(
             separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
         let query = target.count == 2 ? target[1] : nil
