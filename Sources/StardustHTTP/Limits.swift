@@ -21,8 +21,13 @@ package enum SocketLimits {
     /// After an early error the rest of the body is read, so that the client sees the answer.
     package static let discardBytes = 8 << 20
     package static let discardTime: Duration = .seconds(2)
-    /// Payload bytes of one NDJSON connection that wait for the disk before it is read on.
-    package static let streamBytesInFlight = 4 << 20
+    /// Payload bytes of one NDJSON connection that wait for the disk before it is read on: two
+    /// batches, so that one is parsed while the other is written.
+    package static let streamBytesInFlight = 16 << 20
+    /// Answers that wait in a connection: above the first they are kept as positions, below the
+    /// second they are written again.
+    package static let answerBytesMax = 1 << 20
+    package static let answerBytesMin = 256 << 10
     /// Lines of one NDJSON body whose answers the client has not taken.
     package static let streamLinesKept = 1_000_000
     /// Payload bytes that are handed to the sequencer together.

@@ -79,6 +79,11 @@ package struct SocketServer: Service {
             .childChannelOption(.maxMessagesPerRead, value: 4)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(
+                .writeBufferWaterMark,
+                value: ChannelOptions.Types.WriteBufferWaterMark(
+                    low: SocketLimits.answerBytesMin, high: SocketLimits.answerBytesMax)
+            )
+            .childChannelOption(
                 .recvAllocator,
                 value: AdaptiveRecvByteBufferAllocator(
                     minimum: 2048, initial: 4096, maximum: 1 << 18)
