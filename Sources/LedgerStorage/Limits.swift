@@ -11,8 +11,9 @@ package enum StorageLimits {
     package static let payloadBytesMax = 16 << 20
     /// Positions are kept in 32 bits beside each id in memory.
     package static let entriesMax: UInt64 = 1 << 32 - 1
-    /// Bytes of one read while a segment is walked.
-    package static let readBytes = 1 << 20
+    /// Bytes of one read while a segment is walked: few enough to stay in a processor's cache between
+    /// the copy and the hashing.
+    package static let readBytes = 128 << 10
 
     /// What a segment must hold at least for payloads of a size.
     package static func segmentBytesMin(payloadBytes: Int) -> Int {

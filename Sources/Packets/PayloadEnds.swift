@@ -13,12 +13,16 @@ package enum PayloadEnds {
         return (id, time)
     }
 
-    private static let idStart: StaticString = "{\"stardust_id\":"
-    private static let timeStart: StaticString = "\"created_at\":"
+    private static let idStart = ShortText("{\"stardust_id\":")
+    private static let idStartCount = 15
+    private static let timeStart = ShortText("\"created_at\":")
+    private static let timeStartCount = 13
 
     private static func first(_ payload: Span<UInt8>) -> UUID128? {
-        guard has(idStart, payload, at: 0) else { return nil }
-        var start = idStart.utf8CodeUnitCount
+        guard payload.count > idStartCount, ShortText(payload, 0..<idStartCount) == idStart else {
+            return nil
+        }
+        var start = idStartCount
         if start < payload.count, payload[start] == 0x20 { start += 1 }
         let end = start + UUID128.textCount + 1
         guard end < payload.count, payload[start] == UInt8(ascii: "\""),
@@ -37,17 +41,10 @@ package enum PayloadEnds {
         var key = start - 1  // The quote that opens the value.
         guard key > 0 else { return nil }
         if payload[key - 1] == 0x20 { key -= 1 }
-        key -= timeStart.utf8CodeUnitCount
-        guard key > 0, has(timeStart, payload, at: key),
+        key -= timeStartCount
+        guard key > 0, ShortText(payload, key..<key + timeStartCount) == timeStart,
             [UInt8(ascii: ","), 0x20].contains(payload[key - 1])
         else { return nil }
         return Timestamp(rfc3339: payload.extracting(start..<end))
-    }
-
-    private static func has(_ text: StaticString, _ payload: Span<UInt8>, at offset: Int) -> Bool {
-        guard offset + text.utf8CodeUnitCount <= payload.count else { return false }
-        for index in 0..<text.utf8CodeUnitCount
-        where payload[offset + index] != text.byte(at: index) { return false }
-        return true
     }
 }
