@@ -83,7 +83,6 @@ package struct LedgerWriter: ~Copyable {
 
     // MARK: Staging
 
-    package var stagedBytes: Int { batch.count }
     package var stagedCount: Int { staged.count }
 
     /// Whether a record with this payload fits behind what is staged.

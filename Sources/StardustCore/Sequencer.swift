@@ -21,6 +21,8 @@ struct Sequencer: ~Copyable {
     private var settled = 0
     /// Rows of the entries that were staged since the last commit.
     private var rows: [EntityIndex.Row] = []
+    /// Their payload bytes.
+    private var stagedPayloadBytes = 0
     private var size = LedgerSize.empty
     private var isHeldBack = false
 
@@ -112,6 +114,7 @@ struct Sequencer: ~Copyable {
         case .present(let position): outcomes.append(.present(position))
         case .appended(let entry, let hash):
             outcomes.append(.appended(Receipt(entry, hash: hash)))
+            stagedPayloadBytes += packet.range.count
             rows.append(
                 EntityIndex.Row(
                     position: entry.position, entityType: packet.facts.entityType,
@@ -147,6 +150,7 @@ struct Sequencer: ~Copyable {
         defer {
             settled = outcomes.count
             rows.removeAll(keepingCapacity: true)
+            stagedPayloadBytes = 0
         }
         let count = writer.stagedCount
         guard count > 0 else { return nil }
@@ -164,6 +168,7 @@ struct Sequencer: ~Copyable {
         metrics.commitMicroseconds.add(Int(microseconds))
         metrics.batches.add()
         metrics.packetsAppended.add(count)
+        metrics.payloadBytes.add(stagedPayloadBytes)
         size.entries += UInt64(count)
         metrics.ledgerSize.set(Int(size.entries))
         follower.add(rows)

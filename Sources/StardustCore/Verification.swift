@@ -55,24 +55,12 @@ package struct Verifier: Sendable {
     ) throws(OpenFailure) -> Verification {
         var result = Verification()
         do throws(FileFailure) {
-            let identityBytes: [UInt8]
-            do throws(FileFailure) {
-                identityBytes = try volume.content(of: LedgerLayout.identity)
-            } catch {
-                guard error.isMissing, try volume.list(LedgerLayout.segments).isEmpty else {
-                    throw error
-                }
-                return try notALedger(error)
-            }
+            let identityBytes = try volume.content(of: LedgerLayout.identity)
             let identity = identity(identityBytes, &result)
             let marker = try closeMarker(&result)
             try inspect(identityBytes, identity, marker, &result, progress)
         } catch { throw .file(error) }
         return result
-    }
-
-    private func notALedger(_ failure: FileFailure) throws(FileFailure) -> Verification {
-        throw failure
     }
 
     private func identity(_ bytes: [UInt8], _ result: inout Verification) -> LedgerIdentity? {
@@ -129,6 +117,7 @@ package struct Verifier: Sendable {
                 try SegmentInspection(volume, segment, seal)
             }
         }
+        defer { inspections.abandon() }
         for ordinal in firsts.indices {
             let inspection = try inspections.next().get()
             result.findings += inspection.findings

@@ -289,6 +289,8 @@ import Testing
         let answer = try client.get("/metrics")
         #expect(answer.headers["content-type"]?.hasPrefix("text/plain; version=0.0.4") == true)
         #expect(answer.lines.contains("stardust_packets_appended_total 1"))
+        let bytes = Self.packet(Self.id).count
+        #expect(answer.lines.contains("stardust_payload_bytes_total \(bytes)"))
         for line in answer.lines where !line.hasPrefix("#") {
             #expect(line.split(separator: " ").count == 2 && line.hasPrefix("stardust_"))
         }
