@@ -19,9 +19,9 @@ let package = Package(
     products: [.executable(name: "stardust", targets: ["stardust"])],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
-        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(
             url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
@@ -37,22 +37,26 @@ let package = Package(
             name: "LedgerStorage", dependencies: ["LedgerFormat", "CPlatform"],
             swiftSettings: strict),
         .target(
-            name: "LedgerIndex",
+            name: "LedgerIndex", dependencies: ["LedgerFormat", "Packets", "LedgerStorage"],
+            swiftSettings: strict),
+        .target(
+            name: "Reconstruction",
             dependencies: [
-                "LedgerFormat", .product(name: "GRDB", package: "GRDB.swift"),
-                .product(name: "GRDBSQLite", package: "GRDB.swift"),
+                "LedgerFormat", "Packets",
+                .product(name: "HeapModule", package: "swift-collections"),
             ], swiftSettings: strict),
         .target(
             name: "StardustCore",
             dependencies: [
-                "LedgerFormat", "Packets", "LedgerStorage", "LedgerIndex", log,
+                "LedgerFormat", "Packets", "LedgerStorage", "LedgerIndex", "Reconstruction", log,
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ], swiftSettings: strict),
         .target(
             name: "StardustHTTP",
             dependencies: [
-                "LedgerFormat", "Packets", "LedgerStorage", "LedgerIndex", "StardustCore", log,
-                .product(name: "NIOCore", package: nio), .product(name: "NIOPosix", package: nio),
+                "LedgerFormat", "Packets", "LedgerStorage", "LedgerIndex", "Reconstruction",
+                "StardustCore", log, .product(name: "NIOCore", package: nio),
+                .product(name: "NIOPosix", package: nio),
                 .product(name: "NIOHTTP1", package: nio),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ], swiftSettings: strict),

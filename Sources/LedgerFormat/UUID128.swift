@@ -36,6 +36,29 @@ package struct UUID128: Hashable, Comparable, Sendable, CustomStringConvertible 
         low = UInt64(third) << 32 | UInt64(fourth)
     }
 
+    /// Digits of the form without dashes, as trace ids have it.
+    package static let digitCount = 32
+
+    /// Reads the text form, or 32 hexadecimal digits without dashes.
+    package init?(anyText text: Span<UInt8>) {
+        if text.count == Self.digitCount {
+            self.init(digits: text)
+        } else {
+            self.init(text: text)
+        }
+    }
+
+    private init?(digits text: Span<UInt8>) {
+        func word(_ offset: Int) -> UInt64? {
+            HexadecimalWord(text.littleEndian(UInt64.self, at: offset)).value.map(UInt64.init)
+        }
+        guard let first = word(0), let second = word(8), let third = word(16),
+            let fourth = word(24)
+        else { return nil }
+        high = first << 32 | second
+        low = third << 32 | fourth
+    }
+
     package init?(_ text: some StringProtocol) {
         let bytes = Array(text.utf8)
         self.init(text: bytes.span)

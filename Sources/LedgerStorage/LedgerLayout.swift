@@ -10,7 +10,8 @@ package enum LedgerLayout {
     package static let nextSegment = "segments/next.tmp"
     /// Where each stardust_id is, derived from the sealed segments.
     package static let ids = "ids"
-    package static let index = "index.sqlite"
+    /// The index of terms, derived from the segments.
+    package static let index = "index"
 
     package static func segment(_ first: Position) -> String {
         "\(segments)/\(twentyDigits(first)).seg"

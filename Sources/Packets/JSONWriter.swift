@@ -26,6 +26,13 @@ package struct JSONWriter: Sendable {
         needsComma = false
     }
 
+    /// A member's name that is made as it is written.
+    package mutating func key(_ name: String) {
+        string(name)
+        bytes.append(UInt8(ascii: ":"))
+        needsComma = false
+    }
+
     package mutating func string(_ text: String) {
         separate()
         bytes.append(UInt8(ascii: "\""))
@@ -61,9 +68,7 @@ package struct JSONWriter: Sendable {
     }
 
     package mutating func member(_ name: String, _ text: String) {
-        string(name)
-        bytes.append(UInt8(ascii: ":"))
-        needsComma = false
+        key(name)
         string(text)
     }
 

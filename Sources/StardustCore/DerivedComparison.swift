@@ -3,7 +3,7 @@ internal import LedgerIndex
 package import LedgerStorage
 internal import Packets
 
-/// Compares what is derived with the segments it was derived from: the ids and the entity index.
+/// Compares what is derived with the segments it was derived from: the ids and the index.
 package struct DerivedComparison {
     private let volume: PosixVolume
 
@@ -36,59 +36,51 @@ package struct DerivedComparison {
     }
 
     private func compareIndex(_ result: inout Verification) throws(FileFailure) {
-        guard try volume.list("").contains(LedgerLayout.index) else {
-            result.notes.append("\(LedgerLayout.index) is not there")
-            return
+        var findings: [Finding] = []
+        func report(_ path: String, _ position: Position, _ detail: String) {
+            findings.append(Finding(.indexDisagrees, file: path, position: position, detail))
         }
+        let runs = try RunAudit.runs(volume) { report($0, Position(0), $1) }
         var stream = RecordStream(volume, try segments())
-        var problem: (Position, String)?
-        var readFailure: FileFailure?
-        do throws(EntityIndex.Failure) {
-            let index = try EntityIndex(readingOnly: volume.root + "/" + LedgerLayout.index)
-            let progress = try index.progress()
-            let size = progress.size
-            if size > result.size {
-                problem = (result.size.nextPosition, "it goes on to \(size)")
-            } else if size < result.size {
-                result.notes.append("the index reflects \(size) of \(result.size) entries")
+        for run in runs {
+            let start = Position(run.range.lowerBound)
+            if start != stream.position {
+                report(run.path, stream.position, "the next run begins at \(start)")
+                break
             }
-            try index.eachRow { row in
-                guard problem == nil, size.contains(row.position) else { return problem == nil }
-                do throws(FileFailure) {
-                    guard let (entry, facts) = try stream.next() else { return false }
-                    if row.position != entry.position {
-                        problem = (entry.position, "its next row is for \(row.position)")
-                    } else if facts?.entityID != row.entityID || facts?.entityType != row.entityType
-                    {
-                        problem = (entry.position, "it has \(row.entityType)/\(row.entityID)")
-                    }
-                } catch { readFailure = error }
-                return problem == nil && readFailure == nil
+            if let detail = try problem(of: run, &stream, result.size) {
+                report(run.path, start, detail)
+                break
             }
-            if problem == nil, stream.position < size.nextPosition {
-                problem = (stream.position, "it has no row for this position")
-            }
-            if problem == nil, try lastHash(before: size, stream) != progress.lastHash {
-                problem = (size.nextPosition, "it followed a ledger with other entries")
-            }
-        } catch { problem = (Position(0), error.description) }
-        if let readFailure { throw readFailure }
-        if let (position, detail) = problem {
-            result.findings.append(
-                Finding(.indexDisagrees, file: LedgerLayout.index, position: position, detail))
+        }
+        result.findings += findings
+        if findings.isEmpty, stream.position < result.size.nextPosition {
+            result.notes.append(
+                "the index's files hold \(stream.position) of \(result.size) entries")
         }
     }
-}
 
-extension DerivedComparison {
-    /// The entry hash that an index of this size must name.
-    private func lastHash(
-        before size: LedgerSize, _ stream: borrowing RecordStream
-    ) throws(EntityIndex.Failure) -> Digest? {
-        if size.entries > 0 { return stream.lastHash }
-        do throws(FileFailure) {
-            return .sha256(try volume.content(of: LedgerLayout.identity))
-        } catch { throw .failed(error.description) }
+    /// Why a run is not what its range of the ledger gives; nil where it is.
+    private func problem(
+        of run: RunAudit, _ stream: inout RecordStream, _ size: LedgerSize
+    ) throws(FileFailure) -> String? {
+        if run.range.upperBound > size.entries { return "it goes on to \(run.range.upperBound)" }
+        if run.identity != .sha256(try volume.content(of: LedgerLayout.identity)) {
+            return "it is another ledger's"
+        }
+        var scanner = TermScanner(key: run.key)
+        var tally = RunAudit.Tally()
+        while stream.position.value < run.range.upperBound {
+            guard let position = try stream.next(&scanner) else {
+                return "the ledger ends at \(stream.position)"
+            }
+            tally.add(scanner.terms, at: position)
+        }
+        if stream.lastHash != run.lastHash { return "it followed a ledger with other entries" }
+        do throws(IndexFailure) {
+            if let damage = try run.damage() { return damage }
+        } catch { return error.description }
+        return run.agrees(with: tally) ? nil : "its terms are not those of the packets"
     }
 }
 
@@ -97,7 +89,6 @@ private struct RecordStream: ~Copyable {
     private let volume: any Volume
     private var segments: ArraySlice<Position>
     private var cursor: SegmentCursor?
-    private var reader = PacketReader()
     /// Position of the record that comes next.
     private(set) var position = Position(0)
     /// Entry hash of the record that came last.
@@ -108,8 +99,8 @@ private struct RecordStream: ~Copyable {
         self.segments = segments[...]
     }
 
-    /// Nil at the end. Facts are nil for what is no packet.
-    mutating func next() throws(FileFailure) -> (Entry, PacketFacts?)? {
+    /// Scans the next record's payload and gives its position; nil at the end.
+    mutating func next(_ scanner: inout TermScanner) throws(FileFailure) -> Position? {
         while true {
             if cursor == nil {
                 guard let first = segments.popFirst() else { return nil }
@@ -125,9 +116,9 @@ private struct RecordStream: ~Copyable {
             case .record(let record):
                 position = record.entry.position.next
                 lastHash = record.entryHash
-                var facts: PacketFacts?
-                cursor!.withPayload(of: record) { facts = try? reader.read($0) }
-                return (record.entry, facts)
+                // What cannot be read has a term that says so.
+                cursor!.withPayload(of: record) { _ = scanner.scan(record, $0) }
+                return record.entry.position
             }
         }
     }

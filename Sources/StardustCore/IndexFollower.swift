@@ -4,11 +4,10 @@ internal import LedgerStorage
 internal import Logging
 internal import Packets
 
-/// Keeps the entity index behind the ledger, on a thread of its own. What the sequencer has just
-/// appended comes as rows; what it missed is read from the segments.
+/// Keeps the index behind the ledger, on a thread of its own. What the sequencer has just appended
+/// comes as payloads; what it missed is read from the segments.
 package final class IndexFollower: Sendable {
     private let map: LedgerMap
-    private let path: String
     private let identity: LedgerIdentity
     private let logger: Logger
     private let metrics: Metrics
@@ -17,20 +16,23 @@ package final class IndexFollower: Sendable {
     private struct State {
         var phase = Phase.catchingUp
         /// The opened index; nil until then.
-        var index: EntityIndex?
+        var index: TermIndex?
         var size = LedgerSize.empty
-        /// Rows behind `size` that need not be read back, without gaps.
-        var fresh: [EntityIndex.Row] = []
+        /// Packets behind `size` that need not be read back, without gaps.
+        var fresh = FreshPackets()
         /// How many wait for the index to come nearer.
         var waiting = 0
         /// The thread has nothing to do, and sleeps until there is.
         var isIdle = false
         /// Nobody may wait any more.
         var refusesWaiting = false
-        /// A reader found the file damaged.
+        /// A reader found a file damaged.
         var isDistrusted = false
         var isStopping = false
         var isStopped = false
+        /// Told whenever the index has come nearer.
+        var observers: [Int: @Sendable () -> Void] = [:]
+        var lastObserver = 0
     }
 
     /// How the index stands.
@@ -42,11 +44,8 @@ package final class IndexFollower: Sendable {
         case stalled(String, isNoSpace: Bool)
     }
 
-    init(
-        _ map: LedgerMap, path: String, identity: LedgerIdentity, logger: Logger, metrics: Metrics
-    ) {
+    init(_ map: LedgerMap, identity: LedgerIdentity, logger: Logger, metrics: Metrics) {
         self.map = map
-        self.path = path
         self.identity = identity
         self.logger = logger
         self.metrics = metrics
@@ -55,18 +54,21 @@ package final class IndexFollower: Sendable {
 
     // MARK: The sequencer's side
 
-    /// Takes the rows of a batch. Where they pile up they are dropped, and read back later.
+    /// Takes the packets of a batch. Where they pile up they are dropped, and read back later.
     ///
-    /// While rows collect the thread is left asleep: waking it for each batch would take the
+    /// While packets collect the thread is left asleep: waking it for each batch would take the
     /// processor from the very packets that come next.
-    func add(_ rows: [EntityIndex.Row]) {
+    func add(_ packets: [FreshPacket]) {
         let needsWaking = monitor.withLock { state in
-            if state.fresh.count + rows.count > LedgerLimits.indexLag * 2 { state.fresh = [] }
-            state.fresh += rows
-            let isFull = state.fresh.count >= LedgerLimits.indexRowsCollected
-            return state.isIdle || state.waiting > 0 || isFull
+            state.fresh.append(packets)
+            return state.isIdle || isAwaited(state) || state.fresh.areManyEnough
         }
         if needsWaking { monitor.change { _ in } }
+    }
+
+    /// Whether somebody wants the newest packets at once.
+    private func isAwaited(_ state: State) -> Bool {
+        state.waiting > 0 || !state.observers.isEmpty
     }
 
     /// Holds the caller while a following index is too far behind. Why appends cannot go on at all,
@@ -94,32 +96,60 @@ package final class IndexFollower: Sendable {
         monitor.withLock { ($0.phase, $0.size) }
     }
 
+    /// Bytes of the index's files.
+    package var fileBytes: Int { monitor.withLock { $0.index }?.fileBytes ?? 0 }
+
+    /// The index as it is now, whatever it reflects; nil while it is being opened.
+    package var snapshot: TermSnapshot? { monitor.withLock { $0.index }?.snapshot() }
+
     /// The index once it reflects a size; nil if it does not in time. Blocks.
-    package func index(
+    package func snapshot(
         reflecting size: LedgerSize, until deadline: ContinuousClock.Instant
-    ) -> EntityIndex? {
+    ) -> TermSnapshot? {
+        if let ready = monitor.withLock({ $0.size >= size ? $0.index : nil }) {
+            return ready.snapshot()
+        }
         monitor.change { $0.waiting += 1 }
         defer { monitor.withLock { $0.waiting -= 1 } }
-        let answer = monitor.wait(until: deadline) { state -> EntityIndex?? in
+        let answer = monitor.wait(until: deadline) { state -> TermIndex?? in
             if state.size >= size, let index = state.index { return .some(index) }
             if state.refusesWaiting { return .some(nil) }
-            if case .stalled = state.phase { return .some(nil) }
-            return nil
+            switch state.phase {
+            case .stalled: return .some(nil)
+            // A rebuild takes longer than anybody should wait.
+            case .catchingUp where size.entries - state.size.entries > LedgerLimits.indexLag:
+                return .some(nil)
+            default: return nil
+            }
         }
-        return answer ?? nil
+        return (answer ?? nil)?.snapshot()
+    }
+
+    /// Calls `body`, on the index's thread, whenever the index has come nearer, until `forget`. It
+    /// must not block. While anybody observes, packets are indexed as they come.
+    package func observe(_ body: @escaping @Sendable () -> Void) -> Int {
+        monitor.change { state in
+            state.lastObserver += 1
+            state.observers[state.lastObserver] = body
+            return state.lastObserver
+        }
+    }
+
+    package func forget(_ observer: Int) {
+        monitor.withLock { _ = $0.observers.removeValue(forKey: observer) }
     }
 
     /// Ends the waiting of all who wait for the index to come nearer.
     package func stopWaiting() { monitor.change { $0.refusesWaiting = true } }
 
-    /// What the index answers shows that its file is damaged: it is made again.
+    /// What the index answers shows that a file is damaged: it is made again.
     package func distrust() { monitor.change { $0.isDistrusted = true } }
 
     // MARK: The thread
 
     private func run() {
         while !isStopping {
-            do throws(EntityIndex.Failure) {
+            do throws(IndexFailure) {
                 try follow(try open())
             } catch {
                 recover(from: error)
@@ -133,29 +163,33 @@ package final class IndexFollower: Sendable {
 
     private var isStopping: Bool { monitor.withLock { $0.isStopping } }
 
-    /// The index with what it reflects; made again where it is not one of this ledger.
-    private func open() throws(EntityIndex.Failure) -> EntityIndex {
-        let index = try EntityIndex(path: path, identity: identity.digest)
-        let progress = try index.progress()
-        guard try hash(before: progress.size) == progress.lastHash else {
-            throw .unusable("it does not belong to this ledger as it stands")
+    private func open() throws(IndexFailure) -> TermIndex {
+        let index = try TermIndex(map.volume, identity: identity.digest) {
+            (size) throws(IndexFailure) in try self.hash(before: size)
         }
+        removeOlderFormat()
         monitor.change { state in
             state.index = index
-            state.size = progress.size
+            state.size = index.size
             state.phase = .catchingUp
         }
         return index
     }
 
-    private func hash(before size: LedgerSize) throws(EntityIndex.Failure) -> Digest? {
-        if size == .empty { return identity.digest }
+    /// Entry hash before a size; nil beyond the ledger.
+    private func hash(before size: LedgerSize) throws(IndexFailure) -> Digest? {
+        guard size > .empty else { return identity.digest }
         do throws(ReadFailure) {
             return try map.read(Position(size.entries - 1))?.entryHash
         } catch { throw .failed(error.description) }
     }
 
-    private func recover(from failure: EntityIndex.Failure) {
+    /// Files of an index as earlier versions had it. Losing the race for them is harmless.
+    private func removeOlderFormat() {
+        for suffix in ["", "-wal", "-shm"] { try? map.volume.remove("index.sqlite" + suffix) }
+    }
+
+    private func recover(from failure: IndexFailure) {
         logger.warning("index: \(failure)")
         var isNoSpace = false
         switch failure {
@@ -164,7 +198,9 @@ package final class IndexFollower: Sendable {
                 (state.index, state.size, state.phase) = (nil, .empty, .catchingUp)
             }
             // A file that cannot be removed would be found again at once, and again.
-            if removeFiles() { return }
+            do throws(IndexFailure) { return try TermIndex.removeFiles(map.volume) } catch {
+                logger.error("index: \(error)")
+            }
         case .noSpace: isNoSpace = true
         case .failed: break
         }
@@ -172,36 +208,32 @@ package final class IndexFollower: Sendable {
         _ = monitor.wait(until: .now + LedgerLimits.retryDelay) { $0.isStopping ? true : nil }
     }
 
-    /// Whether nothing of the index is left.
-    private func removeFiles() -> Bool {
-        var isGone = true
-        for suffix in ["", "-wal", "-shm"] {
-            let name = path.lastName + suffix
-            do throws(FileFailure) { try map.volume.remove(name) } catch {
-                guard !error.isMissing else { continue }
-                logger.error("index: \(error)")
-                isGone = false
-            }
-        }
-        return isGone
-    }
-
-    private func follow(_ index: EntityIndex) throws(EntityIndex.Failure) {
+    private func follow(_ index: TermIndex) throws(IndexFailure) {
+        let compaction = IndexCompaction(index)
+        defer { compaction.stop() }
+        var scanner = TermScanner(key: index.key)
         while let work = nextWork() {
             if monitor.withLock({ $0.isDistrusted }) {
                 monitor.withLock { $0.isDistrusted = false }
                 throw .unusable("a question to it failed")
             }
+            try compaction.check()
             switch work {
-            case .fresh(let rows): try add(rows, to: index)
-            case .missed: try catchUp(index)
-            case .upToDate: monitor.change { $0.phase = .following }
+            case .fresh(let packets):
+                for packet in packets { packet.index(in: index, with: &scanner) }
+            case .missed: try catchUp(index, &scanner, compaction)
+            case .upToDate:
+                monitor.change { $0.phase = .following }
+                continue
             }
+            try advance(index, compaction)
         }
+        compaction.stop()
+        try keepBuffer(of: index)
     }
 
     private enum Work {
-        case fresh([EntityIndex.Row])
+        case fresh(ArraySlice<FreshPacket>)
         case missed
         case upToDate
     }
@@ -211,68 +243,70 @@ package final class IndexFollower: Sendable {
         let work = monitor.wait { state -> Work?? in
             if state.isStopping { return .some(nil) }
             if state.isDistrusted { return .upToDate }
-            let next = state.size.nextPosition
-            state.fresh.removeAll { $0.position < next }
-            if let first = state.fresh.first, first.position == next {
-                state.isIdle = false
-                return .fresh([])
-            }
+            state.fresh.drop(before: state.size.nextPosition)
             state.isIdle = false
+            if state.fresh.begin(at: state.size.nextPosition) { return .fresh([]) }
             if state.size < map.head.size { return .missed }
             if state.phase != .following { return .upToDate }
             state.isIdle = true
             return nil
         }
         guard case .fresh = work else { return work }
-        // A few rows wait a moment for more, unless somebody waits for them.
+        // A few packets wait a moment for more, unless somebody waits for them.
         let deadline = ContinuousClock.now + LedgerLimits.indexDelay
         _ = monitor.wait(until: deadline) { state in
-            let isFull = state.fresh.count >= LedgerLimits.indexRowsCollected
-            return state.waiting > 0 || state.isStopping || isFull ? true : nil
+            isAwaited(state) || state.isStopping || state.fresh.areManyEnough ? true : nil
         }
         return monitor.withLock { state in
             // They may have been dropped meanwhile, and others have come.
-            guard state.fresh.first?.position == state.size.nextPosition else { return .missed }
-            let rows = Array(state.fresh.prefix(LedgerLimits.indexTransactionRows))
-            state.fresh.removeFirst(rows.count)
-            return .fresh(rows)
+            guard state.fresh.begin(at: state.size.nextPosition) else { return .missed }
+            return .fresh(state.fresh.take(LedgerLimits.indexStep))
         }
     }
 
-    private func catchUp(_ index: EntityIndex) throws(EntityIndex.Failure) {
-        var rows: [EntityIndex.Row] = []
-        var reader = PacketReader()
-        var problem: EntityIndex.Failure?
-        let start = monitor.withLock { $0.size.nextPosition }
-        do throws(ReadFailure) {
-            try map.walk(from: start) { record, payload in
-                do throws(PacketError) {
-                    let facts = try reader.read(payload)
-                    rows.append(
-                        EntityIndex.Row(
-                            position: record.entry.position, entityType: facts.entityType,
-                            entityID: facts.entityID))
-                } catch {
-                    problem = .failed("position \(record.entry.position) is not a packet")
-                }
-                return problem == nil && rows.count < LedgerLimits.indexTransactionRows
-            }
-        } catch { throw .failed(error.description) }
-        if let problem { throw problem }
-        try add(rows, to: index)
-    }
-
-    private func add(
-        _ rows: [EntityIndex.Row], to index: EntityIndex
-    ) throws(EntityIndex.Failure) {
-        guard let last = rows.last else { return }
-        let size = LedgerSize(last.position.value + 1)
-        guard let hash = try hash(before: size) else { return }
-        try index.add(rows, upTo: EntityIndex.Progress(size: size, lastHash: hash))
-        monitor.change { state in
+    /// Publishes what the index reflects now, and puts a full buffer aside.
+    private func advance(
+        _ index: TermIndex, _ compaction: IndexCompaction
+    ) throws(IndexFailure) {
+        let size = index.size
+        let observers = monitor.change { state in
             state.size = size
             if state.phase != .catchingUp { state.phase = .following }
+            return Array(state.observers.values)
         }
         metrics.indexedSize.set(Int(size.entries))
+        for observer in observers { observer() }
+        if index.waitingBuffers > 0 { try compaction.wake() }
+    }
+
+    private func catchUp(
+        _ index: TermIndex, _ scanner: inout TermScanner, _ compaction: IndexCompaction
+    ) throws(IndexFailure) {
+        let (size, goal) = (index.size, map.head.size)
+        if goal.entries - size.entries > 2 * UInt64(IndexLimits.bufferPackets) {
+            compaction.stop()
+            try keepBuffer(of: index)
+            let rebuild = IndexRebuild(map, index, goal: goal)
+            try rebuild.run(isStopping: { self.isStopping }) { done in
+                self.monitor.change { $0.size = done }
+                self.metrics.indexedSize.set(Int(done.entries))
+                self.logger.notice("index: \(done) of \(goal) packets")
+            }
+            compaction.start()
+            return
+        }
+        let first = size.nextPosition
+        do throws(ReadFailure) {
+            try map.walk(from: first) { record, payload in
+                index.add(record, payload, &scanner)
+                return record.entry.position.value - first.value < LedgerLimits.indexStep
+            }
+        } catch { throw .failed(error.description) }
+    }
+
+    /// Writes what is in memory only.
+    private func keepBuffer(of index: TermIndex) throws(IndexFailure) {
+        index.beginBuffer()
+        while try index.writeWaitingBuffer() {}
     }
 }

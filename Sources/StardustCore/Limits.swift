@@ -8,12 +8,18 @@ package enum LedgerLimits {
     package static let batchBytes = 8 << 20
     /// How far the index may be behind before appends wait for it: about two seconds of indexing.
     package static let indexLag = 200_000
-    /// Rows of one index transaction.
-    package static let indexTransactionRows = 1 << 16
+    /// Packets that are indexed before readers see them, and the rest of the state is looked at.
+    package static let indexStep = 1 << 12
     /// How long the sequencer looks for the next packet before it sleeps: a round trip of a worker.
     package static let watchTime: Duration = .microseconds(150)
-    /// Rows that are worth a transaction, and how long fewer may wait for more while nobody asks.
-    package static let indexRowsCollected = 1 << 14
+    /// Payload bytes that wait for the index; beyond it they are read back from the segments.
+    package static let indexFreshBytes = 32 << 20
+    /// Full buffers that wait to be written before indexing waits for them: 40 MiB each.
+    package static let indexBuffersWaiting = 1
+    /// How often somebody is told how far a rebuild is.
+    package static let progressInterval: Duration = .seconds(1)
+    /// Packets that are worth waking up for, and how long fewer may wait for more while nobody asks.
+    package static let indexPacketsCollected = 1 << 11
     package static let indexDelay: Duration = .milliseconds(50)
     /// How long a look-up may take, waiting for the index included.
     package static let queryTime: Duration = .seconds(5)
@@ -22,7 +28,7 @@ package enum LedgerLimits {
 
     package static func checkRelations() {
         precondition(batchBytes <= bytesInFlight)
-        precondition(indexTransactionRows <= indexLag)
-        precondition(indexRowsCollected <= indexTransactionRows)
+        precondition(indexPacketsCollected <= indexStep)
+        precondition(indexStep <= indexLag)
     }
 }

@@ -12,7 +12,6 @@ package final class RunningLedger: Sendable {
     package let settings: Settings
 
     private let volume: any Volume
-    private let indexPath: String
     private let logger: Logger
     private let clock: @Sendable () -> Timestamp
     private let monitor = Monitor(Phase.recovering)
@@ -24,6 +23,7 @@ package final class RunningLedger: Sendable {
         package var segmentBytes = StorageLimits.segmentBytes
         package var packetBytes = PacketLimits.packetBytes
         package var bytesInFlight = LedgerLimits.bytesInFlight
+        package var queryTime = LedgerLimits.queryTime
 
         package init() {}
     }
@@ -43,12 +43,11 @@ package final class RunningLedger: Sendable {
 
     /// Prepares to run a ledger whose lock the caller holds. `start` opens it.
     package init(
-        _ volume: any Volume, indexPath: String, settings: Settings, logger: Logger,
+        _ volume: any Volume, settings: Settings, logger: Logger,
         clock: @escaping @Sendable () -> Timestamp = Timestamp.systemNow
     ) throws(OpenFailure) {
         identity = try Ledger.identity(volume)
         self.volume = volume
-        self.indexPath = indexPath
         self.settings = settings
         self.logger = logger
         self.clock = clock
@@ -95,8 +94,7 @@ package final class RunningLedger: Sendable {
         }
         let (map, damage) = (opened.map, opened.damage)
         metrics.ledgerSize.set(Int(map.head.size.entries))
-        let follower = IndexFollower(
-            map, path: indexPath, identity: identity, logger: logger, metrics: metrics)
+        let follower = IndexFollower(map, identity: identity, logger: logger, metrics: metrics)
         self.opened.change { $0 = (map, follower) }
         defer {
             follower.stop()

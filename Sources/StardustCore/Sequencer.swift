@@ -19,8 +19,8 @@ struct Sequencer: ~Copyable {
     /// Outcomes of the submissions in hand, and how many of them are durable.
     private var outcomes: [AppendOutcome] = []
     private var settled = 0
-    /// Rows of the entries that were staged since the last commit.
-    private var rows: [EntityIndex.Row] = []
+    /// Packets that were staged since the last commit.
+    private var fresh: [FreshPacket] = []
     /// Their payload bytes.
     private var stagedPayloadBytes = 0
     private var size = LedgerSize.empty
@@ -100,7 +100,7 @@ struct Sequencer: ~Copyable {
             let staged = try writer.stage(
                 draft, payload: submission.bytes.span.extracting(packet.range), now: now,
                 using: &generator)
-            note(staged, packet)
+            note(staged, packet, of: submission)
             return nil
         } catch {
             outcomes.append(.refused(refusal(error)))
@@ -109,16 +109,18 @@ struct Sequencer: ~Copyable {
         }
     }
 
-    private mutating func note(_ staged: LedgerWriter.Staged, _ packet: Submission.Packet) {
+    private mutating func note(
+        _ staged: LedgerWriter.Staged, _ packet: Submission.Packet, of submission: Submission
+    ) {
         switch staged {
         case .present(let position): outcomes.append(.present(position))
         case .appended(let entry, let hash):
             outcomes.append(.appended(Receipt(entry, hash: hash)))
             stagedPayloadBytes += packet.range.count
-            rows.append(
-                EntityIndex.Row(
-                    position: entry.position, entityType: packet.facts.entityType,
-                    entityID: packet.facts.entityID))
+            fresh.append(
+                FreshPacket(
+                    place: TermBuffer.Packet(entry, hash: hash), bytes: submission.bytes,
+                    range: packet.range))
             noteClock(entry)
         }
     }
@@ -149,7 +151,7 @@ struct Sequencer: ~Copyable {
     private mutating func commit() -> FileFailure? {
         defer {
             settled = outcomes.count
-            rows.removeAll(keepingCapacity: true)
+            fresh.removeAll(keepingCapacity: true)
             stagedPayloadBytes = 0
         }
         let count = writer.stagedCount
@@ -171,7 +173,7 @@ struct Sequencer: ~Copyable {
         metrics.payloadBytes.add(stagedPayloadBytes)
         size.entries += UInt64(count)
         metrics.ledgerSize.set(Int(size.entries))
-        follower.add(rows)
+        follower.add(fresh)
         return nil
     }
 

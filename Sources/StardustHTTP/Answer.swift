@@ -44,14 +44,17 @@ extension JSONWriter {
         endObject()
     }
 
-    /// A packet as lists and look-ups show it.
-    mutating func packet(_ record: StoredRecord, _ facts: PacketFacts) {
+    /// A packet as lists and look-ups show it. On one line, line ends between its values become
+    /// spaces; within a string there are none.
+    mutating func packet(
+        _ record: StoredRecord, _ outline: PacketOutline, onOneLine: Bool = false
+    ) {
         let entry = record.entry
         beginObject()
         member("position", Int(entry.position.value))
         member("stardust_id", entry.stardustID)
-        member("entity_type", facts.entityType)
-        member("entity_id", facts.entityID)
+        member("entity_type", outline.entityType)
+        member("entity_id", outline.entityID)
         member("created_at", entry.createdAt)
         member("received_at", entry.receivedAt)
         key("peer")
@@ -62,7 +65,11 @@ extension JSONWriter {
         member("entry_hash", record.entryHash)
         member("payload_sha256", entry.payloadDigest)
         key("packet")
-        json(record.payload)
+        if onOneLine, record.payload.contains(where: { $0 == 0x0A || $0 == 0x0D }) {
+            json(record.payload.map { $0 == 0x0A || $0 == 0x0D ? 0x20 : $0 })
+        } else {
+            json(record.payload)
+        }
         endObject()
     }
 }

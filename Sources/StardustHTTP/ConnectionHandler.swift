@@ -36,6 +36,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
         case refused(Problem)
         case single(SingleEmission)
         case stream(StreamEmission)
+        /// Packets go out as they come.
+        case following(FollowStream)
         /// The request is complete, its answer on the way.
         case answering
         /// Answered before the body ended: the rest is read and dropped.
@@ -65,6 +67,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         switch state {
         case .single(let emission): emission.abandon()
         case .stream(let emission): emission.abandon()
+        case .following(let follow): follow.abandon()
         default: break
         }
         state = .closed
@@ -76,7 +79,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         if case .some(.inputClosed) = event as? ChannelEvent {
             isDraining = true
             switch state {
-            case .answering: break
+            case .answering, .following: break
             case .stream(let emission) where emission.isBodyWhole: break
             default: close()
             }
@@ -153,13 +156,16 @@ final class ConnectionHandler: ChannelDuplexHandler {
         switch state {
         case .single(let emission): emission.take(bytes)
         case .stream(let emission): emission.take(bytes)
-        case .idle, .lookUp, .refused, .answering, .discarding, .closed: break
+        case .idle, .lookUp, .refused, .following, .answering, .discarding, .closed: break
         }
     }
 
     private func finish() {
         deadlines.bodyEnded(now: .now)
         switch state {
+        case .lookUp(.follow, let query) where head?.method != .HEAD:
+            state = .answering
+            beginFollowing(query)
         case .lookUp(let route, let query):
             state = .answering
             lookUp(route, query)
@@ -169,8 +175,18 @@ final class ConnectionHandler: ChannelDuplexHandler {
             emission.finish()
         case .stream(let emission): emission.finish()
         case .discarding: close()
-        case .idle, .answering, .closed: break
+        case .idle, .following, .answering, .closed: break
         }
+    }
+
+    private func beginFollowing(_ query: Substring?) {
+        do throws(Problem) {
+            let follow = try FollowStream(self, query)
+            beginStreaming()
+            context.flush()
+            state = .following(follow)
+            follow.start()
+        } catch { respond(Answer(error)) }
     }
 
     private func lookUp(_ route: Route, _ query: Substring?) {
@@ -305,8 +321,12 @@ final class ConnectionHandler: ChannelDuplexHandler {
     var isWritable: Bool { context.channel.isWritable }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable, case .stream(let emission) = state {
-            emission.clientTookAnswers()
+        if context.channel.isWritable {
+            switch state {
+            case .stream(let emission): emission.clientTookAnswers()
+            case .following(let follow): follow.pump()
+            default: break
+            }
         }
         context.fireChannelWritabilityChanged()
     }
@@ -377,7 +397,13 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// Ends after the request in hand, or at once without one.
     func drain() {
         isDraining = true
-        if case .idle = state { close() }
+        switch state {
+        case .idle: close()
+        case .following(let follow):
+            follow.abandon()
+            endStreaming()
+        default: break
+        }
     }
 }
 

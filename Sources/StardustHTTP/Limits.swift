@@ -42,6 +42,13 @@ package enum SocketLimits {
     package static let problemWeight = 16
     /// Payload bytes after which a page of a list ends.
     package static let pageBytes = 4 << 20
+    /// How often a follower hears that nothing came.
+    package static let heartbeatInterval: Duration = .seconds(15)
+    /// Packets and payload bytes that are read for a follower before it has taken them.
+    package static let followPackets = 256
+    package static let followBytes = 1 << 20
+    /// How long one look for a follower's packets may keep a reader: others wait for it.
+    package static let followTime: Duration = .milliseconds(200)
     /// Packets of one page of a list, and unless said otherwise.
     package static let pageMax = 1_000
     package static let pageDefault = 100

@@ -1,5 +1,6 @@
 internal import LedgerFormat
 internal import NIOHTTP1
+internal import Reconstruction
 
 /// What a request asks for, from its method and path alone.
 enum Route: Hashable {
@@ -7,13 +8,20 @@ enum Route: Hashable {
     case packet(UUID128, isRaw: Bool)
     case entry(Position, isRaw: Bool)
     case entityPackets(type: String, id: UUID128)
+    case tracePackets(UUID128)
+    case find
+    case parents(UUID128)
+    case children(UUID128)
+    case chain(ChainTarget)
+    case follow
     case status, livez, readyz, metrics
 
     /// The role that it needs; nil for anyone who can connect.
     var role: Role? {
         switch self {
         case .emit: .append
-        case .packet, .entityPackets: .read
+        case .packet, .entityPackets, .tracePackets, .find, .parents, .children, .chain, .follow:
+            .read
         case .entry: .audit
         case .status, .metrics: .admin
         case .livez, .readyz: nil
@@ -24,11 +32,17 @@ enum Route: Hashable {
     var isImmediate: Bool {
         switch self {
         case .status, .livez, .readyz, .metrics: true
-        case .emit, .packet, .entry, .entityPackets: false
+        default: false
         }
     }
 
-    var needsIndex: Bool { if case .entityPackets = self { true } else { false } }
+    /// Whether it may wait until the index has followed.
+    var needsIndex: Bool {
+        switch self {
+        case .entityPackets, .tracePackets, .find, .children, .parents, .chain, .follow: true
+        default: false
+        }
+    }
 
     /// Reads method and path; the problem says what was wrong with them.
     static func parse(_ method: HTTPMethod, path: Substring) -> Result<Route, Problem> {
@@ -38,11 +52,13 @@ enum Route: Hashable {
         case .failure(let problem): return .failure(problem)
         case .success(let found): route = found
         }
-        let allowed: HTTPMethod = route == .emit ? .POST : .GET
-        if method == allowed || (method == .HEAD && allowed == .GET) { return .success(route) }
+        let isReading = method == .GET || method == .HEAD
+        if route == .find, method == .POST { return .success(.emit) }
+        if isReading { return .success(route) }
+        let allowed = route == .find ? "GET, HEAD, POST" : "GET, HEAD"
         var problem = Problem(
-            405, "method_not_allowed", "\(path) takes \(allowed.rawValue), not \(method.rawValue)")
-        problem.allow = allowed == .GET ? "GET, HEAD" : allowed.rawValue
+            405, "method_not_allowed", "\(path) takes \(allowed), not \(method.rawValue)")
+        problem.allow = allowed
         return .failure(problem)
     }
 
@@ -55,23 +71,65 @@ enum Route: Hashable {
             case "metrics": return .success(.metrics)
             default: return .failure(.notFound)
             }
-        case 2 where parts[0] == "v1" && parts[1] == "packets": return .success(.emit)
-        case 2 where parts[0] == "v1" && parts[1] == "status": return .success(.status)
-        case 3, 4:
-            guard parts[0] == "v1", parts.count == 3 || parts[3] == "raw" else { break }
-            if parts[1] == "packets" { return packet(parts[2], isRaw: parts.count == 4) }
-            if parts[1] == "entries" { return entry(parts[2], isRaw: parts.count == 4) }
-        case 5 where parts[0] == "v1" && parts[1] == "entities" && parts[4] == "packets":
-            guard let id = UUID128(parts[3]) else { return .failure(.notAUUID(parts[3])) }
-            return .success(.entityPackets(type: String(parts[2]), id: id))
+        case 2...5 where parts[0] == "v1":
+            switch parts[1] {
+            case "status" where parts.count == 2: return .success(.status)
+            case "follow" where parts.count == 2: return .success(.follow)
+            case "packets": return packets(parts.dropFirst(2))
+            case "entries": return entries(parts.dropFirst(2))
+            case "entities": return entities(parts.dropFirst(2))
+            case "traces": return traces(parts.dropFirst(2))
+            default: break
+            }
         default: break
         }
         return .failure(.notFound)
     }
 
-    private static func packet(_ text: Substring, isRaw: Bool) -> Result<Route, Problem> {
+    private static func packets(_ parts: ArraySlice<Substring>) -> Result<Route, Problem> {
+        guard let text = parts.first else { return .success(.find) }
         guard let id = UUID128(text) else { return .failure(.notAUUID(text)) }
-        return .success(.packet(id, isRaw: isRaw))
+        switch Array(parts.dropFirst()) {
+        case []: return .success(.packet(id, isRaw: false))
+        case ["raw"]: return .success(.packet(id, isRaw: true))
+        case ["parents"]: return .success(.parents(id))
+        case ["children"]: return .success(.children(id))
+        case ["chain"]: return .success(.chain(.packet(id)))
+        default: return .failure(.notFound)
+        }
+    }
+
+    private static func entities(_ parts: ArraySlice<Substring>) -> Result<Route, Problem> {
+        let parts = Array(parts)
+        guard parts.count == 3, ["packets", "chain"].contains(parts[2]) else {
+            return .failure(.notFound)
+        }
+        guard let id = UUID128(parts[1]) else { return .failure(.notAUUID(parts[1])) }
+        let type = String(parts[0])
+        return .success(
+            parts[2] == "chain"
+                ? .chain(.entity(type, id)) : .entityPackets(type: type, id: id))
+    }
+
+    private static func traces(_ parts: ArraySlice<Substring>) -> Result<Route, Problem> {
+        let parts = Array(parts)
+        guard parts.count == 2, ["packets", "chain"].contains(parts[1]) else {
+            return .failure(.notFound)
+        }
+        guard let id = UUID128(anyText: Array(parts[0].utf8).span) else {
+            return .failure(
+                Problem(
+                    400, "bad_id",
+                    "\(parts[0]) is not a trace id: a UUID, or 32 hexadecimal digits"))
+        }
+        return .success(parts[1] == "chain" ? .chain(.trace(id)) : .tracePackets(id))
+    }
+
+    private static func entries(_ parts: ArraySlice<Substring>) -> Result<Route, Problem> {
+        guard let text = parts.first, parts.count == 1 || Array(parts.dropFirst()) == ["raw"] else {
+            return .failure(.notFound)
+        }
+        return entry(text, isRaw: parts.count == 2)
     }
 
     private static func entry(_ text: Substring, isRaw: Bool) -> Result<Route, Problem> {

@@ -28,15 +28,7 @@ struct Serve: AsyncParsableCommand {
 
     func run() async throws {
         let configuration = try Configuration(path: config)
-        let volume: PosixVolume
-        let lock: LedgerLock
-        do throws(FileFailure) { volume = try PosixVolume(root: ledger) } catch {
-            throw Failure(OpenFailure.file(error))
-        }
-        do throws(LedgerLock.Failure) { lock = try LedgerLock(folder: volume.root) } catch {
-            if case .failed(let failure) = error { throw Failure(OpenFailure.file(failure)) }
-            throw Failure(.locked, error.description)
-        }
+        let (volume, lock) = try LockedLedger.open(ledger)
         defer { withExtendedLifetime(lock) {} }
         Self.raiseDescriptorLimit()
         Self.keepFreedMemory()
@@ -44,8 +36,7 @@ struct Serve: AsyncParsableCommand {
         let running: RunningLedger
         do throws(OpenFailure) {
             running = try RunningLedger(
-                volume, indexPath: volume.root + "/" + LedgerLayout.index,
-                settings: configuration.settings, logger: logger)
+                volume, settings: configuration.settings, logger: logger)
         } catch { throw Failure(error) }
         let path = socket ?? configuration.socket ?? .defaultSocketPath
         let server = SocketServer(
@@ -93,6 +84,22 @@ struct Serve: AsyncParsableCommand {
         limit.rlim_cur = limit.rlim_max
         // A lower limit only means fewer connections.
         _ = unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    }
+}
+
+/// A ledger's folder for whoever is the only one to change it.
+enum LockedLedger {
+    static func open(_ ledger: String) throws(Failure) -> (PosixVolume, LedgerLock) {
+        let volume: PosixVolume
+        do throws(FileFailure) { volume = try PosixVolume(root: ledger) } catch {
+            throw Failure(OpenFailure.file(error))
+        }
+        do throws(LedgerLock.Failure) {
+            return (volume, try LedgerLock(folder: volume.root))
+        } catch {
+            if case .failed(let failure) = error { throw Failure(OpenFailure.file(failure)) }
+            throw Failure(.locked, error.description)
+        }
     }
 }
 

@@ -9,7 +9,9 @@ struct Stardust: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "stardust",
         abstract: "The provenance ledger of the Omniva engine.",
-        subcommands: [Init.self, Serve.self, Emit.self, Verify.self, Bench.self])
+        subcommands: [
+            Init.self, Serve.self, Emit.self, Verify.self, Reindex.self, Bench.self,
+        ])
 
     static func main() async {
         PacketLimits.checkRelations()

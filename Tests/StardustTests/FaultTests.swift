@@ -287,17 +287,20 @@ import Testing
         }
         let path = "/v1/entities/clips/c11b0000-0000-4000-8000-00000000c11b/packets?limit=1000"
         let whole = try HTTPClient(daemon.socket).get(path).text
-        let index = daemon.ledger + "/index.sqlite"
+        let index = daemon.ledger + "/index"
         for damage in ["rm", "junk", "truncate", "foreign"] {
             #expect(daemon.stop() == 0)
+            let runs = try FileManager.default.contentsOfDirectory(atPath: index)
+            #expect(runs.count == 1, "\(runs)")
+            let run = index + "/" + (runs.first ?? "")
             switch damage {
             case "rm": try FileManager.default.removeItem(atPath: index)
             case "junk":
                 try Data([UInt8](repeating: 0x41, count: 20_000)).write(
-                    to: URL(fileURLWithPath: index))
+                    to: URL(fileURLWithPath: run))
             case "truncate":
-                let handle = FileHandle(forUpdatingAtPath: index)!
-                try handle.truncate(atOffset: 5000)
+                let handle = FileHandle(forUpdatingAtPath: run)!
+                try handle.truncate(atOffset: 1500)
                 try handle.close()
             default:
                 let other = try Daemon()
@@ -305,11 +308,11 @@ import Testing
                     #expect(
                         try HTTPClient(other.socket).emit(Load.packet(number).bytes).status == 201)
                 }
-                _ = try HTTPClient(other.socket).get(path)
                 #expect(other.stop() == 0)
                 try FileManager.default.removeItem(atPath: index)
-                try FileManager.default.copyItem(
-                    atPath: other.ledger + "/index.sqlite", toPath: index)
+                try FileManager.default.copyItem(atPath: other.ledger + "/index", toPath: index)
+            }
+            if damage != "rm" {
                 let found = try daemon.verify("--index")
                 #expect(
                     found.status == 1 && found.output.contains("index_disagrees"), "\(found.output)"
@@ -356,7 +359,7 @@ import Testing
             in: volume, origin: nil, segmentBytes: 1 << 21, now: .systemNow(), using: &generator)
         let clock = Mutex(Timestamp.systemNow())
         let ledger = try RunningLedger(
-            volume, indexPath: folder.path + "/index.sqlite", settings: .init(),
+            volume, settings: .init(),
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
             clock: { clock.withLock { $0 } })
         let ended = DispatchSemaphore(value: 0)

@@ -30,6 +30,24 @@ static inline size_t stardust_plain_prefix(const uint8_t *bytes, size_t count) {
     return index;
 }
 
+/// How many bytes from the first on are neither a quote nor a backslash: the plain part of a string
+/// that was checked before.
+static inline size_t stardust_unescaped_prefix(const uint8_t *bytes, size_t count) {
+    size_t index = 0;
+#if defined(__SSE2__)
+    for (; index + 16 <= count; index += 16) {
+        __m128i piece = _mm_loadu_si128((const __m128i *)(bytes + index));
+        __m128i special = _mm_or_si128(
+            _mm_cmpeq_epi8(piece, _mm_set1_epi8('"')),
+            _mm_cmpeq_epi8(piece, _mm_set1_epi8('\\')));
+        int mask = _mm_movemask_epi8(special);
+        if (mask) return index + (size_t)__builtin_ctz((unsigned)mask);
+    }
+#endif
+    while (index < count && bytes[index] != '"' && bytes[index] != '\\') index++;
+    return index;
+}
+
 /// CRC-32C (Castagnoli, RFC 3720 B.4) of `count` bytes, continuing from `crc` (0 to begin).
 uint32_t stardust_crc32c(uint32_t crc, const void *bytes, size_t count);
 

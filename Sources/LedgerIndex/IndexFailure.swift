@@ -1,0 +1,22 @@
+internal import LedgerStorage
+
+/// Why the index does not answer.
+package enum IndexFailure: Error, Sendable, CustomStringConvertible {
+    /// Not an index of this ledger and format, or a file is damaged: make it again.
+    case unusable(String)
+    /// There is no room; it may be tried again.
+    case noSpace(String)
+    case failed(String)
+
+    package var description: String {
+        switch self {
+        case .unusable(let reason): "the index is damaged: \(reason)"
+        case .noSpace(let reason): "no room for the index: \(reason)"
+        case .failed(let reason): "the index failed: \(reason)"
+        }
+    }
+
+    init(_ failure: FileFailure) {
+        self = failure.isNoSpace ? .noSpace(failure.description) : .failed(failure.description)
+    }
+}

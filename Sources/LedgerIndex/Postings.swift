@@ -1,0 +1,133 @@
+internal import LedgerFormat
+
+/// A part of the index that covers positions without gaps.
+enum TermSource: Sendable {
+    case run(TermRun)
+    case buffer(TermBuffer)
+
+    var first: Position {
+        switch self {
+        case .run(let run): run.header.first
+        case .buffer(let buffer): buffer.first
+        }
+    }
+
+    var end: Position {
+        switch self {
+        case .run(let run): run.header.end
+        case .buffer(let buffer): buffer.end
+        }
+    }
+
+    var flags: RunFlags {
+        switch self {
+        case .run(let run): run.header.flags
+        case .buffer(let buffer): buffer.flags
+        }
+    }
+
+    var unindexed: Int {
+        switch self {
+        case .run(let run): Int(run.header.unindexed)
+        case .buffer(let buffer): buffer.unindexed
+        }
+    }
+
+    var zones: TimeZones {
+        switch self {
+        case .run(let run): run.zones
+        case .buffer(let buffer): buffer.zones
+        }
+    }
+
+    func postings(_ term: UInt64) -> Postings {
+        switch self {
+        case .run(let run): Postings(term, in: run)
+        case .buffer(let buffer): Postings(buffer.ordinals(of: term))
+        }
+    }
+}
+
+/// The packets of a source that have a term, by ordinal, walked from either end. Reads no more than
+/// it is asked for.
+struct Postings {
+    private var place: Place
+    /// What of the list is in memory: all of it, or the part in one block.
+    private var ordinals: [UInt32] = []
+    private var buffer: [UInt8] = []
+
+    private enum Place {
+        case memory
+        case run(TermRun, term: UInt64, block: Int?)
+    }
+
+    init(_ ordinals: [UInt32]) {
+        place = .memory
+        self.ordinals = ordinals
+    }
+
+    init(_ term: UInt64, in run: TermRun) { place = .run(run, term: term, block: nil) }
+
+    /// How long the list is, roughly, in packets.
+    var cost: Int {
+        switch place {
+        case .memory: ordinals.count
+        case .run(let run, let term, _): run.blocks(beginningWith: term) * 256 + 1
+        }
+    }
+
+    /// The first from `ordinal` on; nil where there is none.
+    mutating func next(atLeast ordinal: UInt32) throws(IndexFailure) -> UInt32? {
+        if let found = nextInMemory(ordinal) { return found }
+        guard case .run(let run, let term, _) = place else { return nil }
+        let block = run.block(of: term, ordinal) ?? 0
+        try load(run, term, block)
+        if let found = nextInMemory(ordinal, isComplete: true) { return found }
+        guard run.begins(block + 1, with: term) else { return nil }
+        try load(run, term, block + 1)
+        return ordinals.first
+    }
+
+    /// The last up to `ordinal`; nil where there is none.
+    mutating func previous(atMost ordinal: UInt32) throws(IndexFailure) -> UInt32? {
+        if case .run(let run, let term, _) = place {
+            if let first = ordinals.first, let last = ordinals.last, first <= ordinal,
+                ordinal <= last
+            {
+                return ordinals[upperBound(ordinal) - 1]
+            }
+            guard let block = run.block(of: term, ordinal) else { return nil }
+            try load(run, term, block)
+        }
+        let count = upperBound(ordinal)
+        return count == 0 ? nil : ordinals[count - 1]
+    }
+
+    /// Within what is in memory. Unless that is `isComplete`, only where it covers the ordinal.
+    private func nextInMemory(_ ordinal: UInt32, isComplete: Bool = false) -> UInt32? {
+        guard let first = ordinals.first, let last = ordinals.last, ordinal <= last else {
+            return nil
+        }
+        if case .run = place, !isComplete, ordinal < first { return nil }
+        if ordinal <= first { return first }
+        return ordinals[upperBound(ordinal - 1)]
+    }
+
+    /// How many are at most `ordinal`.
+    private func upperBound(_ ordinal: UInt32) -> Int {
+        var (low, high) = (0, ordinals.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if ordinals[middle] <= ordinal { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
+    private mutating func load(
+        _ run: TermRun, _ term: UInt64, _ block: Int
+    ) throws(IndexFailure) {
+        if case .run(_, _, block) = place { return }
+        try run.read(term, in: block, into: &ordinals, &buffer)
+        place = .run(run, term: term, block: block)
+    }
+}

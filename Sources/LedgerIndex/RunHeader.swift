@@ -1,0 +1,134 @@
+internal import LedgerFormat
+internal import Packets
+
+/// The first block of a run's file: what it covers, what it was made with, and what it must hold.
+/// The file is derived and may be made again, so its bytes are described here alone: this header,
+/// the blocks of pairs, for each block its first pair, and for each zone its bounds.
+struct RunHeader: Sendable {
+    /// SHA-256 of the ledger's identity file.
+    var identity: Digest
+    var key: TermKey
+    /// Positions from `first` up to but not including `end`.
+    var first: Position
+    var end: Position
+    /// Entry hash of the last of them: the run belongs to a ledger that has it there.
+    var lastHash: Digest
+    var pairs: UInt64 = 0
+    /// Sum of `RunHeader.mark` over all pairs, the same whatever runs they stand in.
+    var sum: UInt64 = 0
+    var blocks: UInt64 = 0
+    var zones: UInt64 = 0
+    /// Packets that could not be read.
+    var unindexed: UInt64 = 0
+    var flags = RunFlags()
+    /// Over the fences and the zones behind the blocks.
+    var tableChecksum = CRC32C()
+
+    static let formatVersion: UInt32 = 1
+    /// "SDTERM", then the line ends of `SegmentHeader`.
+    private static let magic: UInt64 = 0x0A0D_4D52_4554_4453
+    static let fenceBytes = 12
+    static let zoneBytes = 16
+
+    var packets: Int { Int(end.value - first.value) }
+
+    var tableOffset: Int { (Int(blocks) + 1) * IndexLimits.blockBytes }
+    var tableBytes: Int { Int(blocks) * Self.fenceBytes + Int(zones) * Self.zoneBytes }
+
+    /// What a pair adds to the sum.
+    @inline(__always)
+    static func mark(_ term: UInt64, _ position: UInt64) -> UInt64 {
+        let product = (term ^ 0x9E37_79B9_7F4A_7C15)
+            .multipliedFullWidth(by: position ^ 0xD6E8_FEB8_6659_FD93)
+        return product.high ^ product.low
+    }
+
+    private enum Field {
+        static let magic = 0
+        static let formatVersion = 8
+        static let flags = 12
+        static let identity = 16
+        static let lastHash = 48
+        static let keyFirst = 80
+        static let keySecond = 88
+        static let first = 96
+        static let end = 104
+        static let pairs = 112
+        static let sum = 120
+        static let blocks = 128
+        static let zones = 136
+        static let unindexed = 144
+        static let tableChecksum = 152
+        static let checksum = 156
+        static let byteCount = 160
+    }
+
+    var bytes: [UInt8] {
+        var result = [UInt8](repeating: 0, count: IndexLimits.blockBytes)
+        var span = result.mutableSpan
+        span.store(Self.magic, at: Field.magic)
+        span.store(Self.formatVersion, at: Field.formatVersion)
+        span.store(flags.rawValue, at: Field.flags)
+        identity.store(in: &span, at: Field.identity)
+        lastHash.store(in: &span, at: Field.lastHash)
+        span.store(key.first, at: Field.keyFirst)
+        span.store(key.second, at: Field.keySecond)
+        span.store(first.value, at: Field.first)
+        span.store(end.value, at: Field.end)
+        span.store(pairs, at: Field.pairs)
+        span.store(sum, at: Field.sum)
+        span.store(blocks, at: Field.blocks)
+        span.store(zones, at: Field.zones)
+        span.store(unindexed, at: Field.unindexed)
+        span.store(tableChecksum.value, at: Field.tableChecksum)
+        let checksum = CRC32C().continued(over: span.span.extracting(0..<Field.checksum))
+        span.store(checksum.value, at: Field.checksum)
+        return result
+    }
+
+    /// Reads the first block of a file of `fileBytes`. Nil where it is not a run of this format, or
+    /// names what the file cannot hold.
+    init?(_ bytes: Span<UInt8>, fileBytes: Int) {
+        guard bytes.count >= Field.byteCount,
+            bytes.littleEndian(UInt64.self, at: Field.magic) == Self.magic,
+            bytes.littleEndian(UInt32.self, at: Field.formatVersion) == Self.formatVersion,
+            CRC32C().continued(over: bytes.extracting(0..<Field.checksum)).value
+                == bytes.littleEndian(UInt32.self, at: Field.checksum)
+        else { return nil }
+        flags = RunFlags(rawValue: bytes.littleEndian(at: Field.flags))
+        identity = Digest(bytes, at: Field.identity)
+        lastHash = Digest(bytes, at: Field.lastHash)
+        key = TermKey(
+            first: bytes.littleEndian(at: Field.keyFirst),
+            second: bytes.littleEndian(at: Field.keySecond))
+        first = Position(bytes.littleEndian(at: Field.first))
+        end = Position(bytes.littleEndian(at: Field.end))
+        pairs = bytes.littleEndian(at: Field.pairs)
+        sum = bytes.littleEndian(at: Field.sum)
+        blocks = bytes.littleEndian(at: Field.blocks)
+        zones = bytes.littleEndian(at: Field.zones)
+        unindexed = bytes.littleEndian(at: Field.unindexed)
+        tableChecksum = CRC32C(bytes.littleEndian(at: Field.tableChecksum))
+        guard first < end, end.value <= UInt64(UInt32.max), blocks < 1 << 40, zones < 1 << 40,
+            fileBytes == tableOffset + tableBytes,
+            Int(zones) == (packets + IndexLimits.zonePackets - 1) / IndexLimits.zonePackets
+        else { return nil }
+    }
+
+    init(identity: Digest, key: TermKey, first: Position, end: Position, lastHash: Digest) {
+        self.identity = identity
+        self.key = key
+        self.first = first
+        self.end = end
+        self.lastHash = lastHash
+    }
+
+    /// The file that a run of these positions has.
+    static func fileName(_ first: Position, _ end: Position) -> String {
+        func digits(_ position: Position) -> String {
+            let text = String(position.value)
+            return String(repeating: "0", count: 10 - min(10, text.utf8.count)) + text
+        }
+        return "\(digits(first))-\(digits(end)).run"
+    }
+}

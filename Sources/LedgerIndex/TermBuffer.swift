@@ -1,0 +1,127 @@
+package import LedgerFormat
+package import Packets
+internal import Synchronization
+
+/// The newest packets' terms, in memory, in order of arrival within each of 4,096 ranges of terms:
+/// adding is an append, looking up reads one range.
+///
+/// One thread adds; any may look up. When it is full it is written as a run, and stays as it is
+/// until that run takes its place.
+///
+/// Invariants:
+///  1. A pair of term and ordinal stands in the range of its term, in order of ordinals.
+///  2. What is below `count` is complete.
+package final class TermBuffer: Sendable {
+    package let first: Position
+    private let state: Mutex<State>
+
+    private static let rangeBits: UInt64 = 12
+    private static let ordinalBits: UInt64 = 16
+
+    struct State: Sendable {
+        /// Term above, ordinal below.
+        var ranges: [[UInt64]]
+        var count = 0
+        var terms = 0
+        var zones = TimeZones()
+        var unindexed = 0
+        var flags = RunFlags()
+        /// Entry hash of the last packet.
+        var lastHash = Digest.zero
+    }
+
+    /// A packet's place beside what its payload does not say.
+    package struct Packet: Sendable {
+        package var position: Position
+        package var createdAt: Timestamp
+        package var payloadDigest: Digest
+        package var entryHash: Digest
+
+        package init(_ entry: Entry, hash: Digest) {
+            position = entry.position
+            createdAt = entry.createdAt
+            payloadDigest = entry.payloadDigest
+            entryHash = hash
+        }
+    }
+
+    package init(first: Position) {
+        self.first = first
+        let ranges = Array(repeating: [UInt64](), count: 1 << Int(Self.rangeBits))
+        state = Mutex(State(ranges: ranges))
+    }
+
+    package var count: Int { state.withLock { $0.count } }
+
+    package var end: Position { Position(first.value + UInt64(count)) }
+
+    package var isFull: Bool {
+        state.withLock {
+            $0.count >= IndexLimits.bufferPackets || $0.terms >= IndexLimits.bufferTerms
+        }
+    }
+
+    // MARK: Adding
+
+    /// Adds the next packet with the terms that the scanner found.
+    package func add(_ packet: Packet, _ scanner: borrowing TermScanner, isReadable: Bool) {
+        let terms = scanner.terms
+        let (byHash, byEntity) = (scanner.namesParentsByHash, scanner.namesParentsByEntity)
+        state.withLock { state in
+            precondition(
+                packet.position.value == first.value + UInt64(state.count),
+                "packets come in the order of the ledger")
+            precondition(state.count < IndexLimits.bufferPackets, "an ordinal fits its bits")
+            let ordinal = UInt64(state.count)
+            for term in terms {
+                let range = Int(term >> (TermKey.termBits - Self.rangeBits))
+                state.ranges[range].append(term << Self.ordinalBits | ordinal)
+            }
+            state.terms += terms.count
+            state.zones.append(packet.createdAt)
+            if !isReadable { state.unindexed += 1 }
+            if byHash { state.flags.insert(.namesParentsByHash) }
+            if byEntity { state.flags.insert(.namesParentsByEntity) }
+            state.lastHash = packet.entryHash
+            state.count += 1
+        }
+    }
+
+    // MARK: Looking up
+
+    var flags: RunFlags { state.withLock { $0.flags } }
+    var unindexed: Int { state.withLock { $0.unindexed } }
+    var zones: TimeZones { state.withLock { $0.zones } }
+
+    /// Ordinals of the packets with a term, in order.
+    func ordinals(of term: UInt64) -> [UInt32] {
+        let range = Int(term >> (TermKey.termBits - Self.rangeBits))
+        return state.withLock { state in
+            var found: [UInt32] = []
+            for pair in state.ranges[range] where pair >> Self.ordinalBits == term {
+                let ordinal = UInt32(pair & (1 << Self.ordinalBits - 1))
+                if found.last != ordinal { found.append(ordinal) }
+            }
+            return found
+        }
+    }
+
+    // MARK: Writing
+
+    /// Everything, for whoever writes it. Nobody adds any more.
+    var contents: State { state.withLock { $0 } }
+
+    static func term(of pair: UInt64) -> UInt64 { pair >> ordinalBits }
+    static func ordinal(of pair: UInt64) -> UInt32 { UInt32(pair & (1 << ordinalBits - 1)) }
+}
+
+/// What a source has at all, so that questions for the rest need not be asked.
+package struct RunFlags: OptionSet, Sendable {
+    package let rawValue: UInt32
+    package init(rawValue: UInt32) { self.rawValue = rawValue }
+
+    /// Some reference names its parent by hash and not by id.
+    package static let namesParentsByHash = RunFlags(rawValue: 1)
+    /// Some reference names its parent as an entity's newest packet.
+    package static let namesParentsByEntity = RunFlags(rawValue: 2)
+}

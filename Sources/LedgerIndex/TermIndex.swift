@@ -1,0 +1,233 @@
+package import LedgerFormat
+package import LedgerStorage
+package import Packets
+internal import Synchronization
+
+/// The index of terms: a log-structured inverted index beside the ledger. The newest packets are in
+/// a buffer; full buffers become sorted runs; runs of a size are merged. All of it can be thrown
+/// away and made again from the segments.
+///
+/// Invariants:
+///  1. Runs, waiting buffers and the active buffer follow each other without gaps from position 0.
+///  2. Every file has the same key, and says of which ledger it is and where in it.
+package final class TermIndex: Sendable {
+    package let key: TermKey
+    private let volume: any Volume
+    private let identity: Digest
+    private let state: Mutex<State>
+
+    private struct State {
+        var runs: [TermRun] = []
+        /// Full buffers that are not written yet.
+        var waiting: [TermBuffer] = []
+        var active: TermBuffer
+        /// Runs that somebody is merging.
+        var claimed: Set<ObjectIdentifier> = []
+    }
+
+    // MARK: Opening
+
+    /// Opens what there is of an index in the folder `LedgerLayout.index`, as far as it belongs to
+    /// this ledger, and removes the rest. `hash` gives the entry hash before a size; nil beyond
+    /// the ledger.
+    package init(
+        _ volume: any Volume, identity: Digest,
+        hash: (LedgerSize) throws(IndexFailure) -> Digest?
+    ) throws(IndexFailure) {
+        self.volume = volume
+        self.identity = identity
+        do throws(FileFailure) {
+            if try !volume.list("").contains(LedgerLayout.index) {
+                try volume.makeFolder(LedgerLayout.index)
+            }
+        } catch { throw IndexFailure(error) }
+        var runs: [TermRun] = []
+        for run in try Self.runs(volume) {
+            let start = runs.last?.header.end ?? Position(0)
+            let header = run.header
+            let isOurs =
+                header.first == start && header.identity == identity
+                && header.key == runs.first?.header.key ?? header.key
+            if isOurs, try hash(LedgerSize(header.end.value)) == header.lastHash {
+                runs.append(run)
+            } else {
+                try Self.remove(run.path, volume)
+            }
+        }
+        key = runs.first?.header.key ?? .random()
+        let end = runs.last?.header.end ?? Position(0)
+        state = Mutex(State(runs: runs, active: TermBuffer(first: end)))
+    }
+
+    /// The runs that can be opened, by first position, the longest first. Other files are removed.
+    private static func runs(_ volume: any Volume) throws(IndexFailure) -> [TermRun] {
+        let names: [String]
+        do throws(FileFailure) { names = try volume.list(LedgerLayout.index) } catch {
+            throw IndexFailure(error)
+        }
+        var runs: [TermRun] = []
+        for name in names {
+            let path = LedgerLayout.index + "/" + name
+            do throws(IndexFailure) {
+                guard name.hasSuffix(".run") else { throw .unusable(path) }
+                runs.append(try TermRun(volume, path: path))
+            } catch .unusable { try remove(path, volume) }
+        }
+        return runs.sorted {
+            ($0.header.first.value, $1.header.end.value)
+                < ($1.header.first.value, $0.header.end.value)
+        }
+    }
+
+    private static func remove(_ path: String, _ volume: any Volume) throws(IndexFailure) {
+        do throws(FileFailure) { try volume.remove(path) } catch  where error.isMissing {} catch {
+            throw IndexFailure(error)
+        }
+    }
+
+    // MARK: State
+
+    /// How much of the ledger it reflects.
+    package var size: LedgerSize { LedgerSize(state.withLock { $0.active }.end.value) }
+
+    /// How many packets its files hold; the others are in memory.
+    package var storedSize: LedgerSize {
+        state.withLock { LedgerSize($0.runs.last?.header.end.value ?? 0) }
+    }
+
+    package var waitingBuffers: Int { state.withLock { $0.waiting.count } }
+
+    /// Bytes of its files.
+    package var fileBytes: Int { state.withLock { $0.runs.reduce(0) { $0 + $1.fileBytes } } }
+
+    package func snapshot() -> TermSnapshot {
+        let (runs, waiting, active) = state.withLock { ($0.runs, $0.waiting, $0.active) }
+        return TermSnapshot(
+            key: key, size: LedgerSize(active.end.value),
+            sources: runs.map(TermSource.run)
+                + (waiting + [active]).map(TermSource.buffer))
+    }
+
+    // MARK: Growing, by one thread
+
+    /// Adds the next packet. A full buffer is put aside to be written.
+    package func add(
+        _ packet: TermBuffer.Packet, _ scanner: borrowing TermScanner, isReadable: Bool
+    ) {
+        let active = state.withLock { $0.active }
+        active.add(packet, scanner, isReadable: isReadable)
+        if active.isFull { beginBuffer() }
+    }
+
+    /// Puts the active buffer aside to be written, and begins another.
+    package func beginBuffer() {
+        state.withLock { state in
+            guard state.active.count > 0 else { return }
+            state.waiting.append(state.active)
+            state.active = TermBuffer(first: state.active.end)
+        }
+    }
+
+    // MARK: Files, by any thread
+
+    /// Writes the oldest buffer that was put aside. False where there is none.
+    package func writeWaitingBuffer() throws(IndexFailure) -> Bool {
+        guard let buffer = state.withLock({ $0.waiting.first }) else { return false }
+        let run = try written(buffer)
+        state.withLock { state in
+            state.waiting.removeFirst()
+            state.runs.append(run)
+        }
+        return true
+    }
+
+    /// Writes a buffer that was filled aside, for `append` in its turn.
+    package func write(_ buffer: TermBuffer) throws(IndexFailure) -> FinishedRun {
+        FinishedRun(run: try written(buffer))
+    }
+
+    package struct FinishedRun: Sendable {
+        fileprivate let run: TermRun
+        package var range: Range<UInt64> { run.header.first.value..<run.header.end.value }
+    }
+
+    /// Takes in runs that follow the ones there are. Nothing is in memory yet.
+    package func append(_ finished: FinishedRun) {
+        state.withLock { state in
+            precondition(state.active.count == 0 && state.waiting.isEmpty)
+            precondition(state.active.first.value == finished.range.lowerBound)
+            state.runs.append(finished.run)
+            state.active = TermBuffer(first: finished.run.header.end)
+        }
+    }
+
+    private func written(_ buffer: TermBuffer) throws(IndexFailure) -> TermRun {
+        let contents = buffer.contents
+        let end = Position(buffer.first.value + UInt64(contents.count))
+        let path = LedgerLayout.index + "/" + RunHeader.fileName(buffer.first, end)
+        var writer = try RunWriter(
+            volume, path: path,
+            RunHeader(
+                identity: identity, key: key, first: buffer.first, end: end,
+                lastHash: contents.lastHash))
+        for range in contents.ranges.indices {
+            for pair in contents.ranges[range].sorted() {
+                try writer.add(TermBuffer.term(of: pair), TermBuffer.ordinal(of: pair))
+            }
+        }
+        try writer.finish(
+            zones: contents.zones, unindexed: contents.unindexed, flags: contents.flags)
+        return try TermRun(volume, path: path)
+    }
+
+    // MARK: Merging
+
+    /// Merges a few neighbouring runs of a size. False where none are due.
+    package func merge() throws(IndexFailure) -> Bool {
+        guard let runs = claim() else { return false }
+        defer {
+            state.withLock { state in
+                for run in runs { state.claimed.remove(ObjectIdentifier(run)) }
+            }
+        }
+        let merged = try RunMerge(runs).write(to: volume)
+        state.withLock { state in
+            let start = state.runs.firstIndex { $0 === runs[0] }!
+            state.runs.replaceSubrange(start..<start + runs.count, with: [merged])
+        }
+        for run in runs { try Self.remove(run.path, volume) }
+        return true
+    }
+
+    /// The first neighbours that are due: `mergeWidth` of one size, with smaller ones between.
+    private func claim() -> [TermRun]? {
+        state.withLock { state in
+            let classes = state.runs.map(\.sizeClass)
+            for wanted in Set(classes).sorted() {
+                var members: [Int] = []
+                for (index, found) in classes.enumerated() {
+                    let isFree = !state.claimed.contains(ObjectIdentifier(state.runs[index]))
+                    if found > wanted || !isFree { members = [] }
+                    if found == wanted, isFree { members.append(index) }
+                    if members.count == IndexLimits.mergeWidth {
+                        let runs = Array(state.runs[members[0]...index])
+                        state.claimed.formUnion(runs.map { ObjectIdentifier($0) })
+                        return runs
+                    }
+                }
+            }
+            return nil
+        }
+    }
+
+    // MARK: Removing
+
+    /// Removes every file of the index in a folder. Whoever reads them still can.
+    package static func removeFiles(_ volume: any Volume) throws(IndexFailure) {
+        do throws(FileFailure) {
+            for name in try volume.list(LedgerLayout.index) {
+                try volume.remove(LedgerLayout.index + "/" + name)
+            }
+        } catch { throw IndexFailure(error) }
+    }
+}

@@ -1,0 +1,63 @@
+package import LedgerFormat
+
+/// Where a stored packet's parts are in its tokens. It was admitted, so only its shape is read.
+package struct PacketOutline: Sendable {
+    package var entityType: String
+    package var entityID: UUID128
+    /// Token of `lineage`.
+    package var lineage: Int
+    /// Token of `decision_chain`; nil where it is missing or null, which is SQL's NULL.
+    package var decisionChain: Int?
+
+    /// Nil where the document is no packet.
+    package init?(_ tokens: [JSONToken], _ bytes: Span<UInt8>) {
+        guard tokens.first?.kind == .object else { return nil }
+        var (type, id, lineage): (String?, UUID128?, Int?) = (nil, nil, nil)
+        for key in JSONChildren(tokens, of: 0) {
+            let value = key + 1
+            switch bytes.string(tokens[key]) {
+            case "entity_type": type = bytes.string(tokens[value])
+            case "entity_id": id = UUID128(text: bytes.text(tokens[value]).span)
+            case "lineage": lineage = value
+            case "decision_chain": decisionChain = tokens[value].kind == .null ? nil : value
+            default: break
+            }
+        }
+        guard let type, let id, let lineage else { return nil }
+        (entityType, entityID, self.lineage) = (type, id, lineage)
+    }
+}
+
+extension Span<UInt8> {
+    /// The text of a string or key as a string.
+    package func string(_ token: JSONToken) -> String {
+        guard !token.isEscaped else { return String(decoding: text(token), as: UTF8.self) }
+        // Safety: the bytes are read while they are lent.
+        return unsafe extracting(token.bytes).withUnsafeBufferPointer {
+            unsafe String(decoding: $0, as: UTF8.self)
+        }
+    }
+}
+
+extension JSONDocument {
+    /// The value of a member by name; nil where there is none.
+    package func member(_ name: String, of object: Int) -> Int? {
+        guard tokens[object].kind == .object else { return nil }
+        for key in JSONChildren(tokens, of: object) where bytes.span.string(tokens[key]) == name {
+            return key + 1
+        }
+        return nil
+    }
+
+    /// The text of a string; nil for another value.
+    package func string(_ index: Int) -> String? {
+        tokens[index].kind == .string ? bytes.span.string(tokens[index]) : nil
+    }
+
+    /// A value as it was written; strings with their quotes.
+    package func source(_ index: Int) -> ArraySlice<UInt8> {
+        let range = tokens[index].bytes
+        let isText = tokens[index].kind == .string || tokens[index].kind == .key
+        return isText ? bytes[range.lowerBound - 1..<range.upperBound + 1] : bytes[range]
+    }
+}

@@ -1,0 +1,210 @@
+package import LedgerFormat
+
+/// Turns what packets say into *terms*: numbers of 48 bits that stand for a path with a scalar, or
+/// for a fact of a packet as a whole. Equal things have equal terms; different things may, about
+/// once in 2⁴⁸, so a term only names candidates.
+///
+/// The key is random for each index: nobody who writes packets can make terms that collide.
+package struct TermKey: Hashable, Sendable {
+    package let first: UInt64
+    package let second: UInt64
+
+    package static let termBits: UInt64 = 48
+
+    package init(first: UInt64, second: UInt64) {
+        (self.first, self.second) = (first, second | 1)
+    }
+
+    package static func random() -> TermKey {
+        var generator = SystemRandomNumberGenerator()
+        return TermKey(first: generator.next(), second: generator.next())
+    }
+
+    // MARK: Paths
+
+    /// Where a path begins, and what facts of a packet are apart from its JSON.
+    package enum Root: UInt64, Sendable {
+        case lineage = 1
+        case decisionChain, entityType, entityID, entity, payload, amendment, unindexed
+    }
+
+    @inline(__always)
+    package func path(_ root: Root) -> UInt64 { mix(root.rawValue &* 0xA076_1D64_78BD_642F, first) }
+
+    /// The path one member further. Arrays add nothing to a path.
+    @inline(__always)
+    func path(_ parent: UInt64, member name: UInt64) -> UInt64 { mix(parent, name) }
+
+    package func path(_ root: Root, _ names: StaticString...) -> UInt64 {
+        names.reduce(path(root)) { parent, name in
+            let bytes = (0..<name.utf8CodeUnitCount).map { name.byte(at: $0) }
+            return path(parent, member: text(bytes.span))
+        }
+    }
+
+    @inline(__always)
+    func term(_ path: UInt64, _ scalar: UInt64) -> UInt64 {
+        mix(path, scalar) >> (64 - Self.termBits)
+    }
+
+    // MARK: Scalars
+
+    private enum Tag {
+        static let string: UInt64 = 0xE703_7ED1_A0B4_28DB
+        static let id: UInt64 = 0x8EBC_6AF0_9C88_C6E3
+        static let number: UInt64 = 0x5899_65CC_7537_4CC3
+        static let literal: UInt64 = 0x1D8E_4E27_C47D_124F
+    }
+
+    @inline(__always)
+    private func mix(_ left: UInt64, _ right: UInt64) -> UInt64 {
+        let product = (left ^ first).multipliedFullWidth(by: right ^ second)
+        return product.high ^ product.low
+    }
+
+    /// A text, for member names as for strings.
+    @inline(__always)
+    func text(_ text: Span<UInt8>) -> UInt64 { self.text(text, 0..<text.count) }
+
+    @inline(__always)
+    func text(_ bytes: Span<UInt8>, _ range: Range<Int>) -> UInt64 {
+        let (count, end) = (range.count, range.upperBound)
+        var hash = Tag.string ^ UInt64(count)
+        guard count > 8 else {
+            return mix(hash, ShortText.word(bytes, range.lowerBound, count))
+        }
+        var index = range.lowerBound
+        while index + 8 < end {
+            hash = mix(hash, bytes.littleEndian(UInt64.self, at: index))
+            index += 8
+        }
+        // The last eight bytes, some of them again: the length is in the hash.
+        return mix(hash, bytes.littleEndian(UInt64.self, at: end - 8))
+    }
+
+    /// A UUID in any spelling: as it stands in ids, and as 32 digits in trace ids.
+    @inline(__always)
+    func id(_ id: UUID128) -> UInt64 { mix(mix(Tag.id, id.high), id.low) }
+
+    /// A number by its value, however it is written.
+    @inline(__always)
+    func number(_ text: Span<UInt8>) -> UInt64 {
+        var mantissa: UInt64 = 0
+        var (digits, exponent, index) = (0, 0, 0)
+        let isNegative = text[0] == UInt8(ascii: "-")
+        if isNegative { index = 1 }
+        var isFraction = false
+        while index < text.count {
+            let digit = text[index] &- UInt8(ascii: "0")
+            if digit < 10 {
+                mantissa = mantissa &* 10 &+ UInt64(digit)
+                if mantissa != 0 { digits += 1 }
+                if isFraction { exponent -= 1 }
+            } else if text[index] == UInt8(ascii: ".") {
+                isFraction = true
+            } else {
+                return longNumber(text)
+            }
+            index += 1
+        }
+        guard digits <= Self.shortDigits else { return longNumber(text) }
+        return number(mantissa, exponent, isNegative)
+    }
+
+    /// Digits that fit a word whatever they are.
+    private static let shortDigits = 18
+
+    private func number(_ mantissa: UInt64, _ exponent: Int, _ isNegative: Bool) -> UInt64 {
+        guard mantissa != 0 else { return mix(Tag.number, 0) }
+        var (mantissa, exponent) = (mantissa, exponent)
+        while mantissa.isMultiple(of: 10) {
+            mantissa /= 10
+            exponent += 1
+        }
+        let scale = UInt64(truncatingIfNeeded: exponent) << 1 | (isNegative ? 1 : 0)
+        return mix(mix(Tag.number, mantissa), scale)
+    }
+
+    private func longNumber(_ text: Span<UInt8>) -> UInt64 {
+        let decimal = JSONDecimal(text)
+        if decimal.digits.count <= Self.shortDigits {
+            let mantissa = decimal.digits.reduce(UInt64(0)) {
+                $0 * 10 + UInt64($1 &- UInt8(ascii: "0"))
+            }
+            return number(mantissa, decimal.exponent, decimal.isNegative)
+        }
+        let canonical = decimal.canonicalText
+        return mix(Tag.number, self.text(canonical.span))
+    }
+
+    /// true, false or null, by its first letter.
+    @inline(__always)
+    func literal(_ letter: UInt8) -> UInt64 { mix(Tag.literal, UInt64(letter)) }
+}
+
+// MARK: Facts of a packet
+
+extension TermKey {
+    package func entity(_ type: String, _ id: UUID128) -> UInt64 {
+        let name = Array(type.utf8)
+        return entity(type: text(name.span), id: self.id(id))
+    }
+
+    @inline(__always)
+    func entity(type: UInt64, id: UInt64) -> UInt64 { term(path(.entity) ^ type, id) }
+
+    package func entityType(_ type: String) -> UInt64 {
+        let name = Array(type.utf8)
+        return term(path(.entityType), text(name.span))
+    }
+
+    package func entityID(_ id: UUID128) -> UInt64 { term(path(.entityID), self.id(id)) }
+
+    /// Packets whose payload has a digest.
+    package func payload(_ digest: Digest) -> UInt64 {
+        let bytes = digest.bytes
+        return term(path(.payload), text(bytes.span))
+    }
+
+    package func trace(_ id: UUID128) -> UInt64 {
+        term(path(.lineage, "trace_id"), self.id(id))
+    }
+
+    /// Packets that no term could be made of, since they cannot be read.
+    package var unindexed: UInt64 { term(path(.unindexed), 0) }
+
+    /// Packets with a parent reference that names something, as a bare id or by a member.
+    package func parent(_ reference: ParentKey) -> [UInt64] {
+        switch reference {
+        case .id(let id):
+            [
+                term(path(.lineage, "_meta_parents"), self.id(id)),
+                term(path(.lineage, "_meta_parents", "stardust_id"), self.id(id)),
+            ]
+        case .hash(let digest):
+            [
+                term(
+                    path(.lineage, "_meta_parents", "packet_hash"),
+                    text(Array(digest.tagged.utf8).span))
+            ]
+        case .entity(let id):
+            [term(path(.lineage, "_meta_parents", "entity_id"), self.id(id))]
+        }
+    }
+
+    /// Packets that retract, supersede or revise what a reference names. Nil for what it never is:
+    /// a bare id says no relation.
+    package func amendment(_ reference: ParentKey) -> UInt64 {
+        amendment(of: parent(reference).last!)
+    }
+
+    @inline(__always)
+    func amendment(of term: UInt64) -> UInt64 { self.term(path(.amendment), term) }
+}
+
+/// What a parent reference can name a packet by.
+package enum ParentKey: Hashable, Sendable {
+    case id(UUID128)
+    case hash(Digest)
+    case entity(UUID128)
+}

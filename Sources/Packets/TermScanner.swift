@@ -1,0 +1,331 @@
+internal import CPlatform
+package import LedgerFormat
+
+/// Reads the terms of a payload in one pass, without a token array: it was admitted before, so
+/// nothing is judged here. Bytes that are no packet after all give no terms, and do no harm.
+package struct TermScanner: ~Copyable {
+    package let key: TermKey
+    /// Terms of the payload scanned last. One may come more than once.
+    package private(set) var terms: [UInt64] = []
+    /// Whether it names a parent without its id: by hash, or as the newest packet of an entity.
+    package private(set) var namesParentsByHash = false
+    package private(set) var namesParentsByEntity = false
+
+    // Paths that are known beforehand.
+    private let lineage: UInt64
+    private let decisionChain: UInt64
+    private let parents: UInt64
+    private let parentMembers: ParentMembers
+
+    /// Terms of the parent reference that is being read, by member.
+    private var reference = Reference()
+    /// A pattern need not say all of a reference, so it has no terms of whole references.
+    private var isPattern = false
+
+    private struct ParentMembers {
+        var id, hash, entity, uri, relation: UInt64
+    }
+
+    private struct Reference {
+        var id: UInt64?
+        var hash: UInt64?
+        var entity: UInt64?
+        var isAmendment = false
+    }
+
+    /// Terms of the relations that amend a packet.
+    private let amending: [UInt64]
+
+    package init(key: TermKey) {
+        self.key = key
+        lineage = key.path(.lineage)
+        decisionChain = key.path(.decisionChain)
+        parents = key.path(.lineage, "_meta_parents")
+        parentMembers = ParentMembers(
+            id: key.path(.lineage, "_meta_parents", "stardust_id"),
+            hash: key.path(.lineage, "_meta_parents", "packet_hash"),
+            entity: key.path(.lineage, "_meta_parents", "entity_id"),
+            uri: key.path(.lineage, "_meta_parents", "uri"),
+            relation: key.path(.lineage, "_meta_parents", "relation"))
+        let path = parentMembers.relation
+        amending = ["retracts", "supersedes", "revision_of"].map { (name: String) in
+            key.term(path, key.text(Array(name.utf8).span))
+        }
+    }
+
+    // MARK: Scanning
+
+    /// The terms of a packet, and of the digest of its payload. False where it cannot be read;
+    /// then it has the one term of such packets.
+    package mutating func scan(_ payload: Span<UInt8>, digest: Digest) -> Bool {
+        begin()
+        var index = 0
+        guard packet(payload, &index) else {
+            terms = [key.unindexed]
+            return false
+        }
+        terms.append(key.payload(digest))
+        return true
+    }
+
+    /// The terms that a document must have to contain `pattern`, which was parsed before.
+    package mutating func pattern(_ pattern: Span<UInt8>, in root: TermKey.Root) -> [UInt64] {
+        begin()
+        isPattern = true
+        defer { isPattern = false }
+        var index = 0
+        skipSpace(pattern, &index)
+        // What was parsed is scanned to its end.
+        _ = value(pattern, &index, path: key.path(root), depth: 0)
+        return Set(terms).sorted()
+    }
+
+    private mutating func begin() {
+        terms.removeAll(keepingCapacity: true)
+        namesParentsByHash = false
+        namesParentsByEntity = false
+    }
+
+    private mutating func packet(_ bytes: Span<UInt8>, _ index: inout Int) -> Bool {
+        guard take(UInt8(ascii: "{"), bytes, &index) else { return false }
+        var (type, id): (UInt64?, UInt64?) = (nil, nil)
+        repeat {
+            guard let name = string(bytes, &index), take(UInt8(ascii: ":"), bytes, &index) else {
+                return false
+            }
+            switch PacketMember(name.text(bytes)) {
+            case .entityType:
+                guard let value = string(bytes, &index) else { return false }
+                type = textHash(value, bytes)
+            case .entityID:
+                guard let value = string(bytes, &index) else { return false }
+                id = stringHash(value, bytes)
+            case .lineage:
+                guard value(bytes, &index, path: lineage, depth: 1) else { return false }
+            case .decisionChain:
+                let count = terms.count
+                let isNull = index < bytes.count && bytes[index] == UInt8(ascii: "n")
+                guard value(bytes, &index, path: decisionChain, depth: 1) else { return false }
+                // SQL's NULL, not JSON's.
+                if isNull { terms.removeLast(terms.count - count) }
+            case nil:
+                let count = terms.count
+                guard value(bytes, &index, path: 0, depth: 1) else { return false }
+                terms.removeLast(terms.count - count)
+            }
+            skipSpace(bytes, &index)
+        } while take(UInt8(ascii: ","), bytes, &index)
+        guard let type, let id, index < bytes.count, bytes[index] == UInt8(ascii: "}") else {
+            return false
+        }
+        terms.append(key.entity(type: type, id: id))
+        terms.append(key.term(key.path(.entityType), type))
+        terms.append(key.term(key.path(.entityID), id))
+        return true
+    }
+
+    /// Adds the terms of the value at `index` and steps over it.
+    private mutating func value(
+        _ bytes: Span<UInt8>, _ index: inout Int, path: UInt64, depth: Int
+    ) -> Bool {
+        guard index < bytes.count, depth <= PacketLimits.depthMax + 1 else { return false }
+        switch bytes[index] {
+        case UInt8(ascii: "\""):
+            guard let text = string(bytes, &index) else { return false }
+            add(path, stringHash(text, bytes))
+        case UInt8(ascii: "{"): return object(bytes, &index, path: path, depth: depth)
+        case UInt8(ascii: "["): return array(bytes, &index, path: path, depth: depth)
+        case let first where first == UInt8(ascii: "-") || first &- UInt8(ascii: "0") < 10:
+            let start = index
+            index += 1
+            while index < bytes.count, Self.isOfNumber(bytes[index]) { index += 1 }
+            add(path, key.number(bytes.extracting(start..<index)))
+        case UInt8(ascii: "t"), UInt8(ascii: "f"), UInt8(ascii: "n"):
+            add(path, key.literal(bytes[index]))
+            while index < bytes.count, bytes[index] &- UInt8(ascii: "a") < 26 { index += 1 }
+        default: return false
+        }
+        return true
+    }
+
+    private mutating func object(
+        _ bytes: Span<UInt8>, _ index: inout Int, path: UInt64, depth: Int
+    ) -> Bool {
+        if path == parents { reference = Reference() }
+        index += 1
+        skipSpace(bytes, &index)
+        if take(UInt8(ascii: "}"), bytes, &index) { return true }
+        repeat {
+            guard let name = string(bytes, &index), take(UInt8(ascii: ":"), bytes, &index) else {
+                return false
+            }
+            let member = key.path(path, member: textHash(name, bytes))
+            guard value(bytes, &index, path: member, depth: depth + 1) else { return false }
+            if path == parents { note(member) }
+            skipSpace(bytes, &index)
+        } while take(UInt8(ascii: ","), bytes, &index)
+        guard index < bytes.count, bytes[index] == UInt8(ascii: "}") else { return false }
+        index += 1
+        if path == parents { endReference() }
+        return true
+    }
+
+    private mutating func array(
+        _ bytes: Span<UInt8>, _ index: inout Int, path: UInt64, depth: Int
+    ) -> Bool {
+        index += 1
+        skipSpace(bytes, &index)
+        if index < bytes.count, bytes[index] == UInt8(ascii: "]") {
+            index += 1
+            return true
+        }
+        repeat {
+            guard value(bytes, &index, path: path, depth: depth + 1) else { return false }
+            skipSpace(bytes, &index)
+        } while take(UInt8(ascii: ","), bytes, &index)
+        guard index < bytes.count, bytes[index] == UInt8(ascii: "]") else { return false }
+        index += 1
+        return true
+    }
+
+    @inline(__always)
+    private mutating func add(_ path: UInt64, _ scalar: UInt64) {
+        terms.append(key.term(path, scalar))
+    }
+
+    // MARK: Parent references
+
+    /// Keeps the term of a reference's member that was read last.
+    private mutating func note(_ member: UInt64) {
+        guard let term = terms.last else { return }
+        if member == parentMembers.id { reference.id = term }
+        if member == parentMembers.hash { reference.hash = term }
+        if member == parentMembers.entity { reference.entity = term }
+        if member == parentMembers.relation { reference.isAmendment = amending.contains(term) }
+    }
+
+    private mutating func endReference() {
+        defer { reference = Reference() }
+        if reference.id == nil {
+            if reference.hash != nil {
+                namesParentsByHash = true
+            } else if reference.entity != nil {
+                namesParentsByEntity = true
+            }
+        }
+        guard reference.isAmendment, !isPattern,
+            let named = reference.id ?? reference.hash ?? reference.entity
+        else { return }
+        terms.append(key.amendment(of: named))
+    }
+
+    // MARK: Text
+
+    private struct Text {
+        var range: Range<Int>
+        var isEscaped: Bool
+
+        /// Nil where it has escapes or is longer than the names that matter.
+        @inline(__always)
+        func text(_ bytes: Span<UInt8>) -> ShortText? {
+            isEscaped
+                ? ShortText(bytes.text(token).span, 0..<bytes.text(token).count)
+                : ShortText(bytes, range)
+        }
+
+        var token: JSONToken {
+            JSONToken(
+                kind: .string, isEscaped: isEscaped, start: UInt32(range.lowerBound),
+                end: UInt32(range.upperBound), next: 0)
+        }
+    }
+
+    /// The string at `index`, past white space; steps over it. Nil where there is none.
+    @inline(__always)
+    private func string(_ bytes: Span<UInt8>, _ index: inout Int) -> Text? {
+        skipSpace(bytes, &index)
+        guard index < bytes.count, bytes[index] == UInt8(ascii: "\"") else { return nil }
+        index += 1
+        let start = index
+        var isEscaped = false
+        while true {
+            // Safety: what is read lies between `index` and the end of the bytes that are lent here.
+            index += unsafe bytes.withUnsafeBufferPointer {
+                unsafe stardust_unescaped_prefix($0.baseAddress! + index, $0.count - index)
+            }
+            guard index < bytes.count else { return nil }
+            if bytes[index] == UInt8(ascii: "\"") { break }
+            isEscaped = true
+            do throws(JSONError) { index = try JSONText.afterEscape(bytes, at: index) } catch {
+                return nil
+            }
+        }
+        defer { index += 1 }
+        return Text(range: start..<index, isEscaped: isEscaped)
+    }
+
+    @inline(__always)
+    private func textHash(_ text: Text, _ bytes: Span<UInt8>) -> UInt64 {
+        guard text.isEscaped else { return key.text(bytes, text.range) }
+        return key.text(bytes.text(text.token).span)
+    }
+
+    /// A string's scalar: what is a UUID by its 16 bytes, so that every spelling is found.
+    @inline(__always)
+    private func stringHash(_ text: Text, _ bytes: Span<UInt8>) -> UInt64 {
+        guard !text.isEscaped else {
+            let resolved = bytes.text(text.token)
+            return UUID128(anyText: resolved.span).map(key.id) ?? key.text(resolved.span)
+        }
+        if text.range.count == UUID128.textCount || text.range.count == UUID128.digitCount,
+            let id = UUID128(anyText: bytes.extracting(text.range))
+        {
+            return key.id(id)
+        }
+        return key.text(bytes, text.range)
+    }
+
+    // MARK: Bytes
+
+    @inline(__always)
+    private func skipSpace(_ bytes: Span<UInt8>, _ index: inout Int) {
+        while index < bytes.count, JSONText.isSpace(bytes[index]) { index += 1 }
+    }
+
+    /// Steps over a byte, where it is the one, and the white space behind it.
+    @inline(__always)
+    private func take(_ byte: UInt8, _ bytes: Span<UInt8>, _ index: inout Int) -> Bool {
+        skipSpace(bytes, &index)
+        guard index < bytes.count, bytes[index] == byte else { return false }
+        index += 1
+        skipSpace(bytes, &index)
+        return true
+    }
+
+    @inline(__always)
+    private static func isOfNumber(_ byte: UInt8) -> Bool {
+        byte &- UInt8(ascii: "0") < 10 || byte == UInt8(ascii: ".") || byte | 0x20 == 0x65
+            || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "+")
+    }
+}
+
+/// The members of a packet that terms are made of.
+private enum PacketMember {
+    case entityType, entityID, lineage, decisionChain
+
+    @inline(__always)
+    init?(_ name: ShortText?) {
+        switch name {
+        case Self.entityTypeText: self = .entityType
+        case Self.entityIDText: self = .entityID
+        case Self.lineageText: self = .lineage
+        case Self.decisionChainText: self = .decisionChain
+        default: return nil
+        }
+    }
+
+    private static let entityTypeText: ShortText? = ShortText("entity_type")
+    private static let entityIDText: ShortText? = ShortText("entity_id")
+    private static let lineageText: ShortText? = ShortText("lineage")
+    private static let decisionChainText: ShortText? = ShortText("decision_chain")
+}

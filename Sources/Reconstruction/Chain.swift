@@ -1,0 +1,111 @@
+internal import LedgerFormat
+
+/// How something came about: the packets that lead to it (or that it led to), their reasoning step
+/// by step, the evidence, and what does not fit together. A pure function of the request and the
+/// ledger at a size.
+package struct Chain: Sendable {
+    let request: ChainRequest
+    let size: LedgerSize
+    /// In an order in which parents come first.
+    let packets: [Entry]
+    let edges: [ChainEdge]
+    let steps: [ChainStep]
+    let evidence: [Evidence]
+    let conflicts: [ChainConflict]
+    let cyclesCut: [(from: Position, to: Position)]
+    let reasons: [IncompleteReason]
+    let frontier: [FrontierItem]
+
+    package var isComplete: Bool { reasons.isEmpty }
+    package var packetCount: Int { packets.count }
+
+    struct Entry: Sendable {
+        /// From 1 on.
+        let order: Int
+        let packet: ChainPacket
+        let depth: Int
+        let isTainted: Bool
+    }
+
+    struct Evidence: Sendable {
+        let digest: String
+        /// Of the first packet that says them.
+        fileprivate(set) var members: [(name: StaticString, source: [UInt8])] = []
+        /// Packets by id, steps as `<stardust_id>#<node>`.
+        fileprivate(set) var citedBy: [String] = []
+        private var known: Set<String> = []
+
+        fileprivate init(digest: String) { self.digest = digest }
+
+        fileprivate mutating func cite(by citer: String, _ item: EvidenceItem?) {
+            if known.insert(citer).inserted { citedBy.append(citer) }
+            for member in item?.members ?? []
+            where !members.contains(where: { "\($0.name)" == "\(member.name)" }) {
+                members.append(member)
+            }
+        }
+    }
+
+    /// Walks a ledger. Blocks where the source does.
+    package init<Source: ChainSource>(
+        _ request: ChainRequest, in source: Source
+    ) throws(Source.Failure) {
+        self.request = request
+        size = source.size
+        var walk = ChainWalk(source, request.limits)
+        try walk.run(request)
+        let order = ChainOrder(walk.walked.keys, walk.edges)
+        let ordered = order.positions.map { walk.walked[$0]!.packet }
+        var search = ConflictSearch(source, ordered, walk.edges)
+        try search.run()
+        let places = Dictionary(
+            uniqueKeysWithValues: order.positions.enumerated().map { ($0.element, $0.offset) })
+        edges = walk.edges.sorted {
+            (places[$0.from]!, $0.reference.index) < (places[$1.from]!, $1.reference.index)
+        }
+        var parents: [Position: [ChainPacket]] = [:]
+        for edge in edges where edge.order != .self {
+            guard let parent = edge.to.flatMap({ walk.walked[$0]?.packet }) else { continue }
+            parents[edge.from, default: []].append(parent)
+        }
+        let sequence = StepSequence(ordered, parents: parents)
+        steps = sequence.steps
+        packets = ordered.enumerated().map { index, packet in
+            Entry(
+                order: index + 1, packet: packet, depth: walk.walked[packet.position]!.depth,
+                isTainted: search.tainted.contains(packet.position))
+        }
+        evidence = Self.evidence(of: ordered)
+        conflicts = search.conflicts + sequence.conflicts
+        cyclesCut = order.cut
+        frontier = walk.frontier
+        var reasons = walk.reasons
+        if !order.cut.isEmpty { reasons.insert(.cyclesCut) }
+        if search.isLimited { reasons.insert(.maxPackets) }
+        self.reasons = IncompleteReason.allCases.filter(reasons.contains)
+    }
+
+    private static func evidence(of packets: [ChainPacket]) -> [Evidence] {
+        var (items, places): ([Evidence], [String: Int]) = ([], [:])
+        func cite(_ digest: String, by citer: String, _ item: EvidenceItem?) {
+            let place = places[digest] ?? items.count
+            if place == items.count {
+                places[digest] = place
+                items.append(Evidence(digest: digest))
+            }
+            items[place].cite(by: citer, item)
+        }
+        for packet in packets {
+            for item in packet.evidence { cite(item.digest, by: "\(packet.stardustID)", item) }
+            for node in packet.decision?.nodes ?? [] {
+                for name in node.evidence {
+                    let named = packet.evidence.first { $0.id == name }
+                    let isDigest = name.hasPrefix("sha256:") || name.hasPrefix("blake3:")
+                    guard let digest = named?.digest ?? (isDigest ? name : nil) else { continue }
+                    cite(digest, by: ChainStep.id(packet.stardustID, node.id), named)
+                }
+            }
+        }
+        return items
+    }
+}

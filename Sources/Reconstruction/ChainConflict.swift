@@ -1,0 +1,270 @@
+internal import LedgerFormat
+
+/// Something in the chain that does not fit together. It is listed, never resolved.
+struct ChainConflict: Sendable {
+    let kind: Kind
+    /// The packets that take part.
+    let positions: [Position]
+    let detail: String
+    /// JSON Pointer into the first of them, where it is about a place in it.
+    let pointer: String?
+
+    enum Kind: String, CaseIterable, Sendable {
+        /// Two packets revise the same one.
+        case fork
+        /// Two packets say that they created the same entity.
+        case doubleCreated = "double_created"
+        /// The same question about the same entity was answered in two ways.
+        case contradiction
+        case duplicateNode = "duplicate_node"
+        case unknownNodeParent = "unknown_node_parent"
+        case nodeCycle = "node_cycle"
+        /// The parent says that it was created after the child.
+        case parentCreatedLater = "parent_created_later"
+        /// A packet was retracted and is in use.
+        case retracted
+        /// The names in one reference do not name the same packet.
+        case reference
+    }
+
+    init(_ kind: Kind, _ positions: [Position], _ detail: String, _ pointer: String?) {
+        self.kind = kind
+        self.positions = positions
+        self.detail = detail
+        self.pointer = pointer
+    }
+}
+
+/// Finds conflicts among the packets that were walked and those that directly retract, supersede or
+/// revise them.
+struct ConflictSearch<Source: ChainSource> {
+    private let source: Source
+    private let walked: [ChainPacket]
+    private let edges: [ChainEdge]
+    private let byPosition: [Position: ChainPacket]
+
+    private(set) var conflicts: [ChainConflict] = []
+    /// Packets downstream of a retracted one.
+    private(set) var tainted: Set<Position> = []
+    /// More amend one packet than are looked at.
+    private(set) var isLimited = false
+
+    init(_ source: Source, _ walked: [ChainPacket], _ edges: [ChainEdge]) {
+        self.source = source
+        self.walked = walked
+        self.edges = edges
+        byPosition = Dictionary(uniqueKeysWithValues: walked.map { ($0.position, $0) })
+    }
+
+    mutating func run() throws(Source.Failure) {
+        let amendments = try amendments()
+        var covered = byPosition
+        for amendment in amendments { covered[amendment.child.position] = amendment.child }
+        let packets = covered.values.sorted { $0.position < $1.position }
+        findForks(amendments)
+        findDoubleCreations(packets)
+        findContradictions(packets, amendments)
+        findTimes()
+        findRetractions(amendments)
+        for edge in edges {
+            guard let detail = edge.disagreement else { continue }
+            add(.reference, [edge.from], detail, pointer(edge))
+        }
+        try findUnknownNodes()
+    }
+
+    private mutating func add(
+        _ kind: ChainConflict.Kind, _ positions: [Position], _ detail: String,
+        _ pointer: String? = nil
+    ) {
+        conflicts.append(ChainConflict(kind, positions, detail, pointer))
+    }
+
+    private func pointer(_ edge: ChainEdge) -> String {
+        "/lineage/_meta_parents/\(edge.reference.index)"
+    }
+
+    // MARK: Amendments
+
+    /// A packet that says something of another one.
+    private struct Amendment {
+        var child: ChainPacket
+        var edge: ChainEdge
+        var target: Position { edge.to! }
+    }
+
+    private mutating func amendments() throws(Source.Failure) -> [Amendment] {
+        var found: [Amendment] = []
+        for target in walked {
+            var candidates: [Position] = []
+            try source.eachAmendment(of: target) { position in
+                candidates.append(position)
+                return candidates.count <= ChainLimits.amendmentsMax
+            }
+            if candidates.count > ChainLimits.amendmentsMax {
+                candidates.removeLast()
+                isLimited = true
+            }
+            for candidate in candidates {
+                let known = byPosition[candidate]
+                let read = known == nil ? try source.packet(at: candidate) : known
+                guard let child = read else { continue }
+                for reference in child.parents where reference.isAmendment {
+                    let edge = try source.resolve(reference, of: child)
+                    guard edge.to == target.position, edge.order != .self else { continue }
+                    found.append(Amendment(child: child, edge: edge))
+                }
+            }
+        }
+        return found
+    }
+
+    private mutating func findForks(_ amendments: [Amendment]) {
+        let revisions = amendments.filter { $0.edge.relation == "revision_of" }
+        for (target, group) in grouped(revisions, by: \.target) {
+            let revisers = Set(group.map(\.child.position)).sorted()
+            guard revisers.count > 1 else { continue }
+            add(
+                .fork, revisers,
+                "positions \(list(revisers)) each revise position \(target)")
+        }
+    }
+
+    private mutating func findRetractions(_ amendments: [Amendment]) {
+        let retractions = amendments.filter { $0.edge.relation == "retracts" }
+        var users: [Position: [Position]] = [:]
+        for edge in edges where edge.order != .self {
+            guard let parent = edge.to, !["retracts", "supersedes"].contains(edge.relation) else {
+                continue
+            }
+            users[parent, default: []].append(edge.from)
+        }
+        for (target, group) in grouped(retractions, by: \.target) {
+            let retractors = Set(group.map(\.child.position)).sorted()
+            add(
+                .retracted, [target] + retractors,
+                "position \(target) is used here and was retracted by \(list(retractors))")
+            taint(downstreamOf: target, users)
+        }
+    }
+
+    private mutating func taint(downstreamOf target: Position, _ users: [Position: [Position]]) {
+        var pending = [target]
+        while let next = pending.popLast() {
+            for user in users[next] ?? [] where byPosition[user] != nil {
+                if tainted.insert(user).inserted { pending.append(user) }
+            }
+        }
+    }
+
+    // MARK: Entities
+
+    private mutating func findDoubleCreations(_ packets: [ChainPacket]) {
+        let created = packets.filter { packet in
+            packet.event == "created" || packet.event?.hasSuffix(".created") == true
+        }
+        for (entity, group) in grouped(
+            created, by: { EntityName(type: $0.entityType, id: $0.entityID) })
+        where group.count > 1 {
+            let positions = group.map(\.position)
+            add(
+                .doubleCreated, positions,
+                "\(entity.type)/\(entity.id) was created at positions \(list(positions))")
+        }
+    }
+
+    private mutating func findContradictions(_ packets: [ChainPacket], _ amendments: [Amendment]) {
+        let outdated = Set(amendments.map(\.target))
+        var answers: [(question: Question, position: Position, canonical: [UInt8])] = []
+        for packet in packets where !outdated.contains(packet.position) {
+            guard let key = packet.decision?.key, let chosen = packet.decision?.chosen else {
+                continue
+            }
+            let entity = EntityName(type: packet.entityType, id: packet.entityID)
+            answers.append((Question(entity, key), packet.position, chosen.canonical))
+        }
+        for (question, group) in grouped(answers, by: \.question)
+        where Set(group.map(\.canonical)).count > 1 {
+            let positions = group.map(\.position)
+            add(
+                .contradiction, positions,
+                "\(question.key) of \(question.entity.type)/\(question.entity.id) was decided "
+                    + "differently at positions \(list(positions))")
+        }
+    }
+
+    private mutating func findTimes() {
+        for edge in edges {
+            guard let parent = edge.to.flatMap({ byPosition[$0] }),
+                let child = byPosition[edge.from],
+                parent.createdAt > child.createdAt
+            else { continue }
+            add(
+                .parentCreatedLater, [child.position, parent.position],
+                "the parent says \(parent.createdAt), the child \(child.createdAt)", pointer(edge))
+        }
+    }
+
+    // MARK: Nodes
+
+    private mutating func findUnknownNodes() throws(Source.Failure) {
+        for packet in walked {
+            guard let decision = packet.decision else { continue }
+            let own = Set(decision.nodes.map(\.id))
+            for node in decision.nodes {
+                for (index, parent) in node.parents.enumerated() {
+                    let isKnown: Bool
+                    if let foreign = ForeignNode(parent) {
+                        isKnown = try nodes(of: foreign.packet).contains(foreign.node)
+                    } else {
+                        isKnown = own.contains(parent)
+                    }
+                    if !isKnown {
+                        add(
+                            .unknownNodeParent, [packet.position],
+                            "node \(node.id) builds on \(parent), which is not there",
+                            "\(node.pointer)/parents/\(index)")
+                    }
+                }
+            }
+        }
+    }
+
+    private func nodes(of id: UUID128) throws(Source.Failure) -> Set<String> {
+        guard let position = try source.position(of: id) else { return [] }
+        let known = byPosition[position]
+        let packet = known == nil ? try source.packet(at: position) : known
+        return Set(packet?.decision?.nodes.map(\.id) ?? [])
+    }
+
+    /// What a decision answers.
+    private struct Question: Hashable {
+        var entity: EntityName
+        var key: String
+
+        init(_ entity: EntityName, _ key: String) { (self.entity, self.key) = (entity, key) }
+    }
+
+    // MARK: Groups
+
+    /// Groups in the order in which they first appear.
+    private func grouped<Element, Key: Hashable>(
+        _ elements: [Element], by key: (Element) -> Key
+    ) -> [(Key, [Element])] {
+        var (groups, places): ([(Key, [Element])], [Key: Int]) = ([], [:])
+        for element in elements {
+            let key = key(element)
+            if let place = places[key] {
+                groups[place].1.append(element)
+            } else {
+                places[key] = groups.count
+                groups.append((key, [element]))
+            }
+        }
+        return groups
+    }
+
+    private func list(_ positions: [Position]) -> String {
+        positions.map(\.description).joined(separator: ", ")
+    }
+}

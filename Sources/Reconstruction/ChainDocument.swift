@@ -1,0 +1,177 @@
+internal import LedgerFormat
+package import Packets
+
+/// The chain as JSON. Numbers and strings that come from packets are repeated as they were sent.
+extension Chain {
+    package var json: [UInt8] {
+        var json = JSONWriter()
+        json.beginObject()
+        json.member("stardust", "chain/1")
+        json.key("target")
+        write(request.target, &json)
+        json.member("direction", request.direction.rawValue)
+        json.key("limits")
+        json.beginObject()
+        json.member("max_depth", request.limits.depth)
+        json.member("max_packets", request.limits.packets)
+        json.endObject()
+        json.key("as_of")
+        json.beginObject()
+        json.member("ledger_size", Int(size.entries))
+        json.endObject()
+        json.member("complete", isComplete)
+        json.key("incomplete_because")
+        json.array(reasons) { $1.string($0.rawValue) }
+        json.key("counts")
+        json.beginObject()
+        json.member("packets", packets.count)
+        json.member("edges", edges.count)
+        json.member("steps", steps.count)
+        json.member("evidence", evidence.count)
+        json.endObject()
+        json.key("packets")
+        json.array(packets) { write($0, &$1) }
+        json.key("edges")
+        json.array(edges) { $0.write(to: &$1) }
+        json.key("steps")
+        json.array(steps) { write($0, &$1) }
+        json.key("evidence")
+        json.array(evidence) { write($0, &$1) }
+        json.key("conflicts")
+        json.array(conflicts) { write($0, &$1) }
+        json.key("cycles_cut")
+        json.array(cyclesCut) { edge, json in
+            json.beginObject()
+            json.member("from", Int(edge.from.value))
+            json.member("to", Int(edge.to.value))
+            json.endObject()
+        }
+        json.key("frontier")
+        json.array(frontier) { write($0, &$1) }
+        json.endObject()
+        return json.bytes
+    }
+
+    private func write(_ target: ChainTarget, _ json: inout JSONWriter) {
+        json.beginObject()
+        switch target {
+        case .packet(let id): json.member("packet", id)
+        case .entity(let type, let id):
+            json.key("entity")
+            json.beginArray()
+            json.string(type)
+            json.string("\(id)")
+            json.endArray()
+        case .trace(let id): json.member("trace", id.digits)
+        }
+        json.endObject()
+    }
+
+    private func write(_ entry: Entry, _ json: inout JSONWriter) {
+        let packet = entry.packet
+        json.beginObject()
+        json.member("order", entry.order)
+        json.member("position", Int(packet.position.value))
+        json.member("depth", entry.depth)
+        json.member("stardust_id", packet.stardustID)
+        json.member("entity_type", packet.entityType)
+        json.member("entity_id", packet.entityID)
+        if let event = packet.event { json.member("event", event) }
+        json.member("created_at", packet.createdAt)
+        json.member("entry_hash", packet.entryHash)
+        json.member("payload_sha256", packet.payloadDigest)
+        json.member("tainted", entry.isTainted)
+        json.endObject()
+    }
+
+    private func write(_ step: ChainStep, _ json: inout JSONWriter) {
+        json.beginObject()
+        json.member("step", step.number)
+        json.member("id", step.id)
+        json.member("packet", step.owner)
+        json.member("position", Int(step.packet.value))
+        json.member("pointer", step.node.pointer)
+        json.member("kind", step.node.kind)
+        json.key("parents")
+        json.array(step.parents) { $1.string($0) }
+        json.member("parents_implied", step.areParentsImplied)
+        json.member("outcome", step.isOutcome)
+        for member in step.node.repeatedMembers {
+            json.key(member.name)
+            json.json(member.source)
+        }
+        json.endObject()
+    }
+
+    private func write(_ item: Evidence, _ json: inout JSONWriter) {
+        json.beginObject()
+        json.member("digest", item.digest)
+        for member in item.members {
+            json.key(member.name)
+            json.json(member.source)
+        }
+        json.key("cited_by")
+        json.array(item.citedBy) { $1.string($0) }
+        json.endObject()
+    }
+
+    private func write(_ conflict: ChainConflict, _ json: inout JSONWriter) {
+        json.beginObject()
+        json.member("kind", conflict.kind.rawValue)
+        json.key("positions")
+        json.array(conflict.positions) { $1.integer(Int($0.value)) }
+        if let pointer = conflict.pointer { json.member("pointer", pointer) }
+        json.member("detail", conflict.detail)
+        json.endObject()
+    }
+
+    private func write(_ item: FrontierItem, _ json: inout JSONWriter) {
+        json.beginObject()
+        json.key("position")
+        if let position = item.position { json.integer(Int(position.value)) } else { json.null() }
+        json.key("from")
+        if let from = item.from { json.integer(Int(from.value)) } else { json.null() }
+        json.member("because", item.reason.rawValue)
+        if let reference = item.reference {
+            json.key("ref")
+            json.json(reference.source)
+        }
+        json.endObject()
+    }
+}
+
+extension ChainEdge {
+    /// The edge as documents and lists show it, with what `more` adds.
+    package func write(to json: inout JSONWriter, more: (inout JSONWriter) -> Void = { _ in }) {
+        json.beginObject()
+        json.member("from", Int(from.value))
+        json.key("to")
+        if let to { json.integer(Int(to.value)) } else { json.null() }
+        json.member("relation", relation)
+        json.member("found_by", foundBy.rawValue)
+        json.key("order")
+        if let order { json.string(order.rawValue) } else { json.null() }
+        json.member("pin", pin.rawValue)
+        if to == nil {
+            json.key("ref")
+            json.json(reference.source)
+        }
+        more(&json)
+        json.endObject()
+    }
+}
+
+extension JSONWriter {
+    mutating func array<Element>(
+        _ elements: [Element], _ write: (Element, inout JSONWriter) -> Void
+    ) {
+        beginArray()
+        for element in elements { write(element, &self) }
+        endArray()
+    }
+}
+
+extension UUID128 {
+    /// 32 lower-case hexadecimal digits, as trace ids are compared.
+    var digits: String { "\(self)".split(separator: "-").joined() }
+}

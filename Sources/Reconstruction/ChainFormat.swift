@@ -1,0 +1,24 @@
+/// The forms of a chain.
+package enum ChainFormat: String, CaseIterable, Sendable {
+    case json, text, dot, mermaid, prov
+
+    package var contentType: String {
+        switch self {
+        case .json, .prov: "application/json"
+        case .text, .mermaid: "text/plain; charset=utf-8"
+        case .dot: "text/vnd.graphviz; charset=utf-8"
+        }
+    }
+}
+
+extension Chain {
+    package func rendered(_ format: ChainFormat) -> [UInt8] {
+        switch format {
+        case .json: json + [0x0A]
+        case .text: Array(text.utf8)
+        case .dot: Array(dot.utf8)
+        case .mermaid: Array(mermaid.utf8)
+        case .prov: provenance + [0x0A]
+        }
+    }
+}

@@ -1,0 +1,76 @@
+internal import HeapModule
+internal import LedgerFormat
+
+/// Puts packets into an order in which parents come first. Where no edge is late the ledger's own
+/// order is one; late edges need Kahn's algorithm, always with the lowest position that is ready.
+struct ChainOrder {
+    private(set) var positions: [Position] = []
+    /// Edges that were ignored, since with them nothing would come first.
+    private(set) var cut: [(from: Position, to: Position)] = []
+
+    /// Parents that a packet still waits for, with how many edges lead there.
+    private var waiting: [Position: [Position: Int]] = [:]
+    private var children: [Position: [Position]] = [:]
+
+    init(_ walked: some Collection<Position>, _ edges: [ChainEdge]) {
+        positions = walked.sorted()
+        let known = Set(positions)
+        let inside = edges.filter { edge in
+            edge.order != .self && edge.to.map(known.contains) == true
+        }
+        guard inside.contains(where: { $0.order == .late }) else { return }
+        for edge in inside {
+            waiting[edge.from, default: [:]][edge.to!, default: 0] += 1
+            children[edge.to!, default: []].append(edge.from)
+        }
+        sort()
+    }
+
+    private mutating func sort() {
+        let all = positions
+        positions = []
+        var ready = Heap<Position>()
+        for position in all where waiting[position] == nil { ready.insert(position) }
+        var done: Set<Position> = []
+        // Everything below this is done.
+        var lowest = 0
+        while positions.count < all.count {
+            while let next = ready.popMin() {
+                positions.append(next)
+                done.insert(next)
+                for child in Set(children[next] ?? []) { release(child, from: next, &ready) }
+            }
+            while lowest < all.count, done.contains(all[lowest]) { lowest += 1 }
+            if lowest < all.count { cutCycle(above: all[lowest], &ready) }
+        }
+    }
+
+    private mutating func release(
+        _ child: Position, from parent: Position, _ ready: inout Heap<Position>
+    ) {
+        guard waiting[child]?.removeValue(forKey: parent) != nil else { return }
+        if waiting[child]!.isEmpty {
+            waiting[child] = nil
+            ready.insert(child)
+        }
+    }
+
+    /// Every packet that waits, waits for one that waits too: following them leads into a cycle. It
+    /// is cut at its lowest position.
+    private mutating func cutCycle(above start: Position, _ ready: inout Heap<Position>) {
+        var path: [Position] = []
+        var places: [Position: Int] = [:]
+        var current = start
+        while places[current] == nil {
+            places[current] = path.count
+            path.append(current)
+            current = waiting[current]!.keys.min()!
+        }
+        let cycle = path[places[current]!...]
+        let lowest = cycle.min()!
+        let place = cycle.firstIndex(of: lowest)!
+        let parent = place + 1 < cycle.endIndex ? cycle[place + 1] : cycle.first!
+        cut.append((lowest, parent))
+        release(lowest, from: parent, &ready)
+    }
+}

@@ -1,0 +1,34 @@
+package import LedgerFormat
+
+/// A ledger as it stood at a size, for whoever walks it. There are two: the ledger's files with
+/// their index, and in the tests plain memory. Positions are below `size`.
+package protocol ChainSource {
+    associatedtype Failure: Error
+
+    var size: LedgerSize { get }
+
+    /// Whether packets may be missing from the look-ups below.
+    var isPartlyUnindexed: Bool { get }
+
+    /// Nil for an entry that is no packet.
+    func packet(at position: Position) throws(Failure) -> ChainPacket?
+
+    func position(of id: UUID128) throws(Failure) -> Position?
+
+    /// The lowest position with a payload of this digest.
+    func position(ofPayload digest: Digest) throws(Failure) -> Position?
+
+    /// The newest packet of an entity before a position.
+    func position(
+        ofEntity type: String, _ id: UUID128, before: Position
+    ) throws(Failure) -> Position?
+
+    /// Lends the positions of a target in order, until `body` returns false.
+    func each(of target: ChainTarget, _ body: (Position) -> Bool) throws(Failure)
+
+    /// Lends positions, in order, among which are all whose packets name this one as a parent.
+    func eachChild(of packet: ChainPacket, _ body: (Position) -> Bool) throws(Failure)
+
+    /// The same for those that retract, supersede or revise it.
+    func eachAmendment(of packet: ChainPacket, _ body: (Position) -> Bool) throws(Failure)
+}

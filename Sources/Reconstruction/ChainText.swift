@@ -1,0 +1,240 @@
+internal import LedgerFormat
+internal import Packets
+
+/// The chain for a person. Every line is about a packet, which SOURCES gives by position and hash;
+/// what workers wrote is escaped.
+extension Chain {
+    package var text: String { ChainText(self).text }
+}
+
+private struct ChainText {
+    private let chain: Chain
+    private let stepsByPacket: [Position: [ChainStep]]
+
+    init(_ chain: Chain) {
+        self.chain = chain
+        stepsByPacket = Dictionary(grouping: chain.steps, by: \.packet)
+    }
+
+    var text: String {
+        var lines = [title, summary, ""]
+        for entry in chain.packets {
+            let steps = stepsByPacket[entry.packet.position] ?? []
+            guard !steps.isEmpty else { continue }
+            lines.append("\(heading(entry)) [\(entry.order)]")
+            for step in steps { lines += text(step) }
+            lines.append("")
+        }
+        lines += silentPackets
+        lines += incompleteness
+        lines += conflictLines
+        lines += evidenceLines
+        lines.append("SOURCES")
+        for entry in chain.packets { lines += source(entry) }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    // MARK: Head
+
+    private var title: String {
+        switch (chain.request.direction, chain.request.target) {
+        case (.downstream, let target): "WHAT CAME OF \(name(target))"
+        case (_, let target): "WHY \(name(target))"
+        }
+    }
+
+    private func name(_ target: ChainTarget) -> String {
+        switch target {
+        case .packet(let id): "packet \(id)"
+        case .entity(let type, let id): "\(escaped(type))/\(id)"
+        case .trace(let id): "trace \(id.digits)"
+        }
+    }
+
+    private var summary: String {
+        "as of ledger size \(chain.size); \(chain.packets.count) packets, \(chain.steps.count) steps"
+            + (chain.isComplete ? "" : "; incomplete")
+    }
+
+    private func heading(_ entry: Chain.Entry) -> String {
+        let packet = entry.packet
+        let event = packet.event.map { ", \(escaped($0))" } ?? ""
+        return "\(escaped(packet.entityType))/\(packet.entityID)\(event)"
+            + (entry.isTainted ? ", TAINTED by a retracted packet" : "")
+    }
+
+    /// Packets that say nothing of their reasoning.
+    private var silentPackets: [String] {
+        let silent = chain.packets.filter { stepsByPacket[$0.packet.position] == nil }
+        guard !silent.isEmpty else { return [] }
+        return ["WITHOUT REASONING"] + silent.map { "  [\($0.order)] \(heading($0))" } + [""]
+    }
+
+    // MARK: Steps
+
+    private func text(_ step: ChainStep) -> [String] {
+        let node = step.node
+        var head = (step.isOutcome ? " ▶" : "  ") + "\(step.number). \(escaped(node.kind))"
+        if let agent = agent(node) { head += " by \(agent)" }
+        if let chosen = node.member("chosen") { head += ": chose \(value(chosen))" }
+        if let confidence = node.member("confidence") {
+            head += " (confidence \(value(confidence)))"
+        }
+        var lines = [head]
+        let indent = "     "
+        if step.areParentsImplied {
+            lines.append(indent + "(linked by _meta_parents, not stated by the worker)")
+        }
+        if let title = words(node, "title") { lines.append(indent + title) }
+        if let score = node.member("score") { lines.append(indent + "score \(value(score))") }
+        if let status = words(node, "status"), status != "accepted" {
+            lines.append(indent + "status \(status)")
+        }
+        lines += votes(node).map { indent + $0 }
+        if let scores = node.member("scores") { lines.append(indent + "scores \(value(scores))") }
+        if let rationale = words(node, "rationale") {
+            lines.append(indent + "because “\(rationale)”")
+        }
+        lines += alternatives(node).map { indent + $0 }
+        return lines
+    }
+
+    private func agent(_ node: ReasoningNode) -> String? {
+        guard let source = node.member("agent"), let document = try? JSONDocument(source) else {
+            return nil
+        }
+        let id = document.string(0) ?? document.member("id", of: 0).flatMap(document.string)
+        return id.map(escaped)
+    }
+
+    private func words(_ node: ReasoningNode, _ name: String) -> String? {
+        guard let source = node.member(name), let document = try? JSONDocument(source) else {
+            return nil
+        }
+        return document.string(0).map(escaped)
+    }
+
+    private func votes(_ node: ReasoningNode) -> [String] {
+        guard let source = node.member("votes"), let document = try? JSONDocument(source) else {
+            return []
+        }
+        let votes = JSONChildren(document.tokens, of: 0).map { key in
+            (name: escaped(document.bytes.span.string(document.tokens[key])), value: key + 1)
+        }
+        let width = votes.map(\.name.count).max() ?? 0
+        return votes.map { vote in
+            vote.name + String(repeating: " ", count: width - vote.name.count) + "  "
+                + text(ofVote: vote.value, document)
+        }
+    }
+
+    private func text(ofVote index: Int, _ document: JSONDocument) -> String {
+        func member(_ name: String) -> String? {
+            document.member(name, of: index).map { value(Array(document.source($0))) }
+        }
+        guard document.tokens[index].kind == .object else {
+            return value(Array(document.source(index)))
+        }
+        var parts: [String] = []
+        if let option = document.member("option", of: index).flatMap(document.string) {
+            parts.append(escaped(option))
+        }
+        if let vote = member("vote") { parts.append(vote) }
+        if let score = member("score") { parts.append(score) }
+        if let weight = member("weight") { parts.append("×\(weight)") }
+        if member("abstain") == "true" { parts.append("abstains") }
+        if let why = document.member("rationale", of: index).flatMap(document.string) {
+            parts.append("“\(escaped(why))”")
+        }
+        return parts.joined(separator: " ")
+    }
+
+    private func alternatives(_ node: ReasoningNode) -> [String] {
+        guard let source = node.member("alternatives"), let document = try? JSONDocument(source)
+        else { return [] }
+        return JSONChildren(document.tokens, of: 0).map { index in
+            func member(_ name: String) -> String? {
+                document.member(name, of: index).flatMap(document.string).map(escaped)
+            }
+            let score = document.member("score", of: index).map {
+                " (score \(value(Array(document.source($0)))))"
+            }
+            let label = member("label").map { " “\($0)”" } ?? ""
+            let why = member("why_not").map { ": \($0)" } ?? ""
+            return "not \(member("id") ?? "")\(label)\(score ?? "")\(why)"
+        }
+    }
+
+    // MARK: Foot
+
+    private var incompleteness: [String] {
+        guard !chain.isComplete else { return [] }
+        let head = "INCOMPLETE: \(chain.reasons.map(\.rawValue).joined(separator: ", "))"
+        return [head] + chain.frontier.map { "  " + text($0) } + [""]
+    }
+
+    private func text(_ item: FrontierItem) -> String {
+        let from = item.from.map { "position \($0)" } ?? "the target"
+        if let reference = item.reference {
+            let named = escaped(String(decoding: reference.source, as: UTF8.self))
+            let why = reference.why.map { " (\(escaped($0)))" } ?? ""
+            return "\(from) names \(named)\(why), which is not in the ledger"
+        }
+        let position = item.position.map { "position \($0)" } ?? "more"
+        return "\(from) leads to \(position), which was not followed: \(item.reason.rawValue)"
+    }
+
+    private var conflictLines: [String] {
+        var lines = chain.conflicts.map { conflict in
+            let place = conflict.pointer.map { " at \(escaped($0))" } ?? ""
+            let positions = conflict.positions.map(\.description).joined(separator: ", ")
+            return "  \(conflict.kind.rawValue): \(escaped(conflict.detail)) "
+                + "(position \(positions)\(place))"
+        }
+        lines += chain.cyclesCut.map {
+            "  cycle: position \($0.from) and its parent \($0.to) wait for each other"
+        }
+        return lines.isEmpty ? [] : ["CONFLICTS"] + lines + [""]
+    }
+
+    private var evidenceLines: [String] {
+        guard !chain.evidence.isEmpty else { return [] }
+        let lines = chain.evidence.map { item in
+            let members = item.members.filter { "\($0.name)" == "role" || "\($0.name)" == "uri" }
+                .map { " \(value($0.source))" }.joined()
+            let citers = item.citedBy.map(escaped).joined(separator: ", ")
+            return "  \(escaped(item.digest))\(members), cited by \(citers)"
+        }
+        return ["EVIDENCE"] + lines + [""]
+    }
+
+    private func source(_ entry: Chain.Entry) -> [String] {
+        let packet = entry.packet
+        let steps = stepsByPacket[packet.position] ?? []
+        let pointers = steps.map { "\($0.number) = \($0.node.pointer)" }.joined(separator: ", ")
+        return [
+            "  [\(entry.order)] \(packet.stardustID) position \(packet.position) "
+                + packet.entryHash.tagged
+        ] + (steps.isEmpty ? [] : ["      steps \(pointers)"])
+    }
+
+    // MARK: Values
+
+    /// A value as it was written, safe to show.
+    private func value(_ source: [UInt8]) -> String {
+        escaped(String(decoding: source, as: UTF8.self))
+    }
+
+    private func escaped(_ text: String) -> String { text.escapedForTerminals }
+}
+
+extension String {
+    /// With control characters, and those that reorder or hide text, as escapes.
+    var escapedForTerminals: String {
+        guard unicodeScalars.contains(where: \.isUnsafeOnTerminals) else { return self }
+        return unicodeScalars.map { scalar in
+            scalar.isUnsafeOnTerminals
+                ? "\\u{\(String(scalar.value, radix: 16))}" : String(scalar)
+        }.joined()
+    }
+}

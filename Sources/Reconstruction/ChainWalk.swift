@@ -1,0 +1,169 @@
+internal import LedgerFormat
+
+/// Walks from the roots level by level over parent references, with a set of the packets that were
+/// visited; never by paths, of which a small diamond has millions.
+struct ChainWalk<Source: ChainSource> {
+    private let source: Source
+    private let limits: ChainLimits
+
+    /// Packets by position, with their distance from the nearest root.
+    private(set) var walked: [Position: Walked] = [:]
+    private(set) var edges: [ChainEdge] = []
+    private(set) var frontier: [FrontierItem] = []
+    private(set) var reasons: Set<IncompleteReason> = []
+    private var knownEdges: Set<ChainEdge.Key> = []
+    private var payloadBytes = 0
+
+    struct Walked {
+        var packet: ChainPacket
+        var depth: Int
+    }
+
+    init(_ source: Source, _ limits: ChainLimits) {
+        self.source = source
+        self.limits = limits
+    }
+
+    mutating func run(_ request: ChainRequest) throws(Source.Failure) {
+        var roots: [Position] = []
+        try source.each(of: request.target) { position in
+            roots.append(position)
+            return roots.count <= limits.packets
+        }
+        var level: [ChainPacket] = []
+        for root in roots {
+            guard let packet = try visit(root, depth: 0, named: nil) else { continue }
+            level.append(packet)
+        }
+        if request.direction != .downstream { try walkUp(level) }
+        if request.direction != .upstream { try walkDown(level) }
+        if source.isPartlyUnindexed { reasons.insert(.unindexed) }
+    }
+
+    /// The packet at a position that was not visited before; nil where it is none, or where a limit
+    /// keeps it out, which is noted.
+    private mutating func visit(
+        _ position: Position, depth: Int, named by: Position?
+    ) throws(Source.Failure) -> ChainPacket? {
+        if let known = walked[position] {
+            walked[position]!.depth = min(known.depth, depth)
+            return known.packet
+        }
+        let reason: IncompleteReason? =
+            depth > limits.depth
+            ? .maxDepth
+            : walked.count >= limits.packets
+                ? .maxPackets : payloadBytes > ChainLimits.payloadBytesMax ? .maxBytes : nil
+        if let reason {
+            stop(FrontierItem(position: position, from: by, reason: reason))
+            return nil
+        }
+        guard let packet = try source.packet(at: position) else { return nil }
+        payloadBytes += packet.payloadBytes
+        walked[position] = Walked(packet: packet, depth: depth)
+        return packet
+    }
+
+    private mutating func stop(_ item: FrontierItem) {
+        reasons.insert(item.reason)
+        frontier.append(item)
+    }
+
+    private mutating func walkUp(_ roots: [ChainPacket]) throws(Source.Failure) {
+        var (level, depth) = (roots, 0)
+        var visited = Set(roots.map(\.position))
+        while !level.isEmpty {
+            depth += 1
+            var next: [ChainPacket] = []
+            for child in level {
+                for reference in child.parents {
+                    let edge = try source.resolve(reference, of: child)
+                    take(edge)
+                    guard let parent = edge.to else {
+                        if edge.foundBy == .none {
+                            stop(
+                                FrontierItem(
+                                    position: nil, from: child.position, reason: .missingParents,
+                                    reference: reference))
+                        }
+                        continue
+                    }
+                    guard visited.insert(parent).inserted else { continue }
+                    if let packet = try visit(parent, depth: depth, named: child.position) {
+                        next.append(packet)
+                    }
+                }
+            }
+            level = next
+        }
+    }
+
+    private mutating func walkDown(_ roots: [ChainPacket]) throws(Source.Failure) {
+        var (level, depth) = (roots, 0)
+        var visited = Set(roots.map(\.position))
+        while !level.isEmpty {
+            depth += 1
+            var next: [ChainPacket] = []
+            for parent in level {
+                try followChildren(of: parent, depth, &visited, &next)
+            }
+            level = next
+        }
+    }
+
+    private mutating func followChildren(
+        of parent: ChainPacket, _ depth: Int, _ visited: inout Set<Position>,
+        _ next: inout [ChainPacket]
+    ) throws(Source.Failure) {
+        var candidates: [Position] = []
+        // One more than fits, so that it is seen where not all of them do.
+        let most = limits.packets + 1
+        try source.eachChild(of: parent) { position in
+            candidates.append(position)
+            return candidates.count <= most
+        }
+        for candidate in candidates {
+            let known = walked[candidate]?.packet
+            let read = known == nil ? try source.packet(at: candidate) : known
+            guard let child = read else { continue }
+            var edges: [ChainEdge] = []
+            for reference in child.parents {
+                let edge = try source.resolve(reference, of: child)
+                if edge.to == parent.position { edges.append(edge) }
+            }
+            guard !edges.isEmpty else { continue }
+            if visited.insert(candidate).inserted {
+                // The others would be kept out by the same limit.
+                guard let packet = try visit(candidate, depth: depth, named: parent.position) else {
+                    return
+                }
+                next.append(packet)
+            }
+            for edge in edges { take(edge) }
+        }
+    }
+
+    private mutating func take(_ edge: ChainEdge) {
+        if knownEdges.insert(edge.key).inserted { edges.append(edge) }
+    }
+}
+
+/// Why a document does not have everything.
+enum IncompleteReason: String, CaseIterable, Sendable {
+    case missingParents = "missing_parents"
+    case cyclesCut = "cycles_cut"
+    case maxDepth = "max_depth"
+    case maxPackets = "max_packets"
+    case maxBytes = "max_bytes"
+    case unindexed
+}
+
+/// What was not followed.
+struct FrontierItem: Sendable {
+    /// Nil where the ledger does not have it.
+    var position: Position?
+    /// The packet whose reference leads there, or in the other direction the parent.
+    var from: Position?
+    var reason: IncompleteReason
+    var reference: ParentReference?
+}

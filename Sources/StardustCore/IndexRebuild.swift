@@ -1,0 +1,106 @@
+package import LedgerFormat
+package import LedgerIndex
+package import LedgerStorage
+internal import Packets
+
+/// Indexes a long stretch of the ledger from its segments, on both processors: the stretch is cut
+/// into ranges, and every range becomes a run of its own. Nothing may be in the index's memory.
+package final class IndexRebuild: Sendable {
+    private let map: LedgerMap
+    private let index: TermIndex
+    private let goal: LedgerSize
+    private let monitor: Monitor<State>
+
+    private struct State {
+        /// Where the next range begins.
+        var next: UInt64
+        /// Runs of ranges that are done and must wait for earlier ones, by their start.
+        var finished: [UInt64: [TermIndex.FinishedRun]] = [:]
+        var appended: UInt64
+        var threads = 0
+        var failure: IndexFailure?
+        var isStopping = false
+    }
+
+    package init(_ map: LedgerMap, _ index: TermIndex, goal: LedgerSize) {
+        self.map = map
+        self.index = index
+        self.goal = goal
+        let start = index.size.entries
+        monitor = Monitor(State(next: start, appended: start))
+    }
+
+    /// Runs to the goal, or until `isStopping`. `progress` is told what the index reflects.
+    package func run(
+        threads: Int = 2, isStopping: () -> Bool, progress: (LedgerSize) -> Void
+    ) throws(IndexFailure) {
+        monitor.change { $0.threads = threads }
+        for _ in 0..<threads { startThread { self.work() } }
+        var told = index.size
+        while true {
+            let isDone = monitor.wait(until: .now + LedgerLimits.progressInterval) { state in
+                state.threads == 0 ? true : nil
+            }
+            if index.size > told {
+                told = index.size
+                progress(told)
+            }
+            if isDone == true { break }
+            if isStopping() { monitor.change { $0.isStopping = true } }
+        }
+        if let failure = monitor.withLock({ $0.failure }) { throw failure }
+    }
+
+    private func work() {
+        do throws(IndexFailure) {
+            while !monitor.withLock({ $0.isStopping || $0.failure != nil }) {
+                if try index.merge() { continue }
+                guard let range = nextRange() else { break }
+                let runs = try runs(of: range)
+                monitor.change { take(runs, at: range.lowerBound, &$0) }
+            }
+        } catch { monitor.change { $0.failure = $0.failure ?? error } }
+        monitor.change { $0.threads -= 1 }
+    }
+
+    private func nextRange() -> Range<UInt64>? {
+        monitor.withLock { state in
+            guard state.next < goal.entries else { return nil }
+            let start = state.next
+            state.next = min(start + UInt64(IndexLimits.bufferPackets), goal.entries)
+            return start..<state.next
+        }
+    }
+
+    private func take(
+        _ runs: [TermIndex.FinishedRun], at start: UInt64, _ state: inout State
+    ) {
+        state.finished[start] = runs
+        while let next = state.finished.removeValue(forKey: state.appended) {
+            for run in next { index.append(run) }
+            state.appended = next.last!.range.upperBound
+        }
+    }
+
+    /// One run, or several where the packets are large.
+    private func runs(of range: Range<UInt64>) throws(IndexFailure) -> [TermIndex.FinishedRun] {
+        var scanner = TermScanner(key: index.key)
+        var runs: [TermIndex.FinishedRun] = []
+        var position = range.lowerBound
+        while position < range.upperBound {
+            let buffer = TermBuffer(first: Position(position))
+            do throws(ReadFailure) {
+                try map.walk(from: Position(position)) { record, payload in
+                    let isReadable = scanner.scan(record, payload)
+                    buffer.add(
+                        TermBuffer.Packet(record.entry, hash: record.entryHash), scanner,
+                        isReadable: isReadable)
+                    return !buffer.isFull && record.entry.position.value + 1 < range.upperBound
+                }
+            } catch { throw .failed(error.description) }
+            runs.append(try index.write(buffer))
+            position = buffer.end.value
+        }
+        return runs
+    }
+}

@@ -1,0 +1,60 @@
+internal import LedgerFormat
+internal import LedgerIndex
+package import LedgerStorage
+
+/// Drops what is derived from the segments, ids and index, and makes it again.
+package struct Reindexing {
+    /// Packets that are indexed.
+    package let packets: Int
+    package let indexBytes: Int
+    /// What the ledger's opening found; the index then has what lies before it.
+    package let damage: Finding?
+
+    package enum Failure: Error, CustomStringConvertible {
+        case open(OpenFailure)
+        case index(String)
+
+        package var description: String {
+            switch self {
+            case .open(let failure): failure.description
+            case .index(let reason): reason
+            }
+        }
+    }
+
+    /// The caller holds the ledger's lock. `progress` is told how many packets of how many are
+    /// indexed.
+    package init(
+        _ volume: any Volume, progress: (_ done: Int, _ all: Int) -> Void
+    ) throws(Failure) {
+        var opened: OpenedLedger
+        let identity: LedgerIdentity
+        do throws(OpenFailure) {
+            identity = try Ledger.identity(volume)
+            try Self.removeIDs(volume)
+            opened = try Ledger.open(volume)
+        } catch { throw .open(error) }
+        let (map, size) = (opened.map, opened.map.head.size)
+        damage = opened.damage
+        do throws(IndexFailure) {
+            try TermIndex.removeFiles(volume)
+            let index = try TermIndex(volume, identity: identity.digest) { _ in nil }
+            try IndexRebuild(map, index, goal: size).run(isStopping: { false }) { done in
+                progress(Int(done.entries), Int(size.entries))
+            }
+            packets = Int(index.size.entries)
+            indexBytes = index.fileBytes
+        } catch { throw .index(error.description) }
+        // It was opened like a daemon opens it, and is left as one leaves it.
+        guard let writer = opened.writer.take() else { return }
+        do throws(FileFailure) { try writer.writeCloseMarker() } catch { throw .open(.file(error)) }
+    }
+
+    private static func removeIDs(_ volume: any Volume) throws(OpenFailure) {
+        do throws(FileFailure) {
+            for name in try volume.list(LedgerLayout.ids) {
+                try volume.remove(LedgerLayout.ids + "/" + name)
+            }
+        } catch { throw .file(error) }
+    }
+}

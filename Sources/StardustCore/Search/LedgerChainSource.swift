@@ -1,0 +1,202 @@
+package import LedgerFormat
+package import LedgerIndex
+package import LedgerStorage
+internal import Packets
+package import Reconstruction
+
+/// The ledger's files and index, as a chain walks them. For one walk on one thread.
+package final class LedgerChainSource: ChainSource {
+    package typealias Failure = PacketSearch.Failure
+
+    package let size: LedgerSize
+    private let map: LedgerMap
+    private let index: TermSnapshot
+    private let deadline: ContinuousClock.Instant
+    /// Packets that were read, since a walk comes back to most of them.
+    private var read: [Position: ChainPacket?] = [:]
+    private var packetsRead = 0
+
+    private static let packetsKept = 10_000
+    /// Positions of one list that are taken at a time.
+    private static let listPiece = 4096
+
+    package init(
+        _ map: LedgerMap, _ index: TermSnapshot, size: LedgerSize,
+        until deadline: ContinuousClock.Instant
+    ) {
+        self.map = map
+        self.index = index
+        self.size = size
+        self.deadline = deadline
+    }
+
+    package var isPartlyUnindexed: Bool { index.unindexed > 0 }
+
+    // MARK: Packets
+
+    package func packet(at position: Position) throws(Failure) -> ChainPacket? {
+        guard size.contains(position) else { return nil }
+        if let known = read[position] { return known }
+        packetsRead += 1
+        if packetsRead.isMultiple(of: 256), ContinuousClock.now > deadline { throw .timeIsOver }
+        let record: StoredRecord?
+        do throws(ReadFailure) { record = try map.read(position) } catch { throw .read(error) }
+        let packet = record.flatMap {
+            ChainPacket($0.entry, entryHash: $0.entryHash, payload: $0.payload)
+        }
+        if read.count >= Self.packetsKept { read.removeAll(keepingCapacity: true) }
+        read[position] = .some(packet)
+        return packet
+    }
+
+    package func position(of id: UUID128) throws(Failure) -> Position? {
+        let position: Position?
+        do throws(FileFailure) { position = try map.position(of: id) } catch {
+            throw .read(.file(error))
+        }
+        return position.flatMap { size.contains($0) ? $0 : nil }
+    }
+
+    package func position(ofPayload digest: Digest) throws(Failure) -> Position? {
+        try first([index.key.payload(digest)], 0..<size.entries) { packet in
+            packet.payloadDigest == digest
+        }
+    }
+
+    package func position(
+        ofEntity type: String, _ id: UUID128, before: Position
+    ) throws(Failure) -> Position? {
+        let range = 0..<min(before.value, size.entries)
+        return try first([index.key.entity(type, id)], range, isDescending: true) { packet in
+            packet.entityType == type && packet.entityID == id
+        }
+    }
+
+    /// The first candidate that is one.
+    private func first(
+        _ terms: [UInt64], _ range: Range<UInt64>, isDescending: Bool = false,
+        _ isWanted: (ChainPacket) -> Bool
+    ) throws(Failure) -> Position? {
+        var found: Position?
+        try walk(terms, range, isDescending: isDescending) { (position) throws(Failure) in
+            guard let packet = try packet(at: position), isWanted(packet) else { return true }
+            found = position
+            return false
+        }
+        return found
+    }
+
+    /// Lends the positions that have all terms until `body` returns false.
+    private func walk(
+        _ terms: [UInt64], _ range: Range<UInt64>, isDescending: Bool = false,
+        _ body: (Position) throws(Failure) -> Bool
+    ) throws(Failure) {
+        var failure: Failure?
+        do throws(IndexFailure) {
+            try index.walk(terms, in: range, isDescending: isDescending) { position in
+                do throws(Failure) { return try body(position) ? .goOn : .stop } catch {
+                    failure = error
+                    return .stop
+                }
+            }
+        } catch { throw .index(error) }
+        if let failure { throw failure }
+    }
+
+    // MARK: Targets
+
+    package func each(
+        of target: ChainTarget, _ body: (Position) -> Bool
+    ) throws(Failure) {
+        switch target {
+        case .packet(let id):
+            if let position = try position(of: id) { _ = body(position) }
+        case .entity(let type, let id):
+            try walk([index.key.entity(type, id)], 0..<size.entries) {
+                (position) throws(Failure) in
+                guard let packet = try packet(at: position), packet.entityType == type,
+                    packet.entityID == id
+                else { return true }
+                return body(position)
+            }
+        case .trace(let id):
+            try walk([index.key.trace(id)], 0..<size.entries) { (position) throws(Failure) in
+                guard try packet(at: position)?.traceID == id else { return true }
+                return body(position)
+            }
+        }
+    }
+
+    // MARK: Edges against their direction
+
+    package func eachChild(
+        of packet: ChainPacket, _ body: (Position) -> Bool
+    ) throws(Failure) {
+        let (key, flags) = (index.key, index.flags)
+        var lists = key.parent(.id(packet.stardustID)).map { ($0, 0..<size.entries) }
+        if flags.contains(.namesParentsByHash) {
+            lists += key.parent(.hash(packet.payloadDigest)).map { ($0, 0..<size.entries) }
+        }
+        if flags.contains(.namesParentsByEntity) {
+            let range = try positionsThatSee(packet)
+            lists += key.parent(.entity(packet.entityID)).map { ($0, range) }
+        }
+        try eachOf(lists, body)
+    }
+
+    package func eachAmendment(
+        of packet: ChainPacket, _ body: (Position) -> Bool
+    ) throws(Failure) {
+        let (key, flags) = (index.key, index.flags)
+        var lists = [(key.amendment(.id(packet.stardustID)), 0..<size.entries)]
+        if flags.contains(.namesParentsByHash) {
+            lists.append((key.amendment(.hash(packet.payloadDigest)), 0..<size.entries))
+        }
+        if flags.contains(.namesParentsByEntity) {
+            let range = try positionsThatSee(packet)
+            lists.append((key.amendment(.entity(packet.entityID)), range))
+        }
+        try eachOf(lists, body)
+    }
+
+    /// Positions at which a packet is the newest of its entity: up to the next one.
+    private func positionsThatSee(_ packet: ChainPacket) throws(Failure) -> Range<UInt64> {
+        let start = packet.position.value + 1
+        guard start < size.entries else { return 0..<0 }
+        let next = try first(
+            [index.key.entity(packet.entityType, packet.entityID)], start..<size.entries
+        ) { other in
+            other.entityType == packet.entityType && other.entityID == packet.entityID
+        }
+        return start..<min((next?.value ?? size.entries) + 1, size.entries)
+    }
+
+    /// Lends the positions of several lists in order, each once, a piece of the lists at a time.
+    private func eachOf(
+        _ lists: [(term: UInt64, range: Range<UInt64>)], _ body: (Position) -> Bool
+    ) throws(Failure) {
+        var start: UInt64 = 0
+        while true {
+            var found: Set<UInt64> = []
+            // Up to here all lists are known.
+            var end = size.entries
+            for (term, range) in lists {
+                var count = 0
+                try walk([term], range.clamped(to: start..<max(start, end))) { position in
+                    count += 1
+                    if count > Self.listPiece {
+                        end = position.value
+                        return false
+                    }
+                    found.insert(position.value)
+                    return true
+                }
+            }
+            for position in found.sorted() where position < end {
+                guard body(Position(position)) else { return }
+            }
+            guard end < size.entries else { return }
+            start = end
+        }
+    }
+}

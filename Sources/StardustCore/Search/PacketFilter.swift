@@ -1,0 +1,102 @@
+package import LedgerFormat
+internal import LedgerIndex
+internal import LedgerStorage
+package import Packets
+
+/// What packets are wanted. All that is given must hold.
+package struct PacketFilter: Sendable {
+    /// What `lineage` must contain.
+    package var lineage: JSONDocument?
+    /// What `decision_chain` must contain.
+    package var decisionChain: JSONDocument?
+    package var entityType: String?
+    package var entityID: UUID128?
+    /// Compared as 16 bytes, however it is written.
+    package var traceID: UUID128?
+    package var createdFrom: Timestamp?
+    package var createdBefore: Timestamp?
+    package var receivedFrom: Timestamp?
+    package var receivedBefore: Timestamp?
+
+    package init() {}
+
+    /// Terms that every packet that is wanted has.
+    func terms(_ key: TermKey) -> [UInt64] {
+        var scanner = TermScanner(key: key)
+        var terms: [UInt64] = []
+        if let entityType, let entityID {
+            terms.append(key.entity(entityType, entityID))
+        } else if let entityID {
+            terms.append(key.entityID(entityID))
+        } else if let entityType {
+            terms.append(key.entityType(entityType))
+        }
+        if let traceID { terms.append(key.trace(traceID)) }
+        if let lineage { terms += scanner.pattern(lineage.bytes.span, in: .lineage) }
+        if let decisionChain {
+            terms += scanner.pattern(decisionChain.bytes.span, in: .decisionChain)
+        }
+        return terms
+    }
+
+    /// The span that created_at must lie in; nil for any.
+    var created: Range<Int64>? {
+        guard createdFrom != nil || createdBefore != nil else { return nil }
+        let start = createdFrom?.microseconds ?? .min
+        return start..<max(start, createdBefore?.microseconds ?? .max)
+    }
+}
+
+/// Judges packets one after the other, and keeps its memory between them.
+struct PacketJudge: ~Copyable {
+    private let filter: PacketFilter
+    private var lineage: JSONContainment?
+    private var decisionChain: JSONContainment?
+    private var parser = JSONParser()
+
+    init(_ filter: PacketFilter) {
+        self.filter = filter
+        lineage = filter.lineage.map { JSONContainment($0) }
+        decisionChain = filter.decisionChain.map { JSONContainment($0) }
+    }
+
+    /// What is known of the packet if it is wanted; nil if it is not.
+    mutating func judge(
+        _ record: StoredRecord
+    ) throws(JSONContainment.TooCostly) -> PacketOutline? {
+        let entry = record.entry
+        guard entry.createdAt >= filter.createdFrom ?? entry.createdAt,
+            entry.receivedAt >= filter.receivedFrom ?? entry.receivedAt
+        else { return nil }
+        if let before = filter.createdBefore, entry.createdAt >= before { return nil }
+        if let before = filter.receivedBefore, entry.receivedAt >= before { return nil }
+        let bytes = record.payload.span
+        // What is no packet is not wanted by anybody.
+        guard (try? parser.parse(bytes)) != nil,
+            let outline = PacketOutline(parser.tokens, bytes),
+            filter.entityType == nil || filter.entityType == outline.entityType,
+            filter.entityID == nil || filter.entityID == outline.entityID,
+            hasTrace(outline, bytes)
+        else { return nil }
+        if lineage != nil {
+            guard
+                try lineage!.isContained(in: parser.tokens, bytes, at: outline.lineage)
+            else { return nil }
+        }
+        if decisionChain != nil {
+            guard let chain = outline.decisionChain,
+                try decisionChain!.isContained(in: parser.tokens, bytes, at: chain)
+            else { return nil }
+        }
+        return outline
+    }
+
+    private func hasTrace(_ outline: PacketOutline, _ bytes: Span<UInt8>) -> Bool {
+        guard let wanted = filter.traceID else { return true }
+        for key in JSONChildren(parser.tokens, of: outline.lineage)
+        where bytes.string(parser.tokens[key]) == "trace_id" {
+            return UUID128(anyText: bytes.text(parser.tokens[key + 1]).span) == wanted
+        }
+        return false
+    }
+}

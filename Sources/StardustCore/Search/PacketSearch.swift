@@ -1,0 +1,147 @@
+package import LedgerFormat
+package import LedgerIndex
+package import LedgerStorage
+package import Packets
+
+/// Finds packets: the index names candidates, the packets themselves decide.
+package struct PacketSearch: Sendable {
+    private let map: LedgerMap
+    private let index: TermSnapshot
+    private let filter: PacketFilter
+    private let terms: [UInt64]
+
+    /// Searches what `index` reflects of the ledger.
+    package init(_ map: LedgerMap, _ index: TermSnapshot, _ filter: PacketFilter) {
+        self.map = map
+        self.index = index
+        self.filter = filter
+        terms = filter.terms(index.key)
+    }
+
+    package struct Found: Sendable {
+        package var record: StoredRecord
+        package var outline: PacketOutline
+    }
+
+    package struct Page: Sendable {
+        package var found: [Found] = []
+        /// Where the next page begins; nil where this is the last.
+        package var next: Position?
+        /// The page ends since the time was over.
+        package var isCut = false
+    }
+
+    package enum Failure: Error {
+        case read(ReadFailure)
+        case index(IndexFailure)
+        /// Comparing the pattern with this packet takes too long.
+        case tooCostly(Position)
+        /// A walk that cannot be cut into pages took too long.
+        case timeIsOver
+    }
+
+    /// What a page may be at most.
+    package struct Limits: Sendable {
+        package var packets: Int
+        package var payloadBytes: Int
+        package var deadline: ContinuousClock.Instant
+
+        package init(packets: Int, payloadBytes: Int, deadline: ContinuousClock.Instant) {
+            self.packets = packets
+            self.payloadBytes = payloadBytes
+            self.deadline = deadline
+        }
+    }
+
+    /// A page of what stands in `range`, in ledger order, or newest first. Blocks on the disk.
+    package func page(
+        in range: Range<UInt64>, isDescending: Bool = false, _ limits: Limits
+    ) throws(Failure) -> Page {
+        var page = Page()
+        var bytes = 0
+        try each(in: range, isDescending: isDescending, limits.deadline, &page) { found, page in
+            if page.found.count >= limits.packets || bytes > limits.payloadBytes {
+                page.next = found.record.entry.position
+                return .stop
+            }
+            bytes += found.record.payload.count
+            page.found.append(found)
+            return .goOn
+        }
+        return page
+    }
+
+    /// How many there are in `range`, as far as the time reaches.
+    package func count(
+        in range: Range<UInt64>, until deadline: ContinuousClock.Instant
+    ) throws(Failure) -> (count: Int, isExact: Bool) {
+        var (page, count) = (Page(), 0)
+        try each(in: range, isDescending: false, deadline, &page) { _, _ in
+            count += 1
+            return .goOn
+        }
+        return (count, !page.isCut)
+    }
+
+    private func each(
+        in range: Range<UInt64>, isDescending: Bool, _ deadline: ContinuousClock.Instant,
+        _ page: inout Page, _ body: (Found, inout Page) -> TermSnapshot.Step
+    ) throws(Failure) {
+        var judge = PacketJudge(filter)
+        var failure: Failure?
+        do throws(IndexFailure) {
+            let cut = try index.walk(
+                terms, in: try narrowed(range), created: filter.created,
+                isDescending: isDescending, until: deadline
+            ) { position in
+                do throws(Failure) {
+                    guard let found = try self.found(position, &judge) else { return .goOn }
+                    return body(found, &page)
+                } catch {
+                    failure = error
+                    return .stop
+                }
+            }
+            if let cut { (page.next, page.isCut) = (cut, true) }
+        } catch { throw .index(error) }
+        if let failure { throw failure }
+    }
+
+    private func found(_ position: Position, _ judge: inout PacketJudge) throws(Failure) -> Found? {
+        let record: StoredRecord?
+        do throws(ReadFailure) { record = try map.read(position) } catch { throw .read(error) }
+        guard let record else { return nil }
+        do throws(JSONContainment.TooCostly) {
+            return try judge.judge(record).map { Found(record: record, outline: $0) }
+        } catch { throw .tooCostly(position) }
+    }
+
+    // MARK: Times of receipt
+
+    /// The part of a range that was received in the span that is wanted: they never decrease.
+    private func narrowed(_ range: Range<UInt64>) throws(IndexFailure) -> Range<UInt64> {
+        var range = range.clamped(to: 0..<index.size.entries)
+        if let from = filter.receivedFrom {
+            range = try firstReceived(atOrAfter: from, in: range)..<range.upperBound
+        }
+        if let before = filter.receivedBefore {
+            range = range.lowerBound..<(try firstReceived(atOrAfter: before, in: range))
+        }
+        return range
+    }
+
+    private func firstReceived(
+        atOrAfter time: Timestamp, in range: Range<UInt64>
+    ) throws(IndexFailure) -> UInt64 {
+        var (low, high) = (range.lowerBound, range.upperBound)
+        while low < high {
+            let middle = (low + high) / 2
+            let received: Timestamp?
+            do throws(ReadFailure) {
+                received = try map.read(Position(middle))?.entry.receivedAt
+            } catch { throw .failed(error.description) }
+            if let received, received < time { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+}

@@ -1,0 +1,172 @@
+internal import LedgerFormat
+internal import LedgerIndex
+internal import LedgerStorage
+internal import Packets
+internal import Reconstruction
+internal import StardustCore
+
+/// How packets hang together: direct edges, and whole chains.
+extension Librarian {
+    // MARK: Chains
+
+    func chain(_ target: ChainTarget, _ query: Substring?) throws(Problem) -> Answer {
+        let parameters = try Parameters(
+            query: query, known: ["direction", "max_depth", "max_packets", "as_of", "format"])
+        let format = try parameters.choice("format", of: ChainFormat.self) ?? .json
+        var limits = ChainLimits()
+        limits.depth = try parameters.count("max_depth", upTo: ChainLimits.depthMax) ?? limits.depth
+        limits.packets =
+            try parameters.count("max_packets", upTo: ChainLimits.packetsMax) ?? limits.packets
+        let request = ChainRequest(
+            target,
+            direction: try parameters.choice("direction", of: ChainRequest.Direction.self)
+                ?? .upstream, limits: limits)
+        let source = try source(parameters)
+        if case .packet(let id) = target,
+            try searching({ () throws(PacketSearch.Failure) in try source.position(of: id) })
+                == nil
+        {
+            throw .unknown("the packet \(id)")
+        }
+        let chain = try searching { () throws(PacketSearch.Failure) in
+            try Chain(request, in: source)
+        }
+        return Answer(200, format.contentType, chain.rendered(format))
+    }
+
+    /// The ledger at the size that is asked for.
+    private func source(_ parameters: Parameters) throws(Problem) -> LedgerChainSource {
+        let map = try readableMap()
+        let current = map.head.size
+        let size = try parameters.size(upTo: current)
+        let deadline = ContinuousClock.now + ledger.settings.queryTime
+        let index = try index(reflecting: current, until: deadline)
+        return LedgerChainSource(map, index, size: size, until: deadline)
+    }
+
+    // MARK: Edges
+
+    /// What a packet names as its parents. Their packets are paged; an edge stands on the page of
+    /// its parent, one without a packet on the first.
+    func parents(of id: UUID128, _ query: Substring?) throws(Problem) -> Answer {
+        let (parameters, map, request) = try edgeRequest("parents \(id)", query)
+        let source = try source(parameters)
+        let edges = try searching { () throws(PacketSearch.Failure) in
+            let packet = try known(id, source)
+            var edges: [ChainEdge] = []
+            for reference in packet?.parents ?? [] {
+                edges.append(try source.resolve(reference, of: packet!))
+            }
+            return packet == nil ? nil : edges
+        }
+        guard let edges else { throw .unknown("the packet \(id)") }
+        let positions = Set(edges.compactMap(\.to)).filter { request.range.contains($0.value) }
+        let isFirst = request.range == 0..<request.size.entries
+        return try page(
+            positions.sorted { ($0 < $1) != request.isDescending }, request, map
+        ) { shown in
+            edges.filter { $0.to.map(shown.contains) ?? isFirst }
+        }
+    }
+
+    /// The packets that name one as their parent, with the edges that do.
+    func children(of id: UUID128, _ query: Substring?) throws(Problem) -> Answer {
+        let (parameters, map, request) = try edgeRequest("children \(id)", query)
+        let source = try source(parameters)
+        var edges: [Position: [ChainEdge]] = [:]
+        let positions = try searching { () throws(PacketSearch.Failure) -> [Position]? in
+            guard let packet = try known(id, source) else { return nil }
+            var candidates: [Position] = []
+            try source.eachChild(of: packet) { position in
+                if request.range.contains(position.value) { candidates.append(position) }
+                return request.isDescending || candidates.count <= 2 * request.limit
+            }
+            if request.isDescending { candidates.reverse() }
+            var positions: [Position] = []
+            for candidate in candidates where positions.count <= request.limit {
+                guard let child = try source.packet(at: candidate) else { continue }
+                for reference in child.parents {
+                    let edge = try source.resolve(reference, of: child)
+                    if edge.to == packet.position { edges[candidate, default: []].append(edge) }
+                }
+                if edges[candidate] != nil { positions.append(candidate) }
+            }
+            return positions
+        }
+        guard let positions else { throw .unknown("the packet \(id)") }
+        return try page(positions, request, map) { shown in
+            positions.filter(shown.contains).flatMap { edges[$0]! }
+        }
+    }
+
+    private func edgeRequest(
+        _ question: String, _ query: Substring?
+    ) throws(Problem) -> (Parameters, LedgerMap, ListRequest) {
+        let parameters = try Parameters(query: query, known: ListRequest.parameters)
+        let map = try readableMap()
+        let request = try ListRequest(parameters, question: question, current: map.head.size)
+        return (parameters, map, request)
+    }
+
+    private func known(
+        _ id: UUID128, _ source: LedgerChainSource
+    ) throws(PacketSearch.Failure) -> ChainPacket? {
+        guard let position = try source.position(of: id) else { return nil }
+        return try source.packet(at: position)
+    }
+
+    private func page(
+        _ positions: [Position], _ request: ListRequest, _ map: LedgerMap,
+        _ edges: (Set<Position>) -> [ChainEdge]
+    ) throws(Problem) -> Answer {
+        var (records, bytes, next): ([StoredRecord], Int, Position?) = ([], 0, nil)
+        for position in positions {
+            if records.count == request.limit || bytes > SocketLimits.pageBytes {
+                next = position
+                break
+            }
+            guard let record = try read(position, map) else { continue }
+            bytes += record.payload.count
+            records.append(record)
+        }
+        let shown = edges(Set(records.map(\.entry.position)))
+        var parser = JSONParser()
+        return Answer { json in
+            json.beginObject()
+            json.member("ledger_size", Int(request.size.entries))
+            json.key("edges")
+            json.beginArray()
+            for edge in shown { edge.write(to: &json) }
+            json.endArray()
+            json.key("packets")
+            json.beginArray()
+            for record in records {
+                // Found as a packet just now.
+                guard (try? parser.parse(record.payload.span)) != nil,
+                    let outline = PacketOutline(parser.tokens, record.payload.span)
+                else { continue }
+                json.packet(record, outline)
+            }
+            json.endArray()
+            json.next(request.cursor(next))
+            json.endObject()
+        }
+    }
+}
+
+extension Parameters {
+    func count(_ name: String, upTo limit: Int) throws(Problem) -> Int? {
+        try number(name, in: 1...UInt64(limit)).map { Int($0) }
+    }
+
+    func choice<Choice: RawRepresentable<String> & CaseIterable>(
+        _ name: String, of: Choice.Type
+    ) throws(Problem) -> Choice? {
+        guard let text = self[name] else { return nil }
+        guard let choice = Choice(rawValue: text) else {
+            let names = Choice.allCases.map(\.rawValue).joined(separator: ", ")
+            throw .badParameter(name, "\(text) is none of \(names)")
+        }
+        return choice
+    }
+}
