@@ -63,8 +63,8 @@ let package = Package(
         .executableTarget(
             name: "stardust",
             dependencies: [
-                "CPlatform", "LedgerFormat", "Packets", "LedgerStorage", "StardustCore",
-                "StardustHTTP", log,
+                "CPlatform", "LedgerFormat", "Packets", "LedgerStorage", "Reconstruction",
+                "StardustCore", "StardustHTTP", log,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "NIOCore", package: nio), .product(name: "NIOPosix", package: nio),
                 .product(name: "NIOHTTP1", package: nio),

@@ -4,12 +4,18 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 
 int stardust_allocate(int descriptor, int64_t offset, int64_t count) {
     int result;
     do result = fallocate(descriptor, 0, offset, count);
     while (result != 0 && errno == EINTR);
     return result == 0 ? 0 : errno;
+}
+
+int64_t stardust_read_cached(int descriptor, void *bytes, size_t count, int64_t offset) {
+    struct iovec piece = {bytes, count};
+    return preadv2(descriptor, &piece, 1, offset, RWF_NOWAIT);
 }
 
 int stardust_open(const char *path, int flags, uint32_t mode) {

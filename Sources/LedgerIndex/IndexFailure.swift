@@ -7,16 +7,22 @@ package enum IndexFailure: Error, Sendable, CustomStringConvertible {
     /// There is no room; it may be tried again.
     case noSpace(String)
     case failed(String)
+    /// What is wanted is not in memory, and the caller would not wait.
+    case wouldBlock
 
     package var description: String {
         switch self {
         case .unusable(let reason): "the index is damaged: \(reason)"
         case .noSpace(let reason): "no room for the index: \(reason)"
         case .failed(let reason): "the index failed: \(reason)"
+        case .wouldBlock: "the index would have to wait for the disk"
         }
     }
 
     init(_ failure: FileFailure) {
-        self = failure.isNoSpace ? .noSpace(failure.description) : .failed(failure.description)
+        self =
+            failure.isWouldBlock
+            ? .wouldBlock
+            : failure.isNoSpace ? .noSpace(failure.description) : .failed(failure.description)
     }
 }

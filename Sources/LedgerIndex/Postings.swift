@@ -1,4 +1,5 @@
 internal import LedgerFormat
+internal import LedgerStorage
 
 /// A part of the index that covers positions without gaps.
 enum TermSource: Sendable {
@@ -40,9 +41,9 @@ enum TermSource: Sendable {
         }
     }
 
-    func postings(_ term: UInt64) -> Postings {
+    func postings(_ term: UInt64, _ access: ReadAccess) -> Postings {
         switch self {
-        case .run(let run): Postings(term, in: run)
+        case .run(let run): Postings(term, in: run, access)
         case .buffer(let buffer): Postings(buffer.ordinals(of: term))
         }
     }
@@ -52,6 +53,7 @@ enum TermSource: Sendable {
 /// it is asked for.
 struct Postings {
     private var place: Place
+    private let access: ReadAccess
     /// What of the list is in memory: all of it, or the part in one block.
     private var ordinals: [UInt32] = []
     private var buffer: [UInt8] = []
@@ -63,10 +65,14 @@ struct Postings {
 
     init(_ ordinals: [UInt32]) {
         place = .memory
+        access = .cachedOnly
         self.ordinals = ordinals
     }
 
-    init(_ term: UInt64, in run: TermRun) { place = .run(run, term: term, block: nil) }
+    init(_ term: UInt64, in run: TermRun, _ access: ReadAccess) {
+        place = .run(run, term: term, block: nil)
+        self.access = access
+    }
 
     /// How long the list is, roughly, in packets.
     var cost: Int {
@@ -127,7 +133,7 @@ struct Postings {
         _ run: TermRun, _ term: UInt64, _ block: Int
     ) throws(IndexFailure) {
         if case .run(_, _, block) = place { return }
-        try run.read(term, in: block, into: &ordinals, &buffer)
+        try run.read(term, in: block, into: &ordinals, &buffer, access)
         place = .run(run, term: term, block: block)
     }
 }

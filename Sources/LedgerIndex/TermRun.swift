@@ -88,10 +88,11 @@ final class TermRun: Sendable {
 
     /// Fills `ordinals` with those of a term in one block.
     func read(
-        _ term: UInt64, in block: Int, into ordinals: inout [UInt32], _ buffer: inout [UInt8]
+        _ term: UInt64, in block: Int, into ordinals: inout [UInt32], _ buffer: inout [UInt8],
+        _ access: ReadAccess
     ) throws(IndexFailure) {
         ordinals.removeAll(keepingCapacity: true)
-        let used = try load(block, into: &buffer)
+        let used = try load(block, into: &buffer, access)
         let bytes = buffer.span
         var (index, current) = (RunBlock.start, fenceTerms[block])
         while index < used {
@@ -107,7 +108,9 @@ final class TermRun: Sendable {
         }
     }
 
-    private func load(_ block: Int, into buffer: inout [UInt8]) throws(IndexFailure) -> Int {
+    private func load(
+        _ block: Int, into buffer: inout [UInt8], _ access: ReadAccess
+    ) throws(IndexFailure) -> Int {
         if buffer.count < IndexLimits.blockBytes {
             buffer = [UInt8](repeating: 0, count: IndexLimits.blockBytes)
         }
@@ -115,7 +118,7 @@ final class TermRun: Sendable {
         do throws(FileFailure) {
             count = try file.read(
                 into: &buffer, 0..<IndexLimits.blockBytes,
-                at: (block + 1) * IndexLimits.blockBytes)
+                at: (block + 1) * IndexLimits.blockBytes, access)
         } catch { throw IndexFailure(error) }
         guard count == IndexLimits.blockBytes, let used = RunBlock.used(buffer.span, at: 0) else {
             throw .unusable("\(path): block \(block) is not as it was written")

@@ -1,4 +1,5 @@
 package import LedgerFormat
+package import LedgerStorage
 package import Packets
 
 /// The index as it was at one moment. What is added later may show up in it, beyond `size`.
@@ -7,6 +8,8 @@ package struct TermSnapshot: Sendable {
     /// How much of the ledger it reflects.
     package let size: LedgerSize
     let sources: [TermSource]
+    /// Whether look-ups may wait for the disk.
+    package var access = ReadAccess.blocking
 
     /// Packets whose terms are not known, since they could not be read.
     package var unindexed: Int { sources.reduce(0) { $0 + $1.unindexed } }
@@ -37,7 +40,7 @@ package struct TermSnapshot: Sendable {
             let (first, end) = (source.first.value, source.end.value)
             let part = range.clamped(to: first..<max(first, end))
             guard !part.isEmpty else { continue }
-            var walk = SourceWalk(source, terms, created, deadline)
+            var walk = SourceWalk(source, terms, created, deadline, access)
             let ordinals = UInt32(part.lowerBound - first)...UInt32(part.upperBound - 1 - first)
             let step = try walk.run(ordinals, isDescending: isDescending) { ordinal in
                 body(Position(first + UInt64(ordinal)))
@@ -74,11 +77,11 @@ private struct SourceWalk {
 
     init(
         _ source: TermSource, _ terms: [UInt64], _ created: Range<Int64>?,
-        _ deadline: ContinuousClock.Instant?
+        _ deadline: ContinuousClock.Instant?, _ access: ReadAccess
     ) {
         // The rarest decide; more lists than these cost more than reading the packets.
         lists = terms.map { term in
-            let list = source.postings(term)
+            let list = source.postings(term, access)
             return (list: list, cost: list.cost)
         }.sorted { $0.cost < $1.cost }.prefix(4).map(\.list)
         zones = created == nil ? nil : source.zones

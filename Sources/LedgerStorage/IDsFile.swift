@@ -106,18 +106,30 @@ struct IDsFile: Sendable {
         self.slots = slots
     }
 
-    /// Reads one slot of a file. Nil where it does not hold.
-    static func slot(
-        _ ordinal: Int, of file: any VolumeFile
-    ) throws(FileFailure) -> Slot? {
-        var header = [UInt8](repeating: 0, count: headerBytes)
-        var bytes = [UInt8](repeating: 0, count: slotBytes)
-        let at = headerBytes + ordinal * slotBytes
-        guard try file.read(into: &header, 0..<headerBytes, at: 0) == headerBytes,
-            try file.read(into: &bytes, 0..<slotBytes, at: at) == slotBytes,
-            let seed = seed(header.span)
-        else { return nil }
-        return slot(bytes.span, at: 0, seed: seed)
+    /// A file whose header was checked, for reading single slots.
+    struct Reader: Sendable {
+        private let file: any VolumeFile
+        private let seed: CRC32C
+
+        /// Nil where the header does not hold.
+        init?(_ file: any VolumeFile) throws(FileFailure) {
+            var header = [UInt8](repeating: 0, count: headerBytes)
+            guard try file.read(into: &header, 0..<headerBytes, at: 0) == headerBytes,
+                let seed = IDsFile.seed(header.span)
+            else { return nil }
+            self.file = file
+            self.seed = seed
+        }
+
+        /// Nil where the slot does not hold.
+        func slot(_ ordinal: Int, _ access: ReadAccess) throws(FileFailure) -> Slot? {
+            var bytes = [UInt8](repeating: 0, count: slotBytes)
+            let at = headerBytes + ordinal * slotBytes
+            guard try file.read(into: &bytes, 0..<slotBytes, at: at, access) == slotBytes else {
+                return nil
+            }
+            return IDsFile.slot(bytes.span, at: 0, seed: seed)
+        }
     }
 
     /// The header's checksum, nil where it does not hold.

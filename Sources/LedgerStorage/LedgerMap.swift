@@ -10,6 +10,7 @@ package final class LedgerMap: Sendable {
     package let volume: any Volume
     package let ledgerID: UUID128
     private let state: Mutex<State>
+    private let sealedFiles: SealedFiles
 
     struct SealedSegment: Sendable {
         var header: SegmentHeader
@@ -64,6 +65,7 @@ package final class LedgerMap: Sendable {
         self.volume = volume
         self.ledgerID = ledgerID
         self.state = Mutex(state)
+        sealedFiles = SealedFiles(volume)
     }
 
     package var head: Head { state.withLock { $0.head } }
@@ -80,7 +82,7 @@ package final class LedgerMap: Sendable {
 
     /// The position of an id among synced entries, or also among staged ones for the writer.
     package func position(
-        of id: UUID128, includingStaged: Bool = false
+        of id: UUID128, includingStaged: Bool = false, _ access: ReadAccess = .blocking
     ) throws(FileFailure) -> Position? {
         let places = state.withLock { state in
             state.ids.candidates(for: id).compactMap { position in
@@ -89,44 +91,46 @@ package final class LedgerMap: Sendable {
             }
         }
         for (position, place) in places {
-            if try slot(at: place).stardustID == id { return position }
+            if try slot(at: place, access).stardustID == id { return position }
         }
         return nil
     }
 
     /// Segment and offset of a synced position; nil beyond the ledger.
     func record(
-        at position: Position
+        at position: Position, _ access: ReadAccess
     ) throws(FileFailure) -> (file: any VolumeFile, header: SegmentHeader, offset: Int)? {
         let place = state.withLock { state in
             state.head.size.contains(position) ? state.place(of: position) : nil
         }
         guard let place else { return nil }
-        let slot = try slot(at: place)
+        let slot = try slot(at: place, access)
         switch place {
         case .open(_, let file, let header):
             return (file, header, Int(slot.offset))
         case .sealed(let header, _):
-            let file = try volume.open(LedgerLayout.segment(header.firstPosition), .read)
+            let file = try sealedFiles.file(of: header, access).segment
             return (file, header, Int(slot.offset))
         }
     }
 
-    private func slot(at place: Place) throws(FileFailure) -> IDsFile.Slot {
+    private func slot(
+        at place: Place, _ access: ReadAccess
+    ) throws(FileFailure) -> IDsFile.Slot {
         switch place {
         case .open(let slot, _, _): return slot
         case .sealed(let header, let position):
             let ordinal = Int(position.value - header.firstPosition.value)
-            let path = LedgerLayout.ids(header.firstPosition)
-            do throws(FileFailure) {
-                if let slot = try IDsFile.slot(ordinal, of: volume.open(path, .read)) {
-                    return slot
-                }
-            } catch  where !error.isMissing { throw error } catch {}
+            let file = try sealedFiles.file(of: header, access)
+            if let slot = try file.ids?.slot(ordinal, access) { return slot }
+            guard access == .blocking else { throw .wouldBlock(file.segment.path) }
             // Lost or damaged since the ledger was opened: the segment itself has the answer.
             let ids = try SegmentScan.ids(of: header, volume)
+            sealedFiles.forget(header)
             guard ordinal < ids.slots.count else {
-                throw FileFailure(.read, path, errorNumber: FileFailure.inputOutputNumber)
+                throw FileFailure(
+                    .read, LedgerLayout.ids(header.firstPosition),
+                    errorNumber: FileFailure.inputOutputNumber)
             }
             return ids.slots[ordinal]
         }

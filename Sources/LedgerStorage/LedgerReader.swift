@@ -13,6 +13,11 @@ package enum ReadFailure: Error, Sendable, CustomStringConvertible {
     /// What was read is not what was written.
     case damaged(Finding)
 
+    /// Whether a reader that must not wait would have to.
+    package var isWouldBlock: Bool {
+        if case .file(let failure) = self { failure.isWouldBlock } else { false }
+    }
+
     package var description: String {
         switch self {
         case .file(let failure): failure.description
@@ -23,18 +28,21 @@ package enum ReadFailure: Error, Sendable, CustomStringConvertible {
 
 extension LedgerMap {
     /// Reads the entry at a position and its payload, and checks both against their digests. Nil
-    /// beyond the ledger. Blocks on the disk; any thread.
-    package func read(_ position: Position) throws(ReadFailure) -> StoredRecord? {
+    /// beyond the ledger. Any thread.
+    package func read(
+        _ position: Position, _ access: ReadAccess = .blocking
+    ) throws(ReadFailure) -> StoredRecord? {
         let result: Result<StoredRecord, ReadFailure>
         do throws(FileFailure) {
-            guard let (file, header, offset) = try record(at: position) else { return nil }
-            result = try checked(position, file, header, offset)
+            guard let (file, header, offset) = try record(at: position, access) else { return nil }
+            result = try checked(position, file, header, offset, access)
         } catch { throw .file(error) }
         return try result.get()
     }
 
     private func checked(
-        _ position: Position, _ file: any VolumeFile, _ header: SegmentHeader, _ offset: Int
+        _ position: Position, _ file: any VolumeFile, _ header: SegmentHeader, _ offset: Int,
+        _ access: ReadAccess
     ) throws(FileFailure) -> Result<StoredRecord, ReadFailure> {
         func damaged(_ code: Finding.Code, _ detail: String) -> Result<StoredRecord, ReadFailure> {
             .failure(
@@ -45,7 +53,7 @@ extension LedgerMap {
         }
         // Most packets of the workload come with the first read.
         var bytes = [UInt8](repeating: 0, count: 4096)
-        var count = try file.read(into: &bytes, 0..<bytes.count, at: offset)
+        var count = try file.read(into: &bytes, 0..<bytes.count, at: offset, access)
         guard count >= RecordFrame.payloadOffset,
             RecordFrame.isIntact(bytes.span, at: 0, seed: header.seed),
             let payloadBytes = RecordFrame(bytes.span, at: 0).payloadBytes,
@@ -54,7 +62,7 @@ extension LedgerMap {
         let end = RecordFrame.payloadOffset + payloadBytes
         if end > count {
             bytes += [UInt8](repeating: 0, count: max(0, end - bytes.count))
-            count += try file.read(into: &bytes, count..<end, at: offset + count)
+            count += try file.read(into: &bytes, count..<end, at: offset + count, access)
         }
         guard count >= end else { return damaged(.recordIncomplete, "the file ends too early") }
         let entryRange = RecordFrame.byteCount..<RecordFrame.payloadOffset

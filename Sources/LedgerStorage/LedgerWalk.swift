@@ -9,7 +9,7 @@ extension LedgerMap {
     ) throws(ReadFailure) {
         var position = start
         do throws(FileFailure) {
-            while let (file, header, offset) = try record(at: position) {
+            while let (file, header, offset) = try record(at: position, .blocking) {
                 var cursor = try SegmentCursor(file, header: header, from: offset)
                 let first = position
                 walk: while head.size.contains(position) {

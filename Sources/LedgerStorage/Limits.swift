@@ -15,6 +15,10 @@ package enum StorageLimits {
     /// the copy and the hashing.
     package static let readBytes = 128 << 10
 
+    /// Sealed segments whose files are kept open: 16 GiB of a ledger, a fraction of the descriptors
+    /// that a process may have.
+    package static let sealedFilesOpen = 256
+
     /// What a segment must hold at least for payloads of a size.
     package static func segmentBytesMin(payloadBytes: Int) -> Int {
         SegmentHeader.byteCount + RecordFrame.recordBytes(payloadBytes: payloadBytes)

@@ -137,6 +137,19 @@ private final class PosixFile: VolumeFile {
         return done
     }
 
+    func readCached(
+        into buffer: inout [UInt8], _ range: Range<Int>, at offset: Int
+    ) throws(FileFailure) -> Int? {
+        precondition(range.lowerBound >= 0 && range.upperBound <= buffer.count)
+        // Safety: the range lies in the buffer.
+        let count = unsafe buffer.withUnsafeMutableBytes {
+            unsafe stardust_read_cached(
+                descriptor, $0.baseAddress! + range.lowerBound, range.count, Int64(offset))
+        }
+        // A part of it is there, or none, or the file system cannot tell.
+        return count == Int64(range.count) ? range.count : nil
+    }
+
     func write(_ bytes: Span<UInt8>, at offset: Int) throws(FileFailure) {
         var done = 0
         while done < bytes.count {
@@ -191,6 +204,13 @@ extension FileFailure {
 
     /// Whether what stands there is no file.
     package var isNoFile: Bool { errorNumber == EINVAL || errorNumber == ENXIO }
+
+    /// Whether a reader that must not wait would have to.
+    package var isWouldBlock: Bool { errorNumber == EAGAIN }
+
+    package static func wouldBlock(_ path: String) -> FileFailure {
+        FileFailure(.read, path, errorNumber: EAGAIN)
+    }
 
     package var isMissing: Bool { errorNumber == ENOENT }
 

@@ -33,6 +33,11 @@ package protocol VolumeFile: AnyObject, Sendable {
         into buffer: inout [UInt8], _ range: Range<Int>, at offset: Int
     ) throws(FileFailure) -> Int
 
+    /// The same where that waits for no disk; nil where it would.
+    func readCached(
+        into buffer: inout [UInt8], _ range: Range<Int>, at offset: Int
+    ) throws(FileFailure) -> Int?
+
     /// Writes all of `bytes`, or throws. After a failure any part of them may be there.
     func write(_ bytes: Span<UInt8>, at offset: Int) throws(FileFailure)
 
@@ -49,6 +54,25 @@ package protocol VolumeFile: AnyObject, Sendable {
 
     /// Forgets clean cached pages, so that the next read sees what the disk holds.
     func dropCache() throws(FileFailure)
+}
+
+/// Whether a reader may wait for the disk.
+package enum ReadAccess: Hashable, Sendable {
+    case blocking
+    /// What is not in memory is a failure that `isWouldBlock`.
+    case cachedOnly
+}
+
+extension VolumeFile {
+    package func read(
+        into buffer: inout [UInt8], _ range: Range<Int>, at offset: Int, _ access: ReadAccess
+    ) throws(FileFailure) -> Int {
+        guard access == .cachedOnly else { return try read(into: &buffer, range, at: offset) }
+        guard let count = try readCached(into: &buffer, range, at: offset) else {
+            throw .wouldBlock(path)
+        }
+        return count
+    }
 }
 
 /// A system call that failed.

@@ -11,12 +11,26 @@ package struct JSONParser: ~Copyable {
     /// Tokens of the keys of an object that is being checked for duplicates, by hash.
     private var keys: [(hash: UInt64, token: Int)] = []
 
-    package init() {}
+    private let limits: Limits
+
+    /// What a document may be at most: a packet, or what else is read by the same rules.
+    package struct Limits: Sendable {
+        var depth: Int
+        var bytes: Int
+
+        package static let packet = Limits(
+            depth: PacketLimits.depthMax, bytes: PacketLimits.packetBytesMax)
+        /// An answer of the daemon, with packets some levels deep in it.
+        package static let answer = Limits(
+            depth: PacketLimits.depthMax + 8, bytes: Int(UInt32.max))
+    }
+
+    package init(limits: Limits = .packet) { self.limits = limits }
 
     /// Parses one JSON value with nothing but white space around it.
     package mutating func parse(_ bytes: Span<UInt8>) throws(JSONError) {
-        guard bytes.count <= PacketLimits.packetBytesMax else {
-            throw JSONError(.tooLong, at: PacketLimits.packetBytesMax)
+        guard bytes.count <= limits.bytes else {
+            throw JSONError(.tooLong, at: limits.bytes)
         }
         tokens.removeAll(keepingCapacity: true)
         var index = 0
@@ -97,7 +111,7 @@ package struct JSONParser: ~Copyable {
     private mutating func beginContainer(
         _ kind: JSONToken.Kind, at index: inout Int, depth: Int
     ) throws(JSONError) -> Int {
-        guard depth <= PacketLimits.depthMax else { throw JSONError(.tooDeep, at: index) }
+        guard depth <= limits.depth else { throw JSONError(.tooDeep, at: index) }
         append(kind, from: index, to: index)
         index += 1
         return tokens.count - 1

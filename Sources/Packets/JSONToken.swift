@@ -26,8 +26,10 @@ package struct JSONDocument: Sendable {
     package let tokens: [JSONToken]
 
     /// Parses with the rules of `ledger-format.md`, section "JSON".
-    package init(_ bytes: [UInt8]) throws(JSONError) {
-        var parser = JSONParser()
+    package init(
+        _ bytes: [UInt8], limits: JSONParser.Limits = .packet
+    ) throws(JSONError) {
+        var parser = JSONParser(limits: limits)
         try parser.parse(bytes.span)
         self.bytes = bytes
         tokens = parser.tokens

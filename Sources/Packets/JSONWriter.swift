@@ -36,7 +36,14 @@ package struct JSONWriter: Sendable {
     package mutating func string(_ text: String) {
         separate()
         bytes.append(UInt8(ascii: "\""))
-        for scalar in text.unicodeScalars { append(scalar) }
+        let isPlain = text.utf8.allSatisfy {
+            $0 &- 0x20 < 0x5F && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\")
+        }
+        if isPlain {
+            bytes.append(contentsOf: text.utf8)
+        } else {
+            for scalar in text.unicodeScalars { append(scalar) }
+        }
         bytes.append(UInt8(ascii: "\""))
     }
 
@@ -152,7 +159,8 @@ package struct JSONWriter: Sendable {
 extension Unicode.Scalar {
     /// Control characters, and those that reorder or hide what is shown around them.
     package var isUnsafeOnTerminals: Bool {
-        switch properties.generalCategory {
+        if value &- 0x20 < 0x5F { return false }
+        return switch properties.generalCategory {
         case .control, .format, .lineSeparator, .paragraphSeparator: true
         default: false
         }

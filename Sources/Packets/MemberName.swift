@@ -1,5 +1,5 @@
 /// The member names that the schema gives a meaning to.
-enum MemberName: UInt8, CaseIterable {
+package enum MemberName: UInt8, CaseIterable, Sendable {
     case stardustID, entityType, entityID, lineage, decisionChain, createdAt
     case traceID, spanID, schema, producer, metaParents, event, evidence, decisionContext, facets
     case worker, version, instance, runID, seq
@@ -10,7 +10,7 @@ enum MemberName: UInt8, CaseIterable {
     case score, scores, confidence, threshold, method, status, at, durationMS
     case type, model, onBehalfOf, vote, option, weight, abstain, label, whyNot
 
-    var text: StaticString {
+    package var text: StaticString {
         switch self {
         case .stardustID: "stardust_id"
         case .entityType: "entity_type"

@@ -15,11 +15,11 @@ package struct PacketOutline: Sendable {
         var (type, id, lineage): (String?, UUID128?, Int?) = (nil, nil, nil)
         for key in JSONChildren(tokens, of: 0) {
             let value = key + 1
-            switch bytes.string(tokens[key]) {
-            case "entity_type": type = bytes.string(tokens[value])
-            case "entity_id": id = UUID128(text: bytes.text(tokens[value]).span)
-            case "lineage": lineage = value
-            case "decision_chain": decisionChain = tokens[value].kind == .null ? nil : value
+            switch bytes.memberName(tokens[key]) {
+            case .entityType: type = bytes.string(tokens[value])
+            case .entityID: id = UUID128(text: bytes.text(tokens[value]).span)
+            case .lineage: lineage = value
+            case .decisionChain: decisionChain = tokens[value].kind == .null ? nil : value
             default: break
             }
         }
@@ -29,6 +29,16 @@ package struct PacketOutline: Sendable {
 }
 
 extension Span<UInt8> {
+    /// The name that a key is, nil for one that the schema does not know.
+    @inline(__always)
+    package func memberName(_ key: JSONToken) -> MemberName? {
+        if key.isEscaped {
+            let text = text(key)
+            return ShortText(text.span, 0..<text.count).flatMap(MemberName.named)
+        }
+        return ShortText(self, key.bytes).flatMap(MemberName.named)
+    }
+
     /// The text of a string or key as a string.
     package func string(_ token: JSONToken) -> String {
         guard !token.isEscaped else { return String(decoding: text(token), as: UTF8.self) }
@@ -47,6 +57,14 @@ extension JSONDocument {
             return key + 1
         }
         return nil
+    }
+
+    /// Lends the values of an object's members whose names the schema knows.
+    package func eachKnownMember(of object: Int, _ body: (MemberName, Int) -> Void) {
+        guard tokens[object].kind == .object else { return }
+        for key in JSONChildren(tokens, of: object) {
+            if let name = bytes.span.memberName(tokens[key]) { body(name, key + 1) }
+        }
     }
 
     /// The text of a string; nil for another value.

@@ -30,7 +30,7 @@ package struct Chain: Sendable {
     struct Evidence: Sendable {
         let digest: String
         /// Of the first packet that says them.
-        fileprivate(set) var members: [(name: StaticString, source: [UInt8])] = []
+        fileprivate(set) var members: [RepeatedMember] = []
         /// Packets by id, steps as `<stardust_id>#<node>`.
         fileprivate(set) var citedBy: [String] = []
         private var known: Set<String> = []
@@ -40,7 +40,7 @@ package struct Chain: Sendable {
         fileprivate mutating func cite(by citer: String, _ item: EvidenceItem?) {
             if known.insert(citer).inserted { citedBy.append(citer) }
             for member in item?.members ?? []
-            where !members.contains(where: { "\($0.name)" == "\(member.name)" }) {
+            where !members.contains(where: { $0.name == member.name }) {
                 members.append(member)
             }
         }

@@ -96,8 +96,8 @@ extension Chain {
         json.array(step.parents) { $1.string($0) }
         json.member("parents_implied", step.areParentsImplied)
         json.member("outcome", step.isOutcome)
-        for member in step.node.repeatedMembers {
-            json.key(member.name)
+        for member in step.node.members {
+            json.key(member.name.text)
             json.json(member.source)
         }
         json.endObject()
@@ -107,7 +107,7 @@ extension Chain {
         json.beginObject()
         json.member("digest", item.digest)
         for member in item.members {
-            json.key(member.name)
+            json.key(member.name.text)
             json.json(member.source)
         }
         json.key("cited_by")

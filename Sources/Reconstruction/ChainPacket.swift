@@ -32,23 +32,27 @@ package struct ChainPacket: Sendable {
         self.entryHash = entryHash
         entityType = outline.entityType
         entityID = outline.entityID
-        let lineage = outline.lineage
-        traceID = document.member("trace_id", of: lineage).flatMap(document.string).flatMap {
-            UUID128(anyText: Array($0.utf8).span)
-        }
-        event = document.member("event", of: lineage).flatMap(document.string)
-        worker = document.member("_producer", of: lineage)
-            .flatMap { document.member("worker", of: $0) }.flatMap(document.string)
-        parents =
-            document.member("_meta_parents", of: lineage).map { list in
-                JSONChildren(document.tokens, of: list).enumerated().map {
-                    ParentReference(document, $0.element, index: $0.offset)
+        var (trace, event, worker): (UUID128?, String?, String?) = (nil, nil, nil)
+        var (parents, evidence): ([ParentReference], [EvidenceItem]) = ([], [])
+        document.eachKnownMember(of: outline.lineage) { name, value in
+            switch name {
+            case .traceID:
+                trace = UUID128(anyText: document.bytes.span.text(document.tokens[value]).span)
+            case .event: event = document.string(value)
+            case .producer: worker = document.member("worker", of: value).flatMap(document.string)
+            case .metaParents:
+                for element in JSONChildren(document.tokens, of: value) {
+                    parents.append(ParentReference(document, element, index: parents.count))
                 }
-            } ?? []
-        evidence =
-            document.member("evidence", of: lineage).map { list in
-                JSONChildren(document.tokens, of: list).compactMap { EvidenceItem(document, $0) }
-            } ?? []
+            case .evidence:
+                evidence = JSONChildren(document.tokens, of: value).compactMap {
+                    EvidenceItem(document, $0)
+                }
+            default: break
+            }
+        }
+        (traceID, self.event, self.worker) = (trace, event, worker)
+        (self.parents, self.evidence) = (parents, evidence)
         decision = outline.decisionChain.map { Decision(document, $0) }
     }
 }
@@ -71,34 +75,46 @@ package struct ParentReference: Sendable {
         case sha256(Digest)
         /// By an algorithm that the ledger does not have.
         case unsupported
+
+        init(_ text: String) {
+            guard text.hasPrefix("sha256:"), let digest = Digest(hex: text.dropFirst(7)) else {
+                self = .unsupported
+                return
+            }
+            self = .sha256(digest)
+        }
     }
 
     init(_ document: JSONDocument, _ token: Int, index: Int) {
         self.index = index
-        func text(_ name: String) -> String? {
-            document.member(name, of: token).flatMap(document.string)
-        }
-        if let bare = document.string(token) {
-            id = UUID128(bare)
+        var (id, hash, uri): (UUID128?, PacketHash?, String?) = (nil, nil, nil)
+        var (type, entityID): (String?, UUID128?) = (nil, nil)
+        var (relation, why): (String?, String?) = (nil, nil)
+        if document.tokens[token].kind == .string {
+            id = document.id(token)
             source = Array("{\"stardust_id\":".utf8) + document.source(token) + [0x7D]
         } else {
-            id = text("stardust_id").flatMap { UUID128($0) }
             source = Array(document.source(token))
         }
-        hash = text("packet_hash").map { hash in
-            guard hash.hasPrefix("sha256:"), let digest = Digest(hex: hash.dropFirst(7)) else {
-                return .unsupported
+        document.eachKnownMember(of: token) { name, value in
+            switch name {
+            case .stardustID: id = document.id(value)
+            case .packetHash: hash = document.string(value).map(PacketHash.init)
+            case .entityType: type = document.string(value)
+            case .entityID: entityID = document.id(value)
+            case .uri: uri = document.string(value)
+            case .relation: relation = document.string(value)
+            case .why: why = document.string(value)
+            default: break
             }
-            return .sha256(digest)
         }
-        if let type = text("entity_type"), let id = text("entity_id").flatMap({ UUID128($0) }) {
-            entity = EntityName(type: type, id: id)
+        (self.id, self.hash, self.uri, self.why) = (id, hash, uri, why)
+        self.relation = relation ?? "derived_from"
+        if let type, let entityID {
+            entity = EntityName(type: type, id: entityID)
         } else {
             entity = nil
         }
-        uri = text("uri")
-        relation = text("relation") ?? "derived_from"
-        why = text("why")
     }
 
     /// Whether it says something of the parent itself, not only that it was used.
@@ -121,22 +137,44 @@ struct EvidenceItem: Sendable {
     let id: String?
     let digest: String
     /// Members that are repeated as they were written.
-    let members: [(name: StaticString, source: [UInt8])]
+    let members: [RepeatedMember]
 
     init?(_ document: JSONDocument, _ token: Int) {
         if let bare = document.string(token) {
             (id, digest, members) = (nil, bare, [])
             return
         }
-        guard let digest = document.member("digest", of: token).flatMap(document.string) else {
-            return nil
+        var (digest, id): (String?, String?) = (nil, nil)
+        var members: [RepeatedMember] = []
+        document.eachKnownMember(of: token) { name, value in
+            switch name {
+            case .digest: digest = document.string(value)
+            case .id: id = document.string(value)
+            case .uri, .role, .mediaType, .bytes, .retainUntil:
+                members.append(RepeatedMember(document, name, value))
+            default: break
+            }
         }
-        self.digest = digest
-        id = document.member("id", of: token).flatMap(document.string)
-        let names: [StaticString] = ["uri", "role", "media_type", "bytes", "retain_until"]
-        members = names.compactMap { name in
-            document.member("\(name)", of: token).map { (name, Array(document.source($0))) }
-        }
+        guard let digest else { return nil }
+        (self.digest, self.id) = (digest, id)
+        self.members = members.sorted { $0.name.rawValue < $1.name.rawValue }
+    }
+}
+
+/// A member that is repeated as it was written.
+struct RepeatedMember: Sendable {
+    let name: MemberName
+    let source: [UInt8]
+
+    init(_ document: JSONDocument, _ name: MemberName, _ value: Int) {
+        self.name = name
+        source = Array(document.source(value))
+    }
+}
+
+extension JSONDocument {
+    fileprivate func id(_ index: Int) -> UUID128? {
+        UUID128(text: bytes.span.text(tokens[index]).span)
     }
 }
 
@@ -178,7 +216,7 @@ struct Decision: Sendable {
 
     /// What the outcome chose, as one text for equal values; nil where it chose nothing.
     var chosen: (source: [UInt8], canonical: [UInt8])? {
-        guard let outcome, let source = nodes[outcome].member("chosen") else { return nil }
+        guard let outcome, let source = nodes[outcome].member(.chosen) else { return nil }
         // It was part of a document that was parsed.
         guard let value = try? JSONDocument(source) else { return nil }
         return (source, value.canonicalBytes)
@@ -195,34 +233,36 @@ struct ReasoningNode: Sendable {
     let parents: [String]
     /// Evidence by its name in the packet, or by digest.
     let evidence: [String]
-    /// Members that are repeated as they were written.
-    private let members: [(name: StaticString, source: [UInt8])]
-
-    static let repeated: [StaticString] = [
-        "agent", "title", "chosen", "confidence", "score", "scores", "threshold", "method",
-        "status", "rationale", "votes", "options", "alternatives", "evidence", "inputs", "at",
-        "duration_ms",
-    ]
+    let members: [RepeatedMember]
 
     init(_ document: JSONDocument, _ token: Int, pointer: String) {
         self.pointer = pointer
-        func texts(_ name: String) -> [String] {
-            document.member(name, of: token).map { list in
-                JSONChildren(document.tokens, of: list).compactMap(document.string)
-            } ?? []
+        var (id, kind): (String?, String?) = (nil, nil)
+        var (parents, evidence): ([String], [String]) = ([], [])
+        var members: [RepeatedMember] = []
+        func texts(_ list: Int) -> [String] {
+            JSONChildren(document.tokens, of: list).compactMap(document.string)
         }
-        id = document.member("id", of: token).flatMap(document.string) ?? ""
-        kind = document.member("kind", of: token).flatMap(document.string) ?? ""
-        parents = texts("parents")
-        evidence = texts("evidence")
-        members = Self.repeated.compactMap { name in
-            document.member("\(name)", of: token).map { (name, Array(document.source($0))) }
+        document.eachKnownMember(of: token) { name, value in
+            switch name {
+            case .id: id = document.string(value)
+            case .kind: kind = document.string(value)
+            case .parents: parents = texts(value)
+            case .agent, .title, .chosen, .confidence, .score, .scores, .threshold, .method,
+                .status, .rationale, .votes, .options, .alternatives, .evidence, .inputs, .at,
+                .durationMS:
+                if name == .evidence { evidence = texts(value) }
+                members.append(RepeatedMember(document, name, value))
+            default: break
+            }
         }
+        self.id = id ?? ""
+        self.kind = kind ?? ""
+        (self.parents, self.evidence) = (parents, evidence)
+        self.members = members.sorted { $0.name.rawValue < $1.name.rawValue }
     }
 
-    func member(_ name: String) -> [UInt8]? { members.first { "\($0.name)" == name }?.source }
-
-    var repeatedMembers: [(name: StaticString, source: [UInt8])] { members }
+    func member(_ name: MemberName) -> [UInt8]? { members.first { $0.name == name }?.source }
 }
 
 /// A node of another packet: `stardust:<stardust_id>#<node>`.

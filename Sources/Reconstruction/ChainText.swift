@@ -76,8 +76,8 @@ private struct ChainText {
         let node = step.node
         var head = (step.isOutcome ? " ▶" : "  ") + "\(step.number). \(escaped(node.kind))"
         if let agent = agent(node) { head += " by \(agent)" }
-        if let chosen = node.member("chosen") { head += ": chose \(value(chosen))" }
-        if let confidence = node.member("confidence") {
+        if let chosen = node.member(.chosen) { head += ": chose \(value(chosen))" }
+        if let confidence = node.member(.confidence) {
             head += " (confidence \(value(confidence)))"
         }
         var lines = [head]
@@ -85,14 +85,14 @@ private struct ChainText {
         if step.areParentsImplied {
             lines.append(indent + "(linked by _meta_parents, not stated by the worker)")
         }
-        if let title = words(node, "title") { lines.append(indent + title) }
-        if let score = node.member("score") { lines.append(indent + "score \(value(score))") }
-        if let status = words(node, "status"), status != "accepted" {
+        if let title = words(node, .title) { lines.append(indent + title) }
+        if let score = node.member(.score) { lines.append(indent + "score \(value(score))") }
+        if let status = words(node, .status), status != "accepted" {
             lines.append(indent + "status \(status)")
         }
         lines += votes(node).map { indent + $0 }
-        if let scores = node.member("scores") { lines.append(indent + "scores \(value(scores))") }
-        if let rationale = words(node, "rationale") {
+        if let scores = node.member(.scores) { lines.append(indent + "scores \(value(scores))") }
+        if let rationale = words(node, .rationale) {
             lines.append(indent + "because “\(rationale)”")
         }
         lines += alternatives(node).map { indent + $0 }
@@ -100,14 +100,14 @@ private struct ChainText {
     }
 
     private func agent(_ node: ReasoningNode) -> String? {
-        guard let source = node.member("agent"), let document = try? JSONDocument(source) else {
+        guard let source = node.member(.agent), let document = try? JSONDocument(source) else {
             return nil
         }
         let id = document.string(0) ?? document.member("id", of: 0).flatMap(document.string)
         return id.map(escaped)
     }
 
-    private func words(_ node: ReasoningNode, _ name: String) -> String? {
+    private func words(_ node: ReasoningNode, _ name: MemberName) -> String? {
         guard let source = node.member(name), let document = try? JSONDocument(source) else {
             return nil
         }
@@ -115,7 +115,7 @@ private struct ChainText {
     }
 
     private func votes(_ node: ReasoningNode) -> [String] {
-        guard let source = node.member("votes"), let document = try? JSONDocument(source) else {
+        guard let source = node.member(.votes), let document = try? JSONDocument(source) else {
             return []
         }
         let votes = JSONChildren(document.tokens, of: 0).map { key in
@@ -150,7 +150,7 @@ private struct ChainText {
     }
 
     private func alternatives(_ node: ReasoningNode) -> [String] {
-        guard let source = node.member("alternatives"), let document = try? JSONDocument(source)
+        guard let source = node.member(.alternatives), let document = try? JSONDocument(source)
         else { return [] }
         return JSONChildren(document.tokens, of: 0).map { index in
             func member(_ name: String) -> String? {
@@ -200,7 +200,7 @@ private struct ChainText {
     private var evidenceLines: [String] {
         guard !chain.evidence.isEmpty else { return [] }
         let lines = chain.evidence.map { item in
-            let members = item.members.filter { "\($0.name)" == "role" || "\($0.name)" == "uri" }
+            let members = item.members.filter { $0.name == .role || $0.name == .uri }
                 .map { " \(value($0.source))" }.joined()
             let citers = item.citedBy.map(escaped).joined(separator: ", ")
             return "  \(escaped(item.digest))\(members), cited by \(citers)"

@@ -202,7 +202,7 @@ package final class IndexFollower: Sendable {
                 logger.error("index: \(error)")
             }
         case .noSpace: isNoSpace = true
-        case .failed: break
+        case .failed, .wouldBlock: break
         }
         monitor.change { $0.phase = .stalled(failure.description, isNoSpace: isNoSpace) }
         _ = monitor.wait(until: .now + LedgerLimits.retryDelay) { $0.isStopping ? true : nil }
@@ -287,10 +287,11 @@ package final class IndexFollower: Sendable {
             compaction.stop()
             try keepBuffer(of: index)
             let rebuild = IndexRebuild(map, index, goal: goal)
-            try rebuild.run(isStopping: { self.isStopping }) { done in
+            try rebuild.run { done in
                 self.monitor.change { $0.size = done }
                 self.metrics.indexedSize.set(Int(done.entries))
                 self.logger.notice("index: \(done) of \(goal) packets")
+                return !self.isStopping
             }
             compaction.start()
             return

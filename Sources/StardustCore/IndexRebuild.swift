@@ -30,23 +30,19 @@ package final class IndexRebuild: Sendable {
         monitor = Monitor(State(next: start, appended: start))
     }
 
-    /// Runs to the goal, or until `isStopping`. `progress` is told what the index reflects.
+    /// Runs to the goal. `progress` is told now and then what the index reflects, and says whether
+    /// to go on.
     package func run(
-        threads: Int = 2, isStopping: () -> Bool, progress: (LedgerSize) -> Void
+        threads: Int = 2, progress: (LedgerSize) -> Bool
     ) throws(IndexFailure) {
         monitor.change { $0.threads = threads }
         for _ in 0..<threads { startThread { self.work() } }
-        var told = index.size
         while true {
             let isDone = monitor.wait(until: .now + LedgerLimits.progressInterval) { state in
                 state.threads == 0 ? true : nil
             }
-            if index.size > told {
-                told = index.size
-                progress(told)
-            }
+            if !progress(index.size) { monitor.change { $0.isStopping = true } }
             if isDone == true { break }
-            if isStopping() { monitor.change { $0.isStopping = true } }
         }
         if let failure = monitor.withLock({ $0.failure }) { throw failure }
     }

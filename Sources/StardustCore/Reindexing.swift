@@ -39,8 +39,9 @@ package struct Reindexing {
         do throws(IndexFailure) {
             try TermIndex.removeFiles(volume)
             let index = try TermIndex(volume, identity: identity.digest) { _ in nil }
-            try IndexRebuild(map, index, goal: size).run(isStopping: { false }) { done in
+            try IndexRebuild(map, index, goal: size).run { done in
                 progress(Int(done.entries), Int(size.entries))
+                return true
             }
             packets = Int(index.size.entries)
             indexBytes = index.fileBytes

@@ -192,6 +192,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private func lookUp(_ route: Route, _ query: Substring?) {
         let librarian = server.librarian
         if route.isImmediate { return respond(librarian.answer(route, query: query)) }
+        if let answer = librarian.quickAnswer(route, query: query) { return respond(answer) }
         // What may wait for the index must not keep others from the disk.
         onReaders(route.needsIndex ? server.indexReaders : server.readers) {
             librarian.answer(route, query: query)

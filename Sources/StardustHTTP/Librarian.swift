@@ -4,40 +4,58 @@ internal import LedgerStorage
 internal import Packets
 internal import StardustCore
 
-/// Answers everything but emitting. Blocks on disk and index, so it runs on a pool of threads.
+/// Answers everything but emitting. What blocks on disk and index runs on a pool of threads.
 struct Librarian: Sendable {
     let ledger: RunningLedger
+    private(set) var access = ReadAccess.blocking
+
+    /// The answer where it is short and needs nothing but memory; nil where it must be asked for
+    /// on a thread that may wait. Most look-ups are such, and waking a thread takes longer.
+    func quickAnswer(_ route: Route, query: Substring?) -> Answer? {
+        var quick = self
+        quick.access = .cachedOnly
+        do throws(Problem) { return try quick.respond(route, query) } catch {
+            return error.isWouldBlock ? nil : Answer(error)
+        }
+    }
 
     func answer(_ route: Route, query: Substring?) -> Answer {
-        do throws(Problem) {
-            switch route {
-            case .emit: preconditionFailure("emitting is not a look-up")
-            case .livez:
-                return Answer {
-                    $0.beginObject()
-                    $0.member("live", true)
-                    $0.endObject()
-                }
-            case .readyz: return readiness
-            case .metrics: return metrics
-            case .status: return status
-            case .packet(let id, let isRaw): return try packet(id, isRaw, query)
-            case .entry(let position, let isRaw): return try entry(position, isRaw, query)
-            case .entityPackets(let type, let id):
-                var filter = PacketFilter()
-                (filter.entityType, filter.entityID) = (type, id)
-                return try list(filter, "entity \(type) \(id)", query)
-            case .tracePackets(let id):
-                var filter = PacketFilter()
-                filter.traceID = id
-                return try list(filter, "trace \(id)", query)
-            case .find: return try find(query)
-            case .parents(let id): return try parents(of: id, query)
-            case .children(let id): return try children(of: id, query)
-            case .chain(let target): return try chain(target, query)
-            case .follow: preconditionFailure("following is not one answer")
+        do throws(Problem) { return try respond(route, query) } catch { return Answer(error) }
+    }
+
+    /// When an answer must be there.
+    var deadline: ContinuousClock.Instant {
+        .now + (access == .blocking ? ledger.settings.queryTime : SocketLimits.quickTime)
+    }
+
+    private func respond(_ route: Route, _ query: Substring?) throws(Problem) -> Answer {
+        switch route {
+        case .emit: preconditionFailure("emitting is not a look-up")
+        case .livez:
+            return Answer {
+                $0.beginObject()
+                $0.member("live", true)
+                $0.endObject()
             }
-        } catch { return Answer(error) }
+        case .readyz: return readiness
+        case .metrics: return metrics
+        case .status: return status
+        case .packet(let id, let isRaw): return try packet(id, isRaw, query)
+        case .entry(let position, let isRaw): return try entry(position, isRaw, query)
+        case .entityPackets(let type, let id):
+            var filter = PacketFilter()
+            (filter.entityType, filter.entityID) = (type, id)
+            return try list(filter, "entity \(type) \(id)", query)
+        case .tracePackets(let id):
+            var filter = PacketFilter()
+            filter.traceID = id
+            return try list(filter, "trace \(id)", query)
+        case .find: return try find(query)
+        case .parents(let id): return try parents(of: id, query)
+        case .children(let id): return try children(of: id, query)
+        case .chain(let target): return try chain(target, query)
+        case .follow: preconditionFailure("following is not one answer")
+        }
     }
 
     // MARK: Single packets
@@ -81,13 +99,15 @@ struct Librarian: Sendable {
     }
 
     func position(of id: UUID128, _ map: LedgerMap) throws(Problem) -> Position? {
-        do throws(FileFailure) { return try map.position(of: id) } catch {
+        do throws(FileFailure) { return try map.position(of: id, access) } catch {
             throw Problem(.file(error))
         }
     }
 
     func read(_ position: Position, _ map: LedgerMap) throws(Problem) -> StoredRecord? {
-        do throws(ReadFailure) { return try map.read(position) } catch { throw Problem(error) }
+        do throws(ReadFailure) { return try map.read(position, access) } catch {
+            throw Problem(error)
+        }
     }
 
     func readableMap() throws(Problem) -> LedgerMap {

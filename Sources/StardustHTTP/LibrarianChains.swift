@@ -39,7 +39,7 @@ extension Librarian {
         let map = try readableMap()
         let current = map.head.size
         let size = try parameters.size(upTo: current)
-        let deadline = ContinuousClock.now + ledger.settings.queryTime
+        let deadline = deadline
         let index = try index(reflecting: current, until: deadline)
         return LedgerChainSource(map, index, size: size, until: deadline)
     }

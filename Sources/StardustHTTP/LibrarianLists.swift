@@ -27,13 +27,15 @@ extension Librarian {
         let map = try readableMap()
         let current = map.head.size
         let request = try ListRequest(parameters, question: question, current: current)
-        let deadline = ContinuousClock.now + ledger.settings.queryTime
+        if counts, access == .cachedOnly { throw .wouldBlock }
+        let deadline = deadline
         let index = try index(reflecting: current, until: deadline)
         let search = PacketSearch(map, index, filter)
         return try searching { () throws(PacketSearch.Failure) in
             let page = try search.page(
                 in: request.range, isDescending: request.isDescending,
                 request.limits(until: deadline))
+            if page.isCut, access == .cachedOnly { throw .wouldBlock }
             let total =
                 counts
                 ? try search.count(in: 0..<request.size.entries, until: deadline) : nil
@@ -67,6 +69,11 @@ extension Librarian {
         reflecting size: LedgerSize, until deadline: ContinuousClock.Instant
     ) throws(Problem) -> TermSnapshot {
         guard let follower = ledger.follower else { throw Problem(.recovering) }
+        if access == .cachedOnly {
+            guard var index = follower.snapshot, index.size >= size else { throw .wouldBlock }
+            index.access = access
+            return index
+        }
         if let index = follower.snapshot(reflecting: size, until: deadline) { return index }
         let progress = follower.progress
         var problem = Problem(
@@ -92,6 +99,7 @@ extension Problem {
     init(_ failure: PacketSearch.Failure, _ ledger: RunningLedger) {
         switch failure {
         case .read(let failure): self.init(failure)
+        case .wouldBlock: self = .wouldBlock
         case .tooCostly(let position):
             self.init(
                 400, "pattern_too_costly",

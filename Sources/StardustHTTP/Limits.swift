@@ -42,6 +42,8 @@ package enum SocketLimits {
     package static let problemWeight = 16
     /// Payload bytes after which a page of a list ends.
     package static let pageBytes = 4 << 20
+    /// How long an answer may take where others wait for the same thread: a few hundred packets.
+    package static let quickTime: Duration = .milliseconds(2)
     /// How often a follower hears that nothing came.
     package static let heartbeatInterval: Duration = .seconds(15)
     /// Packets and payload bytes that are read for a follower before it has taken them.

@@ -95,7 +95,16 @@ extension Problem {
         }
     }
 
+    /// For ourselves: to be asked again where one may wait.
+    static let wouldBlock = Problem(503, "would_block", "the disk would have to be waited for")
+
+    var isWouldBlock: Bool { code == Self.wouldBlock.code }
+
     init(_ failure: ReadFailure) {
+        guard !failure.isWouldBlock else {
+            self = .wouldBlock
+            return
+        }
         switch failure {
         case .file(let failure): self.init(503, "read_failed", "\(failure); try again")
         case .damaged(let finding):

@@ -10,7 +10,8 @@ struct Stardust: AsyncParsableCommand {
         commandName: "stardust",
         abstract: "The provenance ledger of the Omniva engine.",
         subcommands: [
-            Init.self, Serve.self, Emit.self, Verify.self, Reindex.self, Bench.self,
+            Init.self, Serve.self, Emit.self, Get.self, History.self, Find.self,
+            ChainCommand.self, Follow.self, Verify.self, Reindex.self, Bench.self,
         ])
 
     static func main() async {

@@ -162,6 +162,10 @@ private final class SimulatedFile: VolumeFile {
         return bytes.count
     }
 
+    func readCached(
+        into buffer: inout [UInt8], _ range: Range<Int>, at offset: Int
+    ) throws(FileFailure) -> Int? { try read(into: &buffer, range, at: offset) }
+
     func write(_ bytes: Span<UInt8>, at offset: Int) throws(FileFailure) {
         let copy = (0..<bytes.count).map { bytes[$0] }
         try volume.call(.write, path) { disk throws(FileFailure) in

@@ -58,6 +58,10 @@ uint32_t stardust_crc32c_portable(uint32_t crc, const void *bytes, size_t count)
 /// fallocate(2) with mode 0. Returns 0, or the errno.
 int stardust_allocate(int descriptor, int64_t offset, int64_t count);
 
+/// preadv2(2) of what the page cache has, without waiting for a disk. Returns the count, less where
+/// not all of it is there, or -1.
+int64_t stardust_read_cached(int descriptor, void *bytes, size_t count, int64_t offset);
+
 /// open(2) with a mode, which is variadic and so not imported. Returns the descriptor or -errno.
 int stardust_open(const char *path, int flags, uint32_t mode);
 

@@ -38,9 +38,13 @@ package final class LedgerChainSource: ChainSource {
         guard size.contains(position) else { return nil }
         if let known = read[position] { return known }
         packetsRead += 1
-        if packetsRead.isMultiple(of: 256), ContinuousClock.now > deadline { throw .timeIsOver }
+        if packetsRead.isMultiple(of: 16), ContinuousClock.now > deadline {
+            throw index.access == .blocking ? .timeIsOver : .wouldBlock
+        }
         let record: StoredRecord?
-        do throws(ReadFailure) { record = try map.read(position) } catch { throw .read(error) }
+        do throws(ReadFailure) { record = try map.read(position, index.access) } catch {
+            throw Failure(error)
+        }
         let packet = record.flatMap {
             ChainPacket($0.entry, entryHash: $0.entryHash, payload: $0.payload)
         }
@@ -51,8 +55,8 @@ package final class LedgerChainSource: ChainSource {
 
     package func position(of id: UUID128) throws(Failure) -> Position? {
         let position: Position?
-        do throws(FileFailure) { position = try map.position(of: id) } catch {
-            throw .read(.file(error))
+        do throws(FileFailure) { position = try map.position(of: id, index.access) } catch {
+            throw Failure(.file(error))
         }
         return position.flatMap { size.contains($0) ? $0 : nil }
     }
@@ -99,7 +103,7 @@ package final class LedgerChainSource: ChainSource {
                     return .stop
                 }
             }
-        } catch { throw .index(error) }
+        } catch { throw Failure(error) }
         if let failure { throw failure }
     }
 

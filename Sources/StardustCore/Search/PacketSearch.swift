@@ -36,6 +36,8 @@ package struct PacketSearch: Sendable {
         case index(IndexFailure)
         /// Comparing the pattern with this packet takes too long.
         case tooCostly(Position)
+        /// It would have to wait for the disk, or takes longer than whoever does not wait may.
+        case wouldBlock
         /// A walk that cannot be cut into pages took too long.
         case timeIsOver
     }
@@ -103,13 +105,15 @@ package struct PacketSearch: Sendable {
                 }
             }
             if let cut { (page.next, page.isCut) = (cut, true) }
-        } catch { throw .index(error) }
+        } catch { throw Failure(error) }
         if let failure { throw failure }
     }
 
     private func found(_ position: Position, _ judge: inout PacketJudge) throws(Failure) -> Found? {
         let record: StoredRecord?
-        do throws(ReadFailure) { record = try map.read(position) } catch { throw .read(error) }
+        do throws(ReadFailure) { record = try map.read(position, index.access) } catch {
+            throw Failure(error)
+        }
         guard let record else { return nil }
         do throws(JSONContainment.TooCostly) {
             return try judge.judge(record).map { Found(record: record, outline: $0) }
@@ -138,10 +142,18 @@ package struct PacketSearch: Sendable {
             let middle = (low + high) / 2
             let received: Timestamp?
             do throws(ReadFailure) {
-                received = try map.read(Position(middle))?.entry.receivedAt
-            } catch { throw .failed(error.description) }
+                received = try map.read(Position(middle), index.access)?.entry.receivedAt
+            } catch { throw error.isWouldBlock ? .wouldBlock : .failed(error.description) }
             if let received, received < time { low = middle + 1 } else { high = middle }
         }
         return low
+    }
+}
+
+extension PacketSearch.Failure {
+    init(_ failure: ReadFailure) { self = failure.isWouldBlock ? .wouldBlock : .read(failure) }
+
+    init(_ failure: IndexFailure) {
+        if case .wouldBlock = failure { self = .wouldBlock } else { self = .index(failure) }
     }
 }

@@ -18,6 +18,20 @@ struct Bench: ParsableCommand {
     @Option(help: "Packets in the ledger at the end.")
     var count = 1_000_000
 
+    @Option(
+        help: ArgumentHelp(
+            "A PostgreSQL to ask the same questions: the folder of its Unix socket. Its table "
+                + "stardust_metadata is made again.", valueName: "folder"))
+    var postgres: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Only ask questions, of a daemon that has the packets already.", valueName: "socket"))
+    var against: String?
+
+    @Option(help: "How often each question is asked.")
+    var questions = 2000
+
     @Option(help: "Where the temporary folder is made.")
     var folder: String = String.environment("TMPDIR") ?? "/tmp"
 
@@ -33,9 +47,11 @@ struct Bench: ParsableCommand {
             content = try PosixVolume(root: packets.givenFolder)
                 .content(of: packets.lastName)
         } catch { throw Failure(.cannotOpenInput, error.description) }
-        let bench = try BenchRun(in: folder, ndjson: content, packets: count)
+        let bench = try BenchRun(in: folder, ndjson: content, count: count)
+        bench.postgres = postgres
+        bench.questions = questions
         defer { bench.cleanUp() }
-        try bench.run()
+        if let against { try bench.ask(against) } else { try bench.run() }
     }
 }
 
@@ -46,18 +62,23 @@ private final class BenchRun {
     private var source: PacketSource
     private let program = "/proc/self/exe"
     private var daemon: ChildProcess?
+    /// As it was before anything was sent.
+    private let packets: PacketSource
+    var postgres: String?
+    var questions = 0
 
     private var ledger: String { root + "/ledger" }
     private var socket: String { root + "/s" }
 
-    init(in folder: String, ndjson: [UInt8], packets: Int) throws(Failure) {
+    init(in folder: String, ndjson: [UInt8], count: Int) throws(Failure) {
         var template = Array((folder + "/stardust-bench-XXXXXX").utf8CString)
         guard unsafe mkdtemp(&template) != nil else {
             throw Failure(.cannotCreate, "\(folder): \(errorName(errno))")
         }
         root = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        count = packets
-        source = try PacketSource(ndjson: ndjson)
+        self.count = count
+        packets = try PacketSource(ndjson: ndjson)
+        source = packets
     }
 
     func cleanUp() {
@@ -69,6 +90,8 @@ private final class BenchRun {
     func run() throws {
         Output.line("\(count) packets of \(source.meanBytes) bytes in the mean")
         try emitting()
+        try ask(socket)
+        try measureIndex()
         try opening()
         try verifying()
     }
@@ -153,6 +176,43 @@ private final class BenchRun {
         row(
             "daemon: resident memory", "\(fixed(Double(daemon!.residentBytes) / 1_048_576, 0)) MiB",
             "200 MiB")
+    }
+
+    // MARK: Querying
+
+    func ask(_ socket: String) throws(Failure) {
+        if let postgres {
+            let start = ContinuousClock.now
+            try QueryBench.load(count, of: packets, into: postgres)
+            row(
+                "PostgreSQL: loaded and indexed in",
+                "\(fixed((.now - start) / .seconds(1), 0)) s")
+        }
+        let bench = try QueryBench(
+            socket: socket, count, of: packets, postgres: postgres, times: questions)
+        for result in try bench.run() {
+            var figure = "\(result.daemon) µs"
+            if let other = result.postgres {
+                figure +=
+                    ", PostgreSQL \(other) µs (\(result.rows) rows), "
+                    + "\(fixed(Double(result.daemon) / Double(max(1, other)), 3)) ×"
+            }
+            row(result.name + ", median", figure, "\(result.target) ×")
+        }
+    }
+
+    private func measureIndex() throws(Failure) {
+        let files = try ChildProcess.run(
+            ["sh", "-c", "cat \(ledger)/index/*.run | wc -c"], output: root + "/size")
+        guard files.exitStatus == 0 else { throw Failure(.inputOutput, "the index has no files") }
+        do throws(FileFailure) {
+            let text = String(
+                decoding: try PosixVolume(root: root).content(of: "size"), as: UTF8.self)
+            let bytes = Double(text.filter { $0.isNumber }) ?? 0
+            row(
+                "index files beside the payloads",
+                fixed(bytes / Double(count * packets.meanBytes)), "0.35")
+        } catch { throw Failure(.inputOutput, error.description) }
     }
 
     // MARK: Opening

@@ -1,59 +1,71 @@
 internal import LedgerFormat
 
-/// An endless run of distinct packets: those of a file again and again, each time with other ids.
+/// An endless run of distinct packets: those of a file again and again. In each round all ids, trace
+/// ids and digests are others, the same ones in the same way, so that packets of a round go on
+/// referring to each other. The first round is the file as it is.
 struct PacketSource {
     private var packets: [Template] = []
-    private var count: UInt32
+    private var count: Int
 
     private struct Template {
         var bytes: [UInt8]
-        /// Where the texts of stardust_id and entity_id begin.
-        var stardustID: Int
-        var entityID: Int
+        /// Where the last eight digits of its ids and digests begin.
+        var digits: [Int]
     }
 
-    /// Takes packets whose first members are their ids, as workers write them. `start` tells apart
-    /// sources that go into one ledger.
-    init(ndjson: [UInt8], start: UInt32 = 0) throws(Failure) {
+    /// `start` is the number of the first packet.
+    init(ndjson: [UInt8], start: Int = 0) throws(Failure) {
         count = start
         for line in ndjson.split(separator: 0x0A) {
             let bytes = Array(line)
-            guard let stardustID = Self.place(of: "\"stardust_id\":\"", in: bytes),
-                let entityID = Self.place(of: "\"entity_id\":\"", in: bytes)
-            else { continue }
-            packets.append(Template(bytes: bytes, stardustID: stardustID, entityID: entityID))
+            packets.append(Template(bytes: bytes, digits: Self.places(in: bytes)))
         }
         guard !packets.isEmpty else {
-            throw Failure(.badInput, "there is no packet with a stardust_id in the input")
+            throw Failure(.badInput, "there is no packet in the input")
         }
     }
 
     var meanBytes: Int { packets.reduce(0) { $0 + $1.bytes.count } / packets.count }
 
-    private static func place(of text: String, in bytes: [UInt8]) -> Int? {
-        let wanted = Array(text.utf8)
-        let last = bytes.count - wanted.count - UUID128.textCount
-        guard last >= 0 else { return nil }
-        return (0...last).first { bytes[$0...].starts(with: wanted) }.map { $0 + wanted.count }
+    /// The ends of UUIDs, of 32 digits and of 64.
+    private static func places(in bytes: [UInt8]) -> [Int] {
+        var places: [Int] = []
+        var (run, dashes, index) = (0, 0, 0)
+        while index <= bytes.count {
+            let byte = index < bytes.count ? bytes[index] : 0
+            let isDigit = (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte)
+            if isDigit {
+                run += 1
+            } else if byte == 0x2D, run > 0 {
+                dashes += 1
+            } else {
+                let isID = (run == 32 && (dashes == 0 || dashes == 4)) || (run == 64 && dashes == 0)
+                if isID { places.append(index - 8) }
+                (run, dashes) = (0, 0)
+            }
+            index += 1
+        }
+        return places
     }
 
     /// Appends the next packet.
     mutating func append(to buffer: inout [UInt8]) {
-        let template = packets[Int(count) % packets.count]
+        let template = packets[count % packets.count]
+        let round = UInt32(truncatingIfNeeded: count / packets.count)
         let start = buffer.count
         buffer.append(contentsOf: template.bytes)
-        patch(&buffer, at: start + template.stardustID, with: count)
-        // An entity keeps its packets together within a round.
-        patch(&buffer, at: start + template.entityID, with: count / UInt32(packets.count))
+        if round > 0 {
+            for place in template.digits { patch(&buffer, at: start + place, with: round) }
+        }
         count += 1
     }
 
-    /// Replaces the last eight digits of an id, so that ids stay as scattered as they were.
-    private func patch(_ buffer: inout [UInt8], at offset: Int, with value: UInt32) {
+    private func patch(_ buffer: inout [UInt8], at offset: Int, with round: UInt32) {
         for digit in 0..<8 {
-            let nibble = UInt8(value >> (28 - 4 * UInt32(digit)) & 15)
-            buffer[offset + UUID128.textCount - 8 + digit] =
-                nibble < 10 ? 0x30 + nibble : 0x57 + nibble
+            let place = offset + digit
+            let old = hexadecimalValue(buffer[place]) ?? 0
+            let nibble = old ^ UInt8(round >> (28 - 4 * UInt32(digit)) & 15)
+            buffer[place] = nibble < 10 ? 0x30 + nibble : 0x57 + nibble
         }
     }
 }

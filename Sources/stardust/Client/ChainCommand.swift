@@ -1,0 +1,88 @@
+import ArgumentParser
+internal import Reconstruction
+
+struct ChainCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "chain",
+        abstract: "Show how a decision came about.",
+        usage: """
+            stardust chain TYPE ID [OPTIONS]
+            stardust chain --packet ID [OPTIONS]
+            stardust chain --trace ID [OPTIONS]
+            """,
+        discussion: "For a person on a terminal, as JSON elsewhere, unless --format says otherwise."
+    )
+
+    @Argument(help: "The entity's type and id.")
+    var entity: [String] = []
+
+    @Option(help: ArgumentHelp("The packet to begin with.", valueName: "id"))
+    var packet: String?
+
+    @Option(help: ArgumentHelp("The trace to begin with.", valueName: "id"))
+    var trace: String?
+
+    @Option(help: "text, json, dot, mermaid or prov.")
+    var format: ChainFormat?
+
+    @Option(help: "upstream (why), downstream (what came of it) or both.")
+    var direction: ChainRequest.Direction = .upstream
+
+    @Option(help: "Edges from a root.")
+    var maxDepth: Int?
+
+    @Option(help: "Packets at most.")
+    var maxPackets: Int?
+
+    @Option(
+        help: ArgumentHelp("The answer as it stood at this ledger size.", valueName: "ledger-size"))
+    var asOf: UInt64?
+
+    @OptionGroup var options: ClientOptions
+
+    func validate() throws {
+        let targets = [!entity.isEmpty, packet != nil, trace != nil].count { $0 }
+        guard targets == 1, entity.isEmpty || entity.count == 2 else {
+            throw ValidationError("name one target: TYPE ID, --packet ID or --trace ID")
+        }
+        if options.json, let format, format != .json {
+            throw ValidationError("--json and --format \(format.rawValue) are two formats")
+        }
+    }
+
+    func run() async throws {
+        var terminal = Terminal()
+        let format = format ?? (options.json || !terminal.isTerminal ? .json : .text)
+        let bytes = try await options.client.get(
+            path,
+            [
+                ("format", format.rawValue), ("direction", direction.rawValue),
+                ("max_depth", maxDepth.map(String.init)),
+                ("max_packets", maxPackets.map(String.init)), ("as_of", asOf.map(String.init)),
+            ])
+        terminal.beginPaging()
+        defer { terminal.endPaging() }
+        guard format == .text, terminal.hasColor else { return Output.data(bytes) }
+        for line in String(decoding: bytes, as: UTF8.self).split(
+            separator: "\n", omittingEmptySubsequences: false
+        ).dropLast() {
+            Output.line(painted(String(line), terminal))
+        }
+    }
+
+    private var path: String {
+        if let packet { return "/v1/packets/\(packet.percentEncoded)/chain" }
+        if let trace { return "/v1/traces/\(trace.percentEncoded)/chain" }
+        return "/v1/entities/\(entity[0].percentEncoded)/\(entity[1].percentEncoded)/chain"
+    }
+
+    private func painted(_ line: String, _ terminal: Terminal) -> String {
+        if line.hasPrefix("INCOMPLETE") || line.hasPrefix("CONFLICTS") { return terminal.red(line) }
+        if line.hasPrefix(" ▶") { return terminal.green(line) }
+        if let first = line.first, first != " " { return terminal.bold(line) }
+        return line
+    }
+}
+
+extension ChainFormat: ExpressibleByArgument {}
+extension ChainRequest.Direction: ExpressibleByArgument {}

@@ -1,0 +1,110 @@
+internal import NIOCore
+internal import NIOHTTP1
+internal import NIOPosix
+internal import Packets
+
+/// Questions to the daemon over its socket.
+struct DaemonClient {
+    let socket: String
+
+    struct Response {
+        var status = 0
+        var body: [UInt8] = []
+    }
+
+    /// The whole answer to a question. What is no success is a failure with the daemon's own words.
+    func get(_ path: String, _ query: [(String, String?)] = []) async throws(Failure) -> [UInt8] {
+        var response = Response()
+        try await exchange(Self.target(path, query)) { part in
+            switch part {
+            case .head(let head): response.status = Int(head.status.code)
+            case .body(let bytes): response.body += bytes.readableBytesView
+            case .end: break
+            }
+            return true
+        }
+        guard response.status == 200 else { throw Self.failure(response) }
+        return response.body
+    }
+
+    /// Lends the lines of an answer as they come, until `take` returns false or the daemon ends it.
+    func lines(
+        _ path: String, _ query: [(String, String?)], _ take: ([UInt8]) throws(Failure) -> Bool
+    ) async throws(Failure) {
+        var response = Response()
+        var failure: Failure?
+        try await exchange(Self.target(path, query)) { part in
+            switch part {
+            case .head(let head): response.status = Int(head.status.code)
+            case .body(let bytes):
+                response.body += bytes.readableBytesView
+                guard response.status == 200 else { return true }
+                while let end = response.body.firstIndex(of: 0x0A) {
+                    let line = Array(response.body[..<end])
+                    response.body.removeSubrange(...end)
+                    do throws(Failure) {
+                        guard try take(line) else { return false }
+                    } catch {
+                        failure = error
+                        return false
+                    }
+                }
+            case .end: break
+            }
+            return true
+        }
+        if let failure { throw failure }
+        guard response.status == 200 else { throw Self.failure(response) }
+    }
+
+    private static func target(_ path: String, _ query: [(String, String?)]) -> String {
+        let given = query.compactMap { name, value in
+            value.map { "\(name)=\($0.percentEncoded)" }
+        }
+        return given.isEmpty ? path : path + "?" + given.joined(separator: "&")
+    }
+
+    /// One request; `take` gets the parts of the answer until it returns false.
+    private func exchange(
+        _ target: String, _ take: (HTTPClientResponsePart) -> Bool
+    ) async throws(Failure) {
+        do {
+            let channel = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+                .connect(unixDomainSocketPath: socket) { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        try channel.pipeline.syncOperations.addHTTPClientHandlers()
+                        return try NIOAsyncChannel<HTTPClientResponsePart, HTTPClientRequestPart>(
+                            wrappingChannelSynchronously: channel)
+                    }
+                }
+            try await channel.executeThenClose { inbound, outbound in
+                var head = HTTPRequestHead(version: .http1_1, method: .GET, uri: target)
+                head.headers.add(name: "host", value: "stardust")
+                head.headers.add(name: "connection", value: "close")
+                try await outbound.write(.head(head))
+                try await outbound.write(.end(nil))
+                for try await part in inbound {
+                    guard take(part) else { return }
+                    if case .end = part { return }
+                }
+                throw Failure(.unreachable, "\(socket): the daemon closed the connection")
+            }
+        } catch let failure as Failure { throw failure } catch {
+            throw Failure(.unreachable, "\(socket): \(PacketStream.sentence(error))")
+        }
+    }
+
+    private static func failure(_ response: Response) -> Failure {
+        let detail =
+            (try? JSONDocument(response.body)).flatMap { document in
+                document.member("detail", of: 0).flatMap(document.string)
+            } ?? String(decoding: response.body.prefix(500), as: UTF8.self)
+        return switch response.status {
+        case 404: Failure(.no, detail)
+        case 403: Failure(.notPermitted, detail)
+        case 400..<500: Failure(.badInput, detail)
+        case 503: Failure(.unreachable, "the daemon cannot answer now: \(detail)")
+        default: Failure(.inputOutput, "the daemon answers \(response.status): \(detail)")
+        }
+    }
+}

@@ -1,0 +1,38 @@
+internal import Packets
+
+/// Prints a list of packets page by page as it comes.
+struct PacketLister {
+    let options: ClientOptions
+    let page: PageOptions
+    let showsEntity: Bool
+
+    func run(_ path: String, _ query: [(String, String?)]) async throws {
+        var terminal = Terminal()
+        var table = PacketTable(terminal, showsEntity: showsEntity)
+        var (cursor, shown): (String?, Int) = (nil, 0)
+        terminal.beginPaging()
+        defer { terminal.endPaging() }
+        while true {
+            let left = page.limit.map { $0 - shown } ?? .max
+            let answer = try JSONDocument(
+                answer: try await options.client.get(
+                    path,
+                    query + [
+                        ("as_of", page.asOf.map(String.init)), ("order", page.desc ? "desc" : nil),
+                        ("cursor", cursor), ("limit", left < 100 ? String(left) : nil),
+                    ]))
+            let packets = packets(answer)
+            for line in table.lines(packets) where !options.json { Output.line(line) }
+            if options.json { for packet in packets { Output.data(packet.line) } }
+            shown += packets.count
+            cursor = answer.member("next", of: 0).flatMap(answer.string)
+            guard cursor != nil, shown < page.limit ?? .max else { return }
+        }
+    }
+
+    private func packets(_ answer: JSONDocument) -> [ListedPacket] {
+        answer.member("packets", of: 0).map { list in
+            JSONChildren(answer.tokens, of: list).map { ListedPacket(answer, $0) }
+        } ?? []
+    }
+}
