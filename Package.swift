@@ -86,6 +86,16 @@ let package = Package(
             dependencies: ["LedgerFormat", "LedgerStorage", "StardustCore", "TestSupport"],
             swiftSettings: testing),
         .testTarget(
+            name: "LedgerIndexTests",
+            dependencies: [
+                "LedgerFormat", "Packets", "LedgerStorage", "LedgerIndex", "StardustCore",
+                "TestSupport",
+            ], swiftSettings: testing),
+        .testTarget(
+            name: "ReconstructionTests",
+            dependencies: ["LedgerFormat", "Packets", "Reconstruction", "TestSupport"],
+            swiftSettings: testing),
+        .testTarget(
             name: "StardustTests",
             dependencies: [
                 "stardust", "LedgerFormat", "Packets", "LedgerStorage", "StardustCore",

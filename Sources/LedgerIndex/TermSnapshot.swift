@@ -72,7 +72,7 @@ private struct SourceWalk {
     /// The ordinal that was next when the time was over.
     private(set) var cut: UInt32?
 
-    /// Steps between looks at the clock: packets are read at every one.
+    /// Steps without a candidate between looks at the clock.
     private static let stepsBetweenLooks = 64
 
     init(
@@ -97,6 +97,8 @@ private struct SourceWalk {
             range.contains(candidate)
         {
             if case .stop = body(candidate) { return .stop }
+            // A packet was read: that takes longer than looking at the clock.
+            stepsToLook = 0
             guard candidate != (isDescending ? range.lowerBound : range.upperBound) else { break }
             ordinal = isDescending ? candidate - 1 : candidate + 1
         }

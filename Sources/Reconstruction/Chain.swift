@@ -52,11 +52,13 @@ package struct Chain: Sendable {
     ) throws(Source.Failure) {
         self.request = request
         size = source.size
-        var walk = ChainWalk(source, request.limits)
+        let book = EdgeBook(source)
+        var walk = ChainWalk(source, request.limits, book)
         try walk.run(request)
         let order = ChainOrder(walk.walked.keys, walk.edges)
         let ordered = order.positions.map { walk.walked[$0]!.packet }
-        var search = ConflictSearch(source, ordered, walk.edges)
+        let roots = Set(walk.walked.values.filter { $0.depth == 0 }.map(\.packet.position))
+        var search = ConflictSearch(source, ordered, walk.edges, roots: roots, book)
         try search.run()
         let places = Dictionary(
             uniqueKeysWithValues: order.positions.enumerated().map { ($0.element, $0.offset) })
@@ -65,7 +67,9 @@ package struct Chain: Sendable {
         }
         var parents: [Position: [ChainPacket]] = [:]
         for edge in edges where edge.order != .self {
-            guard let parent = edge.to.flatMap({ walk.walked[$0]?.packet }) else { continue }
+            guard let parent = edge.to.flatMap({ walk.walked[$0]?.packet }),
+                !parents[edge.from, default: []].contains(where: { $0.position == edge.to })
+            else { continue }
             parents[edge.from, default: []].append(parent)
         }
         let sequence = StepSequence(ordered, parents: parents)
@@ -100,8 +104,9 @@ package struct Chain: Sendable {
             for node in packet.decision?.nodes ?? [] {
                 for name in node.evidence {
                     let named = packet.evidence.first { $0.id == name }
-                    let isDigest = name.hasPrefix("sha256:") || name.hasPrefix("blake3:")
-                    guard let digest = named?.digest ?? (isDigest ? name : nil) else { continue }
+                    let text = name.description
+                    let isDigest = text.hasPrefix("sha256:") || text.hasPrefix("blake3:")
+                    guard let digest = named?.digest ?? (isDigest ? text : nil) else { continue }
                     cite(digest, by: ChainStep.id(packet.stardustID, node.id), named)
                 }
             }

@@ -41,6 +41,8 @@ struct ConflictSearch<Source: ChainSource> {
     private let source: Source
     private let walked: [ChainPacket]
     private let edges: [ChainEdge]
+    private let roots: Set<Position>
+    private let book: EdgeBook<Source>
     private let byPosition: [Position: ChainPacket]
 
     private(set) var conflicts: [ChainConflict] = []
@@ -49,8 +51,14 @@ struct ConflictSearch<Source: ChainSource> {
     /// More amend one packet than are looked at.
     private(set) var isLimited = false
 
-    init(_ source: Source, _ walked: [ChainPacket], _ edges: [ChainEdge]) {
+    /// `roots` are the packets that were asked for.
+    init(
+        _ source: Source, _ walked: [ChainPacket], _ edges: [ChainEdge], roots: Set<Position>,
+        _ book: EdgeBook<Source>
+    ) {
         self.source = source
+        self.roots = roots
+        self.book = book
         self.walked = walked
         self.edges = edges
         byPosition = Dictionary(uniqueKeysWithValues: walked.map { ($0.position, $0) })
@@ -96,25 +104,20 @@ struct ConflictSearch<Source: ChainSource> {
     private mutating func amendments() throws(Source.Failure) -> [Amendment] {
         var found: [Amendment] = []
         for target in walked {
-            var candidates: [Position] = []
-            try source.eachAmendment(of: target) { position in
-                candidates.append(position)
-                return candidates.count <= ChainLimits.amendmentsMax
-            }
-            if candidates.count > ChainLimits.amendmentsMax {
-                candidates.removeLast()
-                isLimited = true
-            }
-            for candidate in candidates {
+            let before = found.count
+            try source.eachAmendment(of: target) { (candidate) throws(Source.Failure) in
                 let known = byPosition[candidate]
                 let read = known == nil ? try source.packet(at: candidate) : known
-                guard let child = read else { continue }
-                for reference in child.parents where reference.isAmendment {
-                    let edge = try source.resolve(reference, of: child)
-                    guard edge.to == target.position, edge.order != .self else { continue }
+                guard let child = read else { return true }
+                for edge in try book.edges(of: child)
+                where edge.reference.isAmendment && edge.to == target.position
+                    && edge.order != .self
+                {
                     found.append(Amendment(child: child, edge: edge))
                 }
+                return found.count - before <= ChainLimits.amendmentsMax
             }
+            if found.count - before > ChainLimits.amendmentsMax { isLimited = true }
         }
         return found
     }
@@ -141,9 +144,12 @@ struct ConflictSearch<Source: ChainSource> {
         }
         for (target, group) in grouped(retractions, by: \.target) {
             let retractors = Set(group.map(\.child.position)).sorted()
+            let isUsed = users[target] != nil
+            guard isUsed || roots.contains(target) else { continue }
             add(
                 .retracted, [target] + retractors,
-                "position \(target) is used here and was retracted by \(list(retractors))")
+                "position \(target), which \(isUsed ? "others here build on" : "was asked for"), "
+                    + "was retracted by position \(list(retractors))")
             taint(downstreamOf: target, users)
         }
     }
@@ -174,9 +180,10 @@ struct ConflictSearch<Source: ChainSource> {
     }
 
     private mutating func findContradictions(_ packets: [ChainPacket], _ amendments: [Amendment]) {
-        let outdated = Set(amendments.map(\.target))
+        let superseded = Set(
+            amendments.filter { $0.edge.relation == "supersedes" }.map(\.target))
         var answers: [(question: Question, position: Position, canonical: [UInt8])] = []
-        for packet in packets where !outdated.contains(packet.position) {
+        for packet in packets where !superseded.contains(packet.position) {
             guard let key = packet.decision?.key, let chosen = packet.decision?.chosen else {
                 continue
             }
@@ -208,41 +215,42 @@ struct ConflictSearch<Source: ChainSource> {
     // MARK: Nodes
 
     private mutating func findUnknownNodes() throws(Source.Failure) {
+        var nodes: [UUID128: Set<ExactText>] = [:]
         for packet in walked {
             guard let decision = packet.decision else { continue }
-            let own = Set(decision.nodes.map(\.id))
-            for node in decision.nodes {
+            nodes[packet.stardustID] = Set(decision.nodes.map(\.id))
+        }
+        for packet in walked {
+            for node in packet.decision?.nodes ?? [] {
                 for (index, parent) in node.parents.enumerated() {
-                    let isKnown: Bool
-                    if let foreign = ForeignNode(parent) {
-                        isKnown = try nodes(of: foreign.packet).contains(foreign.node)
-                    } else {
-                        isKnown = own.contains(parent)
-                    }
-                    if !isKnown {
-                        add(
-                            .unknownNodeParent, [packet.position],
-                            "node \(node.id) builds on \(parent), which is not there",
-                            "\(node.pointer)/parents/\(index)")
-                    }
+                    let (owner, name): (UUID128, ExactText) =
+                        switch parent {
+                        case .own(let name): (packet.stardustID, name)
+                        case .foreign(let other, let name): (other, name)
+                        }
+                    if nodes[owner] == nil { nodes[owner] = try self.nodes(of: owner) }
+                    if nodes[owner]!.contains(name) { continue }
+                    add(
+                        .unknownNodeParent, [packet.position],
+                        "node \(node.id) builds on \(ChainStep.id(owner, name)), which is not there",
+                        "\(node.pointer)/parents/\(index)")
                 }
             }
         }
     }
 
-    private func nodes(of id: UUID128) throws(Source.Failure) -> Set<String> {
+    /// The nodes of a packet that was not walked.
+    private func nodes(of id: UUID128) throws(Source.Failure) -> Set<ExactText> {
         guard let position = try source.position(of: id) else { return [] }
-        let known = byPosition[position]
-        let packet = known == nil ? try source.packet(at: position) : known
-        return Set(packet?.decision?.nodes.map(\.id) ?? [])
+        return Set(try source.packet(at: position)?.decision?.nodes.map(\.id) ?? [])
     }
 
     /// What a decision answers.
     private struct Question: Hashable {
         var entity: EntityName
-        var key: String
+        var key: ExactText
 
-        init(_ entity: EntityName, _ key: String) { (self.entity, self.key) = (entity, key) }
+        init(_ entity: EntityName, _ key: ExactText) { (self.entity, self.key) = (entity, key) }
     }
 
     // MARK: Groups

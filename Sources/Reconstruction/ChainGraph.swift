@@ -77,7 +77,9 @@ extension Chain {
     }
 
     private static func dotEscaped(_ text: String) -> String {
-        text.escapedForTerminals.map { $0 == "\"" || $0 == "\\" ? "\\\($0)" : String($0) }.joined()
+        text.escapedForTerminals.unicodeScalars.map { scalar in
+            scalar == "\"" || scalar == "\\" ? "\\\(scalar)" : String(scalar)
+        }.joined()
     }
 
     private static func mermaidEscaped(_ text: String) -> String {

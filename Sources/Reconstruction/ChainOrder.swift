@@ -11,6 +11,9 @@ struct ChainOrder {
     /// Parents that a packet still waits for, with how many edges lead there.
     private var waiting: [Position: [Position: Int]] = [:]
     private var children: [Position: [Position]] = [:]
+    /// From the lowest packet that waits, each waits for the next: where the last search ended.
+    private var path: [Position] = []
+    private var places: [Position: Int] = [:]
 
     init(_ walked: some Collection<Position>, _ edges: [ChainEdge]) {
         positions = walked.sorted()
@@ -58,9 +61,11 @@ struct ChainOrder {
     /// Every packet that waits, waits for one that waits too: following them leads into a cycle. It
     /// is cut at its lowest position.
     private mutating func cutCycle(above start: Position, _ ready: inout Heap<Position>) {
-        var path: [Position] = []
-        var places: [Position: Int] = [:]
-        var current = start
+        while let last = path.last, waiting[last] == nil {
+            places[last] = nil
+            path.removeLast()
+        }
+        var current = path.last.map { waiting[$0]!.keys.min()! } ?? start
         while places[current] == nil {
             places[current] = path.count
             path.append(current)
@@ -71,6 +76,9 @@ struct ChainOrder {
         let place = cycle.firstIndex(of: lowest)!
         let parent = place + 1 < cycle.endIndex ? cycle[place + 1] : cycle.first!
         cut.append((lowest, parent))
+        // What stood behind it on the path may have been reached by the edge that is gone.
+        for position in path[place...].dropFirst() { places[position] = nil }
+        path.removeSubrange((place + 1)...)
         release(lowest, from: parent, &ready)
     }
 }

@@ -53,7 +53,7 @@ package struct ChainPacket: Sendable {
         }
         (traceID, self.event, self.worker) = (trace, event, worker)
         (self.parents, self.evidence) = (parents, evidence)
-        decision = outline.decisionChain.map { Decision(document, $0) }
+        decision = outline.decisionChain.map { Decision(document, $0, of: entry.stardustID) }
     }
 }
 
@@ -134,7 +134,7 @@ package struct EntityName: Hashable, Sendable {
 /// An element of `evidence`.
 struct EvidenceItem: Sendable {
     /// The name that decision nodes cite it by.
-    let id: String?
+    let id: ExactText?
     let digest: String
     /// Members that are repeated as they were written.
     let members: [RepeatedMember]
@@ -156,7 +156,7 @@ struct EvidenceItem: Sendable {
             }
         }
         guard let digest else { return nil }
-        (self.digest, self.id) = (digest, id)
+        (self.digest, self.id) = (digest, id.map(ExactText.init))
         self.members = members.sorted { $0.name.rawValue < $1.name.rawValue }
     }
 }
@@ -180,36 +180,38 @@ extension JSONDocument {
 
 /// A packet's reasoning.
 struct Decision: Sendable {
-    let key: String?
-    let question: String?
+    let key: ExactText?
     let nodes: [ReasoningNode]
     /// Index of the node that is the packet's outcome; nil where there are no nodes.
     let outcome: Int?
 
-    init(_ document: JSONDocument, _ chain: Int) {
+    init(_ document: JSONDocument, _ chain: Int, of owner: UUID128) {
         let isObject = document.tokens[chain].kind == .object
         func text(_ name: String) -> String? {
             document.member(name, of: chain).flatMap(document.string)
         }
-        key = text("decision_key")
-        question = text("question")
+        key = text("decision_key").map(ExactText.init)
         let list = isObject ? document.member("nodes", of: chain) : chain
         let pointer = isObject ? "/decision_chain/nodes/" : "/decision_chain/"
         nodes =
             list.map { list in
                 JSONChildren(document.tokens, of: list).enumerated().map {
-                    ReasoningNode(document, $0.element, pointer: pointer + "\($0.offset)")
+                    ReasoningNode(
+                        document, $0.element, pointer: pointer + "\($0.offset)", of: owner)
                 }
             } ?? []
-        outcome = Self.outcome(nodes, declared: text("outcome"))
+        outcome = Self.outcome(nodes, declared: text("outcome").map(ExactText.init))
     }
 
     /// What is declared, else the only node that no other builds on, else the last.
-    private static func outcome(_ nodes: [ReasoningNode], declared: String?) -> Int? {
+    private static func outcome(_ nodes: [ReasoningNode], declared: ExactText?) -> Int? {
         if let declared, let index = nodes.firstIndex(where: { $0.id == declared }) {
             return index
         }
-        let used = Set(nodes.flatMap { node in node.parents.filter { $0 != node.id } })
+        let used = Set(
+            nodes.flatMap { node in
+                node.parents.compactMap(\.ownName).filter { $0 != node.id }
+            })
         let sinks = nodes.indices.filter { !used.contains(nodes[$0].id) }
         return sinks.count == 1 ? sinks[0] : nodes.indices.last
     }
@@ -225,20 +227,41 @@ struct Decision: Sendable {
 
 /// One node of a decision chain.
 struct ReasoningNode: Sendable {
-    let id: String
+    let id: ExactText
     let kind: String
     /// JSON Pointer into the packet.
     let pointer: String
-    /// Nodes of this packet by id, of others as `stardust:<stardust_id>#<node>`.
-    let parents: [String]
+    let parents: [Parent]
     /// Evidence by its name in the packet, or by digest.
-    let evidence: [String]
+    let evidence: [ExactText]
+
+    /// A node that it builds on.
+    enum Parent: Hashable, Sendable {
+        /// Of the same packet.
+        case own(ExactText)
+        /// Of another, written as `stardust:<stardust_id>#<node>`.
+        case foreign(UUID128, ExactText)
+
+        init(_ text: String, in owner: UUID128) {
+            guard text.hasPrefix("stardust:"), let sharp = text.firstIndex(of: "#"),
+                let packet = UUID128(text[text.index(text.startIndex, offsetBy: 9)..<sharp])
+            else {
+                self = .own(ExactText(text))
+                return
+            }
+            let node = ExactText(String(text[text.index(after: sharp)...]))
+            self = packet == owner ? .own(node) : .foreign(packet, node)
+        }
+
+        /// The node's name where it is of the same packet.
+        var ownName: ExactText? { if case .own(let name) = self { name } else { nil } }
+    }
     let members: [RepeatedMember]
 
-    init(_ document: JSONDocument, _ token: Int, pointer: String) {
+    init(_ document: JSONDocument, _ token: Int, pointer: String, of owner: UUID128) {
         self.pointer = pointer
         var (id, kind): (String?, String?) = (nil, nil)
-        var (parents, evidence): ([String], [String]) = ([], [])
+        var (parents, evidence): ([Parent], [ExactText]) = ([], [])
         var members: [RepeatedMember] = []
         func texts(_ list: Int) -> [String] {
             JSONChildren(document.tokens, of: list).compactMap(document.string)
@@ -247,35 +270,20 @@ struct ReasoningNode: Sendable {
             switch name {
             case .id: id = document.string(value)
             case .kind: kind = document.string(value)
-            case .parents: parents = texts(value)
+            case .parents: parents = texts(value).map { Parent($0, in: owner) }
             case .agent, .title, .chosen, .confidence, .score, .scores, .threshold, .method,
                 .status, .rationale, .votes, .options, .alternatives, .evidence, .inputs, .at,
                 .durationMS:
-                if name == .evidence { evidence = texts(value) }
+                if name == .evidence { evidence = texts(value).map(ExactText.init) }
                 members.append(RepeatedMember(document, name, value))
             default: break
             }
         }
-        self.id = id ?? ""
+        self.id = ExactText(id ?? "")
         self.kind = kind ?? ""
         (self.parents, self.evidence) = (parents, evidence)
         self.members = members.sorted { $0.name.rawValue < $1.name.rawValue }
     }
 
     func member(_ name: MemberName) -> [UInt8]? { members.first { $0.name == name }?.source }
-}
-
-/// A node of another packet: `stardust:<stardust_id>#<node>`.
-struct ForeignNode: Hashable {
-    let packet: UUID128
-    let node: String
-
-    /// Nil for the id of a node of the same packet.
-    init?(_ text: String) {
-        guard text.hasPrefix("stardust:"), let sharp = text.firstIndex(of: "#"),
-            let packet = UUID128(text[text.index(text.startIndex, offsetBy: 9)..<sharp])
-        else { return nil }
-        self.packet = packet
-        node = String(text[text.index(after: sharp)...])
-    }
 }

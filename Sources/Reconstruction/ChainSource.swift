@@ -24,11 +24,17 @@ package protocol ChainSource {
     ) throws(Failure) -> Position?
 
     /// Lends the positions of a target in order, until `body` returns false.
-    func each(of target: ChainTarget, _ body: (Position) -> Bool) throws(Failure)
+    func each(
+        of target: ChainTarget, _ body: (Position) throws(Failure) -> Bool
+    ) throws(Failure)
 
     /// Lends positions, in order, among which are all whose packets name this one as a parent.
-    func eachChild(of packet: ChainPacket, _ body: (Position) -> Bool) throws(Failure)
+    func eachChild(
+        of packet: ChainPacket, _ body: (Position) throws(Failure) -> Bool
+    ) throws(Failure)
 
     /// The same for those that retract, supersede or revise it.
-    func eachAmendment(of packet: ChainPacket, _ body: (Position) -> Bool) throws(Failure)
+    func eachAmendment(
+        of packet: ChainPacket, _ body: (Position) throws(Failure) -> Bool
+    ) throws(Failure)
 }

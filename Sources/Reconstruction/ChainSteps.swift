@@ -16,7 +16,7 @@ struct ChainStep: Sendable {
 
     var id: String { Self.id(owner, node.id) }
 
-    static func id(_ packet: UUID128, _ node: String) -> String { "\(packet)#\(node)" }
+    static func id(_ packet: UUID128, _ node: ExactText) -> String { "\(packet)#\(node)" }
 }
 
 /// Makes steps of the packets' reasoning, packet by packet in the order of the chain.
@@ -42,7 +42,7 @@ struct StepSequence {
     private mutating func append(
         _ packet: ChainPacket, _ decision: Decision, _ implied: [String]
     ) {
-        var places: [String: Int] = [:]
+        var places: [ExactText: Int] = [:]
         for (index, node) in decision.nodes.enumerated() {
             if places[node.id] == nil {
                 places[node.id] = index
@@ -63,8 +63,10 @@ struct StepSequence {
         for index in order {
             let node = decision.nodes[index]
             let stated = node.parents.map { parent in
-                ForeignNode(parent).map { ChainStep.id($0.packet, $0.node) }
-                    ?? ChainStep.id(packet.stardustID, parent)
+                switch parent {
+                case .own(let name): ChainStep.id(packet.stardustID, name)
+                case .foreign(let other, let name): ChainStep.id(other, name)
+                }
             }
             let isImplied = stated.isEmpty && !implied.isEmpty
             steps.append(
@@ -78,13 +80,15 @@ struct StepSequence {
     /// Indices of nodes, parents first, ties as listed; and the nodes that only a cycle held back,
     /// which are taken as listed.
     private static func ordered(
-        _ nodes: [ReasoningNode], _ places: [String: Int]
+        _ nodes: [ReasoningNode], _ places: [ExactText: Int]
     ) -> (order: [Int], cycle: [String]?) {
-        var waiting = nodes.map { node in Set(node.parents.compactMap { places[$0] }) }
+        var waiting = nodes.map { node in
+            Set(node.parents.compactMap { parent in parent.ownName.flatMap { places[$0] } })
+        }
         var children: [[Int]] = Array(repeating: [], count: nodes.count)
         var (order, cycle, ready) = ([Int](), [String](), Heap<Int>())
         for index in nodes.indices {
-            if waiting[index].remove(index) != nil { cycle.append(nodes[index].id) }
+            if waiting[index].remove(index) != nil { cycle.append(nodes[index].id.description) }
             for parent in waiting[index] { children[parent].append(index) }
             if waiting[index].isEmpty { ready.insert(index) }
         }
@@ -100,7 +104,7 @@ struct StepSequence {
             }
             while lowest < nodes.count, isDone[lowest] { lowest += 1 }
             guard lowest < nodes.count else { break }
-            cycle.append(nodes[lowest].id)
+            cycle.append(nodes[lowest].id.description)
             waiting[lowest] = []
             ready.insert(lowest)
         }

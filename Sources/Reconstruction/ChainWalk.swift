@@ -5,6 +5,7 @@ internal import LedgerFormat
 struct ChainWalk<Source: ChainSource> {
     private let source: Source
     private let limits: ChainLimits
+    private let book: EdgeBook<Source>
 
     /// Packets by position, with their distance from the nearest root.
     private(set) var walked: [Position: Walked] = [:]
@@ -19,9 +20,10 @@ struct ChainWalk<Source: ChainSource> {
         var depth: Int
     }
 
-    init(_ source: Source, _ limits: ChainLimits) {
+    init(_ source: Source, _ limits: ChainLimits, _ book: EdgeBook<Source>) {
         self.source = source
         self.limits = limits
+        self.book = book
     }
 
     mutating func run(_ request: ChainRequest) throws(Source.Failure) {
@@ -36,7 +38,10 @@ struct ChainWalk<Source: ChainSource> {
             level.append(packet)
         }
         if request.direction != .downstream { try walkUp(level) }
-        if request.direction != .upstream { try walkDown(level) }
+        if request.direction != .upstream {
+            try walkDown(level)
+            try connect()
+        }
         if source.isPartlyUnindexed { reasons.insert(.unindexed) }
     }
 
@@ -76,15 +81,14 @@ struct ChainWalk<Source: ChainSource> {
             depth += 1
             var next: [ChainPacket] = []
             for child in level {
-                for reference in child.parents {
-                    let edge = try source.resolve(reference, of: child)
+                for edge in try book.edges(of: child) {
                     take(edge)
                     guard let parent = edge.to else {
                         if edge.foundBy == .none {
                             stop(
                                 FrontierItem(
                                     position: nil, from: child.position, reason: .missingParents,
-                                    reference: reference))
+                                    reference: edge.reference))
                         }
                         continue
                     }
@@ -99,47 +103,52 @@ struct ChainWalk<Source: ChainSource> {
     }
 
     private mutating func walkDown(_ roots: [ChainPacket]) throws(Source.Failure) {
+        let source = source
         var (level, depth) = (roots, 0)
         var visited = Set(roots.map(\.position))
         while !level.isEmpty {
             depth += 1
             var next: [ChainPacket] = []
             for parent in level {
-                try followChildren(of: parent, depth, &visited, &next)
+                var isFull = false
+                try source.eachChild(of: parent) { (candidate) throws(Source.Failure) in
+                    try followChild(candidate, of: parent, depth, &visited, &next, &isFull)
+                    return true
+                }
             }
             level = next
         }
     }
 
-    private mutating func followChildren(
-        of parent: ChainPacket, _ depth: Int, _ visited: inout Set<Position>,
-        _ next: inout [ChainPacket]
+    /// Goes on to a packet that may be a child. Where a limit keeps one out, the others of this
+    /// parent that are not walked yet would be kept out too.
+    private mutating func followChild(
+        _ candidate: Position, of parent: ChainPacket, _ depth: Int,
+        _ visited: inout Set<Position>, _ next: inout [ChainPacket], _ isFull: inout Bool
     ) throws(Source.Failure) {
-        var candidates: [Position] = []
-        // One more than fits, so that it is seen where not all of them do.
-        let most = limits.packets + 1
-        try source.eachChild(of: parent) { position in
-            candidates.append(position)
-            return candidates.count <= most
+        guard !visited.contains(candidate) else { return }
+        let known = walked[candidate]?.packet
+        // What another direction has walked is not gone on from beyond the limit.
+        if known == nil ? isFull : depth > limits.depth { return }
+        let read = known == nil ? try source.packet(at: candidate) : known
+        guard let child = read,
+            try book.edges(of: child).contains(where: { $0.to == parent.position })
+        else { return }
+        guard let packet = try visit(candidate, depth: depth, named: parent.position) else {
+            isFull = true
+            return
         }
-        for candidate in candidates {
-            let known = walked[candidate]?.packet
-            let read = known == nil ? try source.packet(at: candidate) : known
-            guard let child = read else { continue }
-            var edges: [ChainEdge] = []
-            for reference in child.parents {
-                let edge = try source.resolve(reference, of: child)
-                if edge.to == parent.position { edges.append(edge) }
+        visited.insert(candidate)
+        next.append(packet)
+    }
+
+    /// Edges between packets that are both walked, in whatever direction they were found.
+    private mutating func connect() throws(Source.Failure) {
+        for position in walked.keys.sorted() {
+            for edge in try book.edges(of: walked[position]!.packet)
+            where edge.to.map({ walked[$0] != nil }) == true {
+                take(edge)
             }
-            guard !edges.isEmpty else { continue }
-            if visited.insert(candidate).inserted {
-                // The others would be kept out by the same limit.
-                guard let packet = try visit(candidate, depth: depth, named: parent.position) else {
-                    return
-                }
-                next.append(packet)
-            }
-            for edge in edges { take(edge) }
         }
     }
 

@@ -163,7 +163,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private func finish() {
         deadlines.bodyEnded(now: .now)
         switch state {
-        case .lookUp(.follow, let query) where head?.method != .HEAD:
+        case .lookUp(.follow, let query):
             state = .answering
             beginFollowing(query)
         case .lookUp(let route, let query):
@@ -182,6 +182,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private func beginFollowing(_ query: Substring?) {
         do throws(Problem) {
             let follow = try FollowStream(self, query)
+            guard head?.method != .HEAD else {
+                return respond(Answer(200, "application/x-ndjson", []))
+            }
             beginStreaming()
             context.flush()
             state = .following(follow)
@@ -194,8 +197,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
         if route.isImmediate { return respond(librarian.answer(route, query: query)) }
         if let answer = librarian.quickAnswer(route, query: query) { return respond(answer) }
         // What may wait for the index must not keep others from the disk.
+        let now = ContinuousClock.now
         onReaders(route.needsIndex ? server.indexReaders : server.readers) {
-            librarian.answer(route, query: query)
+            librarian.answer(route, query: query, since: now)
         } then: {
             $0.respond($1)
         }
@@ -270,13 +274,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         if isLast { headers.add(name: "connection", value: "close") }
         let status = HTTPResponseStatus(statusCode: answer.status)
         write(.head(HTTPResponseHead(version: .http1_1, status: status, headers: headers)))
-        // In pieces, so that a client that reads slowly is seen to read.
-        var body = ByteBuffer(bytes: isHead ? [] : answer.body)
-        while let piece = body.readSlice(
-            length: min(body.readableBytes, SocketLimits.writeBytes)), piece.readableBytes > 0
-        {
-            write(.body(.byteBuffer(piece)))
-        }
+        writePieces(of: ByteBuffer(bytes: isHead ? [] : answer.body))
         lastWrite = context.writeAndFlush(wrapOutboundOut(.end(nil)))
     }
 
@@ -296,8 +294,18 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     func stream(_ lines: ByteBuffer) {
-        write(.body(.byteBuffer(lines)))
+        writePieces(of: lines)
         context.flush()
+    }
+
+    /// In pieces, so that a client that reads slowly is seen to read.
+    private func writePieces(of bytes: ByteBuffer) {
+        var bytes = bytes
+        while let piece = bytes.readSlice(
+            length: min(bytes.readableBytes, SocketLimits.writeBytes)), piece.readableBytes > 0
+        {
+            write(.body(.byteBuffer(piece)))
+        }
     }
 
     func endStreaming() {

@@ -16,6 +16,8 @@ final class FollowStream {
     private var next: UInt64
     private var observer: Int?
     private var heartbeat: Scheduled<Void>?
+    /// The client does not say where to begin, and is told.
+    private let beginsNow: Bool
     /// A look is under way.
     private var isLooking = false
     /// The index has come nearer since that look began.
@@ -40,6 +42,7 @@ final class FollowStream {
         } else if parameters["after"] != nil {
             next = 0
         }
+        beginsNow = parameters["after"] == nil
         filter = try parameters.filter()
         self.connection = connection
     }
@@ -51,7 +54,7 @@ final class FollowStream {
         let bound = NIOLoopBound(self, eventLoop: loop)
         let loop = loop
         observer = ledger.follower?.observe { loop.execute { bound.value.pump() } }
-        beat()
+        if beginsNow { sendHeartbeat() } else { beat() }
         pump()
     }
 
@@ -106,6 +109,14 @@ final class FollowStream {
             for found in page.found {
                 json.clear()
                 json.packet(found.record, found.outline, onOneLine: true)
+                look.lines.writeBytes(json.bytes)
+                look.lines.writeInteger(UInt8(ascii: "\n"))
+            }
+            for position in page.notCompared {
+                json.clear()
+                json.beginObject()
+                json.member("not_compared", Int(position.value))
+                json.endObject()
                 look.lines.writeBytes(json.bytes)
                 look.lines.writeInteger(UInt8(ascii: "\n"))
             }

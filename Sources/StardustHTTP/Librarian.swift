@@ -8,6 +8,10 @@ internal import StardustCore
 struct Librarian: Sendable {
     let ledger: RunningLedger
     private(set) var access = ReadAccess.blocking
+    /// When the request came: its time runs while it waits for a thread, too.
+    private var began: ContinuousClock.Instant?
+
+    init(ledger: RunningLedger) { self.ledger = ledger }
 
     /// The answer where it is short and needs nothing but memory; nil where it must be asked for
     /// on a thread that may wait. Most look-ups are such, and waking a thread takes longer.
@@ -19,13 +23,21 @@ struct Librarian: Sendable {
         }
     }
 
-    func answer(_ route: Route, query: Substring?) -> Answer {
-        do throws(Problem) { return try respond(route, query) } catch { return Answer(error) }
+    /// The answer to a request that came at an instant. May block.
+    func answer(
+        _ route: Route, query: Substring?, since began: ContinuousClock.Instant = .now
+    ) -> Answer {
+        var patient = self
+        patient.began = began
+        do throws(Problem) { return try patient.respond(route, query) } catch {
+            return Answer(error)
+        }
     }
 
     /// When an answer must be there.
     var deadline: ContinuousClock.Instant {
-        .now + (access == .blocking ? ledger.settings.queryTime : SocketLimits.quickTime)
+        (began ?? .now)
+            + (access == .blocking ? ledger.settings.queryTime : SocketLimits.quickTime)
     }
 
     private func respond(_ route: Route, _ query: Substring?) throws(Problem) -> Answer {

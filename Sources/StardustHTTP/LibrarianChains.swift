@@ -76,20 +76,29 @@ extension Librarian {
         var edges: [Position: [ChainEdge]] = [:]
         let positions = try searching { () throws(PacketSearch.Failure) -> [Position]? in
             guard let packet = try known(id, source) else { return nil }
-            var candidates: [Position] = []
-            try source.eachChild(of: packet) { position in
-                if request.range.contains(position.value) { candidates.append(position) }
-                return request.isDescending || candidates.count <= 2 * request.limit
-            }
-            if request.isDescending { candidates.reverse() }
             var positions: [Position] = []
-            for candidate in candidates where positions.count <= request.limit {
-                guard let child = try source.packet(at: candidate) else { continue }
+            func take(_ candidate: Position) throws(PacketSearch.Failure) -> Bool {
+                guard request.range.contains(candidate.value),
+                    let child = try source.packet(at: candidate)
+                else { return true }
                 for reference in child.parents {
                     let edge = try source.resolve(reference, of: child)
                     if edge.to == packet.position { edges[candidate, default: []].append(edge) }
                 }
                 if edges[candidate] != nil { positions.append(candidate) }
+                return positions.count <= request.limit
+            }
+            guard request.isDescending else {
+                try source.eachChild(of: packet, take)
+                return positions
+            }
+            var candidates: [Position] = []
+            try source.eachChild(of: packet) { (position) throws(PacketSearch.Failure) in
+                candidates.append(position)
+                return true
+            }
+            for candidate in candidates.reversed() {
+                guard try take(candidate) else { break }
             }
             return positions
         }

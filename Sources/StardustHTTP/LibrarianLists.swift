@@ -58,6 +58,12 @@ extension Librarian {
             for found in page.found { json.packet(found.record, found.outline) }
             json.endArray()
             json.next(request.cursor(page.next), isCut: page.isCut)
+            if !page.notCompared.isEmpty {
+                json.key("not_compared")
+                json.beginArray()
+                for position in page.notCompared { json.integer(Int(position.value)) }
+                json.endArray()
+            }
             json.endObject()
         }
     }
@@ -100,11 +106,6 @@ extension Problem {
         switch failure {
         case .read(let failure): self.init(failure)
         case .wouldBlock: self = .wouldBlock
-        case .tooCostly(let position):
-            self.init(
-                400, "pattern_too_costly",
-                "comparing the pattern with the packet at position \(position) takes too long; "
-                    + "name more in it, or fewer elements of arrays")
         case .timeIsOver:
             self.init(
                 503, "time_is_over",

@@ -33,7 +33,8 @@ package struct SocketServer: Service {
         let loops = MultiThreadedEventLoopGroup(numberOfThreads: min(2, System.coreCount))
         let readers = NIOThreadPool(numberOfThreads: 2)
         readers.start()
-        let indexReaders = NIOThreadPool(numberOfThreads: 2)
+        // More than processors, so that a long question holds up no short one.
+        let indexReaders = NIOThreadPool(numberOfThreads: 8)
         indexReaders.start()
         let context = ServerContext(ledger, policy, readers, indexReaders, logger)
         let contexts = try await Self.loopContexts(loops)

@@ -14,7 +14,7 @@ package final class LedgerChainSource: ChainSource {
     private let deadline: ContinuousClock.Instant
     /// Packets that were read, since a walk comes back to most of them.
     private var read: [Position: ChainPacket?] = [:]
-    private var packetsRead = 0
+    private var steps = 0
 
     private static let packetsKept = 10_000
     /// Positions of one list that are taken at a time.
@@ -37,10 +37,7 @@ package final class LedgerChainSource: ChainSource {
     package func packet(at position: Position) throws(Failure) -> ChainPacket? {
         guard size.contains(position) else { return nil }
         if let known = read[position] { return known }
-        packetsRead += 1
-        if packetsRead.isMultiple(of: 16), ContinuousClock.now > deadline {
-            throw index.access == .blocking ? .timeIsOver : .wouldBlock
-        }
+        try step()
         let record: StoredRecord?
         do throws(ReadFailure) { record = try map.read(position, index.access) } catch {
             throw Failure(error)
@@ -53,7 +50,15 @@ package final class LedgerChainSource: ChainSource {
         return packet
     }
 
+    /// Looks at the clock now and then.
+    private func step() throws(Failure) {
+        steps += 1
+        guard steps.isMultiple(of: 16), ContinuousClock.now > deadline else { return }
+        throw index.access == .blocking ? .timeIsOver : .wouldBlock
+    }
+
     package func position(of id: UUID128) throws(Failure) -> Position? {
+        try step()
         let position: Position?
         do throws(FileFailure) { position = try map.position(of: id, index.access) } catch {
             throw Failure(.file(error))
@@ -98,7 +103,10 @@ package final class LedgerChainSource: ChainSource {
         var failure: Failure?
         do throws(IndexFailure) {
             try index.walk(terms, in: range, isDescending: isDescending) { position in
-                do throws(Failure) { return try body(position) ? .goOn : .stop } catch {
+                do throws(Failure) {
+                    try step()
+                    return try body(position) ? .goOn : .stop
+                } catch {
                     failure = error
                     return .stop
                 }
@@ -110,23 +118,23 @@ package final class LedgerChainSource: ChainSource {
     // MARK: Targets
 
     package func each(
-        of target: ChainTarget, _ body: (Position) -> Bool
+        of target: ChainTarget, _ body: (Position) throws(Failure) -> Bool
     ) throws(Failure) {
         switch target {
         case .packet(let id):
-            if let position = try position(of: id) { _ = body(position) }
+            if let position = try position(of: id) { _ = try body(position) }
         case .entity(let type, let id):
             try walk([index.key.entity(type, id)], 0..<size.entries) {
                 (position) throws(Failure) in
                 guard let packet = try packet(at: position), packet.entityType == type,
                     packet.entityID == id
                 else { return true }
-                return body(position)
+                return try body(position)
             }
         case .trace(let id):
             try walk([index.key.trace(id)], 0..<size.entries) { (position) throws(Failure) in
                 guard try packet(at: position)?.traceID == id else { return true }
-                return body(position)
+                return try body(position)
             }
         }
     }
@@ -134,7 +142,7 @@ package final class LedgerChainSource: ChainSource {
     // MARK: Edges against their direction
 
     package func eachChild(
-        of packet: ChainPacket, _ body: (Position) -> Bool
+        of packet: ChainPacket, _ body: (Position) throws(Failure) -> Bool
     ) throws(Failure) {
         let (key, flags) = (index.key, index.flags)
         var lists = key.parent(.id(packet.stardustID)).map { ($0, 0..<size.entries) }
@@ -149,7 +157,7 @@ package final class LedgerChainSource: ChainSource {
     }
 
     package func eachAmendment(
-        of packet: ChainPacket, _ body: (Position) -> Bool
+        of packet: ChainPacket, _ body: (Position) throws(Failure) -> Bool
     ) throws(Failure) {
         let (key, flags) = (index.key, index.flags)
         var lists = [(key.amendment(.id(packet.stardustID)), 0..<size.entries)]
@@ -177,7 +185,8 @@ package final class LedgerChainSource: ChainSource {
 
     /// Lends the positions of several lists in order, each once, a piece of the lists at a time.
     private func eachOf(
-        _ lists: [(term: UInt64, range: Range<UInt64>)], _ body: (Position) -> Bool
+        _ lists: [(term: UInt64, range: Range<UInt64>)],
+        _ body: (Position) throws(Failure) -> Bool
     ) throws(Failure) {
         var start: UInt64 = 0
         while true {
@@ -197,7 +206,7 @@ package final class LedgerChainSource: ChainSource {
                 }
             }
             for position in found.sorted() where position < end {
-                guard body(Position(position)) else { return }
+                guard try body(Position(position)) else { return }
             }
             guard end < size.entries else { return }
             start = end

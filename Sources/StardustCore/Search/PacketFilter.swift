@@ -53,9 +53,12 @@ struct PacketJudge: ~Copyable {
     private var lineage: JSONContainment?
     private var decisionChain: JSONContainment?
     private var parser = JSONParser()
+    private let steps: Int
 
-    init(_ filter: PacketFilter) {
+    init(_ filter: PacketFilter, _ access: ReadAccess) {
         self.filter = filter
+        steps =
+            access == .blocking ? JSONContainment.stepsMax : JSONContainment.quickStepsMax
         lineage = filter.lineage.map { JSONContainment($0) }
         decisionChain = filter.decisionChain.map { JSONContainment($0) }
     }
@@ -80,12 +83,13 @@ struct PacketJudge: ~Copyable {
         else { return nil }
         if lineage != nil {
             guard
-                try lineage!.isContained(in: parser.tokens, bytes, at: outline.lineage)
+                try lineage!.isContained(
+                    in: parser.tokens, bytes, at: outline.lineage, steps: steps)
             else { return nil }
         }
         if decisionChain != nil {
             guard let chain = outline.decisionChain,
-                try decisionChain!.isContained(in: parser.tokens, bytes, at: chain)
+                try decisionChain!.isContained(in: parser.tokens, bytes, at: chain, steps: steps)
             else { return nil }
         }
         return outline

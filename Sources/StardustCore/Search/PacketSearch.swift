@@ -29,13 +29,13 @@ package struct PacketSearch: Sendable {
         package var next: Position?
         /// The page ends since the time was over.
         package var isCut = false
+        /// Packets that were passed over, since comparing the pattern with them takes too long.
+        package var notCompared: [Position] = []
     }
 
     package enum Failure: Error {
         case read(ReadFailure)
         case index(IndexFailure)
-        /// Comparing the pattern with this packet takes too long.
-        case tooCostly(Position)
         /// It would have to wait for the disk, or takes longer than whoever does not wait may.
         case wouldBlock
         /// A walk that cannot be cut into pages took too long.
@@ -82,14 +82,14 @@ package struct PacketSearch: Sendable {
             count += 1
             return .goOn
         }
-        return (count, !page.isCut)
+        return (count, !page.isCut && page.notCompared.isEmpty)
     }
 
     private func each(
         in range: Range<UInt64>, isDescending: Bool, _ deadline: ContinuousClock.Instant,
         _ page: inout Page, _ body: (Found, inout Page) -> TermSnapshot.Step
     ) throws(Failure) {
-        var judge = PacketJudge(filter)
+        var judge = PacketJudge(filter, index.access)
         var failure: Failure?
         do throws(IndexFailure) {
             let cut = try index.walk(
@@ -97,8 +97,15 @@ package struct PacketSearch: Sendable {
                 isDescending: isDescending, until: deadline
             ) { position in
                 do throws(Failure) {
-                    guard let found = try self.found(position, &judge) else { return .goOn }
-                    return body(found, &page)
+                    guard let record = try self.read(position) else { return .goOn }
+                    do throws(JSONContainment.TooCostly) {
+                        guard let outline = try judge.judge(record) else { return .goOn }
+                        return body(Found(record: record, outline: outline), &page)
+                    } catch {
+                        guard index.access == .blocking else { throw Failure.wouldBlock }
+                        page.notCompared.append(position)
+                        return .goOn
+                    }
                 } catch {
                     failure = error
                     return .stop
@@ -109,15 +116,10 @@ package struct PacketSearch: Sendable {
         if let failure { throw failure }
     }
 
-    private func found(_ position: Position, _ judge: inout PacketJudge) throws(Failure) -> Found? {
-        let record: StoredRecord?
-        do throws(ReadFailure) { record = try map.read(position, index.access) } catch {
+    private func read(_ position: Position) throws(Failure) -> StoredRecord? {
+        do throws(ReadFailure) { return try map.read(position, index.access) } catch {
             throw Failure(error)
         }
-        guard let record else { return nil }
-        do throws(JSONContainment.TooCostly) {
-            return try judge.judge(record).map { Found(record: record, outline: $0) }
-        } catch { throw .tooCostly(position) }
     }
 
     // MARK: Times of receipt

@@ -80,9 +80,7 @@ struct DaemonClient {
             try await channel.executeThenClose { inbound, outbound in
                 var head = HTTPRequestHead(version: .http1_1, method: .GET, uri: target)
                 head.headers.add(name: "host", value: "stardust")
-                head.headers.add(name: "connection", value: "close")
-                try await outbound.write(.head(head))
-                try await outbound.write(.end(nil))
+                try await outbound.write(contentsOf: [.head(head), .end(nil)])
                 for try await part in inbound {
                     guard take(part) else { return }
                     if case .end = part { return }

@@ -36,6 +36,12 @@ struct Follow: AsyncParsableCommand {
                     let detail = document.member("detail", of: problem).flatMap(document.string)
                     throw Failure(.unreachable, detail ?? "the daemon ended the stream")
                 }
+                if let position = document.member("not_compared", of: 0) {
+                    Output.error(
+                        "position \(document.integer(position) ?? -1) was not compared: the pattern "
+                            + "takes too long on it")
+                    return true
+                }
                 let packet = ListedPacket(document)
                 last = Int(packet.position)
                 if options.json {

@@ -25,6 +25,13 @@ struct PacketLister {
             for line in table.lines(packets) where !options.json { Output.line(line) }
             if options.json { for packet in packets { Output.data(packet.line) } }
             shown += packets.count
+            if let list = answer.member("not_compared", of: 0) {
+                for position in JSONChildren(answer.tokens, of: list) {
+                    Output.error(
+                        "position \(answer.integer(position) ?? -1) was not compared: the pattern "
+                            + "takes too long on it")
+                }
+            }
             cursor = answer.member("next", of: 0).flatMap(answer.string)
             guard cursor != nil, shown < page.limit ?? .max else { return }
         }

@@ -28,7 +28,9 @@ struct Terminal {
 
     /// Puts a pager between us and a terminal, where there is one: $PAGER, else less.
     mutating func beginPaging() {
-        let command = String.environment("PAGER") ?? "less"
+        // Set to nothing it asks for no pager.
+        let isRefused = unsafe getenv("PAGER") != nil && String.environment("PAGER") == nil
+        let command = isRefused ? "" : String.environment("PAGER") ?? "less"
         let program = String(command.split(separator: " ").first ?? "")
         guard isTerminal, !program.isEmpty, Self.isInstalled(program) else { return }
         var ends: [Int32] = [0, 0]

@@ -1,0 +1,16 @@
+/// A text that is equal only to the same code points, as in JSON; Swift's own strings are equal
+/// where they look alike.
+struct ExactText: Hashable, Sendable, CustomStringConvertible {
+    let description: String
+
+    init(_ text: String) { description = text }
+
+    static func == (left: Self, right: Self) -> Bool {
+        left.description.utf8.elementsEqual(right.description.utf8)
+    }
+
+    func hash(into hasher: inout Hasher) {
+        hasher.combine(description.utf8.count)
+        for byte in description.utf8 { hasher.combine(byte) }
+    }
+}

@@ -1,0 +1,224 @@
+import Foundation
+import LedgerFormat
+import LedgerIndex
+import LedgerStorage
+import Packets
+import TestSupport
+import Testing
+
+/// The index against a plain list of packets, through buffers, runs and merges.
+@Suite struct TermIndexTests {
+    /// A ledger of numbers: what the terms are made of, without segments.
+    struct Model: ~Copyable {
+        let volume = SimulatedVolume(seed: 1)
+        var index: TermIndex
+        var scanner: TermScanner
+        var packets: [(a: Int, b: Int, created: Int64)] = []
+        var generator: SeededGenerator
+        let identity = Digest.sha256(Array("identity".utf8))
+
+        init(seed: UInt64) throws {
+            generator = SeededGenerator(seed: seed)
+            index = try TermIndex(volume, identity: Digest.sha256(Array("identity".utf8))) { _ in
+                nil
+            }
+            scanner = TermScanner(key: index.key)
+        }
+
+        static func hash(_ position: Int) -> Digest { .sha256(Array("entry \(position)".utf8)) }
+
+        static func payload(_ a: Int, _ b: Int, _ position: Int) -> [UInt8] {
+            Array(
+                """
+                {"entity_type":"clips","entity_id":"c11b0000-0000-4000-8000-00000000c11b","lineage":\
+                {"trace_id":"7d3f0a52-6f0d-4f6e-8c1b-1a2b3c4d5e6f","_meta_parents":[],"a":\(a),\
+                "list":[\(b),\(b)],"c":"\(position)"}}
+                """.utf8)
+        }
+
+        mutating func append(_ count: Int) {
+            for _ in 0..<count {
+                let position = packets.count
+                let (a, b) = (
+                    Int.random(in: 0..<3, using: &generator),
+                    Int.random(in: 0..<40, using: &generator)
+                )
+                // Times go on, but not without steps back.
+                let created = Int64(position * 10 + Int.random(in: 0..<500, using: &generator))
+                packets.append((a, b, created))
+                let payload = Self.payload(a, b, position)
+                var entry = Entry(
+                    kind: .packet, flags: [], position: Position(UInt64(position)),
+                    receivedAt: Timestamp(microseconds: 0), stardustID: UUID128(high: 0, low: 0),
+                    createdAt: Timestamp(microseconds: created), peer: Entry.Peer(uid: 0, gid: 0),
+                    payloadBytes: UInt64(payload.count), payloadDigest: .sha256(payload),
+                    previous: .zero)
+                entry.position = Position(UInt64(position))
+                let isReadable = scanner.scan(payload.span, digest: entry.payloadDigest)
+                index.add(
+                    TermBuffer.Packet(entry, hash: Self.hash(position)), scanner,
+                    isReadable: isReadable)
+            }
+        }
+
+        mutating func reopen() throws {
+            index = try TermIndex(volume, identity: identity) { size in
+                size == .empty ? identity : Self.hash(Int(size.entries) - 1)
+            }
+            scanner = TermScanner(key: index.key)
+        }
+
+        /// Asks a random question of the index and of the list; the question where they differ.
+        mutating func difference() throws -> String? {
+            let snapshot = index.snapshot()
+            let a = Bool.random(using: &generator) ? Int.random(in: 0..<4, using: &generator) : nil
+            let b = Bool.random(using: &generator) ? Int.random(in: 0..<41, using: &generator) : nil
+            let bounds = (0..<2).map { _ in Int.random(in: 0...packets.count, using: &generator) }
+                .sorted()
+            let created: Range<Int64>? =
+                Bool.random(using: &generator)
+                ? Int64(bounds[0] * 9)..<Int64(bounds[0] * 9 + 3000) : nil
+            let isDescending = Bool.random(using: &generator)
+            let limit = Bool.random(using: &generator) ? 7 : Int.max
+            var terms: [UInt64] = []
+            if let a { terms += scanner.pattern(Array("{\"a\":\(a)}".utf8).span, in: .lineage) }
+            if let b {
+                terms += scanner.pattern(Array("{\"list\":[\(b)]}".utf8).span, in: .lineage)
+            }
+            var found: [Int] = []
+            try snapshot.walk(
+                terms, in: UInt64(bounds[0])..<UInt64(bounds[1]), created: created,
+                isDescending: isDescending
+            ) { position in
+                let packet = packets[Int(position.value)]
+                // Zones only pass over what is surely outside.
+                if created == nil || created!.contains(packet.created) {
+                    found.append(Int(position.value))
+                }
+                return found.count < limit ? .goOn : .stop
+            }
+            var expected = (bounds[0]..<bounds[1]).filter { position in
+                let packet = packets[position]
+                return (a == nil || packet.a == a) && (b == nil || packet.b == b)
+                    && (created == nil || created!.contains(packet.created))
+            }
+            if isDescending { expected.reverse() }
+            expected = Array(expected.prefix(limit))
+            return found == expected
+                ? nil : "a \(a ?? -1) b \(b ?? -1) in \(bounds) desc \(isDescending) limit \(limit)"
+        }
+
+        mutating func check(_ questions: Int, _ place: String) throws {
+            for _ in 0..<questions {
+                let difference = try difference()
+                #expect(difference == nil, "\(place)")
+            }
+        }
+    }
+
+    @Test(arguments: [1, 2, 3] as [UInt64])
+    func `every list is that of the packets, in buffers, runs and merged runs`(seed: UInt64) throws
+    {
+        var model = try Model(seed: seed)
+        for round in 0..<12 {
+            model.append([1, 255, 256, 257, 3000][Int.random(in: 0..<5, using: &model.generator)])
+            try model.check(20, "buffer, round \(round)")
+            model.index.beginBuffer()
+            try model.check(5, "waiting, round \(round)")
+            _ = try model.index.writeWaitingBuffer()
+            try model.check(20, "runs, round \(round)")
+            while try model.index.merge() {}
+            try model.check(20, "merged, round \(round)")
+            if round.isMultiple(of: 4) {
+                try model.reopen()
+                #expect(model.index.size.entries == UInt64(model.packets.count))
+                try model.check(20, "reopened, round \(round)")
+            }
+        }
+        #expect(try model.volume.list("index").count < 4)
+    }
+
+    @Test func `a buffer ends at 65,536 packets and goes on in the next`() throws {
+        var model = try Model(seed: 9)
+        model.append(IndexLimits.bufferPackets + 10)
+        #expect(model.index.waitingBuffers == 1)
+        try model.check(10, "with a full buffer")
+        #expect(try model.index.writeWaitingBuffer())
+        #expect(model.index.storedSize.entries == UInt64(IndexLimits.bufferPackets))
+        try model.check(10, "with its run")
+        model.append(100)
+        try model.check(10, "beyond it")
+    }
+
+    @Test func `files that do not belong here are removed, and what follows them is indexed again`()
+        throws
+    {
+        var model = try Model(seed: 5)
+        for _ in 0..<3 {
+            model.append(500)
+            model.index.beginBuffer()
+            _ = try model.index.writeWaitingBuffer()
+        }
+        let names = try model.volume.list("index").sorted()
+        #expect(names.count == 3)
+        // The ledger does not have what the last run followed.
+        let short = try TermIndex(model.volume, identity: model.identity) { size in
+            size.entries > 1000 ? nil : Model.hash(Int(size.entries) - 1)
+        }
+        #expect(short.size.entries == 1000)
+        #expect(try model.volume.list("index").sorted() == Array(names.prefix(2)))
+        // A header that was changed.
+        let file = try model.volume.open("index/" + names[0], .update)
+        try file.write([0xFF, 0xFF].span, at: 100)
+        let none = try TermIndex(model.volume, identity: model.identity) { size in
+            Model.hash(Int(size.entries) - 1)
+        }
+        #expect(none.size == .empty)
+        #expect(try model.volume.list("index").isEmpty)
+    }
+
+    @Test func `any flipped bit of a run is found, at opening or when its block is read`() throws {
+        var model = try Model(seed: 6)
+        model.append(60)
+        model.index.beginBuffer()
+        _ = try model.index.writeWaitingBuffer()
+        let name = try #require(try model.volume.list("index").first)
+        let content = try model.volume.content(of: "index/" + name)
+        let file = try model.volume.open("index/" + name, .update)
+        for bit in stride(from: 0, to: content.count * 8, by: 7) {
+            // The rest of the header's block is not read.
+            guard !(160..<IndexLimits.blockBytes).contains(bit / 8) else { continue }
+            var changed = content[bit / 8]
+            changed ^= 1 << UInt8(bit % 8)
+            try file.write([changed].span, at: bit / 8)
+            var problems: [String] = []
+            let runs = try RunAudit.runs(model.volume) { problems.append("\($0): \($1)") }
+            for run in runs { if let damage = try run.damage() { problems.append(damage) } }
+            #expect(!problems.isEmpty, "bit \(bit)")
+            try file.write([content[bit / 8]].span, at: bit / 8)
+        }
+    }
+
+    @Test func `terms do not depend on spelling`() throws {
+        var scanner = TermScanner(key: .random())
+        func terms(_ text: String) -> [UInt64] {
+            scanner.pattern(Array(text.utf8).span, in: .lineage)
+        }
+        for (left, right) in [
+            ("{\"a\":1}", "{\"a\":1.0}"), ("[1e2]", "[100]"), ("-0", "0"),
+            ("123456789012345678901234567890", "1.2345678901234567890123456789e29"),
+            ("\"\\u00e9\"", "\"é\""), ("{\"\\u0061\":true}", " { \"a\" : true } "),
+            ("\"7D3F0A52-6F0D-4F6E-8C1B-1A2B3C4D5E6F\"", "\"7d3f0a526f0d4f6e8c1b1a2b3c4d5e6f\""),
+            ("100000000000000000000000", "1e23"), ("0.10", "1e-1"),
+        ] {
+            #expect(terms(left) == terms(right), "\(left) \(right)")
+        }
+        for (left, right) in [
+            ("1", "\"1\""), ("1", "-1"), ("0.1", "0.01"), ("true", "false"), ("null", "\"null\""),
+            ("{\"a\":1}", "{\"b\":1}"), ("12345678901234567890123", "12345678901234567890124"),
+        ] {
+            #expect(terms(left) != terms(right), "\(left) \(right)")
+        }
+        #expect(terms("{}") == [] && terms("[[],{}]") == [])
+    }
+}
