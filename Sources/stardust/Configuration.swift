@@ -36,6 +36,8 @@ struct Configuration {
                 settings.packetBytes = try member.integer(in: 1024...PacketLimits.packetBytesMax)
             case "in_flight_bytes_max":
                 settings.bytesInFlight = try member.integer(in: 1 << 20...1 << 32)
+            case "query_ms_max":
+                settings.queryTime = .milliseconds(try member.integer(in: 10...600_000))
             case "access":
                 for element in try member.elements() { policy.rules.append(try rule(element)) }
             default: throw member.unknown

@@ -59,13 +59,17 @@ final class MemorySource: ChainSource {
         }
     }
 
-    func eachChild(of packet: ChainPacket, _ body: (Position) throws(Failure) -> Bool) throws(Failure) {
+    func eachChild(of packet: ChainPacket, _ body: (Position) throws(Failure) -> Bool)
+        throws(Failure)
+    {
         for candidate in packets {
             if try !body(candidate.position) { return }
         }
     }
 
-    func eachAmendment(of packet: ChainPacket, _ body: (Position) throws(Failure) -> Bool) throws(Failure) {
+    func eachAmendment(of packet: ChainPacket, _ body: (Position) throws(Failure) -> Bool)
+        throws(Failure)
+    {
         for candidate in packets {
             if try !body(candidate.position) { return }
         }

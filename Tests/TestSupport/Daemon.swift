@@ -197,7 +197,8 @@ package final class HTTPClient {
         return Array(received.prefix(count))
     }
 
-    package func receive(isHead: Bool = false) throws -> Answer {
+    /// Status and headers of an answer whose body comes in chunks.
+    package func receiveHead() throws -> Answer {
         let status = try line().split(separator: " ")
         guard status.count > 1, let code = Int(status[1]) else {
             throw Daemon.Failure("no status: \(status)")
@@ -209,14 +210,23 @@ package final class HTTPClient {
             let parts = line.split(separator: ":", maxSplits: 1)
             headers[parts[0].lowercased()] = parts[1].trimmingCharacters(in: .whitespaces)
         }
+        return Answer(status: code, headers: headers, body: [])
+    }
+
+    /// The next chunk of a body; nil at its end.
+    package func receiveChunk() throws -> [UInt8]? {
+        let size = Int(try line(), radix: 16)!
+        let chunk = try take(size)
+        _ = try take(2)
+        return size == 0 ? nil : chunk
+    }
+
+    package func receive(isHead: Bool = false) throws -> Answer {
+        let head = try receiveHead()
+        let (code, headers) = (head.status, head.headers)
         var body: [UInt8] = []
         if headers["transfer-encoding"] == "chunked" {
-            while true {
-                let size = Int(try line(), radix: 16)!
-                body += try take(size)
-                _ = try take(2)
-                if size == 0 { break }
-            }
+            while let chunk = try receiveChunk() { body += chunk }
         } else if !isHead, let length = headers["content-length"].flatMap(Int.init) {
             body = try take(length)
         }
