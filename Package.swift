@@ -63,7 +63,8 @@ let package = Package(
         .executableTarget(
             name: "stardust",
             dependencies: [
-                "CPlatform", "LedgerFormat", "Packets", "LedgerStorage", "Reconstruction",
+                "CPlatform", "LedgerFormat", "Packets", "LedgerStorage", "LedgerIndex",
+                "Reconstruction",
                 "StardustCore", "StardustHTTP", log,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "NIOCore", package: nio), .product(name: "NIOPosix", package: nio),

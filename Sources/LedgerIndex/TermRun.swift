@@ -1,5 +1,6 @@
 internal import LedgerFormat
 internal import LedgerStorage
+internal import Packets
 
 /// A sorted, immutable piece of the index in a file, with the first pair of each block in memory.
 final class TermRun: Sendable {
@@ -9,6 +10,11 @@ final class TermRun: Sendable {
     private let file: any VolumeFile
     private let fenceTerms: [UInt64]
     private let fenceOrdinals: [UInt32]
+    /// For each value of a term's first bits, the first block that begins with that or more: a
+    /// search looks at a few neighbours, however long the run is.
+    private let prefixes: [UInt32]
+
+    private static let prefixBits: UInt64 = 12
 
     /// Opens a file, and throws where anything but a block is not as it was written.
     init(_ volume: any Volume, path: String) throws(IndexFailure) {
@@ -40,12 +46,24 @@ final class TermRun: Sendable {
             ordinals.append(table.span.littleEndian(at: index * RunHeader.fenceBytes + 8))
         }
         (fenceTerms, fenceOrdinals) = (terms, ordinals)
+        prefixes = Self.prefixes(terms)
         let start = Int(header.blocks) * RunHeader.fenceBytes
         zones = TimeZones(
             bounds: (0..<Int(header.zones)).map { index in
                 let at = start + index * RunHeader.zoneBytes
                 return (table.span.littleEndian(at: at), table.span.littleEndian(at: at + 8))
             }, packets: header.packets)
+    }
+
+    private static func prefixes(_ terms: [UInt64]) -> [UInt32] {
+        var prefixes: [UInt32] = []
+        prefixes.reserveCapacity(1 << Int(prefixBits) + 1)
+        for (block, term) in terms.enumerated() {
+            let prefix = Int(term >> (TermKey.termBits - prefixBits))
+            while prefixes.count <= prefix { prefixes.append(UInt32(block)) }
+        }
+        while prefixes.count <= 1 << Int(prefixBits) { prefixes.append(UInt32(terms.count)) }
+        return prefixes
     }
 
     /// Size class: runs of one class are merged.
@@ -64,7 +82,8 @@ final class TermRun: Sendable {
 
     /// The last block that begins at or before a pair; nil where the first begins behind it.
     func block(of term: UInt64, _ ordinal: UInt32) -> Int? {
-        var (low, high) = (0, fenceTerms.count)
+        let prefix = Int(term >> (TermKey.termBits - Self.prefixBits))
+        var (low, high) = (Int(prefixes[prefix]), Int(prefixes[prefix + 1]))
         while low < high {
             let middle = (low + high) / 2
             let isBefore =

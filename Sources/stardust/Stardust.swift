@@ -1,4 +1,5 @@
 import ArgumentParser
+internal import LedgerIndex
 internal import LedgerStorage
 internal import Packets
 internal import StardustCore
@@ -17,6 +18,7 @@ struct Stardust: AsyncParsableCommand {
     static func main() async {
         PacketLimits.checkRelations()
         StorageLimits.checkRelations()
+        IndexLimits.checkRelations()
         LedgerLimits.checkRelations()
         SocketLimits.checkRelations()
         Signals.ignoreWhatCallsReport()
