@@ -45,6 +45,9 @@ final class TermRun: Sendable {
             terms.append(table.span.littleEndian(at: index * RunHeader.fenceBytes))
             ordinals.append(table.span.littleEndian(at: index * RunHeader.fenceBytes + 8))
         }
+        guard terms.allSatisfy({ $0 >> TermKey.termBits == 0 }) else {
+            throw damaged("a block begins with what is no term")
+        }
         (fenceTerms, fenceOrdinals) = (terms, ordinals)
         prefixes = Self.prefixes(terms)
         let start = Int(header.blocks) * RunHeader.fenceBytes
