@@ -6,15 +6,28 @@ internal import LedgerStorage
 struct RunMerge: ~Copyable {
     private let runs: [TermRun]
     private var streams: [Stream] = []
+    /// What each stream stands at; beyond every term at its end.
+    private var terms: [UInt64] = []
 
-    /// A reader with what its ordinals are moved by. A class, since readers are not copied.
+    private static let ended = UInt64.max
+
+    /// A reader with what its ordinals are moved by. A class, since readers are not copied; it is
+    /// asked for a term's ordinals at once, for every access to it is checked.
     private final class Stream {
-        var reader: TermRun.Reader
-        let shift: UInt32
+        private var reader: TermRun.Reader
+        private let shift: UInt32
 
         init(_ run: TermRun, shift: UInt32) throws(IndexFailure) {
             reader = try TermRun.Reader(run)
             self.shift = shift
+        }
+
+        var term: UInt64 { reader.isAtEnd ? RunMerge.ended : reader.term }
+
+        /// Writes the pairs of the term that it stands at, and gives the next one.
+        func drain(into writer: inout RunWriter) throws(IndexFailure) -> UInt64 {
+            try reader.drain(shift: shift, into: &writer)
+            return term
         }
     }
 
@@ -23,7 +36,9 @@ struct RunMerge: ~Copyable {
         self.runs = runs
         let base = runs[0].header.first.value
         for run in runs {
-            streams.append(try Stream(run, shift: UInt32(run.header.first.value - base)))
+            let stream = try Stream(run, shift: UInt32(run.header.first.value - base))
+            streams.append(stream)
+            terms.append(stream.term)
         }
     }
 
@@ -34,12 +49,10 @@ struct RunMerge: ~Copyable {
             identity: first.identity, key: first.key, first: first.first, end: last.end,
             lastHash: last.lastHash)
         var writer = try RunWriter(volume, path: path, header)
-        while let term = nextTerm {
-            for stream in streams {
-                while !stream.reader.isAtEnd, stream.reader.term == term {
-                    try writer.add(term, stream.reader.ordinal + stream.shift)
-                    try stream.reader.advance()
-                }
+        var terms = terms
+        while let term = terms.min(), term != Self.ended {
+            for index in terms.indices where terms[index] == term {
+                terms[index] = try streams[index].drain(into: &writer)
             }
         }
         try writer.finish(
@@ -47,13 +60,5 @@ struct RunMerge: ~Copyable {
             unindexed: runs.reduce(0) { $0 + Int($1.header.unindexed) },
             flags: runs.reduce(into: RunFlags()) { $0.formUnion($1.header.flags) })
         return try TermRun(volume, path: path)
-    }
-
-    private var nextTerm: UInt64? {
-        var least: UInt64?
-        for stream in streams where !stream.reader.isAtEnd {
-            least = min(least ?? .max, stream.reader.term)
-        }
-        return least
     }
 }

@@ -167,6 +167,15 @@ final class TermRun: Sendable {
             try advance()
         }
 
+        /// Writes the pairs of the term that it stands at, and goes behind them.
+        mutating func drain(shift: UInt32, into writer: inout RunWriter) throws(IndexFailure) {
+            let term = term
+            repeat {
+                try writer.add(term, ordinal + shift)
+                try advance()
+            } while !isAtEnd && self.term == term
+        }
+
         /// Goes to the next pair.
         mutating func advance() throws(IndexFailure) {
             if index >= used {

@@ -11,8 +11,37 @@ package struct TermKey: Hashable, Sendable {
 
     package static let termBits: UInt64 = 48
 
+    /// What is wanted for every question, made once.
+    let paths: Paths
+
+    struct Paths: Hashable, Sendable {
+        var parents: UInt64 = 0
+        var parentID: UInt64 = 0
+        var parentHash: UInt64 = 0
+        var parentEntity: UInt64 = 0
+        var trace: UInt64 = 0
+        var parentRelation: UInt64 = 0
+        /// Terms of the relations that amend a packet.
+        var amending: [UInt64] = []
+    }
+
     package init(first: UInt64, second: UInt64) {
-        (self.first, self.second) = (first, second | 1)
+        let bare = TermKey(bareFirst: first, second | 1)
+        var paths = Paths()
+        paths.parents = bare.path(.lineage, "_meta_parents")
+        paths.parentID = bare.path(.lineage, "_meta_parents", "stardust_id")
+        paths.parentHash = bare.path(.lineage, "_meta_parents", "packet_hash")
+        paths.parentEntity = bare.path(.lineage, "_meta_parents", "entity_id")
+        paths.trace = bare.path(.lineage, "trace_id")
+        paths.parentRelation = bare.path(.lineage, "_meta_parents", "relation")
+        paths.amending = ["retracts", "supersedes", "revision_of"].map { (name: String) in
+            bare.term(paths.parentRelation, bare.text(Array(name.utf8).span))
+        }
+        (self.first, self.second, self.paths) = (bare.first, bare.second, paths)
+    }
+
+    private init(bareFirst first: UInt64, _ second: UInt64) {
+        (self.first, self.second, paths) = (first, second, Paths())
     }
 
     package static func random() -> TermKey {
@@ -35,7 +64,7 @@ package struct TermKey: Hashable, Sendable {
     @inline(__always)
     func path(_ parent: UInt64, member name: UInt64) -> UInt64 { mix(parent, name) }
 
-    package func path(_ root: Root, _ names: StaticString...) -> UInt64 {
+    private func path(_ root: Root, _ names: StaticString...) -> UInt64 {
         names.reduce(path(root)) { parent, name in
             let bytes = (0..<name.utf8CodeUnitCount).map { name.byte(at: $0) }
             return path(parent, member: text(bytes.span))
@@ -167,7 +196,7 @@ extension TermKey {
     }
 
     package func trace(_ id: UUID128) -> UInt64 {
-        term(path(.lineage, "trace_id"), self.id(id))
+        term(paths.trace, self.id(id))
     }
 
     /// Packets that no term could be made of, since they cannot be read.
@@ -178,17 +207,15 @@ extension TermKey {
         switch reference {
         case .id(let id):
             [
-                term(path(.lineage, "_meta_parents"), self.id(id)),
-                term(path(.lineage, "_meta_parents", "stardust_id"), self.id(id)),
+                term(paths.parents, self.id(id)),
+                term(paths.parentID, self.id(id)),
             ]
         case .hash(let digest):
             [
-                term(
-                    path(.lineage, "_meta_parents", "packet_hash"),
-                    text(Array(digest.tagged.utf8).span))
+                term(paths.parentHash, text(Array(digest.tagged.utf8).span))
             ]
         case .entity(let id):
-            [term(path(.lineage, "_meta_parents", "entity_id"), self.id(id))]
+            [term(paths.parentEntity, self.id(id))]
         }
     }
 

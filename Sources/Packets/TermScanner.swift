@@ -15,16 +15,11 @@ package struct TermScanner: ~Copyable {
     private let lineage: UInt64
     private let decisionChain: UInt64
     private let parents: UInt64
-    private let parentMembers: ParentMembers
 
     /// Terms of the parent reference that is being read, by member.
     private var reference = Reference()
     /// A pattern need not say all of a reference, so it has no terms of whole references.
     private var isPattern = false
-
-    private struct ParentMembers {
-        var id, hash, entity, uri, relation: UInt64
-    }
 
     private struct Reference {
         var id: UInt64?
@@ -33,24 +28,11 @@ package struct TermScanner: ~Copyable {
         var isAmendment = false
     }
 
-    /// Terms of the relations that amend a packet.
-    private let amending: [UInt64]
-
     package init(key: TermKey) {
         self.key = key
         lineage = key.path(.lineage)
         decisionChain = key.path(.decisionChain)
-        parents = key.path(.lineage, "_meta_parents")
-        parentMembers = ParentMembers(
-            id: key.path(.lineage, "_meta_parents", "stardust_id"),
-            hash: key.path(.lineage, "_meta_parents", "packet_hash"),
-            entity: key.path(.lineage, "_meta_parents", "entity_id"),
-            uri: key.path(.lineage, "_meta_parents", "uri"),
-            relation: key.path(.lineage, "_meta_parents", "relation"))
-        let path = parentMembers.relation
-        amending = ["retracts", "supersedes", "revision_of"].map { (name: String) in
-            key.term(path, key.text(Array(name.utf8).span))
-        }
+        parents = key.paths.parents
     }
 
     // MARK: Scanning
@@ -198,10 +180,12 @@ package struct TermScanner: ~Copyable {
     /// Keeps the term of a reference's member that was read last.
     private mutating func note(_ member: UInt64) {
         guard let term = terms.last else { return }
-        if member == parentMembers.id { reference.id = term }
-        if member == parentMembers.hash { reference.hash = term }
-        if member == parentMembers.entity { reference.entity = term }
-        if member == parentMembers.relation { reference.isAmendment = amending.contains(term) }
+        if member == key.paths.parentID { reference.id = term }
+        if member == key.paths.parentHash { reference.hash = term }
+        if member == key.paths.parentEntity { reference.entity = term }
+        if member == key.paths.parentRelation {
+            reference.isAmendment = key.paths.amending.contains(term)
+        }
     }
 
     private mutating func endReference() {

@@ -1,8 +1,8 @@
 package import LedgerFormat
 internal import Packets
 
-/// A packet as far as a chain needs it.
-package struct ChainPacket: Sendable {
+/// A packet as far as a chain needs it. A class, like its parts: a walk hands them around a lot.
+package final class ChainPacket: Sendable {
     package let position: Position
     package let stardustID: UUID128
     package let createdAt: Timestamp
@@ -58,7 +58,7 @@ package struct ChainPacket: Sendable {
 }
 
 /// An element of `_meta_parents`: a bare id, or an object that names a packet in one or more ways.
-package struct ParentReference: Sendable {
+package final class ParentReference: Sendable {
     /// Its place in the list.
     package let index: Int
     package let id: UUID128?
@@ -226,7 +226,7 @@ struct Decision: Sendable {
 }
 
 /// One node of a decision chain.
-struct ReasoningNode: Sendable {
+final class ReasoningNode: Sendable {
     let id: ExactText
     let kind: String
     /// JSON Pointer into the packet.

@@ -27,7 +27,9 @@ extension Librarian {
         let map = try readableMap()
         let current = map.head.size
         let request = try ListRequest(parameters, question: question, current: current)
-        if counts, access == .cachedOnly { throw .wouldBlock }
+        if counts || request.limit > SocketLimits.quickPackets, access == .cachedOnly {
+            throw .wouldBlock
+        }
         let deadline = deadline
         let index = try index(reflecting: current, until: deadline)
         let search = PacketSearch(map, index, filter)

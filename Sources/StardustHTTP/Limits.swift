@@ -44,6 +44,8 @@ package enum SocketLimits {
     package static let pageBytes = 4 << 20
     /// How long an answer may take where others wait for the same thread: a few hundred packets.
     package static let quickTime: Duration = .milliseconds(2)
+    /// Packets that such an answer may ask for: the usual page.
+    package static let quickPackets = 100
     /// How often a follower hears that nothing came.
     package static let heartbeatInterval: Duration = .seconds(15)
     /// Packets and payload bytes that are read for a follower before it has taken them.
@@ -60,5 +62,6 @@ package enum SocketLimits {
         precondition(connectionsPerUser <= connections)
         precondition(drainTime < .seconds(5))
         precondition(pageDefault <= pageMax)
+        precondition(quickPackets <= pageMax)
     }
 }

@@ -11,6 +11,7 @@ package final class LedgerChainSource: ChainSource {
     package let size: LedgerSize
     private let map: LedgerMap
     private let index: TermSnapshot
+    private let flags: RunFlags
     private let deadline: ContinuousClock.Instant
     /// Packets that were read, since a walk comes back to most of them.
     private var read: [Position: ChainPacket?] = [:]
@@ -26,6 +27,7 @@ package final class LedgerChainSource: ChainSource {
     ) {
         self.map = map
         self.index = index
+        flags = index.flags
         self.size = size
         self.deadline = deadline
     }
@@ -144,7 +146,7 @@ package final class LedgerChainSource: ChainSource {
     package func eachChild(
         of packet: ChainPacket, _ body: (Position) throws(Failure) -> Bool
     ) throws(Failure) {
-        let (key, flags) = (index.key, index.flags)
+        let key = index.key
         var lists = key.parent(.id(packet.stardustID)).map { ($0, 0..<size.entries) }
         if flags.contains(.namesParentsByHash) {
             lists += key.parent(.hash(packet.payloadDigest)).map { ($0, 0..<size.entries) }
@@ -159,7 +161,7 @@ package final class LedgerChainSource: ChainSource {
     package func eachAmendment(
         of packet: ChainPacket, _ body: (Position) throws(Failure) -> Bool
     ) throws(Failure) {
-        let (key, flags) = (index.key, index.flags)
+        let key = index.key
         var lists = [(key.amendment(.id(packet.stardustID)), 0..<size.entries)]
         if flags.contains(.namesParentsByHash) {
             lists.append((key.amendment(.hash(packet.payloadDigest)), 0..<size.entries))
