@@ -42,15 +42,23 @@ struct RunMerge: ~Copyable {
         }
     }
 
-    consuming func write(to volume: any Volume) throws(IndexFailure) -> TermRun {
+    /// Terms between two looks at whether to go on.
+    private static let termsBetweenLooks = 1 << 14
+
+    /// The run; nil where `isCancelled` said to give up, and then nothing of it has a name.
+    consuming func write(
+        to volume: any Volume, isCancelled: () -> Bool
+    ) throws(IndexFailure) -> TermRun? {
         let (first, last) = (runs.first!.header, runs.last!.header)
         let path = LedgerLayout.index + "/" + RunHeader.fileName(first.first, last.end)
         let header = RunHeader(
             identity: first.identity, key: first.key, first: first.first, end: last.end,
             lastHash: last.lastHash)
         var writer = try RunWriter(volume, path: path, header)
-        var terms = terms
+        var (terms, written) = (terms, 0)
         while let term = terms.min(), term != Self.ended {
+            written += 1
+            if written.isMultiple(of: Self.termsBetweenLooks), isCancelled() { return nil }
             for index in terms.indices where terms[index] == term {
                 terms[index] = try streams[index].drain(into: &writer)
             }

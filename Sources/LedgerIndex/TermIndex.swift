@@ -182,15 +182,17 @@ package final class TermIndex: Sendable {
 
     // MARK: Merging
 
-    /// Merges a few neighbouring runs of a size. False where none are due.
-    package func merge() throws(IndexFailure) -> Bool {
+    /// Merges a few neighbouring runs of a size. False where none are due, and where `isCancelled`
+    /// said to give up.
+    package func merge(isCancelled: () -> Bool = { false }) throws(IndexFailure) -> Bool {
         guard let runs = claim() else { return false }
         defer {
             state.withLock { state in
                 for run in runs { state.claimed.remove(ObjectIdentifier(run)) }
             }
         }
-        let merged = try RunMerge(runs).write(to: volume)
+        let result = try RunMerge(runs).write(to: volume, isCancelled: isCancelled)
+        guard let merged = result else { return false }
         state.withLock { state in
             let start = state.runs.firstIndex { $0 === runs[0] }!
             state.runs.replaceSubrange(start..<start + runs.count, with: [merged])

@@ -1,13 +1,15 @@
 internal import LedgerIndex
 
-/// Writes full buffers and merges runs behind the follower, on a thread of its own.
+/// Writes full buffers and merges runs behind the follower, on a thread for each: a long merge must
+/// not keep buffers in memory.
 final class IndexCompaction: Sendable {
     private let index: TermIndex
     private let monitor = Monitor(State())
 
     private struct State {
-        var isWanted = false
-        var isRunning = false
+        /// Counted up when there may be something to do.
+        var wakeUps = 0
+        var threads = 0
         var isStopping = false
         var failure: IndexFailure?
     }
@@ -19,16 +21,23 @@ final class IndexCompaction: Sendable {
 
     func start() {
         monitor.change { state in
-            precondition(!state.isRunning, "one thread compacts")
-            state = State(isWanted: true, isRunning: true)
+            precondition(state.threads == 0, "it is started once")
+            state = State(threads: 2)
         }
-        startThread { self.run() }
+        startThread {
+            self.run { () throws(IndexFailure) in try self.index.writeWaitingBuffer() }
+        }
+        startThread {
+            self.run { () throws(IndexFailure) in
+                try self.index.merge { self.monitor.withLock { $0.isStopping } }
+            }
+        }
     }
 
-    /// Ends after the step in hand.
+    /// Ends after the buffer in hand; a merge in hand is given up.
     func stop() {
         monitor.change { $0.isStopping = true }
-        monitor.wait { $0.isRunning ? nil : () }
+        monitor.wait { $0.threads == 0 ? () : nil }
     }
 
     /// Why it ended by itself, if it did.
@@ -38,7 +47,7 @@ final class IndexCompaction: Sendable {
 
     /// Says that there is a buffer to write. Waits while too many are.
     func wake() throws(IndexFailure) {
-        monitor.change { $0.isWanted = true }
+        monitor.change { $0.wakeUps += 1 }
         monitor.wait { state in
             index.waitingBuffers <= LedgerLimits.indexBuffersWaiting || state.failure != nil
                 ? () : nil
@@ -46,30 +55,21 @@ final class IndexCompaction: Sendable {
         try check()
     }
 
-    private func run() {
-        while monitor.wait({ state -> Bool? in
-            if state.isStopping { return false }
-            guard state.isWanted else { return nil }
-            state.isWanted = false
-            return true
+    /// Takes steps while there are any, then waits to be woken.
+    private func run(_ step: () throws(IndexFailure) -> Bool) {
+        var seen = -1
+        while let wakeUps = monitor.wait({ state -> Int?? in
+            if state.isStopping || state.failure != nil { return .some(nil) }
+            return state.wakeUps == seen ? nil : .some(state.wakeUps)
         }) {
+            seen = wakeUps
             do throws(IndexFailure) {
-                while try step() {}
-            } catch {
-                monitor.change { $0.failure = error }
-                break
-            }
+                while !monitor.withLock({ $0.isStopping }), try step() {
+                    // A buffer that was written may make a merge due, and room for the next.
+                    monitor.change { $0.wakeUps += 1 }
+                }
+            } catch { monitor.change { $0.failure = $0.failure ?? error } }
         }
-        monitor.change { $0.isRunning = false }
-    }
-
-    /// One buffer, else one merge; nothing more when it is to stop.
-    private func step() throws(IndexFailure) -> Bool {
-        if monitor.withLock({ $0.isStopping }) { return false }
-        if try index.writeWaitingBuffer() {
-            monitor.change { _ in }
-            return true
-        }
-        return try index.merge()
+        monitor.change { $0.threads -= 1 }
     }
 }

@@ -49,8 +49,8 @@ package final class IndexRebuild: Sendable {
 
     private func work() {
         do throws(IndexFailure) {
-            while !monitor.withLock({ $0.isStopping || $0.failure != nil }) {
-                if try index.merge() { continue }
+            while !isEnding {
+                if try index.merge(isCancelled: { self.isEnding }) { continue }
                 guard let range = nextRange() else { break }
                 let runs = try runs(of: range)
                 monitor.change { take(runs, at: range.lowerBound, &$0) }
@@ -58,6 +58,8 @@ package final class IndexRebuild: Sendable {
         } catch { monitor.change { $0.failure = $0.failure ?? error } }
         monitor.change { $0.threads -= 1 }
     }
+
+    private var isEnding: Bool { monitor.withLock { $0.isStopping || $0.failure != nil } }
 
     private func nextRange() -> Range<UInt64>? {
         monitor.withLock { state in
