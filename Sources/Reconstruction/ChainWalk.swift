@@ -128,12 +128,17 @@ struct ChainWalk<Source: ChainSource> {
     ) throws(Source.Failure) {
         guard !visited.contains(candidate) else { return }
         let known = walked[candidate]?.packet
-        // What another direction has walked is not gone on from beyond the limit.
-        if known == nil ? isFull : depth > limits.depth { return }
+        if known == nil, isFull { return }
         let read = known == nil ? try source.packet(at: candidate) : known
         guard let child = read,
             try book.edges(of: child).contains(where: { $0.to == parent.position })
         else { return }
+        if known != nil, depth > limits.depth {
+            // Another direction has walked it; beyond the limit this one does not go on from it.
+            visited.insert(candidate)
+            return stop(
+                FrontierItem(position: candidate, from: parent.position, reason: .maxDepth))
+        }
         guard let packet = try visit(candidate, depth: depth, named: parent.position) else {
             isFull = true
             return

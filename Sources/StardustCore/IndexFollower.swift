@@ -296,11 +296,13 @@ package final class IndexFollower: Sendable {
             compaction.start()
             return
         }
-        let first = size.nextPosition
+        let (first, waiting) = (size.nextPosition, index.waitingBuffers)
         do throws(ReadFailure) {
             try map.walk(from: first) { record, payload in
                 index.add(record, payload, &scanner)
+                // Large packets fill a buffer sooner; it is written before the next.
                 return record.entry.position.value - first.value < LedgerLimits.indexStep
+                    && index.waitingBuffers <= waiting && !isStopping
             }
         } catch { throw .failed(error.description) }
     }

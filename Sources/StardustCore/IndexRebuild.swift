@@ -53,6 +53,7 @@ package final class IndexRebuild: Sendable {
                 if try index.merge(isCancelled: { self.isEnding }) { continue }
                 guard let range = nextRange() else { break }
                 let runs = try runs(of: range)
+                if runs.isEmpty { break }
                 monitor.change { take(runs, at: range.lowerBound, &$0) }
             }
         } catch { monitor.change { $0.failure = $0.failure ?? error } }
@@ -80,7 +81,7 @@ package final class IndexRebuild: Sendable {
         }
     }
 
-    /// One run, or several where the packets are large.
+    /// One run, or several where the packets are large; none where it is to end.
     private func runs(of range: Range<UInt64>) throws(IndexFailure) -> [TermIndex.FinishedRun] {
         var scanner = TermScanner(key: index.key)
         var runs: [TermIndex.FinishedRun] = []
@@ -93,9 +94,11 @@ package final class IndexRebuild: Sendable {
                     buffer.add(
                         TermBuffer.Packet(record.entry, hash: record.entryHash), scanner,
                         isReadable: isReadable)
-                    return !buffer.isFull && record.entry.position.value + 1 < range.upperBound
+                    return !buffer.isFull && !isEnding
+                        && record.entry.position.value + 1 < range.upperBound
                 }
             } catch { throw .failed(error.description) }
+            if isEnding { return [] }
             runs.append(try index.write(buffer))
             position = buffer.end.value
         }

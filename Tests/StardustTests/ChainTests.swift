@@ -287,6 +287,20 @@ import Testing
         #expect(try story.chain(1, "direction=downstream&max_packets=3").positions == [0, 1, 2])
     }
 
+    @Test func `what one direction leaves out is told, also where the other has walked it`() throws
+    {
+        let story = try Story()
+        try story.emit(Story.packet(1, entity: 1))
+        try story.emit(Story.packet(2, parents: [Story.parent(1)], entity: 2))
+        try story.emit(Story.packet(3, parents: [Story.parent(2)], entity: 3))
+        try story.emit(Story.packet(4, parents: [Story.parent(3)], entity: 1))
+        try story.emit(Story.packet(5, parents: [Story.parent(2)], entity: 1))
+        try story.emit(Story.packet(6, parents: [Story.parent(3)], entity: 4))
+        let path = "/v1/entities/clips/bbbbbbbb-0000-4000-8000-000000000001/chain?direction=both"
+        #expect(try story.document(path).positions.count == 6)
+        #expect(try story.document(path + "&max_depth=1").reasons == ["max_depth"])
+    }
+
     @Test func `references by hash, entity and address, pins and disagreements`() throws {
         let story = try Story()
         let receipt = try story.emit(Story.packet(1, entity: 1)).json
