@@ -3,10 +3,11 @@
 
     verify.py LEDGER
 
-Checks the identity, every segment, record, entry and payload, the chain, and the close marker.
-Prints one finding a line and a summary; exit status 1 when something was found. It does not validate
-packets against their schema. Standard library only.
+Checks the identity, every segment, record, entry and payload, the chain, the close marker, and the
+roots of all checkpoints. Prints one finding a line and a summary; exit status 1 when something was
+found. It validates no packets against their schema and no signatures. Standard library only.
 """
+import base64
 import hashlib
 import json
 import os
@@ -104,6 +105,7 @@ class Verifier:
         self.previous = sha256(identity)
         self.hashes_at[0] = self.previous
         self.marker = self.close_marker()
+        self.roots = self.checkpoints()
         names = sorted(n for n in os.listdir(os.path.join(self.folder, "segments")) if re.fullmatch(r"\d{20}\.seg", n))
         if not names:
             self.report("segment", "there is no segment")
@@ -111,6 +113,28 @@ class Verifier:
             if not self.segment(name, number == len(names) - 1, number == len(names) - 2):
                 break
         self.compare_marker()
+        if self.roots and max(self.roots) > self.position:
+            self.report("checkpoints", f"signed for {max(self.roots)} entries, {self.position} are there")
+
+    # Checkpoints: the root at each size. Signatures are for a program with Ed25519.
+
+    def checkpoints(self):
+        try:
+            rest = self.read("checkpoints")
+        except FileNotFoundError:
+            return {}
+        roots = {}
+        while rest:
+            match = re.match(rb"stardust-checkpoint/1 ([1-9]\d*) ([0-9a-f]{8})\n", rest)
+            note = rest[match.end():match.end() + int(match[1])] if match else b""
+            if not match or len(note) < int(match[1]) or crc32c(note) != int(match[2], 16):
+                self.report("checkpoints", f"no checkpoint {len(rest)} bytes before the end")
+                break
+            _, size, root = note.split(b"\n")[:3]
+            if roots.setdefault(int(size), base64.b64decode(root)) != base64.b64decode(root):
+                self.report("checkpoints", f"two roots for size {int(size)}")
+            rest = rest[match.end() + len(note):]
+        return roots
 
     # The close marker.
 
@@ -187,7 +211,7 @@ class Verifier:
         return (batch, length) if crc == checksum else None
 
     def is_torn(self, data, damaged):
-        if self.marker and self.position < self.marker[0]:
+        if self.position < max([self.marker[0] if self.marker else 0, *self.roots]):
             return False
         # A frame has a length of at least 160 and so a byte that is not zero among these.
         for offset in range(damaged + 8, len(data) - 175, 8):
@@ -233,13 +257,15 @@ class Verifier:
         self.ids[stardust_id] = position
         if kind == 0:
             self.packet(position, flags, uuid.UUID(bytes=stardust_id), created, received, payload)
-        else:
+        elif kind != 1:
             self.report("kind", f"position {position} has kind {kind}, whose payload cannot be judged")
         self.previous = sha256(b"\x00" + entry)
         self.tree.append(self.previous)
         self.received_at = received
         self.position += 1
         self.hashes_at[self.position] = self.previous
+        if self.position in self.roots and self.roots[self.position] != self.tree.root():
+            self.report("checkpoints", f"the checkpoint of size {self.position} has another root")
 
     def packet(self, position, flags, stardust_id, created, received, payload):
         try:

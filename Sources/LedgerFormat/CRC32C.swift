@@ -7,6 +7,11 @@ package struct CRC32C: Hashable, Sendable {
     /// The checksum of nothing, or one to go on from.
     package init(_ value: UInt32 = 0) { self.value = value }
 
+    /// Eight hexadecimal digits, the most significant first.
+    package var hex: String {
+        String(hexadecimal: (0..<4).map { UInt8(truncatingIfNeeded: value >> (24 - 8 * $0)) })
+    }
+
     /// The checksum of what came before followed by `bytes`.
     package func continued(over bytes: Span<UInt8>) -> CRC32C {
         // Safety: the pointer is used only during the call, for the count that belongs to it.

@@ -25,8 +25,6 @@ package struct CloseMarker: Hashable, Sendable {
 
     package var fileContent: [UInt8] {
         let text = Array("\(Self.firstLine)\n\(size)\n\(lastHash.tagged)\n".utf8)
-        let checksum = CRC32C().continued(over: text.span).value
-        let digits = (0..<4).map { UInt8(truncatingIfNeeded: checksum >> (24 - 8 * $0)) }
-        return text + Array("crc32c:\(String(hexadecimal: digits))\n".utf8)
+        return text + Array("crc32c:\(CRC32C().continued(over: text.span).hex)\n".utf8)
     }
 }

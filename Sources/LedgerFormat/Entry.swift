@@ -47,7 +47,7 @@ package struct Entry: Hashable, Sendable {
         package init(rawValue: UInt16) { self.rawValue = rawValue }
 
         package static let packet = Kind(rawValue: 0)
-        /// Reserved for the change of the ledger's key.
+        /// The ledger's key changes: the payload is a `KeyRotation`.
         package static let keyRotation = Kind(rawValue: 1)
     }
 

@@ -5,12 +5,13 @@ package struct LedgerIdentity: Hashable, Sendable {
     /// The ledger's name in checkpoints, a URL without its scheme.
     package var origin: String
     /// Public half of the ledger's first key, as C2SP signed-note writes it.
-    package var verifierKey: String
+    package var verifierKey: NoteVerifier
     package var createdAt: Timestamp
 
     private static let firstLine = "stardust-ledger/1"
 
-    package init(ledgerID: UUID128, origin: String, verifierKey: String, createdAt: Timestamp) {
+    package init(ledgerID: UUID128, origin: String, verifierKey: NoteVerifier, createdAt: Timestamp)
+    {
         self.ledgerID = ledgerID
         self.origin = origin
         self.verifierKey = verifierKey
@@ -40,13 +41,14 @@ package struct LedgerIdentity: Hashable, Sendable {
             throw .notAnIdentity
         }
         guard let ledgerID = UUID128(lines[1]) else { throw .field("ledger id") }
-        guard NoteKey.isValidName(String(lines[2])) else { throw .field("origin") }
-        guard lines[3].hasPrefix(lines[2] + "+") else { throw .field("verifier key") }
+        guard NoteKeyName.isValid(String(lines[2])) else { throw .field("origin") }
+        guard let key = try? NoteVerifier(lines[3]), key.name == lines[2], key.type == .ed25519
+        else { throw .field("verifier key") }
         guard let createdAt = Timestamp(rfc3339: String(lines[4])) else {
             throw .field("time of creation")
         }
         self.init(
-            ledgerID: ledgerID, origin: String(lines[2]), verifierKey: String(lines[3]),
+            ledgerID: ledgerID, origin: String(lines[2]), verifierKey: key,
             createdAt: createdAt)
         guard self.fileContent == fileContent else { throw .notAnIdentity }
     }

@@ -43,26 +43,47 @@ package struct CompactRange: Hashable, Sendable {
         end = start
     }
 
-    /// Adds the next leaf. Amortised one node hash.
-    package mutating func append(_ leaf: Digest) {
-        push(Subtree(level: 0, index: end.value, root: leaf))
+    /// Goes on from a tree that stands elsewhere: `roots` are those of `Merkle.subtrees` of its
+    /// leaves.
+    package init(size: LedgerSize, roots: [Digest]) {
+        start = Position(0)
+        end = size.nextPosition
+        for (place, root) in zip(Merkle.subtrees(0..<size.entries), roots) {
+            subtrees.append(Subtree(level: UInt8(place.level), index: place.index, root: root))
+        }
+    }
+
+    /// Adds the next leaf. Amortised one node hash. `completed` hears of each hash of a tile's
+    /// level above the leaves that this makes known.
+    package mutating func append(
+        _ leaf: Digest, completed: (Merkle.Subtree, Digest) -> Void = { _, _ in }
+    ) {
+        push(Subtree(level: 0, index: end.value, root: leaf), completed)
         end = end.next
     }
 
-    /// Adds a run that begins where this one ends.
-    package mutating func append(_ run: CompactRange) {
+    /// Adds a run that begins where this one ends. `completed` hears of what neither run had.
+    package mutating func append(
+        _ run: CompactRange, completed: (Merkle.Subtree, Digest) -> Void = { _, _ in }
+    ) {
         precondition(run.start == end, "the runs do not touch")
-        for subtree in run.subtrees { push(subtree) }
+        for subtree in run.subtrees { push(subtree, completed) }
         end = run.end
     }
 
-    private mutating func push(_ subtree: Subtree) {
+    private mutating func push(
+        _ subtree: Subtree, _ completed: (Merkle.Subtree, Digest) -> Void
+    ) {
         var subtree = subtree
         while let left = subtrees.last, left.level == subtree.level, left.index.isMultiple(of: 2) {
             subtrees.removeLast()
             subtree = Subtree(
                 level: left.level + 1, index: left.index / 2,
                 root: Merkle.node(left.root, subtree.root))
+            if subtree.level.isMultiple(of: 8) {
+                completed(
+                    Merkle.Subtree(level: Int(subtree.level), index: subtree.index), subtree.root)
+            }
         }
         subtrees.append(subtree)
     }

@@ -57,7 +57,25 @@ package struct Finding: Hashable, Sendable, CustomStringConvertible {
         case stardustIDMismatch = "stardust_id_mismatch"
         case createdAtMismatch = "created_at_mismatch"
         case stardustIDDuplicate = "stardust_id_duplicate"
+        // What was signed.
+        case keyRotationInvalid = "key_rotation_invalid"
+        case checkpointDamaged = "checkpoint_damaged"
+        case checkpointUnfinished = "checkpoint_unfinished"
+        case checkpointForeign = "checkpoint_foreign"
+        case checkpointSizeReversed = "checkpoint_size_reversed"
+        case checkpointStale = "checkpoint_stale"
+        case checkpointsCut = "checkpoints_cut"
+        case checkpointRootMismatch = "checkpoint_root_mismatch"
+        case checkpointUnsigned = "checkpoint_unsigned"
+        case checkpointSignatureBad = "checkpoint_signature_bad"
+        case checkpointKeyRevoked = "checkpoint_key_revoked"
+        case rolledBack = "rolled_back"
+        // What an auditor brought.
+        case anchorUnsigned = "anchor_unsigned"
+        case anchorMismatch = "anchor_mismatch"
+        case anchorKeyUnknown = "anchor_key_unknown"
         // What is derived.
+        case treeDisagrees = "tree_disagrees"
         case indexDisagrees = "index_disagrees"
         case idsDisagree = "ids_disagree"
     }

@@ -10,18 +10,12 @@ package enum Ledger {
     ) throws(FileFailure) -> LedgerIdentity {
         let ledgerID = UUID128.random(using: &generator)
         let name = origin ?? "stardust/\(ledgerID)"
-        let seed = (0..<Ed25519Key.seedBytes).map { _ in
-            UInt8.random(in: .min ... .max, using: &generator)
-        }
-        let key = Ed25519Key(seed: seed)
+        let key = NoteSigner(name: name, .random(using: &generator))
         let identity = LedgerIdentity(
-            ledgerID: ledgerID, origin: name, verifierKey: NoteKey.verifier(name: name, key),
-            createdAt: now)
+            ledgerID: ledgerID, origin: name, verifierKey: key.verifier, createdAt: now)
         try volume.makeFolder(LedgerLayout.segments)
         try volume.makeFolder(LedgerLayout.ids)
-        let keyFile = try volume.open(LedgerLayout.key, .create(mode: 0o400))
-        try keyFile.write(Array((NoteKey.signer(name: name, key) + "\n").utf8).span, at: 0)
-        try keyFile.sync()
+        try SigningKeys.write(key, to: LedgerLayout.key, volume)
         let first = try PreparedSegment(volume, bytes: segmentBytes)
         let header = SegmentHeader(
             ledgerID: ledgerID, firstPosition: Position(0), previous: identity.digest)

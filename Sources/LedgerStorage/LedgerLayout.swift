@@ -3,18 +3,39 @@ package import LedgerFormat
 /// Names in a ledger's folder.
 package enum LedgerLayout {
     package static let identity = "identity"
+    /// The private half of the ledger's first key.
     package static let key = "key"
+    /// Positions of the entries that change the key.
+    package static let rotations = "rotations"
+    /// Every checkpoint that was ever shown, in order.
+    package static let checkpoints = "checkpoints"
+    /// The newest of them.
+    package static let checkpoint = "checkpoint"
+    /// Why nothing is published any more, where a witness has seen another history.
+    package static let forkAlarm = "fork-alarm"
     package static let closeMarker = "closed"
     package static let segments = "segments"
     /// The next segment while it is made ahead.
     package static let nextSegment = "segments/next.tmp"
     /// Where each stardust_id is, derived from the sealed segments.
     package static let ids = "ids"
+    /// Levels of the Merkle tree, derived from the segments.
+    package static let tree = "tree"
+    /// How far the levels were made durable.
+    package static let treeState = "tree/complete"
     /// The index of terms, derived from the segments.
     package static let index = "index"
 
     package static func segment(_ first: Position) -> String {
         "\(segments)/\(twentyDigits(first)).seg"
+    }
+
+    /// The hashes of one level of tiles, from the left.
+    package static func treeLevel(_ level: Int) -> String { "\(tree)/\(level)" }
+
+    /// The private half of a key that came later.
+    package static func key(_ verifier: NoteVerifier) -> String {
+        "key-\(verifier.keyName.keyIDText)"
     }
 
     package static func ids(_ first: Position) -> String { "\(ids)/\(twentyDigits(first)).ids" }

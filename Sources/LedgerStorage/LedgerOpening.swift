@@ -53,6 +53,8 @@ struct LedgerOpening {
     private var checker: RecordChecker
     private var tail: (file: any VolumeFile, header: SegmentHeader, scan: SegmentScan)?
     private var marker: CloseMarker?
+    /// Size of the newest checkpoint: everything below it was durable.
+    private var signedSize = LedgerSize.empty
 
     init(_ volume: any Volume) throws(OpenFailure) {
         self.volume = volume
@@ -96,6 +98,7 @@ struct LedgerOpening {
 
     private mutating func followSegments() throws(FileFailure) -> Finding? {
         if let damage = try readCloseMarker() { return damage }
+        if let damage = try readCheckpoints() { return damage }
         try PreparedSegment.discard(volume)
         let firsts = try volume.list(LedgerLayout.segments)
             .compactMap(LedgerLayout.firstPosition(inName:)).sorted()
@@ -124,7 +127,8 @@ struct LedgerOpening {
         if firsts.isEmpty {
             return Finding(.segmentMissing, file: LedgerLayout.segments, "there is no segment")
         }
-        return try compareWithMarker()
+        if let damage = try compareWithMarker() { return damage }
+        return compareWithCheckpoint()
     }
 
     private func link(_ header: SegmentHeader, named first: Position, _ path: String) -> Finding? {
@@ -212,7 +216,7 @@ struct LedgerOpening {
     ) throws(FileFailure) -> Finding? {
         var scan = try SegmentScan(file, header, checker)
         if let damage = scan.damage {
-            let bound = marker?.size ?? .empty
+            let bound = max(marker?.size ?? .empty, signedSize)
             guard try TornTail.isTorn(damage, file, header, end: scan.end, durable: bound) else {
                 show(scan, header, file)
                 return damage
@@ -266,6 +270,31 @@ struct LedgerOpening {
             .closeMarkerMismatch, file: LedgerLayout.closeMarker,
             position: Position(marker.size.entries),
             "closed after \(marker.lastHash.tagged), the segments have \(found.tagged)")
+    }
+
+    // MARK: Checkpoints
+
+    private mutating func readCheckpoints() throws(FileFailure) -> Finding? {
+        do throws(OpenFailure) {
+            signedSize = try CheckpointCursor.tail(volume).newest?.checkpoint.size ?? .empty
+            return nil
+        } catch {
+            switch error {
+            case .damaged(let finding): return finding
+            case .file(let failure): throw failure
+            case .notALedger: preconditionFailure("a file is no ledger")
+            }
+        }
+    }
+
+    /// A ledger that is shorter than what was signed has been put back. Whether it is the same is
+    /// for the tree to say.
+    private func compareWithCheckpoint() -> Finding? {
+        let size = LedgerSize(checker.next.value)
+        guard signedSize > size else { return nil }
+        return Finding(
+            .rolledBack, file: LedgerLayout.checkpoints, position: size.nextPosition,
+            "a checkpoint was signed for \(signedSize) entries, and the ledger has \(size)")
     }
 
     /// The hash that the entry at position `size` links to.

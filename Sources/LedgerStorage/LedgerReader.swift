@@ -83,3 +83,25 @@ extension LedgerMap {
                 entryBytes: Array(bytes[entryRange]), payload: payload))
     }
 }
+
+extension LedgerMap {
+    /// The entry hash at a position, from the entry alone; nil beyond the ledger.
+    package func entryHash(_ position: Position) throws(FileFailure) -> Digest? {
+        guard let bytes = try entryBytes(position, .blocking) else { return nil }
+        return Merkle.leaf(bytes.span)
+    }
+
+    /// The 160 bytes of an entry, guarded by its frame's checksum; nil beyond the ledger.
+    package func entryBytes(
+        _ position: Position, _ access: ReadAccess
+    ) throws(FileFailure) -> [UInt8]? {
+        guard let (file, header, offset) = try record(at: position, access) else { return nil }
+        var bytes = [UInt8](repeating: 0, count: RecordFrame.payloadOffset)
+        let count = try file.read(into: &bytes, 0..<bytes.count, at: offset, access)
+        guard count == bytes.count, RecordFrame.isIntact(bytes.span, at: 0, seed: header.seed)
+        else {
+            throw FileFailure(.read, file.path, errorNumber: FileFailure.inputOutputNumber)
+        }
+        return Array(bytes[RecordFrame.byteCount...])
+    }
+}

@@ -33,10 +33,13 @@ package struct LedgerWriter: ~Copyable {
         package var createdAt: Timestamp?
         package var payloadDigest: Digest
         package var peer: Entry.Peer
+        package var kind: Entry.Kind
 
         package init(
-            stardustID: UUID128?, createdAt: Timestamp?, payloadDigest: Digest, peer: Entry.Peer
+            stardustID: UUID128?, createdAt: Timestamp?, payloadDigest: Digest, peer: Entry.Peer,
+            kind: Entry.Kind = .packet
         ) {
+            self.kind = kind
             self.stardustID = stardustID
             self.createdAt = createdAt
             self.payloadDigest = payloadDigest
@@ -133,7 +136,7 @@ package struct LedgerWriter: ~Copyable {
         if draft.stardustID == nil { flags.insert(.idAssigned) }
         if draft.createdAt == nil { flags.insert(.createdAtAssigned) }
         return Entry(
-            kind: .packet, flags: flags, position: next.next, receivedAt: receivedAt,
+            kind: draft.kind, flags: flags, position: next.next, receivedAt: receivedAt,
             stardustID: draft.stardustID ?? .random(using: &generator),
             createdAt: draft.createdAt ?? receivedAt, peer: draft.peer,
             payloadBytes: UInt64(payloadBytes), payloadDigest: draft.payloadDigest,

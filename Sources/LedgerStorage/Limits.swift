@@ -15,6 +15,13 @@ package enum StorageLimits {
     /// the copy and the hashing.
     package static let readBytes = 128 << 10
 
+    /// Entries after which the tree's files are made durable: what is read again after a crash, a
+    /// fraction of a second.
+    package static let treeSyncEntries: UInt64 = 1 << 17
+    /// The end of the checkpoints' file that is looked at when a ledger is opened: hundreds of
+    /// records.
+    package static let checkpointTailBytes = 256 << 10
+
     /// Sealed segments whose files are kept open: 16 GiB of a ledger, a fraction of the descriptors
     /// that a process may have.
     package static let sealedFilesOpen = 256
@@ -27,5 +34,6 @@ package enum StorageLimits {
     package static func checkRelations() {
         precondition(segmentBytesMin(payloadBytes: payloadBytesMax) <= segmentBytes)
         precondition(segmentBytes <= segmentBytesMax)
+        precondition(checkpointTailBytes <= SignedNote.bytesMax)
     }
 }

@@ -117,6 +117,8 @@ private final class PosixFile: VolumeFile {
 
     func size() throws(FileFailure) -> Int { Int(try status().st_size) }
 
+    func permissions() throws(FileFailure) -> UInt32 { try status().st_mode & 0o7777 }
+
     func read(
         into buffer: inout [UInt8], _ range: Range<Int>, at offset: Int
     ) throws(FileFailure) -> Int {
@@ -211,6 +213,9 @@ extension FileFailure {
     package static func wouldBlock(_ path: String) -> FileFailure {
         FileFailure(.read, path, errorNumber: EAGAIN)
     }
+
+    /// Whether the disk did not give what should be there.
+    package var isInputOutput: Bool { errorNumber == EIO }
 
     package var isMissing: Bool { errorNumber == ENOENT }
 

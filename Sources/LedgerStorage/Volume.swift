@@ -27,6 +27,9 @@ package protocol VolumeFile: AnyObject, Sendable {
 
     func size() throws(FileFailure) -> Int
 
+    /// Who may do what with it, as in `chmod`.
+    func permissions() throws(FileFailure) -> UInt32
+
     /// Fills `range` of the buffer from `offset` on. Returns how many bytes came: less only where
     /// the file ends.
     func read(

@@ -69,6 +69,15 @@ package struct JSONWriter: Sendable {
         bytes.append(UInt8(ascii: "\""))
     }
 
+    /// An array whose elements `write` writes.
+    package mutating func array<Element>(
+        _ elements: [Element], _ write: (Element, inout JSONWriter) -> Void
+    ) {
+        beginArray()
+        for element in elements { write(element, &self) }
+        endArray()
+    }
+
     package mutating func member(_ name: StaticString, _ text: String) {
         key(name)
         string(text)

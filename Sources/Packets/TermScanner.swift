@@ -50,6 +50,9 @@ package struct TermScanner: ~Copyable {
         return true
     }
 
+    /// The terms of an entry that is no packet: none.
+    package mutating func scanNothing() { begin() }
+
     /// The terms that a document must have to contain `pattern`, which was parsed before.
     package mutating func pattern(_ pattern: Span<UInt8>, in root: TermKey.Root) -> [UInt64] {
         begin()

@@ -161,16 +161,6 @@ extension ChainEdge {
     }
 }
 
-extension JSONWriter {
-    mutating func array<Element>(
-        _ elements: [Element], _ write: (Element, inout JSONWriter) -> Void
-    ) {
-        beginArray()
-        for element in elements { write(element, &self) }
-        endArray()
-    }
-}
-
 extension UUID128 {
     /// 32 lower-case hexadecimal digits, as trace ids are compared.
     var digits: String { "\(self)".split(separator: "-").joined() }

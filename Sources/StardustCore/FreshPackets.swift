@@ -32,6 +32,10 @@ extension TermIndex {
 
 extension TermScanner {
     mutating func scan(_ record: SegmentCursor.Record, _ payload: Span<UInt8>) -> Bool {
+        guard record.entry.kind == .packet else {
+            scanNothing()
+            return true
+        }
         let digest = record.entry.payloadDigest
         return scan(Digest.sha256(payload) == digest ? payload : Span(), digest: digest)
     }

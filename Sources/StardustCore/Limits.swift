@@ -23,6 +23,23 @@ package enum LedgerLimits {
     package static let indexDelay: Duration = .milliseconds(50)
     /// How long a look-up may take, waiting for the index included.
     package static let queryTime: Duration = .seconds(5)
+    /// Between two checkpoints while the ledger grows, and while somebody waits for one: signing and
+    /// making durable cost about a batch each.
+    package static let checkpointInterval: Duration = .seconds(1)
+    package static let checkpointIntervalInDemand: Duration = .milliseconds(100)
+    /// Entry hashes that are worth extending the tree for before a checkpoint is due.
+    package static let treePending = 1 << 13
+    /// Entry hashes that wait for the tree; beyond it they are read back from the segments.
+    package static let treePendingMax = 1 << 20
+    /// How long whoever emits may wait for a checkpoint over it.
+    package static let checkpointWait: Duration = .seconds(30)
+    /// How long a witness may take.
+    package static let witnessTime: Duration = .seconds(3)
+    /// A witness that failed is left alone for this long, doubled each time up to the second.
+    package static let witnessPause: Duration = .seconds(1)
+    package static let witnessPauseMax: Duration = .seconds(60)
+    /// Times that a witness is asked again in one round, with the size that it gave.
+    package static let witnessRetries = 3
     /// How often a full disk is tried again.
     package static let retryDelay: Duration = .seconds(1)
 
@@ -30,5 +47,7 @@ package enum LedgerLimits {
         precondition(batchBytes <= bytesInFlight)
         precondition(indexPacketsCollected <= indexStep)
         precondition(indexStep <= indexLag)
+        precondition(checkpointIntervalInDemand <= checkpointInterval)
+        precondition(treePending <= treePendingMax)
     }
 }

@@ -18,6 +18,8 @@ package final class Metrics: Sendable {
     package let clockHeldBack = Counter(
         "clock_held_back_total", "Entries whose time of receipt is the last one's.")
     package let tornTailsCut = Counter("torn_tails_cut_total", "Unfinished writes cut at opening.")
+    package let checkpointsSigned = Counter("checkpoints_signed_total", "Checkpoints signed.")
+    package let cosignatures = Counter("cosignatures_total", "Cosignatures of witnesses kept.")
     package let connectionsOpened = Counter("connections_opened_total", "Connections accepted.")
     package let connectionsCut = Counter(
         "connections_cut_total", "Connections closed for being slow, idle or too many.")
@@ -26,6 +28,9 @@ package final class Metrics: Sendable {
     package let bytesInFlight = Gauge("bytes_in_flight", "Received bytes not yet answered for.")
     package let ledgerSize = Gauge("ledger_size", "Entries in the ledger.")
     package let indexedSize = Gauge("indexed_size", "Entries that the index reflects.")
+    package let publishedSize = Gauge("published_size", "Entries under the published checkpoint.")
+    package let publishingStopped = Gauge(
+        "publishing_stopped", "1 where nothing is published any more, so that somebody must look.")
     package let residentBytes = Gauge("process_resident_bytes", "Resident memory of the daemon.")
 
     package init() {}
@@ -57,12 +62,17 @@ package final class Metrics: Sendable {
         [
             packetsAppended, packetsReplayed, packetsConflicting, packetsRefused,
             packetsTurnedAway, payloadBytes, batches, commitMicroseconds, segmentsRolled,
-            clockHeldBack, tornTailsCut, connectionsOpened, connectionsCut, requests,
+            clockHeldBack, tornTailsCut, checkpointsSigned, cosignatures,
+            connectionsOpened,
+            connectionsCut, requests,
         ]
     }
 
     private var gauges: [Gauge] {
-        [connections, bytesInFlight, ledgerSize, indexedSize, residentBytes]
+        [
+            connections, bytesInFlight, ledgerSize, indexedSize, publishedSize, publishingStopped,
+            residentBytes,
+        ]
     }
 
     /// The Prometheus text exposition format, version 0.0.4.

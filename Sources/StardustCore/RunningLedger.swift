@@ -14,16 +14,28 @@ package final class RunningLedger: Sendable {
     private let volume: any Volume
     private let logger: Logger
     private let clock: @Sendable () -> Timestamp
+    private let transport: WitnessCouncil.Transport
     private let monitor = Monitor(Phase.recovering)
     /// From the opening to the end of the process: answers may be under way when the ledger has
     /// stopped.
-    private let opened = Monitor<(map: LedgerMap, follower: IndexFollower)?>(nil)
+    private let opened = Monitor<Opened?>(nil)
 
-    package struct Settings: Hashable, Sendable {
+    private struct Opened {
+        var map: LedgerMap
+        var follower: IndexFollower
+        /// Nil where the files are damaged.
+        var publisher: Publisher?
+    }
+
+    package struct Settings: Sendable {
         package var segmentBytes = StorageLimits.segmentBytes
         package var packetBytes = PacketLimits.packetBytes
         package var bytesInFlight = LedgerLimits.bytesInFlight
         package var queryTime = LedgerLimits.queryTime
+        /// Whose cosignatures make a checkpoint a published one.
+        package var witnessPolicy = WitnessPolicy()
+        /// Where the private keys are, if not in the ledger's folder.
+        package var keysFolder: String?
 
         package init() {}
     }
@@ -44,6 +56,9 @@ package final class RunningLedger: Sendable {
     /// Prepares to run a ledger whose lock the caller holds. `start` opens it.
     package init(
         _ volume: any Volume, settings: Settings, logger: Logger,
+        transport: @escaping WitnessCouncil.Transport = { _, _, _ in
+            .failure(WitnessCouncil.Unreachable("this process asks no witnesses"))
+        },
         clock: @escaping @Sendable () -> Timestamp = Timestamp.systemNow
     ) throws(OpenFailure) {
         identity = try Ledger.identity(volume)
@@ -51,6 +66,7 @@ package final class RunningLedger: Sendable {
         self.settings = settings
         self.logger = logger
         self.clock = clock
+        self.transport = transport
         inbox = Inbox(bytesMax: settings.bytesInFlight)
     }
 
@@ -92,22 +108,35 @@ package final class RunningLedger: Sendable {
             logger.notice("\(repair)")
             if case .tornTailCut = repair { metrics.tornTailsCut.add() }
         }
-        let (map, damage) = (opened.map, opened.damage)
+        let map = opened.map
         metrics.ledgerSize.set(Int(map.head.size.entries))
+        var (publisher, damage): (Publisher?, Finding?) = (nil, opened.damage)
+        if damage == nil {
+            do throws(OpenFailure) { publisher = try openPublisher(map) } catch {
+                guard case .damaged(let finding) = error else {
+                    monitor.change { $0 = .failed(error) }
+                    inbox.close()
+                    drain(.readOnly(error.description))
+                    return .open(error)
+                }
+                damage = finding
+            }
+        }
         let follower = IndexFollower(map, identity: identity, logger: logger, metrics: metrics)
-        self.opened.change { $0 = (map, follower) }
+        self.opened.change { $0 = Opened(map: map, follower: follower, publisher: publisher) }
         defer {
+            publisher?.stop()
             follower.stop()
             monitor.change { $0 = .stopped }
         }
-        if let damage {
-            logger.critical("the ledger is damaged and only read: \(damage)")
-            monitor.change { $0 = .readOnly(map, follower, damage) }
-            drain(.readOnly(damage.description))
+        guard let publisher else {
+            logger.critical("the ledger is damaged and only read: \(damage!)")
+            monitor.change { $0 = .readOnly(map, follower, damage!) }
+            drain(.readOnly(damage!.description))
             return nil
         }
         let writer = opened.writer.take()!
-        guard let failure = serve(map, writer, follower) else { return nil }
+        guard let failure = serve(map, writer, follower, publisher) else { return nil }
         logger.critical("\(failure)")
         monitor.change { $0 = .broken(map, follower, failure) }
         inbox.close()
@@ -115,14 +144,33 @@ package final class RunningLedger: Sendable {
         return .sync(failure)
     }
 
+    /// Takes up publishing. The failure is damage where the ledger is not what was signed.
+    private func openPublisher(_ map: LedgerMap) throws(OpenFailure) -> Publisher {
+        let keys: (any Volume)?
+        do throws(FileFailure) {
+            keys =
+                if let folder = settings.keysFolder { try PosixVolume(root: folder) } else { nil }
+        } catch { throw .file(error) }
+        let publisher = try TreePublisher.open(map, identity, keys: keys)
+        for repair in publisher.repairs { logger.notice("\(repair)") }
+        let council: WitnessCouncil
+        do throws(FileFailure) {
+            council = try WitnessCouncil(
+                settings.witnessPolicy, volume, newest: publisher.newest, transport)
+        } catch { throw .file(error) }
+        return Publisher(publisher, map, council, logger: logger, metrics: metrics)
+    }
+
     private func serve(
-        _ map: LedgerMap, _ writer: consuming LedgerWriter, _ follower: IndexFollower
+        _ map: LedgerMap, _ writer: consuming LedgerWriter, _ follower: IndexFollower,
+        _ publisher: Publisher
     ) -> FileFailure? {
         let preparer = SegmentPreparer(volume, segmentBytes: settings.segmentBytes)
         defer { preparer.stop() }
         let sequencer = Sequencer(
             writer: writer, size: map.head.size, inbox: inbox, preparer: preparer,
-            follower: follower, metrics: metrics, logger: logger, clock: clock)
+            follower: follower, publisher: publisher, metrics: metrics, logger: logger,
+            clock: clock)
         monitor.change { $0 = .serving(map, follower) }
         return sequencer.run()
     }
@@ -183,6 +231,9 @@ package final class RunningLedger: Sendable {
     package var map: LedgerMap? { opened.withLock { $0?.map } }
 
     package var follower: IndexFollower? { opened.withLock { $0?.follower } }
+
+    /// What publishes; nil while the ledger recovers and where it is damaged.
+    package var publisher: Publisher? { opened.withLock { $0?.publisher } }
 }
 
 extension Timestamp {

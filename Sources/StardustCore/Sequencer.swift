@@ -11,6 +11,7 @@ struct Sequencer: ~Copyable {
     private let inbox: Inbox
     private let preparer: SegmentPreparer
     private let follower: IndexFollower
+    private let publisher: Publisher
     private let metrics: Metrics
     private let logger: Logger
     private let clock: @Sendable () -> Timestamp
@@ -28,7 +29,7 @@ struct Sequencer: ~Copyable {
 
     init(
         writer: consuming LedgerWriter, size: LedgerSize, inbox: Inbox, preparer: SegmentPreparer,
-        follower: IndexFollower, metrics: Metrics, logger: Logger,
+        follower: IndexFollower, publisher: Publisher, metrics: Metrics, logger: Logger,
         clock: @escaping @Sendable () -> Timestamp
     ) {
         self.writer = writer
@@ -36,6 +37,7 @@ struct Sequencer: ~Copyable {
         self.inbox = inbox
         self.preparer = preparer
         self.follower = follower
+        self.publisher = publisher
         self.metrics = metrics
         self.logger = logger
         self.clock = clock
@@ -47,7 +49,7 @@ struct Sequencer: ~Copyable {
         while true {
             let submissions = inbox.take()
             if submissions.isEmpty { break }
-            if let reason = follower.awaitNearness(to: size) {
+            if let reason = follower.awaitNearness(to: size) ?? publisher.noSpace {
                 for submission in submissions { refuse(submission, .noSpace(reason)) }
                 continue
             }
@@ -171,6 +173,7 @@ struct Sequencer: ~Copyable {
         metrics.batches.add()
         metrics.packetsAppended.add(count)
         metrics.payloadBytes.add(stagedPayloadBytes)
+        publisher.add(fresh.map(\.place.entryHash), from: size.nextPosition)
         size.entries += UInt64(count)
         metrics.ledgerSize.set(Int(size.entries))
         follower.add(fresh)

@@ -10,6 +10,8 @@ struct Answer: Sendable {
     var body: [UInt8]
     var retryAfterSeconds: Int?
     var allow: String?
+    /// How long others may keep it; nil for what nobody should.
+    var cacheControl: String?
 
     init(_ status: Int = 200, _ contentType: String = "application/json", _ body: [UInt8]) {
         self.status = status
@@ -33,7 +35,7 @@ struct Answer: Sendable {
 }
 
 extension JSONWriter {
-    mutating func receipt(_ receipt: Receipt, isReplay: Bool) {
+    mutating func receipt(_ receipt: Receipt, isReplay: Bool, _ evidence: Evidence? = nil) {
         beginObject()
         member("position", Int(receipt.position.value))
         member("stardust_id", receipt.stardustID)
@@ -41,6 +43,24 @@ extension JSONWriter {
         member("payload_sha256", receipt.payloadDigest)
         member("received_at", receipt.receivedAt)
         member("replayed", isReplay)
+        if let evidence {
+            member("checkpoint", String(decoding: evidence.checkpoint, as: UTF8.self))
+            key("inclusion")
+            array(evidence.inclusion) { $1.string($0.base64) }
+        }
+        endObject()
+    }
+
+    /// An entry that changes the ledger's key.
+    mutating func keyRotation(_ record: StoredRecord) {
+        let entry = record.entry
+        beginObject()
+        member("position", Int(entry.position.value))
+        member("kind", "key_rotation")
+        member("received_at", entry.receivedAt)
+        member("entry_hash", record.entryHash)
+        member("payload_sha256", entry.payloadDigest)
+        member("note", String(decoding: record.payload, as: UTF8.self))
         endObject()
     }
 

@@ -14,10 +14,10 @@ enum AnswerLines {
             json.clear()
             json.beginObject()
             switch line {
-            case .receipt(let receipt, let isReplay):
+            case .receipt(let receipt, let isReplay, let evidence):
                 json.member("status", isReplay ? 200 : 201)
                 json.key("receipt")
-                json.receipt(receipt, isReplay: isReplay)
+                json.receipt(receipt, isReplay: isReplay, evidence)
             case .problem(let boxed):
                 json.member("status", boxed.problem.status)
                 json.key("problem")
@@ -60,7 +60,7 @@ struct KeptAnswers {
     mutating func append(_ lines: [StreamEmission.Line]) {
         for line in lines {
             switch line {
-            case .receipt(let receipt, let isReplay):
+            case .receipt(let receipt, let isReplay, _):
                 answers.append(.position(receipt.position, isReplay: isReplay))
             case .problem(let boxed): answers.append(.problem(boxed))
             case .packet: preconditionFailure("a packet is answered before its line is kept")
@@ -80,7 +80,7 @@ struct KeptAnswers {
 
 extension KeptAnswers.Answer {
     /// The line itself. Blocks on the disk.
-    func line(from ledger: RunningLedger) -> StreamEmission.Line {
+    func line(from ledger: RunningLedger, withEvidence: Bool) -> StreamEmission.Line {
         switch self {
         case .problem(let boxed): return .problem(boxed)
         case .position(let position, let isReplay):
@@ -88,7 +88,17 @@ extension KeptAnswers.Answer {
                 guard let record = try ledger.map?.read(position) else {
                     return .problem(BoxedProblem(Problem(.stopping)))
                 }
-                return .receipt(Receipt(record.entry, hash: record.entryHash), isReplay: isReplay)
+                let receipt = Receipt(record.entry, hash: record.entryHash)
+                guard withEvidence else { return .receipt(receipt, isReplay: isReplay) }
+                // Its batch was answered, so a published checkpoint covers it.
+                guard let published = ledger.publisher?.published else {
+                    return .problem(BoxedProblem(Problem(.stopping)))
+                }
+                switch Evidence.of(receipt, published, ledger) {
+                case .success(let evidence):
+                    return .receipt(receipt, isReplay: isReplay, evidence)
+                case .failure(let problem): return .problem(BoxedProblem(problem))
+                }
             } catch { return .problem(BoxedProblem(Problem(error))) }
         }
     }

@@ -125,9 +125,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     private func beginEmission(_ head: HTTPRequestHead, query: Substring?) {
-        do throws(Problem) { _ = try Parameters(query: query, known: []) } catch {
-            return refuse(error, head)
-        }
+        let waits: Bool
+        do throws(Problem) {
+            waits = try Parameters(query: query, known: ["wait"]).waitsForCheckpoint()
+        } catch { return refuse(error, head) }
         switch MediaType(head.headers.first(name: "content-type")) {
         case .json:
             let limit = server.ledger.settings.packetBytes
@@ -136,10 +137,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
             {
                 return refuse(.tooLarge(limit: limit))
             }
-            state = .single(SingleEmission(self))
+            state = .single(SingleEmission(self, waitsForCheckpoint: waits))
         case .ndjson:
             deadlines.headEnded(isStream: true, now: .now)
-            state = .stream(StreamEmission(self))
+            state = .stream(StreamEmission(self, waitsForCheckpoint: waits))
         case .other(let type):
             return refuse(
                 Problem(
@@ -196,9 +197,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
         let librarian = server.librarian
         if route.isImmediate { return respond(librarian.answer(route, query: query)) }
         if let answer = librarian.quickAnswer(route, query: query) { return respond(answer) }
-        // What may wait for the index must not keep others from the disk.
+        // What may wait must not keep others from the disk.
         let now = ContinuousClock.now
-        onReaders(route.needsIndex ? server.indexReaders : server.readers) {
+        onReaders(route.mayWait ? server.indexReaders : server.readers) {
             librarian.answer(route, query: query, since: now)
         } then: {
             $0.respond($1)
@@ -270,6 +271,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         if let seconds = answer.retryAfterSeconds {
             headers.add(name: "retry-after", value: String(seconds))
         }
+        if let cache = answer.cacheControl { headers.add(name: "cache-control", value: cache) }
         if let allow = answer.allow { headers.add(name: "allow", value: allow) }
         if isLast { headers.add(name: "connection", value: "close") }
         let status = HTTPResponseStatus(statusCode: answer.status)

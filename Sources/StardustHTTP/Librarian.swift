@@ -67,6 +67,10 @@ struct Librarian: Sendable {
         case .children(let id): return try children(of: id, query)
         case .chain(let target): return try chain(target, query)
         case .follow: preconditionFailure("following is not one answer")
+        case .checkpoint: return try checkpoint(query)
+        case .proof(let id): return try proof(of: id, query)
+        case .consistency: return try consistency(query)
+        case .tile(let tile): return try content(of: tile, query)
         }
     }
 
@@ -76,7 +80,7 @@ struct Librarian: Sendable {
     {
         let (map, size) = try readable(at: query)
         guard let position = try position(of: id, map), size.contains(position),
-            let record = try read(position, map)
+            let record = try read(position, map), record.entry.kind == .packet
         else { throw .unknown("the packet \(id)") }
         return isRaw ? Answer(200, "application/json", record.payload) : try shown(record)
     }
@@ -100,6 +104,7 @@ struct Librarian: Sendable {
     }
 
     private func shown(_ record: StoredRecord) throws(Problem) -> Answer {
+        if record.entry.kind == .keyRotation { return Answer { $0.keyRotation(record) } }
         var parser = JSONParser()
         guard (try? parser.parse(record.payload.span)) != nil,
             let outline = PacketOutline(parser.tokens, record.payload.span)
@@ -156,7 +161,7 @@ struct Librarian: Sendable {
             json.beginObject()
             json.member("ledger_id", ledger.identity.ledgerID)
             json.member("origin", ledger.identity.origin)
-            json.member("verifier_key", ledger.identity.verifierKey)
+            json.member("verifier_key", ledger.identity.verifierKey.description)
             json.member("phase", ledger.phaseName)
             json.member("ledger_size", Int(head?.size.entries ?? 0))
             json.key("last_entry_hash")
@@ -168,6 +173,8 @@ struct Librarian: Sendable {
             json.member("phase", index?.phase.name ?? "closed")
             json.member("file_bytes", ledger.follower?.fileBytes ?? 0)
             json.endObject()
+            json.key("publishing")
+            write(ledger.publisher, to: &json)
             json.member("bytes_in_flight", ledger.inbox.bytesInFlight)
             json.member("connections", ledger.metrics.connections.value)
             json.endObject()

@@ -14,6 +14,10 @@ enum Route: Hashable {
     case children(UUID128)
     case chain(ChainTarget)
     case follow
+    case checkpoint
+    case proof(UUID128)
+    case consistency
+    case tile(Tile)
     case status, livez, readyz, metrics
 
     /// The role that it needs; nil for anyone who can connect.
@@ -22,7 +26,7 @@ enum Route: Hashable {
         case .emit: .append
         case .packet, .entityPackets, .tracePackets, .find, .parents, .children, .chain, .follow:
             .read
-        case .entry: .audit
+        case .entry, .checkpoint, .proof, .consistency, .tile: .audit
         case .status, .metrics: .admin
         case .livez, .readyz: nil
         }
@@ -31,15 +35,17 @@ enum Route: Hashable {
     /// Whether it is answered without touching a disk.
     var isImmediate: Bool {
         switch self {
-        case .status, .livez, .readyz, .metrics: true
+        case .status, .livez, .readyz, .metrics, .checkpoint: true
         default: false
         }
     }
 
-    /// Whether it may wait until the index has followed.
-    var needsIndex: Bool {
+    /// Whether it may wait: until the index has followed, or for a checkpoint.
+    var mayWait: Bool {
         switch self {
-        case .entityPackets, .tracePackets, .find, .children, .parents, .chain, .follow: true
+        case .entityPackets, .tracePackets, .find, .children, .parents, .chain, .follow, .proof,
+            .consistency:
+            true
         default: false
         }
     }
@@ -69,10 +75,17 @@ enum Route: Hashable {
             case "livez": return .success(.livez)
             case "readyz": return .success(.readyz)
             case "metrics": return .success(.metrics)
+            case "checkpoint": return .success(.checkpoint)
             default: return .failure(.notFound)
             }
+        case 3... where parts[0] == "tile":
+            return Tile(path: parts.dropFirst()).map { .success(.tile($0)) }
+                ?? .failure(.notATile)
         case 2...5 where parts[0] == "v1":
             switch parts[1] {
+            case "checkpoint" where parts.count == 2: return .success(.checkpoint)
+            case "proofs" where parts.count == 3 && parts[2] == "consistency":
+                return .success(.consistency)
             case "status" where parts.count == 2: return .success(.status)
             case "follow" where parts.count == 2: return .success(.follow)
             case "packets": return packets(parts.dropFirst(2))
@@ -95,6 +108,7 @@ enum Route: Hashable {
         case ["parents"]: return .success(.parents(id))
         case ["children"]: return .success(.children(id))
         case ["chain"]: return .success(.chain(.packet(id)))
+        case ["proof"]: return .success(.proof(id))
         default: return .failure(.notFound)
         }
     }
@@ -142,6 +156,10 @@ enum Route: Hashable {
 }
 
 extension Problem {
+    fileprivate static let notATile = Problem(
+        404, "not_found",
+        "this is not the path of a tile, as in /tile/0/x001/067 or /tile/entries/000.p/12")
+
     fileprivate static func notAUUID(_ text: Substring) -> Problem {
         Problem(400, "bad_id", "\(text) is not a UUID: 8-4-4-4-12 hexadecimal digits")
     }

@@ -10,8 +10,12 @@ final class SingleEmission {
     private var body = ByteBuffer()
     /// Bytes that were taken from the ledger's room and not given back.
     private var reserved = 0
+    private let waitsForCheckpoint: Bool
 
-    init(_ connection: ConnectionHandler) { self.connection = connection }
+    init(_ connection: ConnectionHandler, waitsForCheckpoint: Bool) {
+        self.connection = connection
+        self.waitsForCheckpoint = waitsForCheckpoint
+    }
 
     private var ledger: RunningLedger { connection.server.ledger }
 
@@ -86,7 +90,7 @@ final class SingleEmission {
         let server = connection.server
         switch outcome {
         case .appended(let receipt):
-            connection.respond(Answer(201) { $0.receipt(receipt, isReplay: false) })
+            give(receipt, isReplay: false)
         case .refused(let refusal):
             server.metrics.packetsTurnedAway.add()
             connection.respond(Answer(Problem(refusal)))
@@ -96,12 +100,26 @@ final class SingleEmission {
             let payload = [UInt8](bytes.extracting(JSONText.trimmed(bytes)))
             connection.onReaders {
                 Repetitions.answer(payload, .sha256(payload), at: position, server)
-            } then: { connection, result in
+            } then: { [self] connection, result in
                 switch result {
-                case .success(let receipt):
-                    connection.respond(Answer(200) { $0.receipt(receipt, isReplay: true) })
+                case .success(let receipt): give(receipt, isReplay: true)
                 case .failure(let problem): connection.respond(Answer(problem))
                 }
+            }
+        }
+    }
+
+    private func give(_ receipt: Receipt, isReplay: Bool) {
+        let status = isReplay ? 200 : 201
+        guard waitsForCheckpoint else {
+            return connection.respond(Answer(status) { $0.receipt(receipt, isReplay: isReplay) })
+        }
+        CheckpointWait.begin(connection, [receipt]) { [connection] found in
+            switch found[0] {
+            case .success(let evidence):
+                connection.respond(
+                    Answer(status) { $0.receipt(receipt, isReplay: isReplay, evidence) })
+            case .failure(let problem): connection.respond(Answer(problem))
             }
         }
     }

@@ -11,6 +11,7 @@ internal import StardustCore
 ///  2. While `kept` has lines, or some of them are being read back, new ones go behind them.
 final class StreamEmission {
     private let connection: ConnectionHandler
+    private let waitsForCheckpoint: Bool
     private var cutter: LineCutter
     private var batches = CircularBuffer<Batch>()
     private var bytesInFlight = 0
@@ -36,12 +37,13 @@ final class StreamEmission {
     /// A line of the body: a packet that waits, or its answer.
     enum Line: Sendable {
         case packet(line: Int, ordinal: Int)
-        case receipt(Receipt, isReplay: Bool)
+        case receipt(Receipt, isReplay: Bool, Evidence? = nil)
         case problem(BoxedProblem)
     }
 
-    init(_ connection: ConnectionHandler) {
+    init(_ connection: ConnectionHandler, waitsForCheckpoint: Bool) {
         self.connection = connection
+        self.waitsForCheckpoint = waitsForCheckpoint
         cutter = LineCutter(lineBytesMax: connection.server.ledger.settings.packetBytes)
     }
 
@@ -199,7 +201,7 @@ final class StreamEmission {
                 batch.lines[index] = .problem(BoxedProblem(problem))
             }
         }
-        present.isEmpty ? settle(batch) : resolve(present, batch)
+        present.isEmpty ? awaitCheckpoint(batch) : resolve(present, batch)
     }
 
     private func resolve(
@@ -220,6 +222,30 @@ final class StreamEmission {
             }
         } then: { [self] _, answers in
             for (index, line) in answers { batch.lines[index] = line }
+            awaitCheckpoint(batch)
+        }
+    }
+
+    /// Settles a batch, where it is wanted when a checkpoint covers all of it.
+    private func awaitCheckpoint(_ batch: Batch) {
+        var waiting: [(index: Int, receipt: Receipt, isReplay: Bool)] = []
+        if waitsForCheckpoint {
+            for (index, line) in batch.lines.enumerated() {
+                guard case .receipt(let receipt, let isReplay, _) = line else { continue }
+                waiting.append((index, receipt, isReplay))
+            }
+        }
+        guard !waiting.isEmpty, !isAbandoned else { return settle(batch) }
+        CheckpointWait.begin(connection, waiting.map(\.receipt)) { [self] found in
+            for (place, result) in zip(waiting, found) {
+                switch result {
+                case .success(let evidence):
+                    batch.lines[place.index] = .receipt(
+                        place.receipt, isReplay: place.isReplay, evidence)
+                case .failure(let problem):
+                    batch.lines[place.index] = .problem(BoxedProblem(problem))
+                }
+            }
             settle(batch)
         }
     }
@@ -254,9 +280,9 @@ final class StreamEmission {
     func clientTookAnswers() {
         guard !isAbandoned, !isReadingBack, !kept.isEmpty, connection.isWritable else { return }
         isReadingBack = true
-        let (some, ledger) = (kept.take(1024), ledger)
+        let (some, ledger, waits) = (kept.take(1024), ledger, waitsForCheckpoint)
         connection.onReaders {
-            AnswerLines.rendered(some.map { $0.line(from: ledger) })
+            AnswerLines.rendered(some.map { $0.line(from: ledger, withEvidence: waits) })
         } then: { [self] connection, bytes in
             isReadingBack = false
             guard !isAbandoned else { return }

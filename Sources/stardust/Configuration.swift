@@ -1,4 +1,5 @@
 internal import Glibc
+internal import LedgerFormat
 internal import LedgerStorage
 internal import Packets
 internal import StardustCore
@@ -38,6 +39,8 @@ struct Configuration {
                 settings.bytesInFlight = try member.integer(in: 1 << 20...1 << 32)
             case "query_ms_max":
                 settings.queryTime = .milliseconds(try member.integer(in: 10...600_000))
+            case "witness_policy": settings.witnessPolicy = try witnessPolicy(try member.string())
+            case "keys": settings.keysFolder = try member.string()
             case "access":
                 for element in try member.elements() { policy.rules.append(try rule(element)) }
             default: throw member.unknown
@@ -55,6 +58,18 @@ struct Configuration {
                 .badConfiguration,
                 "\(object.path): in_flight_bytes_max must be at least packet_bytes_max")
         }
+    }
+
+    /// Witnesses are asked at the addresses that their policy gives.
+    private func witnessPolicy(_ path: String) throws(Failure) -> WitnessPolicy {
+        let policy = try InputFile.policy(path, .badConfiguration)
+        for witness in policy.witnesses {
+            guard let url = witness.url, WitnessAddress(url) == nil else { continue }
+            throw Failure(
+                .badConfiguration,
+                "\(path): \(witness.name): \(url) is neither http://host:port nor unix:/path")
+        }
+        return policy
     }
 
     private func rule(_ object: ConfigurationObject) throws(Failure) -> AccessPolicy.Rule {

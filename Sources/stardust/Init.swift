@@ -25,16 +25,14 @@ struct Init: ParsableCommand {
         guard (1 << 16...StorageLimits.segmentBytesMax).contains(segmentBytes) else {
             throw ValidationError("segment-bytes: 65,536 to \(StorageLimits.segmentBytesMax)")
         }
-        if let origin, !NoteKey.isValidName(origin) {
+        if let origin, !NoteKeyName.isValid(origin) {
             throw ValidationError(
                 "an origin has no white space and no plus sign, as in log.example/omniva")
         }
     }
 
     func run() throws {
-        if unsafe mkdir(ledger, 0o750) != 0 && errno != EEXIST {
-            throw Failure(.cannotCreate, "could not make \(ledger): \(errorName(errno))")
-        }
+        try LockedLedger.makeFolder(ledger)
         do {
             let volume = try PosixVolume(root: ledger)
             let names = try volume.list("")
@@ -47,7 +45,7 @@ struct Init: ParsableCommand {
             let identity = try Ledger.create(
                 in: volume, origin: origin, segmentBytes: segmentBytes,
                 now: .systemNow(), using: &generator)
-            Output.line(identity.verifierKey)
+            Output.line(identity.verifierKey.description)
         } catch let failure as FileFailure {
             throw Failure(
                 failure.isNotPermitted ? .notPermitted : .cannotCreate, failure.description)

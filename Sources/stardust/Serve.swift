@@ -27,16 +27,19 @@ struct Serve: AsyncParsableCommand {
     var config: String?
 
     func run() async throws {
-        let configuration = try Configuration(path: config)
+        var configuration = try Configuration(path: config)
+        configuration.settings.keysFolder = configuration.settings.keysFolder ?? .credentials
         let (volume, lock) = try LockedLedger.open(ledger)
         defer { withExtendedLifetime(lock) {} }
         Self.raiseDescriptorLimit()
         Self.keepFreedMemory()
+        Self.keepKeysOutOfDumps()
         let logger = Logger(label: "stardust") { JSONLogHandler(label: $0) }
         let running: RunningLedger
         do throws(OpenFailure) {
             running = try RunningLedger(
-                volume, settings: configuration.settings, logger: logger)
+                volume, settings: configuration.settings, logger: logger,
+                transport: WitnessClient.post)
         } catch { throw Failure(error) }
         let path = socket ?? configuration.socket ?? .defaultSocketPath
         let server = SocketServer(
@@ -75,6 +78,12 @@ struct Serve: AsyncParsableCommand {
         stardust_keep_freed_memory(16 << 20)
     }
 
+    /// Private keys are in memory, and a dump is a file that others may get to see.
+    private static func keepKeysOutOfDumps() {
+        // Where it is refused, dumps are what the system makes of them: the keys' files are guarded.
+        stardust_forbid_dumps()
+    }
+
     /// A connection is a descriptor: as many as the system allows.
     private static func raiseDescriptorLimit() {
         var limit = rlimit()
@@ -87,8 +96,24 @@ struct Serve: AsyncParsableCommand {
     }
 }
 
+extension String {
+    /// The folder of systemd's credentials, where it has a ledger's key.
+    static var credentials: String? {
+        environment("CREDENTIALS_DIRECTORY").flatMap { folder in
+            unsafe access("\(folder)/\(LedgerLayout.key)", F_OK) == 0 ? folder : nil
+        }
+    }
+}
+
 /// A ledger's folder for whoever is the only one to change it.
 enum LockedLedger {
+    /// Makes a folder where it is missing.
+    static func makeFolder(_ path: String) throws(Failure) {
+        if unsafe mkdir(path, 0o750) != 0 && errno != EEXIST {
+            throw Failure(.cannotCreate, "could not make \(path): \(errorName(errno))")
+        }
+    }
+
     static func open(_ ledger: String) throws(Failure) -> (PosixVolume, LedgerLock) {
         let volume: PosixVolume
         do throws(FileFailure) { volume = try PosixVolume(root: ledger) } catch {

@@ -12,7 +12,8 @@ struct Stardust: AsyncParsableCommand {
         abstract: "The provenance ledger of the Omniva engine.",
         subcommands: [
             Init.self, Serve.self, Emit.self, Get.self, History.self, Find.self,
-            ChainCommand.self, Follow.self, Verify.self, Reindex.self, Bench.self,
+            ChainCommand.self, Follow.self, CheckpointCommand.self, Prove.self, CheckProof.self,
+            Verify.self, Reindex.self, RotateKey.self, WitnessCommand.self, Status.self, Bench.self,
         ])
 
     static func main() async {
@@ -51,6 +52,7 @@ struct Failure: Error {
 
 extension ExitCode {
     static let no = ExitCode(1)
+    static let usage = ExitCode(64)
     static let badInput = ExitCode(65)
     static let cannotOpenInput = ExitCode(66)
     static let unreachable = ExitCode(69)

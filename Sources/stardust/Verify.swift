@@ -8,12 +8,26 @@ struct Verify: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Check a ledger's files, without the daemon, while it runs or not.",
         discussion: """
-            Reads every record, hashes every payload and entry again, and follows the chain. Prints \
-            one finding a line and a summary. Exit code 1 when something was found.
+            Reads every record, hashes every payload and entry again, follows the chain, and checks \
+            every checkpoint and the tree. Prints one finding a line and a summary. What a host says \
+            of its own files it can change; a checkpoint that you kept, and a key that you know from \
+            elsewhere, it cannot. Exit code 1 when something was found.
             """)
 
     @Argument(help: "The ledger's folder.")
     var ledger: String
+
+    @Option(
+        name: .customLong("checkpoint"),
+        help: ArgumentHelp(
+            "A checkpoint of this ledger that you kept; may be given again.", valueName: "file"))
+    var checkpoints: [String] = []
+
+    @Option(
+        name: .customLong("vkey"),
+        help: ArgumentHelp(
+            "A key that you know to be the ledger's; may be given again.", valueName: "key"))
+    var vkeys: [String] = []
 
     @Flag(help: "Print one JSON object.")
     var json = false
@@ -36,6 +50,15 @@ struct Verify: ParsableCommand {
         options.threads = threads
         options.checksPackets = packets
         options.temporaryFolder = String.environment("TMPDIR") ?? "/tmp"
+        options.keys = try vkeys.map { try VerifierKeyArgument.read($0) }
+        options.anchors = try checkpoints.map { file in
+            let content = try InputFile.content(file)
+            do throws(PublishedCheckpoint.DecodeError) {
+                return (try PublishedCheckpoint(content), file)
+            } catch {
+                throw Failure(.badInput, "\(file): \(error)")
+            }
+        }
         var result: Verification
         do throws(OpenFailure) {
             let volume: PosixVolume
@@ -62,13 +85,29 @@ struct Verify: ParsableCommand {
         for note in result.notes { Output.line("note: \(Output.safe(note))") }
         let root = result.root?.tagged ?? "none"
         let closed = result.closedAt.map { "closed at \($0)" } ?? "never closed"
+        let signed =
+            result.checkpoint.map { "checkpoint at \($0.checkpoint.size) by \($0.key)" }
+            ?? "no checkpoint"
         Output.line(
             result.isSound
-                ? "sound: \(result.size) entries, root \(root), \(closed), no checkpoint"
+                ? "sound: \(result.size) entries, root \(root), \(closed), \(signed)"
                 : "NOT SOUND: \(result.findings.count) findings in \(result.size) entries")
-        Output.line(
-            "not anchored: no checkpoint from outside was given, so 0..\(result.size) is this "
-                + "host's word only")
+        Output.line(anchoring(result))
+    }
+
+    /// How far anything but this host vouches.
+    private func anchoring(_ result: Verification) -> String {
+        let size = result.size.entries
+        guard let anchored = result.anchoredSize?.entries else {
+            return "not anchored: no checkpoint from outside "
+                + (checkpoints.isEmpty ? "was given" : "holds")
+                + ", so 0..\(size) is this host's word only"
+        }
+        let rest =
+            anchored < size ? "; \(anchored)..\(size) is this host's word only" : ", which is all"
+        let trust =
+            vkeys.isEmpty ? " The key was not given: --vkey makes sure whose signature it is." : ""
+        return "anchored by a checkpoint that you gave up to \(anchored)\(rest).\(trust)"
     }
 
     private func printJSON(_ result: Verification) {
@@ -79,7 +118,18 @@ struct Verify: ParsableCommand {
         json.key("root")
         if let root = result.root { json.string(root.tagged) } else { json.null() }
         json.key("checkpoint")
-        json.null()
+        if let (checkpoint, key) = result.checkpoint {
+            json.beginObject()
+            json.member("size", Int(checkpoint.size.entries))
+            json.member("root", checkpoint.root.tagged)
+            json.member("vkey", key.description)
+            json.endObject()
+        } else {
+            json.null()
+        }
+        json.member("checkpoints", result.checkpointCount)
+        json.key("anchored_size")
+        if let size = result.anchoredSize { json.integer(Int(size.entries)) } else { json.null() }
         json.key("closed_at")
         if let size = result.closedAt { json.integer(Int(size.entries)) } else { json.null() }
         json.key("findings")

@@ -102,7 +102,9 @@ import Testing
     @Test func `I-01 an identity is read as it was written`() throws {
         let identity = LedgerIdentity(
             ledgerID: UUID128(high: 1, low: 2), origin: "log.example/omniva",
-            verifierKey: "log.example/omniva+00000000+AA==",
+            verifierKey: NoteSigner(
+                name: "log.example/omniva", Ed25519Key(seed: Array(repeating: 7, count: 32))
+            ).verifier,
             createdAt: Timestamp(microseconds: 5))
         #expect(try LedgerIdentity(fileContent: identity.fileContent) == identity)
         #expect(identity.digest == .sha256(identity.fileContent))

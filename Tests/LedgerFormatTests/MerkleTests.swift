@@ -1,6 +1,4 @@
-import Foundation
 import LedgerFormat
-import TestSupport
 import Testing
 
 @Suite struct MerkleTests {
@@ -40,24 +38,6 @@ import Testing
                 left.append(right)
                 #expect(left.root == whole.root, "\(size) cut at \(cut)")
             }
-        }
-    }
-
-    @Test(.enabled(if: Repository.shared != nil, "the conformance data is not beside the project"))
-    func `a log of 70,000 leaves has the roots that six other implementations found`() throws {
-        struct Vectors: Decodable { var roots: [String: String] }
-        let data = try Data(
-            contentsOf: URL(fileURLWithPath: Repository.shared! + "/vectors/log70000.json"))
-        let roots = try JSONDecoder().decode(Vectors.self, from: data).roots
-        #expect(roots.count > 20)
-        var range = CompactRange()
-        for size in 0...70_000 {
-            if let root = roots[String(size)] {
-                #expect(Data(range.root.bytes).base64EncodedString() == root, "size \(size)")
-            }
-            let digits = String(size)
-            let name = "stardust-" + String(repeating: "0", count: 6 - digits.count) + digits
-            range.append(Merkle.leaf(Array(name.utf8).span))
         }
     }
 }

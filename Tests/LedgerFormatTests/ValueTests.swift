@@ -123,11 +123,9 @@ import Testing
     @Test func `a key is written as other tools for signed notes write it`() {
         let seed = [UInt8](
             hexadecimal: "810a1402d5146c8d84f2443330f54080ebf98ee17d9c74f6252fc5d5c7283173".utf8)!
-        let key = Ed25519Key(seed: seed)
-        #expect(NoteKey.verifier(name: "PeterNeumann", key).hasPrefix("PeterNeumann+c74f20a3+A"))
-        #expect(
-            NoteKey.signer(name: "PeterNeumann", key).hasPrefix(
-                "PRIVATE+KEY+PeterNeumann+c74f20a3+"))
+        let key = NoteSigner(name: "PeterNeumann", Ed25519Key(seed: seed))
+        #expect("\(key.verifier)".hasPrefix("PeterNeumann+c74f20a3+A"))
+        #expect("\(key)".hasPrefix("PRIVATE+KEY+PeterNeumann+c74f20a3+"))
     }
 
     @Test func `the public key is that of RFC 8032, test 1`() {
@@ -140,6 +138,6 @@ import Testing
 
     @Test(arguments: ["", "a b", "a+b", "a\tb", "a\u{A0}b", "a\u{1}"])
     func `a name that a note cannot carry is refused`(name: String) {
-        #expect(!NoteKey.isValidName(name))
+        #expect(!NoteKeyName.isValid(name))
     }
 }

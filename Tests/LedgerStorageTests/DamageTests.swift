@@ -108,7 +108,11 @@ import Testing
     @Test func `the list of kinds is complete`() {
         // What is derived is compared in tests of the real files.
         let derived: Set<Finding.Code> = [.indexDisagrees, .idsDisagree]
-        #expect(Set(Self.kinds.map(\.0)).union(derived) == Set(Finding.Code.allCases))
+        let brought: Set<Finding.Code> = [.anchorUnsigned, .anchorMismatch, .anchorKeyUnknown]
+        let kinds =
+            Self.kinds.map(\.0) + SignedDamageTests.kinds.map(\.0)
+            + SignedDamageTests.rotatedKinds.map(\.0)
+        #expect(Set(kinds).union(derived).union(brought) == Set(Finding.Code.allCases))
     }
 
     @Test(arguments: kinds.indices)

@@ -140,3 +140,72 @@ extension LedgerFixture {
         return fixture.volume
     }
 }
+
+/// A ledger with its checkpoints, and the keys that sign them.
+package struct SignedLedger {
+    package let volume: SimulatedVolume
+    /// The key that is the ledger's in the end.
+    package let key: NoteSigner
+    /// Those before it.
+    package let oldKeys: [NoteSigner]
+    package let origin: String
+
+    /// Appends batches and signs after each. Where `overlap` is given, the key changes in the
+    /// middle. `changed` is a batch that is another than it would be.
+    package static func make(
+        seed: UInt64 = 7, batches: Int = 6, perBatch: Int = 4, segmentBytes: Int = 8192,
+        overlap: Duration? = nil, changed: Int? = nil
+    ) throws -> SignedLedger {
+        var fixture = try LedgerFixture.make(seed: seed, segmentBytes: segmentBytes)
+        let (volume, identity) = (fixture.volume, try Ledger.identity(fixture.volume))
+        var publisher = try TreePublisher.open(fixture.map, identity)
+        var keys = [try key(volume, identity.verifierKey, LedgerLayout.key)]
+        for batch in 0..<batches {
+            if batch == batches / 2, let overlap {
+                var generator = SeededGenerator(seed: seed + 1)
+                let rotation = try KeyChange.perform(
+                    on: volume, keys: volume, overlap: overlap, now: fixture.now,
+                    using: &generator)
+                keys.append(
+                    try key(volume, rotation.newKey, LedgerLayout.key(rotation.newKey)))
+                let now = fixture.now
+                fixture = try LedgerFixture(
+                    opening: volume, acknowledged: [], segmentBytes,
+                    SeededGenerator(seed: seed + 2))
+                fixture.now = now
+                publisher = try TreePublisher.open(fixture.map, identity)
+            }
+            if batch == changed { _ = fixture.newID() }
+            try fixture.appendRandom(perBatch)
+            fixture.now.microseconds += 1_000_000
+            try publisher.catchUp(atMost: .max)
+            _ = try publisher.sign(lastReceivedAt: fixture.map.head.lastReceivedAt!)
+        }
+        try publisher.close()
+        try fixture.writer.writeCloseMarker()
+        return SignedLedger(
+            volume: volume, key: keys.removeLast(), oldKeys: keys, origin: identity.origin)
+    }
+
+    private static func key(
+        _ volume: any Volume, _ verifier: NoteVerifier, _ path: String
+    ) throws -> NoteSigner {
+        NoteSigner(String(decoding: try volume.content(of: path), as: UTF8.self))!
+    }
+
+    /// The checkpoints in order.
+    package func checkpoints() throws -> [PublishedCheckpoint] {
+        var cursor = try CheckpointCursor(volume.open(LedgerLayout.checkpoints, .read))
+        var found: [PublishedCheckpoint] = []
+        while case .record(let record) = try cursor.next() { found.append(record.published) }
+        return found
+    }
+
+    /// Puts other checkpoints in their place, the newest beside them.
+    package func put(_ checkpoints: [PublishedCheckpoint]) {
+        volume.put(
+            LedgerLayout.checkpoints,
+            checkpoints.reduce([]) { $0 + CheckpointCursor.record($1.note.bytes) })
+        volume.put(LedgerLayout.checkpoint, checkpoints.last?.note.bytes)
+    }
+}

@@ -147,6 +147,8 @@ private final class SimulatedFile: VolumeFile {
         self.path = path
     }
 
+    func permissions() throws(FileFailure) -> UInt32 { 0o400 }
+
     func size() throws(FileFailure) -> Int {
         try volume.call(.size, path) { $0.inodes[inode]!.content.count }
     }

@@ -45,7 +45,8 @@ package final class LedgerChainSource: ChainSource {
             throw Failure(error)
         }
         let packet = record.flatMap {
-            ChainPacket($0.entry, entryHash: $0.entryHash, payload: $0.payload)
+            $0.entry.kind != .packet
+                ? nil : ChainPacket($0.entry, entryHash: $0.entryHash, payload: $0.payload)
         }
         if read.count >= Self.packetsKept { read.removeAll(keepingCapacity: true) }
         read[position] = .some(packet)

@@ -68,7 +68,7 @@ struct PacketJudge: ~Copyable {
         _ record: StoredRecord
     ) throws(JSONContainment.TooCostly) -> PacketOutline? {
         let entry = record.entry
-        guard entry.createdAt >= filter.createdFrom ?? entry.createdAt,
+        guard entry.kind == .packet, entry.createdAt >= filter.createdFrom ?? entry.createdAt,
             entry.receivedAt >= filter.receivedFrom ?? entry.receivedAt
         else { return nil }
         if let before = filter.createdBefore, entry.createdAt >= before { return nil }

@@ -17,6 +17,12 @@ struct SegmentInspection: Sendable {
     /// Hash of the entry before the close marker's size, where it is in this segment.
     var markerHash: Digest?
     var idHashes: [UInt64] = []
+    /// The entry hashes up to each size that was asked for, and when the last was received.
+    var prefixes: [(size: UInt64, leaves: CompactRange, lastReceivedAt: Timestamp)] = []
+    /// Where the tree's files differ first.
+    var treeFinding: Finding?
+    /// Entries that change the ledger's key.
+    var rotations: [(entry: Entry, payload: [UInt8])] = []
 
     private let place: Place
     private let seal: LedgerSeal
@@ -61,10 +67,12 @@ struct SegmentInspection: Sendable {
     ) throws(FileFailure) {
         var checker = RecordChecker(next: header.firstPosition, lastHash: header.previous)
         var range: CompactRange? = CompactRange(from: header.firstPosition)
+        var tree = TreeComparison(seal.treeFiles, seal.treeSize)
+        defer { treeFinding = tree.finding }
         var cursor = try SegmentCursor(file, header: header)
         var retries = place.isNewest && seal.isBeingWritten() ? Self.retriesMax : 0
         var hasSkipped = false
-        if seal.durable.entries > 0, seal.durable.nextPosition == header.firstPosition {
+        if seal.closedAt.entries > 0, seal.closedAt.nextPosition == header.firstPosition {
             markerHash = header.previous
         }
         walk: while true {
@@ -81,12 +89,12 @@ struct SegmentInspection: Sendable {
                 let problems = check(record, cursor, &checker)
                 guard let torn = problems.first, Self.codesOfTornRecords.contains(torn.code) else {
                     hasSkipped = false
-                    take(record, problems, &range)
+                    take(record, problems, &range, &tree)
                     continue
                 }
                 if try !isUnfinished(torn, file, header, retries) {
                     hasSkipped = false
-                    take(record, problems, &range)
+                    take(record, problems, &range, &tree)
                     continue
                 }
                 checker = before
@@ -138,20 +146,31 @@ struct SegmentInspection: Sendable {
 
     /// Takes a record into account, with what is wrong with it.
     private mutating func take(
-        _ record: SegmentCursor.Record, _ problems: [Finding], _ range: inout CompactRange?
+        _ record: SegmentCursor.Record, _ problems: [Finding], _ range: inout CompactRange?,
+        _ tree: inout TreeComparison
     ) {
         let entry = record.entry
         findings += problems
         firstReceivedAt = firstReceivedAt ?? entry.receivedAt
         idHashes.append(DuplicateFinder.hash(entry.stardustID))
-        if entry.position.next == seal.durable.nextPosition { markerHash = record.entryHash }
-        if range?.end == entry.position { range?.append(record.entryHash) } else { range = nil }
+        if entry.position.next == seal.closedAt.nextPosition { markerHash = record.entryHash }
+        guard range?.end == entry.position else {
+            range = nil
+            return
+        }
+        range?.append(record.entryHash) { tree.compare($0, $1) }
+        tree.compareLeaf(entry.position, record.entryHash)
+        let size = entry.position.value + 1
+        if seal.wants(size), let range {
+            prefixes.append((size, range, entry.receivedAt))
+        }
     }
 
     /// What the entry says of the packet against what the packet says. Invariant 4 of `Entry`.
     private mutating func compare(
         _ entry: Entry, _ payload: Span<UInt8>, _ problems: inout [(Finding.Code, String)]
     ) {
+        if entry.kind == .keyRotation { return rotations.append((entry, [UInt8](payload))) }
         guard entry.kind == .packet else {
             problems.append(
                 (.entryKindUnknown, "this version does not know kind \(entry.kind.rawValue)"))

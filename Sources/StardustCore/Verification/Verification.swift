@@ -11,6 +11,11 @@ package struct Verification: Sendable {
     package var root: Digest?
     /// How far the close marker vouches.
     package var closedAt: LedgerSize?
+    /// The newest checkpoint that holds, and the key that signed it.
+    package var checkpoint: (checkpoint: Checkpoint, key: NoteVerifier)?
+    package var checkpointCount = 0
+    /// How far a checkpoint from outside vouches.
+    package var anchoredSize: LedgerSize?
 
     package init() {}
 
@@ -34,6 +39,10 @@ package struct Verifier: Sendable {
         package var temporaryFolder = "/tmp"
         /// Ids that are kept in memory.
         package var idsInMemory = 1 << 20
+        /// Checkpoints that were kept elsewhere, each with a name for what is found.
+        package var anchors: [(published: PublishedCheckpoint, name: String)] = []
+        /// Keys that are known from elsewhere to be the ledger's.
+        package var keys: [NoteVerifier] = []
 
         package init() {}
     }
@@ -58,7 +67,11 @@ package struct Verifier: Sendable {
             let identityBytes = try volume.content(of: LedgerLayout.identity)
             let identity = identity(identityBytes, &result)
             let marker = try closeMarker(&result)
-            try inspect(identityBytes, identity, marker, &result, progress)
+            let audit = try CheckpointAudit(
+                volume, identity,
+                options.anchors.map { .init(published: $0.published, name: $0.name) })
+            let tree = try TreeState.read(volume)
+            try inspect(identityBytes, identity, marker, audit, tree, &result, progress)
         } catch { throw .file(error) }
         return result
     }
@@ -96,18 +109,23 @@ package struct Verifier: Sendable {
 
     private func inspect(
         _ identityBytes: [UInt8], _ identity: LedgerIdentity?, _ marker: CloseMarker?,
-        _ result: inout Verification, _ progress: @escaping @Sendable (Int, Int) -> Void
+        _ audit: CheckpointAudit, _ tree: TreeState, _ result: inout Verification,
+        _ progress: @escaping @Sendable (Int, Int) -> Void
     ) throws(FileFailure) {
         let firsts = try volume.list(LedgerLayout.segments)
             .compactMap(LedgerLayout.firstPosition(inName:)).sorted()
         let seal = LedgerSeal(
-            durable: marker?.size ?? .empty, isBeingWritten: isBeingWritten,
-            checksPackets: options.checksPackets)
+            closedAt: marker?.size ?? .empty, signedAt: audit.durable,
+            isBeingWritten: isBeingWritten, checksPackets: options.checksPackets,
+            treeFiles: TreeFiles(volume), treeSize: tree.size, sizes: audit.sizes)
         let volume = volume
+        var audit = audit
         var duplicates = DuplicateFinder(
             idsInMemory: options.idsInMemory, folder: options.temporaryFolder)
         var chain = SegmentChain(
-            ledgerID: identity?.ledgerID, start: Digest.sha256(identityBytes), marker: marker)
+            ledgerID: identity?.ledgerID, start: Digest.sha256(identityBytes), marker: marker,
+            tree: TreeComparison(seal.treeFiles, tree.size))
+        try audit.take([], [0: .nothing], upTo: .empty)
         let inspections = OrderedWork(count: firsts.count, threads: options.threads) { ordinal in
             let segment = SegmentInspection.Place(
                 first: firsts[ordinal], isNewest: ordinal == firsts.count - 1,
@@ -122,7 +140,8 @@ package struct Verifier: Sendable {
             let inspection = try inspections.next().get()
             result.findings += inspection.findings
             result.notes += inspection.notes
-            chain.add(inspection, firsts[ordinal], &result)
+            let moments = chain.add(inspection, firsts[ordinal], &result)
+            try audit.take(inspection.rotations, moments, upTo: chain.size)
             try duplicates.add(inspection.idHashes)
             progress(ordinal + 1, firsts.count)
         }
@@ -131,6 +150,8 @@ package struct Verifier: Sendable {
                 Finding(.segmentMissing, file: LedgerLayout.segments, "there is no segment"))
         }
         chain.finish(&result)
+        try audit.finish(
+            result.size, keys: options.keys, isBeingWritten: isBeingWritten(), &result)
         try report(duplicates.finish(), firsts, &result)
     }
 
@@ -171,34 +192,63 @@ package struct Verifier: Sendable {
 
 /// What is known before a segment is read.
 struct LedgerSeal: Sendable {
-    /// Up to here everything was synced once.
-    var durable: LedgerSize
+    /// What the close marker and the newest checkpoint say was synced once.
+    var closedAt: LedgerSize
+    var signedAt: LedgerSize
     var isBeingWritten: @Sendable () -> Bool
     var checksPackets: Bool
+    var treeFiles: TreeFiles
+    /// As far as the tree's files are to be compared.
+    var treeSize: LedgerSize
+    /// Sizes at which the tree is wanted, ascending.
+    var sizes: [UInt64]
+
+    /// Up to here everything was synced once.
+    var durable: LedgerSize { max(closedAt, signedAt) }
+
+    func wants(_ size: UInt64) -> Bool {
+        var (low, high) = (0, sizes.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if sizes[middle] < size { low = middle + 1 } else { high = middle }
+        }
+        return low < sizes.count && sizes[low] == size
+    }
 }
 
 /// Puts the inspected segments together, in order.
-private struct SegmentChain {
+private struct SegmentChain: ~Copyable {
     private let ledgerID: UUID128?
     private let marker: CloseMarker?
     private var expected: RecordChecker
     private var tree: CompactRange? = CompactRange()
+    private var files: TreeComparison
+    /// Where the tree's files differ first: one place is enough to know that they must be made again.
+    private var treeFinding: Finding?
     private var markerHash: Digest?
 
-    init(ledgerID: UUID128?, start: Digest, marker: CloseMarker?) {
+    init(
+        ledgerID: UUID128?, start: Digest, marker: CloseMarker?, tree: consuming TreeComparison
+    ) {
+        files = tree
         self.ledgerID = ledgerID
         self.marker = marker
         expected = RecordChecker(next: Position(0), lastHash: start)
         if marker?.size == .empty { markerHash = start }
     }
 
+    var size: LedgerSize { LedgerSize(expected.next.value) }
+
+    /// Gives the trees at the sizes that were asked for.
     mutating func add(
         _ inspection: SegmentInspection, _ name: Position, _ result: inout Verification
-    ) {
+    ) -> [UInt64: CheckpointAudit.Moment] {
         guard let header = inspection.header, let last = inspection.last else {
             tree = nil
-            return
+            return [:]
         }
+        let moments = moments(inspection, header)
+        treeFinding = treeFinding ?? inspection.treeFinding
         if let finding = SegmentLink.problem(
             header, name: name, path: LedgerLayout.segment(name),
             ledgerID: ledgerID ?? header.ledgerID, expected: expected)
@@ -215,7 +265,7 @@ private struct SegmentChain {
                     "received at \(first), after one at \(earlier)"))
         }
         if let range = inspection.leaves, tree?.end == header.firstPosition {
-            tree?.append(range)
+            tree?.append(range) { files.compare($0, $1) }
         } else {
             tree = nil
         }
@@ -223,11 +273,26 @@ private struct SegmentChain {
         expected = RecordChecker(
             next: last.next, lastHash: last.lastHash,
             lastReceivedAt: last.lastReceivedAt ?? expected.lastReceivedAt)
+        return moments
+    }
+
+    private func moments(
+        _ inspection: SegmentInspection, _ header: SegmentHeader
+    ) -> [UInt64: CheckpointAudit.Moment] {
+        guard let tree, tree.end == header.firstPosition else { return [:] }
+        var moments: [UInt64: CheckpointAudit.Moment] = [:]
+        for (size, leaves, time) in inspection.prefixes {
+            var whole = tree
+            whole.append(leaves)
+            moments[size] = CheckpointAudit.Moment(root: whole.root, lastReceivedAt: time)
+        }
+        return moments
     }
 
     func finish(_ result: inout Verification) {
         result.size = LedgerSize(expected.next.value)
         result.root = tree?.root
+        if let finding = treeFinding ?? files.finding { result.findings.append(finding) }
         guard let marker else { return }
         if marker.size > result.size {
             result.findings.append(

@@ -1,0 +1,148 @@
+/// Which witnesses a log asks, and whose cosignatures make a checkpoint a published one (C2SP
+/// tlog-policy).
+package struct WitnessPolicy: Sendable {
+    package private(set) var logs: [NoteVerifier] = []
+    package private(set) var witnesses: [Witness] = []
+    private var groups: [String: Group] = [:]
+    /// The name of a witness or a group; nil where nobody's cosignature is needed.
+    private var quorum: String?
+
+    package struct Witness: Hashable, Sendable {
+        package var name: String
+        package var key: NoteVerifier
+        /// Where it takes checkpoints; nil for one that others ask.
+        package var url: String?
+    }
+
+    private struct Group: Sendable {
+        var threshold: Int
+        var members: [String]
+    }
+
+    /// More of each than any log has.
+    package static let countMax = 64
+
+    package struct DecodeError: Error, Hashable, CustomStringConvertible {
+        package var line: Int
+        package var problem: String
+
+        package var description: String { "line \(line): \(problem)" }
+    }
+
+    /// Nobody is asked, and nobody is needed.
+    package init() {}
+
+    /// Reads a policy file.
+    package init(_ text: String) throws(DecodeError) {
+        var hasQuorum = false
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        for (number, line) in lines.enumerated() {
+            let line = line.prefix { $0 != "#" }
+            let fields = line.split { $0 == " " || $0 == "\t" }.map(String.init)
+            guard let word = fields.first else { continue }
+            guard !hasQuorum || word != "quorum" else {
+                throw DecodeError(line: number + 1, problem: "a second quorum")
+            }
+            hasQuorum = hasQuorum || word == "quorum"
+            if let problem = take(word, Array(fields.dropFirst())) {
+                throw DecodeError(line: number + 1, problem: problem)
+            }
+        }
+        guard hasQuorum else {
+            throw DecodeError(
+                line: lines.count, problem: "there is no quorum; `quorum none` asks nobody")
+        }
+    }
+
+    /// Why a line cannot be taken; nil where it was.
+    private mutating func take(_ word: String, _ fields: [String]) -> String? {
+        switch word {
+        case "log": takeLog(fields)
+        case "witness": takeWitness(fields)
+        case "group": takeGroup(fields)
+        case "quorum": takeQuorum(fields)
+        default: "\(word) is none of log, witness, group, quorum"
+        }
+    }
+
+    private mutating func takeLog(_ fields: [String]) -> String? {
+        guard (1...2).contains(fields.count) else { return "log takes a key and perhaps a URL" }
+        guard logs.count < Self.countMax else { return "more than \(Self.countMax) logs" }
+        do throws(NoteVerifier.DecodeError) {
+            logs.append(try NoteVerifier(fields[0]))
+            return nil
+        } catch { return error.description }
+    }
+
+    private mutating func takeWitness(_ fields: [String]) -> String? {
+        guard (2...3).contains(fields.count) else {
+            return "witness takes a name, a key and perhaps a URL"
+        }
+        guard witnesses.count < Self.countMax else { return "more than \(Self.countMax) witnesses" }
+        if let problem = problem(ofNew: fields[0]) { return problem }
+        do throws(NoteVerifier.DecodeError) {
+            let key = try NoteVerifier(fields[1])
+            guard key.type == .cosignature else { return "\(fields[0]): not a witness's key" }
+            guard !witnesses.contains(where: { $0.key.keyName == key.keyName }) else {
+                return "\(fields[0]): another witness has this key"
+            }
+            witnesses.append(
+                Witness(name: fields[0], key: key, url: fields.count == 3 ? fields[2] : nil))
+            return nil
+        } catch { return error.description }
+    }
+
+    private mutating func takeGroup(_ fields: [String]) -> String? {
+        guard fields.count >= 3 else { return "group takes a name, all, any or a number, members" }
+        guard groups.count < Self.countMax else { return "more than \(Self.countMax) groups" }
+        if let problem = problem(ofNew: fields[0]) { return problem }
+        let members = Array(fields.dropFirst(2))
+        for member in members {
+            guard isKnown(member) else { return "\(member) is not defined above" }
+            guard !groups.values.contains(where: { $0.members.contains(member) }),
+                members.filter({ $0 == member }).count == 1
+            else { return "\(member) is in a group already" }
+        }
+        let threshold: Int? =
+            switch fields[1] {
+            case "all": members.count
+            case "any": 1
+            default: UInt64(canonical: fields[1].utf8).map { Int(clamping: $0) }
+            }
+        guard let threshold, (1...members.count).contains(threshold) else {
+            return "\(fields[1]) is neither all, any nor a number from 1 to \(members.count)"
+        }
+        groups[fields[0]] = Group(threshold: threshold, members: members)
+        return nil
+    }
+
+    private mutating func takeQuorum(_ fields: [String]) -> String? {
+        guard fields.count == 1 else { return "quorum takes one name, or none" }
+        if fields[0] == "none" { return nil }
+        guard isKnown(fields[0]) else { return "\(fields[0]) is not defined above" }
+        quorum = fields[0]
+        return nil
+    }
+
+    private func isKnown(_ name: String) -> Bool {
+        groups[name] != nil || witnesses.contains { $0.name == name }
+    }
+
+    private func problem(ofNew name: String) -> String? {
+        if name == "none" { return "none is no name" }
+        return isKnown(name) ? "\(name) is defined already" : nil
+    }
+
+    /// Whether these keys' cosignatures are enough.
+    package func isSatisfied(by keys: [NoteVerifier]) -> Bool {
+        quorum.map { isSatisfied($0, by: keys) } ?? true
+    }
+
+    // A group's members were defined before it, so this ends.
+    private func isSatisfied(_ name: String, by keys: [NoteVerifier]) -> Bool {
+        if let group = groups[name] {
+            return group.members.filter { isSatisfied($0, by: keys) }.count >= group.threshold
+        }
+        return witnesses.contains { $0.name == name && keys.contains($0.key) }
+    }
+}

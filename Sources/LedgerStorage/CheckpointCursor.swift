@@ -1,0 +1,216 @@
+internal import LedgerFormat
+
+/// Walks the records of `checkpoints`: each a line with the note's length and its CRC-32C, then the
+/// note.
+package struct CheckpointCursor {
+    private let file: any VolumeFile
+    private let fileBytes: Int
+    private var buffer: [UInt8] = []
+    /// Offset in the file of the buffer's first byte.
+    private var bufferStart: Int
+    /// Where the next record begins, or the one that could not be read.
+    package private(set) var offset: Int
+
+    private static let firstWord = "stardust-checkpoint/1 "
+    /// First word, length, space, checksum, line end: no line is longer.
+    private static let lineBytesMax = firstWord.utf8.count + 7 + 1 + 8 + 1
+    private static let readBytes = 64 << 10
+
+    package struct Record: Sendable {
+        package var offset: Int
+        package var published: PublishedCheckpoint
+    }
+
+    package enum Step: Sendable {
+        case record(Record)
+        case end
+        /// What stands at `offset` is no record.
+        case damage(String)
+    }
+
+    package init(_ file: any VolumeFile, from offset: Int = 0) throws(FileFailure) {
+        self.file = file
+        self.offset = offset
+        bufferStart = offset
+        fileBytes = try file.size()
+    }
+
+    /// The bytes of a record.
+    package static func record(_ note: [UInt8]) -> [UInt8] {
+        let sum = CRC32C().continued(over: note.span)
+        return Array("\(firstWord)\(note.count) \(sum.hex)\n".utf8) + note
+    }
+
+    /// Reads the record at `offset` and steps over it. Damage is not stepped over.
+    package mutating func next() throws(FileFailure) -> Step {
+        if offset >= fileBytes { return .end }
+        let head = try bytes(min(Self.lineBytesMax, fileBytes - offset))
+        guard let lineEnd = head.firstIndex(of: 0x0A), head.starts(with: Self.firstWord.utf8)
+        else { return .damage("no line that begins a checkpoint") }
+        let fields = head[head.startIndex..<lineEnd].dropFirst(Self.firstWord.utf8.count)
+            .split(separator: 0x20, omittingEmptySubsequences: false)
+        guard fields.count == 2, let length = UInt64(canonical: fields[0]),
+            length <= UInt64(SignedNote.bytesMax)
+        else { return .damage("the line that begins a checkpoint is malformed") }
+        let lineBytes = lineEnd - head.startIndex + 1
+        guard lineBytes + Int(length) <= fileBytes - offset else {
+            return .damage("the file ends within a checkpoint")
+        }
+        let note = Array(try bytes(lineBytes + Int(length)).dropFirst(lineBytes))
+        guard CRC32C().continued(over: note.span).hex.utf8.elementsEqual(fields[1]) else {
+            return .damage("the checksum of a checkpoint does not hold")
+        }
+        do throws(PublishedCheckpoint.DecodeError) {
+            let record = Record(offset: offset, published: try PublishedCheckpoint(note))
+            offset += lineBytes + note.count
+            return .record(record)
+        } catch { return .damage(error.description) }
+    }
+
+    /// Goes on at the next place that begins like a record; false where there is none.
+    package mutating func skipDamage() throws(FileFailure) -> Bool {
+        let word = Array(("\n" + Self.firstWord).utf8)
+        while offset < fileBytes {
+            let piece = try bytes(min(Self.readBytes, fileBytes - offset))
+            if let place = piece.firstIndex(of: word) {
+                offset += place - piece.startIndex + 1
+                return true
+            }
+            // The word may lie across the end of the piece.
+            offset += max(1, piece.count - word.count + 1)
+        }
+        return false
+    }
+
+    /// The next bytes of the file, of which there are so many.
+    private mutating func bytes(_ count: Int) throws(FileFailure) -> ArraySlice<UInt8> {
+        let start = offset - bufferStart
+        if start + count <= buffer.count { return buffer[start..<start + count] }
+        buffer = [UInt8](repeating: 0, count: min(max(count, Self.readBytes), fileBytes - offset))
+        bufferStart = offset
+        let read = try file.read(into: &buffer, 0..<buffer.count, at: offset)
+        guard read >= count else {
+            throw FileFailure(.read, file.path, errorNumber: FileFailure.inputOutputNumber)
+        }
+        return buffer[..<count]
+    }
+}
+
+extension ArraySlice<UInt8> {
+    fileprivate func firstIndex(of word: [UInt8]) -> Int? {
+        guard count >= word.count else { return nil }
+        return (startIndex...endIndex - word.count).first {
+            self[$0] == word[0] && self[$0..<$0 + word.count].elementsEqual(word)
+        }
+    }
+}
+
+// MARK: The end of the file
+
+extension CheckpointCursor {
+    /// How the checkpoints of a ledger end.
+    package struct Tail: Sendable {
+        package var newest: PublishedCheckpoint?
+        /// Where the last record ends.
+        package var end = 0
+        /// `checkpoint` is missing or the record before, as a crash leaves it.
+        package var isCopyBehind = false
+    }
+
+    /// Reads the last records and the copy of the newest.
+    package static func tail(_ volume: any Volume) throws(OpenFailure) -> Tail {
+        let (records, copy): (Result<LastRecords, Damage>, [UInt8]?)
+        do throws(FileFailure) {
+            (records, copy) = (try lastRecords(volume), try self.copy(volume))
+        } catch { throw .file(error) }
+        var (tail, before): LastRecords
+        do throws(Damage) { (tail, before) = try records.get() } catch {
+            throw .damaged(error.finding)
+        }
+        if let copy {
+            if copy == tail.newest?.note.bytes { return tail }
+            if let damage = damage(ofCopy: copy, tail.newest, before) { throw .damaged(damage) }
+        }
+        tail.isCopyBehind = tail.newest != nil
+        return tail
+    }
+
+    private typealias LastRecords = (tail: Tail, before: PublishedCheckpoint?)
+
+    private struct Damage: Error {
+        var finding: Finding
+    }
+
+    /// What `checkpoint` holds; nil where it is missing.
+    package static func copy(_ volume: any Volume) throws(FileFailure) -> [UInt8]? {
+        do throws(FileFailure) { return try volume.content(of: LedgerLayout.checkpoint) } catch {
+            guard error.isMissing else { throw error }
+            return nil
+        }
+    }
+
+    /// Why the copy is not the last record; nil where it is the one before, as a crash leaves it.
+    package static func damage(
+        ofCopy content: [UInt8], _ newest: PublishedCheckpoint?, _ before: PublishedCheckpoint?
+    ) -> Finding? {
+        if content == before?.note.bytes { return nil }
+        do throws(PublishedCheckpoint.DecodeError) {
+            let copy = try PublishedCheckpoint(content).checkpoint
+            guard let newest, copy.size <= newest.checkpoint.size else {
+                let end = newest.map { "ends with \($0.checkpoint.size)" } ?? "is empty"
+                return Finding(
+                    .checkpointsCut, file: LedgerLayout.checkpoint,
+                    "it is of size \(copy.size), and \(LedgerLayout.checkpoints) \(end)")
+            }
+            return Finding(
+                .checkpointStale, file: LedgerLayout.checkpoint,
+                "it is of size \(copy.size), \(LedgerLayout.checkpoints) ends with another of "
+                    + "\(newest.checkpoint.size)")
+        } catch {
+            return Finding(.checkpointDamaged, file: LedgerLayout.checkpoint, error.description)
+        }
+    }
+
+    private static func lastRecords(
+        _ volume: any Volume
+    ) throws(FileFailure) -> Result<LastRecords, Damage> {
+        let file: any VolumeFile
+        do throws(FileFailure) { file = try volume.open(LedgerLayout.checkpoints, .read) } catch {
+            guard error.isMissing else { throw error }
+            return .success((Tail(), nil))
+        }
+        let start = max(0, try file.size() - StorageLimits.checkpointTailBytes)
+        var cursor = try CheckpointCursor(file, from: start)
+        if start > 0, try !cursor.skipDamage() { cursor = try CheckpointCursor(file) }
+        var (tail, before) = (Tail(end: cursor.offset), PublishedCheckpoint?.none)
+        while true {
+            switch try cursor.next() {
+            case .end: return .success((tail, before))
+            case .record(let record):
+                let size = record.published.checkpoint.size
+                if let newest = tail.newest?.checkpoint.size, size < newest {
+                    return .failure(
+                        Damage(
+                            finding: Finding(
+                                .checkpointSizeReversed, file: LedgerLayout.checkpoints,
+                                offset: ByteOffset(record.offset),
+                                "size \(size) follows \(newest)")))
+                }
+                before = tail.newest
+                tail.newest = record.published
+                tail.end = cursor.offset
+            case .damage(let detail):
+                let place = cursor.offset
+                while try cursor.skipDamage() {
+                    guard case .record = try cursor.next() else { continue }
+                    return .failure(
+                        Damage(
+                            finding: Finding(
+                                .checkpointDamaged, file: LedgerLayout.checkpoints,
+                                offset: ByteOffset(place), detail)))
+                }
+                return .success((tail, before))
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+package import LedgerFormat
+
+/// The private halves of a ledger's keys, each in a file of its own that only its owner may read.
+package enum SigningKeys {
+    /// Makes a key's file; durable with the folder's next sync.
+    package static func write(
+        _ key: NoteSigner, to path: String, _ volume: any Volume
+    ) throws(FileFailure) {
+        let file = try volume.open(path, .create(mode: 0o400))
+        try file.write(Array("\(key)\n".utf8).span, at: 0)
+        try file.sync()
+    }
+
+    package enum Failure: Error, Sendable, CustomStringConvertible {
+        case file(FileFailure)
+        case exposed(path: String, mode: UInt32)
+        case notAKey(path: String)
+        case otherKey(path: String, found: NoteKeyName, wanted: NoteKeyName)
+
+        package var description: String {
+            switch self {
+            case .file(let failure): failure.description
+            case .exposed(let path, let mode):
+                "\(path) is a private key and has mode \(String(mode, radix: 8)): others may read "
+                    + "it. If none has, `chmod 400` it; else change the key: `stardust rotate-key`"
+            case .notAKey(let path): "\(path) is no private key of Ed25519"
+            case .otherKey(let path, let found, let wanted):
+                "\(path) holds the key \(found), and the ledger's is \(wanted)"
+            }
+        }
+    }
+
+    /// Where a key of the ledger is kept.
+    package static func path(of key: NoteVerifier, in history: KeyHistory) -> String {
+        key == history.first ? LedgerLayout.key : LedgerLayout.key(key)
+    }
+
+    /// Reads the private half of a key of the ledger.
+    package static func read(
+        _ key: NoteVerifier, of history: KeyHistory, _ volume: any Volume
+    ) throws(Failure) -> NoteSigner {
+        let path = path(of: key, in: history)
+        let signer = try read(path, .ed25519, volume)
+        guard signer.verifier == key else {
+            throw .otherKey(path: path, found: signer.verifier.keyName, wanted: key.keyName)
+        }
+        return signer
+    }
+
+    /// Reads a private key, which nobody but its owner may be able to read.
+    package static func read(
+        _ path: String, _ type: SignatureType, _ volume: any Volume
+    ) throws(Failure) -> NoteSigner {
+        let (content, mode): ([UInt8], UInt32)
+        do throws(FileFailure) {
+            mode = try volume.open(path, .read).permissions()
+            content = try volume.content(of: path)
+        } catch { throw .file(error) }
+        guard mode & 0o077 == 0 else { throw .exposed(path: path, mode: mode) }
+        guard let signer = NoteSigner(String(decoding: content, as: UTF8.self)),
+            signer.verifier.type == type
+        else { throw .notAKey(path: path) }
+        return signer
+    }
+}
+
+/// Which keys a ledger has had, from its own entries.
+extension LedgerMap {
+    /// Follows the changes of key whose positions `rotations` lists; where that file is missing or
+    /// `readsAll`, all entries are looked at.
+    package func keyHistory(
+        first: NoteVerifier, readsAll: Bool = false
+    ) throws(ReadFailure) -> KeyHistory {
+        var history = KeyHistory(first: first)
+        for position in try readsAll ? allRotations() : listedRotations() {
+            guard let record = try read(position), record.entry.kind == .keyRotation else {
+                continue
+            }
+            if let problem = history.follow(record.entry, payload: record.payload) {
+                throw .damaged(Finding(.keyRotationInvalid, position: position, problem))
+            }
+        }
+        return history
+    }
+
+    private func listedRotations() throws(ReadFailure) -> [Position] {
+        let content: [UInt8]
+        do throws(FileFailure) { content = try volume.content(of: LedgerLayout.rotations) } catch {
+            if error.isMissing { return [] }
+            throw .file(error)
+        }
+        // A list that cannot be read is missed where a checkpoint's key is not known.
+        return content.split(separator: 0x0A).compactMap { UInt64(canonical: $0) }
+            .sorted().map(Position.init)
+    }
+
+    private func allRotations() throws(ReadFailure) -> [Position] {
+        var positions: [Position] = []
+        try walk(from: Position(0)) { record, _ in
+            if record.entry.kind == .keyRotation { positions.append(record.entry.position) }
+            return true
+        }
+        return positions
+    }
+}
+
+extension KeyHistory {
+    /// Goes on with an entry of kind 1. Why it is none; nil where it was taken.
+    package mutating func follow(_ entry: Entry, payload: [UInt8]) -> String? {
+        let rotation: KeyRotation
+        do throws(KeyRotation.DecodeError) { rotation = try KeyRotation(payload: payload) } catch {
+            return error.description
+        }
+        guard rotation.origin == first.name else {
+            return "the change of key is of \(rotation.origin)"
+        }
+        guard rotation.position == entry.position, rotation.previous == entry.previous else {
+            return "the change of key was signed for another place"
+        }
+        return add(rotation)
+            ? nil
+            : "the change of key is from \(rotation.oldKey.keyName), and that is not the "
+                + "ledger's key here, or it goes back to an earlier one"
+    }
+}

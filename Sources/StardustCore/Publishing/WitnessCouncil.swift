@@ -1,0 +1,172 @@
+internal import LedgerFormat
+internal import LedgerStorage
+internal import Synchronization
+
+/// The witnesses of a policy: shows them checkpoints and collects their cosignatures.
+package final class WitnessCouncil: Sendable {
+    /// Sends a body to a witness's `add-checkpoint`. Blocks for as long as it says at most.
+    package typealias Transport =
+        @Sendable (_ url: String, _ body: [UInt8], Duration) -> Result<WitnessAnswer, Unreachable>
+
+    package struct Unreachable: Error, Sendable {
+        package var reason: String
+        package init(_ reason: String) { self.reason = reason }
+    }
+
+    private let policy: WitnessPolicy
+    private let asked: [WitnessPolicy.Witness]
+    private let transport: Transport
+    private let volume: any Volume
+    private let states: Mutex<[NoteKeyName: WitnessState]>
+    /// Why nothing is published any more, from an earlier life.
+    let alarm: String?
+
+    private struct WitnessState {
+        var size = LedgerSize.empty
+        var failures = 0
+        var pausedUntil: ContinuousClock.Instant?
+    }
+
+    /// What came of showing one checkpoint to all.
+    struct Outcome: Sendable {
+        /// The checkpoint with what was collected.
+        var checkpoint: PublishedCheckpoint
+        var cosignatureCount = 0
+        var problems: [String] = []
+        var alarm: String?
+    }
+
+    init(
+        _ policy: WitnessPolicy, _ volume: any Volume, newest: PublishedCheckpoint?,
+        _ transport: @escaping Transport
+    ) throws(FileFailure) {
+        self.policy = policy
+        self.volume = volume
+        self.transport = transport
+        asked = policy.witnesses.filter { $0.url != nil }
+        alarm = try Self.keptAlarm(volume)
+        var states: [NoteKeyName: WitnessState] = [:]
+        if let newest {
+            for signature in newest.note.signatures {
+                states[signature.key] = WitnessState(size: newest.checkpoint.size)
+            }
+        }
+        self.states = Mutex(states)
+    }
+
+    var isEmpty: Bool { asked.isEmpty }
+
+    /// Whether enough have cosigned, so that a checkpoint may be called published.
+    func isEnough(_ published: PublishedCheckpoint) -> Bool {
+        let keys = policy.witnesses.map(\.key)
+        return policy.isSatisfied(by: (try? published.note.signers(among: keys)) ?? [])
+    }
+
+    // MARK: Asking
+
+    /// Shows a checkpoint to every witness at once, and tells what came of it. Does not wait.
+    func ask(
+        _ published: PublishedCheckpoint, files: TreeFiles,
+        _ tell: @escaping @Sendable (Outcome) -> Void
+    ) {
+        let now = ContinuousClock.now
+        let ready = asked.filter { witness in
+            states.withLock { $0[witness.key.keyName]?.pausedUntil ?? now } <= now
+        }
+        guard !ready.isEmpty else { return tell(Outcome(checkpoint: published)) }
+        let gathering = Monitor((left: ready.count, outcome: Outcome(checkpoint: published)))
+        for witness in ready {
+            startThread {
+                let action = self.show(published, to: witness, files)
+                let done = gathering.withLock { state in
+                    state.outcome.take(action, from: witness)
+                    state.left -= 1
+                    return state.left == 0 ? state.outcome : nil
+                }
+                if let done { tell(done) }
+            }
+        }
+    }
+
+    private func show(
+        _ published: PublishedCheckpoint, to witness: WitnessPolicy.Witness, _ files: TreeFiles
+    ) -> WitnessExchange.Action {
+        let known = states.withLock { $0[witness.key.keyName]?.size ?? .empty }
+        var exchange = WitnessExchange(
+            published, key: witness.key, oldSize: known, retries: LedgerLimits.witnessRetries)
+        let deadline = ContinuousClock.now + LedgerLimits.witnessTime
+        var action = WitnessExchange.Action.retry
+        while action == .retry {
+            action = once(&exchange, witness, files, deadline - .now)
+        }
+        note(action, witness, published.checkpoint.size)
+        return action
+    }
+
+    private func once(
+        _ exchange: inout WitnessExchange, _ witness: WitnessPolicy.Witness, _ files: TreeFiles,
+        _ time: Duration
+    ) -> WitnessExchange.Action {
+        do throws(FileFailure) {
+            let body = exchange.body(try files.hashes(exchange.ranges))
+            switch transport(witness.url!, body, max(time, .milliseconds(1))) {
+            case .success(let answer): return exchange.take(answer)
+            case .failure(let unreachable): return .failed(unreachable.reason)
+            }
+        } catch { return .failed("the proof could not be made: \(error)") }
+    }
+
+    private func note(
+        _ action: WitnessExchange.Action, _ witness: WitnessPolicy.Witness, _ size: LedgerSize
+    ) {
+        states.withLock { states in
+            var state = states[witness.key.keyName] ?? WitnessState()
+            switch action {
+            case .cosigned: state = WitnessState(size: size)
+            case .failed:
+                let pause = LedgerLimits.witnessPause * (1 << min(state.failures, 10))
+                state.failures += 1
+                state.pausedUntil = .now + min(pause, LedgerLimits.witnessPauseMax)
+            case .retry, .fork: break
+            }
+            states[witness.key.keyName] = state
+        }
+    }
+
+    // MARK: The alarm
+
+    /// Keeps an alarm until an operator removes its file: a restart must not silence it.
+    func keep(_ alarm: String) {
+        // Where it cannot be kept, the witness gives the same answer after the next start.
+        try? volume.replace(LedgerLayout.forkAlarm, with: Array((alarm + "\n").utf8))
+    }
+
+    private static func keptAlarm(_ volume: any Volume) throws(FileFailure) -> String? {
+        do throws(FileFailure) {
+            let text = String(
+                decoding: try volume.content(of: LedgerLayout.forkAlarm), as: UTF8.self)
+            return text.split(separator: "\n").first.map {
+                "\($0) (kept in \(LedgerLayout.forkAlarm); remove it when the matter is settled)"
+            }
+        } catch {
+            guard error.isMissing else { throw error }
+            return nil
+        }
+    }
+}
+
+extension WitnessCouncil.Outcome {
+    fileprivate mutating func take(
+        _ action: WitnessExchange.Action, from witness: WitnessPolicy.Witness
+    ) {
+        switch action {
+        case .cosigned(let signature):
+            checkpoint.note.add(signature)
+            cosignatureCount += 1
+        case .failed(let problem): problems.append("\(witness.name): \(problem)")
+        case .fork(let problem):
+            alarm = "the witness \(witness.name) says that there is another history: \(problem)"
+        case .retry: break
+        }
+    }
+}

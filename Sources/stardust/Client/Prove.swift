@@ -1,0 +1,35 @@
+import ArgumentParser
+internal import Glibc
+internal import LedgerFormat
+internal import LedgerStorage
+
+struct Prove: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Write a proof that a packet is in the ledger.",
+        discussion: """
+            The proof is one file (C2SP tlog-proof) with the packet's entry, its path in the tree, and \
+            a signed checkpoint. `stardust check-proof` checks it anywhere. Needs the role audit. \
+            Exit code 1 where there is no such packet.
+            """)
+
+    @Argument(help: ArgumentHelp("The packet's stardust_id.", valueName: "id"))
+    var id: String
+
+    @Option(
+        name: .shortAndLong,
+        help: ArgumentHelp("Where to write it; standard output without it.", valueName: "file"))
+    var output: String?
+
+    @Option(help: "The daemon's socket.")
+    var socket: String = .defaultSocketPath
+
+    func run() async throws {
+        let proof = try await DaemonClient(socket: socket)
+            .get("/v1/packets/\(id.percentEncoded)/proof")
+        guard let output else { return Output.data(proof) }
+        do throws(FileFailure) {
+            let volume = try PosixVolume(root: output.givenFolder)
+            try volume.replaceDerived(output.lastName, with: proof)
+        } catch { throw Failure(.cannotCreate, error.description) }
+    }
+}

@@ -1,0 +1,51 @@
+internal import ArgumentParser
+internal import Glibc
+internal import LedgerFormat
+internal import LedgerStorage
+
+/// Files that a person names.
+enum InputFile {
+    /// Longer than anything that is read whole.
+    private static let bytesMax = 64 << 20
+
+    /// The whole content; `-` is standard input.
+    static func content(_ path: String) throws(Failure) -> [UInt8] {
+        let descriptor = unsafe path == "-" ? 0 : open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            throw Failure(.cannotOpenInput, "\(path): \(errorName(errno))")
+        }
+        defer { if descriptor > 0 { close(descriptor) } }
+        var content: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 1 << 16)
+        while true {
+            // Safety: the count is that of the array that is lent.
+            let count = unsafe read(descriptor, &chunk, chunk.count)
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else {
+                throw Failure(.cannotOpenInput, "\(path): \(errorName(errno))")
+            }
+            if count == 0 { return content }
+            content += chunk.prefix(count)
+            guard content.count <= bytesMax else {
+                throw Failure(.badInput, "\(path) has more than \(bytesMax) bytes")
+            }
+        }
+    }
+
+    /// A policy of witnesses (C2SP tlog-policy).
+    static func policy(_ path: String, _ exit: ExitCode) throws(Failure) -> WitnessPolicy {
+        let text = String(decoding: try content(path), as: UTF8.self)
+        do throws(WitnessPolicy.DecodeError) { return try WitnessPolicy(text) } catch {
+            throw Failure(exit, "\(path): \(error)")
+        }
+    }
+}
+
+/// Keys that a person gives.
+enum VerifierKeyArgument {
+    static func read(_ text: String) throws(Failure) -> NoteVerifier {
+        do throws(NoteVerifier.DecodeError) { return try NoteVerifier(text) } catch {
+            throw Failure(.usage, "\(text): \(error)")
+        }
+    }
+}

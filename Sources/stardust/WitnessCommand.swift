@@ -1,0 +1,76 @@
+import ArgumentParser
+internal import LedgerFormat
+internal import LedgerStorage
+internal import Logging
+internal import ServiceLifecycle
+internal import StardustCore
+internal import StardustHTTP
+internal import UnixSignals
+
+struct WitnessCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "witness",
+        abstract: "Watch logs: cosign their checkpoints as long as nothing is taken back.",
+        discussion: """
+            A C2SP tlog-witness, for a machine that the ledger's operator does not control. Makes its \
+            key in the folder at the first start and prints its verifier key. It keeps a checkpoint \
+            before it answers, and never signs a fork. SIGTERM or SIGINT ends it.
+            """)
+
+    @Argument(help: ArgumentHelp("Its folder; made where it is missing.", valueName: "dir"))
+    var folder: String
+
+    @Option(help: "Where it listens: a Unix socket's path, or host:port.")
+    var listen: String
+
+    @Option(
+        name: .customLong("log"),
+        help: ArgumentHelp("A log's verifier key; may be given again.", valueName: "vkey"))
+    var logs: [String]
+
+    @Option(help: ArgumentHelp("Its name, at the first start.", valueName: "name"))
+    var name: String?
+
+    func validate() throws {
+        if let name, !NoteKeyName.isValid(name) {
+            throw ValidationError("a name has no white space and no plus sign")
+        }
+    }
+
+    func run() async throws {
+        let keys = try logs.map { try VerifierKeyArgument.read($0) }
+        try LockedLedger.makeFolder(folder)
+        let (volume, lock) = try LockedLedger.open(folder)
+        defer { withExtendedLifetime(lock) {} }
+        var generator = SystemRandomNumberGenerator()
+        let witness: Witness
+        do throws(Witness.OpenError) {
+            witness = try Witness.open(volume, name: name, logs: keys, using: &generator)
+        } catch { throw Failure(error) }
+        Output.line(witness.signer.verifier.description)
+        var quiet = Logger(label: "stardust") { JSONLogHandler(label: $0) }
+        let logger = quiet
+        quiet.logLevel = .error
+        let server = WitnessServer(witness, address: listen, logger: logger)
+        let group = ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: [
+                    .init(service: server, successTerminationBehavior: .gracefullyShutdownGroup)
+                ],
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
+        do { try await group.run() } catch let refused as SocketFile.Refused {
+            throw Failure(.cannotCreate, refused.description)
+        } catch { throw Failure(.cannotCreate, "\(listen): \(error)") }
+    }
+}
+
+extension Failure {
+    fileprivate init(_ error: Witness.OpenError) {
+        switch error {
+        case .file: self.init(.inputOutput, error.description)
+        case .key: self.init(.notPermitted, error.description)
+        case .otherName: self.init(.usage, error.description)
+        case .checkpoint: self.init(.badInput, error.description)
+        }
+    }
+}

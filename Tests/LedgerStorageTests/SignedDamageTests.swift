@@ -1,0 +1,337 @@
+import LedgerFormat
+import LedgerStorage
+import StardustCore
+import TestSupport
+import Testing
+
+/// Damage, and forgery by somebody who has the files, that checkpoints make visible.
+@Suite struct SignedDamageTests {
+    typealias Damage = @Sendable (SignedLedger) throws -> Void
+
+    static func findings(
+        _ volume: SimulatedVolume, isBeingWritten: Bool = false,
+        anchors: [PublishedCheckpoint] = [], keys: [NoteVerifier] = []
+    ) throws -> Verification {
+        var options = Verifier.Options()
+        options.anchors = anchors.map { ($0, "kept") }
+        options.keys = keys
+        return try Verifier(volume, options, isBeingWritten: isBeingWritten).run()
+    }
+
+    /// A checkpoint over the same, signed by others.
+    static func signed(
+        _ checkpoint: Checkpoint, by keys: [NoteSigner]
+    ) -> PublishedCheckpoint {
+        PublishedCheckpoint(checkpoint, signatures: keys.map { $0.signature(of: checkpoint.text) })
+    }
+
+    static func replaceLast(
+        _ ledger: SignedLedger, _ change: (PublishedCheckpoint) -> PublishedCheckpoint
+    ) throws {
+        var all = try ledger.checkpoints()
+        all.append(change(all.removeLast()))
+        ledger.put(all)
+    }
+
+    /// Puts another ledger's entries under the checkpoints.
+    static func putEntries(of other: SignedLedger, under ledger: SignedLedger) throws {
+        for name in try ledger.volume.list("segments") {
+            ledger.volume.put("segments/" + name, nil)
+        }
+        for folder in ["ids", "tree"] {
+            for name in try ledger.volume.list(folder) {
+                ledger.volume.put("\(folder)/\(name)", nil)
+            }
+        }
+        for path in try GoldenLedger.paths(other.volume) where path != "identity" {
+            ledger.volume.put(path, other.volume.bytes(of: path))
+        }
+    }
+
+    // P-01, P-02, P-04
+    static let kinds: [(Finding.Code, Damage)] = [
+        (.checkpointDamaged, { $0.volume.damage("checkpoints") { $0[100] ^= 1 } }),
+        (.checkpointDamaged, { $0.volume.damage("checkpoint") { $0[10] = 0 } }),
+        (
+            .checkpointUnfinished,
+            { ledger in ledger.volume.damage("checkpoints") { $0.removeLast(5) } }
+        ),
+        (
+            .checkpointForeign,
+            { ledger in
+                try replaceLast(ledger) { last in
+                    var checkpoint = last.checkpoint
+                    checkpoint.origin = "other.example/ledger"
+                    return signed(checkpoint, by: [ledger.key])
+                }
+            }
+        ),
+        (
+            .checkpointSizeReversed,
+            { ledger in
+                let all = try ledger.checkpoints()
+                ledger.put(all + [all[1]])
+            }
+        ),
+        // An older checkpoint put back.
+        (
+            .checkpointStale,
+            { $0.volume.put("checkpoint", try $0.checkpoints()[1].note.bytes) }
+        ),
+        // The checkpoints' file put back, and the newest left.
+        (
+            .checkpointsCut,
+            { ledger in
+                let all = try ledger.checkpoints()
+                ledger.put(Array(all.dropLast(2)))
+                ledger.volume.put("checkpoint", all.last!.note.bytes)
+            }
+        ),
+        // The chain made again from a place on, the old checkpoints kept.
+        (
+            .checkpointRootMismatch,
+            { try putEntries(of: try SignedLedger.make(changed: 4), under: $0) }
+        ),
+        // Cut, then gone on with other entries: longer than before.
+        (
+            .checkpointRootMismatch,
+            { try putEntries(of: try SignedLedger.make(batches: 8, changed: 5), under: $0) }
+        ),
+        // An old copy of the entries put back.
+        (.rolledBack, { try putEntries(of: try SignedLedger.make(batches: 4), under: $0) }),
+        (
+            .checkpointUnsigned,
+            { ledger in
+                let stranger = NoteSigner(
+                    name: ledger.origin, Ed25519Key(seed: Array(repeating: 1, count: 32)))
+                try replaceLast(ledger) { signed($0.checkpoint, by: [stranger]) }
+            }
+        ),
+        (
+            .checkpointSignatureBad,
+            { ledger in
+                try replaceLast(ledger) { last in
+                    var signature = last.note.signatures[0]
+                    signature.payload[5] ^= 1
+                    return PublishedCheckpoint(last.checkpoint, signatures: [signature])
+                }
+            }
+        ),
+        (.treeDisagrees, { $0.volume.damage("tree/0") { $0[40] ^= 1 } }),
+    ]
+
+    /// Those of a ledger whose key has changed.
+    // K-01, K-03
+    static let rotatedKinds: [(Finding.Code, Damage)] = [
+        (
+            .checkpointKeyRevoked,
+            { ledger in
+                try replaceLast(ledger) { signed($0.checkpoint, by: [ledger.key] + ledger.oldKeys) }
+            }
+        ),
+        // Signed by the old key alone: it is not the ledger's any more.
+        (
+            .checkpointKeyRevoked,
+            { ledger in try replaceLast(ledger) { signed($0.checkpoint, by: ledger.oldKeys) } }
+        ),
+        // Signed by the new key before it was the ledger's.
+        (
+            .checkpointUnsigned,
+            { ledger in
+                var all = try ledger.checkpoints()
+                all[0] = signed(all[0].checkpoint, by: [ledger.key])
+                ledger.put(all)
+            }
+        ),
+        (
+            .keyRotationInvalid,
+            { ledger in
+                for path in try DamageTests.segments(ledger.volume) {
+                    let records = try DamageTests.records(ledger.volume, path)
+                    for (number, record) in records.enumerated()
+                    where record.entry.kind == .keyRotation {
+                        try DamageTests.rewrite(ledger.volume, path, record: number) {
+                            entry, payload in
+                            payload[payload.count - 10] ^= 1
+                            entry.payloadDigest = .sha256(payload)
+                        }
+                    }
+                }
+            }
+        ),
+    ]
+
+    // MARK: What verify finds
+
+    @Test func `a signed ledger is sound, and says how far it is signed`() throws {
+        for overlap in [nil, .zero, .seconds(3600)] as [Duration?] {
+            let ledger = try SignedLedger.make(overlap: overlap)
+            let result = try Self.findings(ledger.volume)
+            #expect(result.findings == [] && result.notes == [])
+            #expect(result.checkpointCount == 6 && result.anchoredSize == nil)
+            #expect(result.checkpoint?.checkpoint.size == result.size)
+            #expect(result.checkpoint?.checkpoint.root == result.root)
+            #expect(result.checkpoint?.key == ledger.key.verifier)
+        }
+    }
+
+    @Test(arguments: kinds.indices)
+    func `each kind is found under its own code`(kind: Int) throws {
+        let (code, damage) = Self.kinds[kind]
+        let ledger = try SignedLedger.make()
+        try damage(ledger)
+        let found = Set(try Self.findings(ledger.volume).findings.map(\.code))
+        #expect(found.contains(code), "wanted \(code), found \(found)")
+        // While a daemon writes, too: only an unfinished tail may be its.
+        let written = try Self.findings(ledger.volume, isBeingWritten: true).findings.map(\.code)
+        #expect(written.contains(code) || [.checkpointUnfinished, .checkpointStale].contains(code))
+    }
+
+    @Test(arguments: rotatedKinds.indices)
+    func `each kind of a changed key is found under its own code`(kind: Int) throws {
+        let (code, damage) = Self.rotatedKinds[kind]
+        let ledger = try SignedLedger.make(overlap: .zero)
+        try damage(ledger)
+        let found = Set(try Self.findings(ledger.volume).findings.map(\.code))
+        #expect(found.contains(code), "wanted \(code), found \(found)")
+    }
+
+    @Test func `every flipped bit of the checkpoints is found`() throws {
+        let volume = try SignedLedger.make(batches: 3).volume
+        for path in ["checkpoints", "checkpoint"] {
+            for bit in 0..<volume.bytes(of: path)!.count * 8 {
+                volume.damage(path) { $0[bit / 8] ^= 1 << (bit % 8) }
+                #expect(try !Self.findings(volume).findings.isEmpty, "\(path) bit \(bit)")
+                volume.damage(path) { $0[bit / 8] ^= 1 << (bit % 8) }
+            }
+        }
+        #expect(try Self.findings(volume).findings == [])
+    }
+
+    @Test func `every hash of the tree that differs is found, on every level`() throws {
+        let volume = try SignedLedger.make(batches: 3, perBatch: 100, segmentBytes: 1 << 16).volume
+        #expect(volume.bytes(of: "tree/0")!.count == 300 * 32)
+        #expect(volume.bytes(of: "tree/1")!.count == 32)
+        for (path, count) in [("tree/0", 300), ("tree/1", 1)] {
+            for place in 0..<count {
+                volume.damage(path) { $0[place * 32 + place % 32] ^= 0x10 }
+                #expect(
+                    try Self.findings(volume).findings.map(\.code) == [.treeDisagrees],
+                    "\(path) \(place)")
+                volume.damage(path) { $0[place * 32 + place % 32] ^= 0x10 }
+            }
+            volume.damage(path) { $0.removeLast() }
+            #expect(try Self.findings(volume).findings.map(\.code) == [.treeDisagrees])
+            volume.damage(path) { $0.append(0) }
+        }
+    }
+
+    @Test func `what is derived of the tree may be missing`() throws {
+        let volume = try SignedLedger.make().volume
+        for name in try volume.list("tree") { volume.put("tree/" + name, nil) }
+        #expect(try Self.findings(volume).findings == [])
+    }
+
+    // MARK: What an auditor brings
+
+    @Test func `a checkpoint that was kept elsewhere anchors what it covers`() throws {
+        let ledger = try SignedLedger.make()
+        let kept = try ledger.checkpoints()[2]
+        let keys = [ledger.key.verifier]
+        for given in [[], keys] {
+            let result = try Self.findings(ledger.volume, anchors: [kept], keys: given)
+            #expect(result.findings == [] && result.anchoredSize == kept.checkpoint.size)
+        }
+        // Everything here made anew by somebody who has the key, even the checkpoints: only what was
+        // kept elsewhere tells.
+        let forged = try SignedLedger.make(changed: 1)
+        #expect(try Self.findings(forged.volume).findings == [])
+        let result = try Self.findings(forged.volume, anchors: [kept], keys: keys)
+        #expect(result.findings.map(\.code) == [.anchorMismatch] && result.anchoredSize == nil)
+        let short = try SignedLedger.make(batches: 1)
+        let longer = try Self.findings(short.volume, anchors: [kept], keys: keys)
+        #expect(longer.findings.map(\.code) == [.anchorMismatch])
+    }
+
+    @Test func `a checkpoint or a key that is not this ledger's is told`() throws {
+        let ledger = try SignedLedger.make()
+        let kept = try ledger.checkpoints()[2]
+        let stranger = NoteSigner(
+            name: ledger.origin, Ed25519Key(seed: Array(repeating: 1, count: 32)))
+        let forged = Self.signed(kept.checkpoint, by: [stranger])
+        func codes(_ anchors: [PublishedCheckpoint], _ keys: [NoteVerifier]) throws -> [Finding
+            .Code]
+        { try Self.findings(ledger.volume, anchors: anchors, keys: keys).findings.map(\.code) }
+        #expect(try codes([forged], []) == [.anchorUnsigned])
+        #expect(try codes([forged], [ledger.key.verifier]) == [.anchorUnsigned])
+        #expect(try codes([], [stranger.verifier]) == [.anchorKeyUnknown])
+        #expect(
+            try codes([kept], [stranger.verifier]) == [.anchorKeyUnknown, .anchorUnsigned])
+        var foreign = kept.checkpoint
+        foreign.origin = "other.example"
+        #expect(try codes([Self.signed(foreign, by: [ledger.key])], []) == [.anchorMismatch])
+    }
+
+    // MARK: What opening does
+
+    /// Whether a daemon would sign on top of it.
+    static func opens(_ volume: SimulatedVolume) throws -> Bool {
+        do throws(OpenFailure) {
+            let opened = try Ledger.open(volume)
+            if opened.damage != nil { return false }
+            _ = try TreePublisher.open(opened.map, opened.identity)
+            return true
+        } catch {
+            guard case .damaged = error else { throw error }
+            return false
+        }
+    }
+
+    @Test(arguments: kinds.indices)
+    func `nothing is signed on top of a ledger that is not what was signed`(kind: Int) throws {
+        let (code, damage) = Self.kinds[kind]
+        let ledger = try SignedLedger.make()
+        try damage(ledger)
+        // Mended, or nothing that opening looks at: only the newest checkpoint binds.
+        let isHarmless = code == .treeDisagrees
+        #expect(try Self.opens(ledger.volume) == isHarmless, "\(code)")
+    }
+
+    @Test func `P-03 a crash between the checkpoint's two files is mended`() throws {
+        let ledger = try SignedLedger.make()
+        let all = try ledger.checkpoints()
+        for copy in [nil, all[all.count - 2].note.bytes] {
+            ledger.volume.put("checkpoint", copy)
+            let result = try Self.findings(ledger.volume)
+            #expect(result.findings == [] && result.notes.count == 1)
+            #expect(try Self.opens(ledger.volume))
+            #expect(ledger.volume.bytes(of: "checkpoint") == all.last!.note.bytes)
+        }
+        // A record that was never finished, and so never shown.
+        ledger.volume.damage("checkpoints") {
+            $0 += CheckpointCursor.record(all[0].note.bytes).prefix(90)
+        }
+        #expect(try Self.findings(ledger.volume).findings.map(\.code) == [.checkpointUnfinished])
+        #expect(try Self.findings(ledger.volume, isBeingWritten: true).findings == [])
+        #expect(try Self.opens(ledger.volume))
+        #expect(try Self.findings(ledger.volume).findings == [])
+    }
+
+    @Test func `a lost list of changes of key is found again from the entries`() throws {
+        let ledger = try SignedLedger.make(overlap: .zero)
+        ledger.volume.put("rotations", nil)
+        let opened = try Ledger.open(ledger.volume)
+        let publisher = try TreePublisher.open(opened.map, opened.identity)
+        #expect(publisher.history.current == ledger.key.verifier)
+    }
+
+    @Test func `during an overlap both keys sign, after it the new one alone`() throws {
+        func signers(_ overlap: Duration) throws -> [Int] {
+            let ledger = try SignedLedger.make(batches: 8, overlap: overlap)
+            return try ledger.checkpoints().map(\.note.signatures.count)
+        }
+        #expect(try signers(.zero) == [1, 1, 1, 1, 1, 1, 1, 1])
+        #expect(try signers(.milliseconds(2500)) == [1, 1, 1, 1, 2, 2, 2, 1])
+        #expect(try signers(.seconds(3600)) == [1, 1, 1, 1, 2, 2, 2, 2])
+    }
+}

@@ -1,0 +1,110 @@
+import LedgerFormat
+import LedgerStorage
+import TestSupport
+import Testing
+
+/// Proofs between all sizes of small trees, against the definitions in RFC 6962.
+@Suite struct MerkleProofTests {
+    private static let leaves = (0..<70).map { Merkle.leaf([UInt8($0)].span) }
+
+    /// The root by the definition, without any cleverness.
+    private static func root(_ leaves: ArraySlice<Digest>) -> Digest {
+        if leaves.count <= 1 { return leaves.first ?? Merkle.emptyRoot }
+        var split = 1
+        while split * 2 < leaves.count { split *= 2 }
+        return Merkle.node(root(leaves.prefix(split)), root(leaves.dropFirst(split)))
+    }
+
+    private static func hashes(_ ranges: [Range<UInt64>]) -> [Digest] {
+        ranges.map { root(leaves[Int($0.lowerBound)..<Int($0.upperBound)]) }
+    }
+
+    @Test func `every entry is proved in every size, at its own place only`() {
+        for size in 1...Self.leaves.count {
+            let root = Self.root(Self.leaves.prefix(size))
+            for index in 0..<size {
+                let path = Self.hashes(
+                    Merkle.inclusionRanges(of: UInt64(index), in: UInt64(size)))
+                for place in 0...size {
+                    let found = Merkle.root(
+                        from: Self.leaves[index], at: UInt64(place), in: UInt64(size), path)
+                    #expect((found == root) == (place == index), "\(index) of \(size) at \(place)")
+                }
+                #expect(
+                    Merkle.root(
+                        from: Self.leaves[index], at: UInt64(index), in: UInt64(size),
+                        path + [root]) != root)
+            }
+        }
+    }
+
+    @Test func `every size goes on from every smaller one, and from no other tree`() {
+        for to in 0...Self.leaves.count {
+            let toRoot = Self.root(Self.leaves.prefix(to))
+            for from in 0...to {
+                let fromRoot = Self.root(Self.leaves.prefix(from))
+                let proof = Self.hashes(
+                    Merkle.consistencyRanges(from: UInt64(from), to: UInt64(to)))
+                func holds(_ fromRoot: Digest, _ toRoot: Digest, _ proof: [Digest]) -> Bool {
+                    Merkle.isConsistent(
+                        from: UInt64(from), fromRoot, to: UInt64(to), toRoot, proof)
+                }
+                #expect(holds(fromRoot, toRoot, proof), "\(from) to \(to)")
+                #expect(!holds(.sha256([1]), toRoot, proof))
+                #expect(!holds(fromRoot, .sha256([1]), proof) || from == 0 && to > 0)
+                #expect(!holds(fromRoot, toRoot, proof + [toRoot]))
+                if !proof.isEmpty { #expect(!holds(fromRoot, toRoot, Array(proof.dropLast()))) }
+            }
+        }
+    }
+
+    @Test func `M-02 the tree's files give every hash, in whatever pieces they came`() throws {
+        var generator = SeededGenerator(seed: 5)
+        let leaves = (0..<1500).map { Merkle.leaf([UInt8($0 & 255), UInt8($0 >> 8)].span) }
+        for _ in 0..<10 {
+            let volume = SimulatedVolume(seed: 1)
+            var tree = try TreeWriter.open(volume) { _ in nil }
+            while tree.size.entries < 1500 {
+                let start = Int(tree.size.entries)
+                let end = min(1500, start + Int.random(in: 1...400, using: &generator))
+                try tree.append(leaves[start..<end])
+                // Left and taken up again.
+                if Bool.random(using: &generator) {
+                    try tree.sync(atOnce: true)
+                    tree = try TreeWriter.open(volume) { leaves[Int($0.value)] }
+                    #expect(tree.size.entries == UInt64(end))
+                }
+            }
+            for _ in 0..<40 {
+                let size = UInt64.random(in: 1...1500, using: &generator)
+                let root = Self.root(leaves.prefix(Int(size)))
+                #expect(try tree.files.hash(0..<size) == root)
+                let index = UInt64.random(in: 0..<size, using: &generator)
+                let path = try tree.files.hashes(Merkle.inclusionRanges(of: index, in: size))
+                #expect(
+                    Merkle.root(from: leaves[Int(index)], at: index, in: size, path) == root)
+            }
+        }
+    }
+
+    @Test func `a tree that is another ledger's, or cut, is begun anew`() throws {
+        let leaves = (0..<600).map { Merkle.leaf([UInt8($0 & 255), UInt8($0 >> 8)].span) }
+        func written() throws -> SimulatedVolume {
+            let volume = SimulatedVolume(seed: 1)
+            var tree = try TreeWriter.open(volume) { _ in nil }
+            try tree.append(leaves)
+            try tree.sync(atOnce: true)
+            return volume
+        }
+        #expect(try TreeWriter.open(written()) { leaves[Int($0.value)] }.size.entries == 600)
+        #expect(try TreeWriter.open(written()) { _ in .sha256([1]) }.size == .empty)
+        for path in ["tree/0", "tree/1", "tree/complete"] {
+            let volume = try written()
+            volume.damage(path) { $0.removeLast() }
+            #expect(try TreeWriter.open(volume) { leaves[Int($0.value)] }.size == .empty, "\(path)")
+            let without = try written()
+            without.put(path, nil)
+            #expect(try TreeWriter.open(without) { leaves[Int($0.value)] }.size == .empty)
+        }
+    }
+}

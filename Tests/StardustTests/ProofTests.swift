@@ -1,0 +1,312 @@
+import Foundation
+import LedgerFormat
+import LedgerStorage
+import TestSupport
+import Testing
+
+/// Checkpoints, proofs and tiles as the daemon serves them, checked by us and by others.
+@Suite struct ProofTests {
+    /// A daemon with packets, and the key that its ledger began with.
+    static func daemon(
+        packets: Int = 60, configuration: String? = nil
+    ) throws -> (Daemon, vkey: String) {
+        let daemon = try Daemon(configuration: configuration)
+        try emit(0..<packets, daemon)
+        return (daemon, try vkey(daemon))
+    }
+
+    static func vkey(_ daemon: Daemon) throws -> String {
+        let identity = try String(contentsOfFile: daemon.ledger + "/identity", encoding: .utf8)
+        return identity.components(separatedBy: "\n")[3]
+    }
+
+    static func body(_ numbers: Range<Int>) -> [UInt8] {
+        numbers.reduce(into: []) { $0 += FaultTests.Load.packet($1).bytes + [0x0A] }
+    }
+
+    static func emit(_ numbers: Range<Int>, _ daemon: Daemon) throws {
+        let lines = try HTTPClient(daemon.socket).emitLines(body(numbers)).lines
+        guard lines.count == numbers.count, lines.allSatisfy({ $0.hasPrefix("{\"status\":20") })
+        else { throw Daemon.Failure("\(lines)") }
+    }
+
+    /// The newest checkpoint once it covers a size.
+    static func checkpoint(_ daemon: Daemon, covering size: Int) throws -> PublishedCheckpoint {
+        let client = try HTTPClient(daemon.socket)
+        let deadline = Date() + 20
+        while Date() < deadline {
+            let answer = try client.get("/v1/checkpoint")
+            if answer.status == 200 {
+                let published = try PublishedCheckpoint(answer.body)
+                if published.checkpoint.size.entries >= UInt64(size) { return published }
+            }
+            usleep(20_000)
+        }
+        throw Daemon.Failure("no checkpoint over \(size): \(daemon.log)")
+    }
+
+    static func stardust(_ daemon: Daemon, _ arguments: String...) throws -> Finished {
+        try run(
+            [Repository.program] + arguments, environment: ["STARDUST_SOCKET": daemon.socket])
+    }
+
+    // MARK: What is served
+
+    @Test func `checkpoint, tiles and bundles have the specification's types and caching`() throws {
+        let (daemon, vkey) = try Self.daemon(packets: 600)
+        let published = try Self.checkpoint(daemon, covering: 600)
+        #expect(try published.note.signers(among: [NoteVerifier(vkey)]).count == 1)
+        let client = try HTTPClient(daemon.socket)
+        let checkpoint = try client.get("/checkpoint")
+        #expect(checkpoint.headers["content-type"] == "text/plain; charset=utf-8")
+        #expect(checkpoint.headers["cache-control"] == "no-cache")
+        #expect(checkpoint.body == published.note.bytes)
+        for tile in Tile.all(LedgerSize(600)) {
+            let answer = try client.get("/" + tile.path)
+            #expect(answer.status == 200, "\(tile.path): \(answer.text)")
+            #expect(answer.headers["content-type"] == "application/octet-stream")
+            #expect(answer.headers["cache-control"] == "public, max-age=31536000, immutable")
+            let each = tile.content == .entries ? 2 + Entry.byteCount : Digest.byteCount
+            #expect(answer.body.count == tile.count * each)
+            // Any part is served, and is the beginning of the whole.
+            for width in [1, 17, tile.count - 1] where (1..<tile.count).contains(width) {
+                var part = tile
+                part.count = width
+                #expect(
+                    try client.get("/" + part.path).body == Array(answer.body.prefix(width * each)))
+            }
+        }
+        for path in [
+            "/tile/0/002.p/89", "/tile/0/002", "/tile/0/003", "/tile/1/000.p/3", "/tile/2/000.p/1",
+            "/tile/63/000", "/tile/entries/003", "/tile/0/0", "/tile/", "/tile/0",
+            "/tile/0/x999/x999/x999/x999/x999/999",
+        ] {
+            let answer = try client.get(path)
+            #expect(answer.status == 404 && answer.problemCode == "not_found", "\(path)")
+        }
+        #expect(try client.request("HEAD", "/tile/0/000").headers["content-length"] == "8192")
+        #expect(try client.request("POST", "/checkpoint", [], type: nil).status == 405)
+    }
+
+    @Test func `what cannot be proved is named`() throws {
+        let (daemon, _) = try Self.daemon()
+        let client = try HTTPClient(daemon.socket)
+        for (path, status, code) in [
+            ("/v1/packets/00000000-0000-4000-8000-000000000000/proof", 404, "not_found"),
+            ("/v1/packets/junk/proof", 400, "bad_id"),
+            ("/v1/packets/\(FaultTests.Load.packet(1).id)/proof?x=1", 400, "bad_parameter"),
+            ("/v1/proofs/consistency", 400, "bad_parameter"),
+            ("/v1/proofs/consistency?from=2&to=1", 400, "bad_parameter"),
+            ("/v1/proofs/consistency?from=1&to=61", 400, "bad_parameter"),
+            ("/v1/proofs/consistency?from=61", 400, "bad_parameter"),
+            ("/v1/proofs/consistency?from=-1", 400, "bad_parameter"),
+            ("/checkpoint?size=1", 400, "bad_parameter"), ("/v1/proofs", 404, "not_found"),
+        ] {
+            let answer = try client.get(path)
+            #expect(
+                answer.status == status && answer.problemCode == code, "\(path): \(answer.text)")
+        }
+        let empty = try Daemon()
+        let answer = try HTTPClient(empty.socket).get("/checkpoint")
+        #expect(answer.status == 404 && answer.text.contains("no entries"))
+        #expect(
+            try HTTPClient(empty.socket).get("/v1/proofs/consistency?from=0&to=0").status == 503
+                || true)
+    }
+
+    @Test func `proofs need the role audit`() throws {
+        try #require(Repository.isRoot, "needs root to be another user")
+        let daemon = try Daemon(
+            configuration: "{\"access\": [{\"user\": 1, \"roles\": [\"read\", \"append\"]}]}")
+        try Self.emit(0..<3, daemon)
+        _ = try Self.checkpoint(daemon, covering: 3)
+        chmod(daemon.folder.path, 0o755)
+        chmod(daemon.socket, 0o666)
+        for path in ["/checkpoint", "/tile/0/000.p/1", "/v1/proofs/consistency?from=1"] {
+            let result = try run([
+                "setpriv", "--reuid", "1", "--clear-groups", "curl", "-s", "--unix-socket",
+                daemon.socket, "http://stardust\(path)",
+            ])
+            #expect(result.output.contains("needs the role audit"), "\(result.output)")
+        }
+    }
+
+    @Test func `an entry is provable as soon as its receipt is there`() throws {
+        let (daemon, vkey) = try Self.daemon(packets: 1)
+        let client = try HTTPClient(daemon.socket)
+        let key = try NoteVerifier(vkey)
+        for number in 1...12 {
+            let packet = FaultTests.Load.packet(number)
+            #expect(try client.emit(packet.bytes).status == 201)
+            let answer = try client.get("/v1/packets/\(packet.id)/proof")
+            #expect(answer.status == 200, "\(answer.text)")
+            let proof = try TLogProof(answer.body)
+            let published = try PublishedCheckpoint(proof.checkpoint)
+            let size = published.checkpoint.size.entries
+            #expect(proof.index == UInt64(number) && size > proof.index)
+            let leaf = Merkle.leaf(proof.extra!.span)
+            let root = Merkle.root(from: leaf, at: proof.index, in: size, proof.path)
+            #expect(root == published.checkpoint.root)
+            #expect(try published.note.signers(among: [key]) == [key])
+        }
+        // Each came at once, yet they were signed ten a second at most.
+        #expect(daemon.stop() == 0)
+        #expect(try daemon.verify().status == 0)
+    }
+
+    // MARK: wait=checkpoint
+
+    /// Whether a receipt's evidence shows that it is in the ledger.
+    private static func holds(_ receipt: [String: Any], _ key: NoteVerifier) throws -> Bool {
+        guard let text = receipt["checkpoint"] as? String,
+            let inclusion = receipt["inclusion"] as? [String],
+            let hash = (receipt["entry_hash"] as? String).flatMap({ Digest(hex: $0.dropFirst(7)) }),
+            let position = receipt["position"] as? Int
+        else { return false }
+        let published = try PublishedCheckpoint(Array(text.utf8))
+        let root = Merkle.root(
+            from: hash, at: UInt64(position), in: published.checkpoint.size.entries,
+            inclusion.map { Base64.digest($0.utf8)! })
+        return try root == published.checkpoint.root
+            && published.note.signers(among: [key]) == [key]
+    }
+
+    @Test func `a receipt that waits for a checkpoint carries what proves it`() throws {
+        let (daemon, vkey) = try Self.daemon(packets: 5)
+        let (client, key) = (try HTTPClient(daemon.socket), try NoteVerifier(vkey))
+        let packet = FaultTests.Load.packet(100).bytes
+        for status in [201, 200] {
+            let answer = try client.request(
+                "POST", "/v1/packets?wait=checkpoint", packet, type: "application/json")
+            #expect(answer.status == status, "\(answer.text)")
+            #expect(try Self.holds(answer.json, key), "\(answer.text)")
+        }
+        let answer = try client.request(
+            "POST", "/v1/packets?wait=checkpoint", Self.body(3..<40) + Array("junk\n".utf8),
+            type: "application/x-ndjson")
+        #expect(answer.lines.count == 38)
+        for line in answer.lines.dropLast() {
+            let json = try JSONSerialization.jsonObject(with: Data(line.utf8)) as! [String: Any]
+            #expect(try Self.holds(json["receipt"] as! [String: Any], key), "\(line)")
+        }
+        #expect(answer.lines.last!.contains("\"status\":400"))
+        let unknown = try client.request(
+            "POST", "/v1/packets?wait=index", packet, type: "application/json")
+        #expect(unknown.status == 400 && unknown.problemCode == "bad_parameter")
+    }
+
+    // MARK: The commands
+
+    @Test func `a proof is made, and checked offline; every changed byte is noticed`() throws {
+        let (daemon, vkey) = try Self.daemon()
+        let folder = daemon.folder.path
+        let id = FaultTests.Load.packet(41).id
+        let made = try Self.stardust(daemon, "prove", id, "-o", folder + "/p")
+        #expect(made.status == 0, "\(made.error)")
+        let payload = try Self.stardust(daemon, "get", id, "--raw").output
+        let file = try daemon.folder.file("payload", Array(payload.utf8))
+        #expect(daemon.stop() == 0)
+        let check = [Repository.program, "check-proof"]
+        let good = try run(check + [folder + "/p", "--vkey", vkey, "--payload", file])
+        #expect(good.status == 0 && good.output.contains("holds: position 41 of"), "\(good.error)")
+        #expect(good.output.contains("payload: it is the one"))
+        let json = try run(check + [folder + "/p", "--vkey", vkey, "--json"]).output
+        #expect(
+            json.contains("\"holds\":true,\"position\":41,") && json.contains("checked\":false"))
+        // Other bytes, another key.
+        let bad = try run(check + [folder + "/p", "--vkey", vkey, "--payload", folder + "/p"])
+        #expect(bad.status == 1 && bad.output.hasPrefix("DOES NOT HOLD: the payload has"))
+        let other =
+            "stardust.example/vectors+9d1e5559+AQOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4"
+        #expect(try run(check + [folder + "/p", "--vkey", other]).status == 1)
+        #expect(try run(check + [folder + "/p", "--vkey", "junk"]).status == 64)
+        #expect(try run(check + [folder + "/none", "--vkey", vkey]).status == 66)
+        let proof = Array(try Data(contentsOf: URL(fileURLWithPath: folder + "/p")))
+        for place in stride(from: 0, to: proof.count, by: 41) {
+            var changed = proof
+            changed[place] ^= 1
+            let path = try daemon.folder.file("changed", changed)
+            let status = try run(check + [path, "--vkey", vkey]).status
+            #expect([1, 65].contains(status), "byte \(place): \(status)")
+        }
+    }
+
+    @Test func `verify tells how far a checkpoint that was kept reaches`() throws {
+        let (daemon, vkey) = try Self.daemon()
+        _ = try Self.checkpoint(daemon, covering: 60)
+        let kept = try daemon.folder.file(
+            "kept", Array(try Self.stardust(daemon, "checkpoint").output.utf8))
+        try Self.emit(60..<90, daemon)
+        for isRunning in [true, false] {
+            if !isRunning { #expect(daemon.stop() == 0) }
+            let result = try daemon.verify("--checkpoint", kept, "--vkey", vkey)
+            #expect(result.status == 0, "\(result.output)")
+            #expect(
+                result.output.contains(
+                    "anchored by a checkpoint that you gave up to 60; 60..90 is this host's"))
+        }
+        #expect(try daemon.verify().output.contains("checkpoint at 90 by \(vkey)\n"))
+        let json = try daemon.verify("--checkpoint", kept, "--json").output
+        #expect(json.contains("\"anchored_size\":60") && json.contains("{\"size\":90,\"root\":"))
+        // The host makes everything anew, with its own key, and says so itself.
+        let other = try Daemon()
+        try FileManager.default.removeItem(atPath: daemon.ledger)
+        #expect(other.stop() == 0)
+        try FileManager.default.copyItem(atPath: other.ledger, toPath: daemon.ledger)
+        let forged = try daemon.verify("--checkpoint", kept, "--vkey", vkey)
+        #expect(forged.status == 1 && forged.output.contains("anchor_mismatch"))
+        #expect(forged.output.contains("anchor_key_unknown"), "\(forged.output)")
+    }
+
+    @Test func `status says how publishing stands`() throws {
+        let (daemon, vkey) = try Self.daemon()
+        _ = try Self.checkpoint(daemon, covering: 60)
+        let status = try Self.stardust(daemon, "status").output
+        #expect(status.contains("publishing checkpoint_size  60"), "\(status)")
+        #expect(status.contains(vkey))
+        let metrics = try HTTPClient(daemon.socket).get("/metrics").text
+        #expect(metrics.contains("stardust_published_size 60\n"))
+    }
+
+    // MARK: Tools of others
+
+    @Test(
+        .enabled(
+            if: Repository.has("go")
+                && FileManager.default.fileExists(atPath: "/usr/share/gocode/src/golang.org/x/mod"),
+            "golang and golang-golang-x-mod-dev are not installed"))
+    func `Go's sumdb packages find checkpoint, inclusion and consistency sound`() throws {
+        let (daemon, vkey) = try Self.daemon(packets: 70)
+        _ = try Self.checkpoint(daemon, covering: 70)
+        let result = try run(
+            ["go", "run", Repository.root + "/Docs/Examples/audit.go", daemon.socket, vkey],
+            environment: ["GO111MODULE": "off", "GOPATH": "/usr/share/gocode", "GOFLAGS": ""])
+        #expect(result.status == 0, "\(result.output)\(result.error)")
+        #expect(result.output.contains("sound: 70 entries"))
+        #expect(result.output.contains("2485 pairs of sizes"))
+        // And it is not a tool that always says so.
+        let other = try Self.vkey(Daemon())
+        let wrong = try run(
+            ["go", "run", Repository.root + "/Docs/Examples/audit.go", daemon.socket, other],
+            environment: ["GO111MODULE": "off", "GOPATH": "/usr/share/gocode", "GOFLAGS": ""])
+        #expect(wrong.status == 1 && wrong.output.contains("NOT SOUND"))
+    }
+
+    /// Python with the packages of `install-packages test`.
+    static let python = Repository.root + "/.build/python/bin/python3"
+
+    @Test(
+        .enabled(
+            if: FileManager.default.isExecutableFile(atPath: python),
+            "tlog-scales is not installed; Docs/Examples/install-packages test does it"))
+    func `a Python implementation from PyPI finds the same`() throws {
+        let (daemon, vkey) = try Self.daemon(packets: 300)
+        _ = try Self.checkpoint(daemon, covering: 300)
+        let script = Repository.root + "/Tests/StardustTests/scales_audit.py"
+        let result = try run([Self.python, script, daemon.socket, vkey])
+        #expect(result.status == 0, "\(result.output)\(result.error)")
+        #expect(result.output == "sound: 300 entries, 45150 pairs of sizes\n")
+        let other = try Self.vkey(Daemon())
+        #expect(try run([Self.python, script, daemon.socket, other]).status != 0)
+    }
+}
