@@ -110,7 +110,9 @@ extension ArraySlice<UInt8> {
 extension CheckpointCursor {
     /// How the checkpoints of a ledger end.
     package struct Tail: Sendable {
-        package var newest: PublishedCheckpoint?
+        /// The last records, in order.
+        package var recent: [PublishedCheckpoint] = []
+        package var newest: PublishedCheckpoint? { recent.last }
         /// Where the last record ends.
         package var end = 0
         /// `checkpoint` is missing or the record before, as a crash leaves it.
@@ -197,7 +199,7 @@ extension CheckpointCursor {
                                 "size \(size) follows \(newest)")))
                 }
                 before = tail.newest
-                tail.newest = record.published
+                tail.recent.append(record.published)
                 tail.end = cursor.offset
             case .damage(let detail):
                 let place = cursor.offset

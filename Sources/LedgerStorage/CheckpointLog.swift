@@ -12,6 +12,8 @@ package struct CheckpointLog: ~Copyable {
     private var end: Int
     /// The last record.
     package private(set) var newest: PublishedCheckpoint?
+    /// The records that stood last when it was opened, in order.
+    package let recent: [PublishedCheckpoint]
     /// What a crash left behind the last record, and was cut.
     package let repair: String?
 
@@ -20,7 +22,7 @@ package struct CheckpointLog: ~Copyable {
         _ repair: String?
     ) {
         (self.volume, self.file, self.repair) = (volume, file, repair)
-        (end, newest) = (tail.end, tail.newest)
+        (end, newest, recent) = (tail.end, tail.newest, tail.recent)
     }
 
     /// Opens it for writing, and makes it where a ledger has none. The failure is a finding where

@@ -1,4 +1,4 @@
-internal import LedgerFormat
+package import LedgerFormat
 
 /// How something came about: the packets that lead to it (or that it led to), their reasoning step
 /// by step, the evidence, and what does not fit together. A pure function of the request and the
@@ -15,6 +15,23 @@ package struct Chain: Sendable {
     let cyclesCut: [(from: Position, to: Position)]
     let reasons: [IncompleteReason]
     let frontier: [FrontierItem]
+    /// What shows that these are the ledger's packets, where that was asked for.
+    package var proofs: Proofs?
+
+    /// The tree's root at the chain's size, and each packet's path to it, the leaf's sibling first.
+    package struct Proofs: Sendable {
+        let root: Digest
+        let inclusion: [Position: [Digest]]
+
+        package init(root: Digest, inclusion: [Position: [Digest]]) {
+            (self.root, self.inclusion) = (root, inclusion)
+        }
+    }
+
+    /// The packets' places and entry hashes.
+    package var entries: [(position: Position, hash: Digest)] {
+        packets.map { ($0.packet.position, $0.packet.entryHash) }
+    }
 
     package var isComplete: Bool { reasons.isEmpty }
     package var packetCount: Int { packets.count }

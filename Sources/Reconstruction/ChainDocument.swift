@@ -18,6 +18,7 @@ extension Chain {
         json.key("as_of")
         json.beginObject()
         json.member("ledger_size", Int(size.entries))
+        if let proofs { json.member("root", proofs.root) }
         json.endObject()
         json.member("complete", isComplete)
         json.key("incomplete_because")
@@ -81,6 +82,10 @@ extension Chain {
         json.member("entry_hash", packet.entryHash)
         json.member("payload_sha256", packet.payloadDigest)
         json.member("tainted", entry.isTainted)
+        if let path = proofs?.inclusion[packet.position] {
+            json.key("inclusion")
+            json.array(path) { $1.string($0.base64) }
+        }
         json.endObject()
     }
 

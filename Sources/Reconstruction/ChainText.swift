@@ -52,7 +52,8 @@ private struct ChainText {
     }
 
     private var summary: String {
-        "as of ledger size \(chain.size); \(chain.packets.count) packets, \(chain.steps.count) steps"
+        "as of ledger size \(chain.size)" + (chain.proofs.map { ", root \($0.root.hex)" } ?? "")
+            + "; \(chain.packets.count) packets, \(chain.steps.count) steps"
             + (chain.isComplete ? "" : "; incomplete")
     }
 
@@ -214,8 +215,12 @@ private struct ChainText {
         let pointers = steps.map { "\($0.number) = \($0.node.pointer)" }.joined(separator: ", ")
         return [
             "  [\(entry.order)] \(packet.stardustID) position \(packet.position) "
-                + packet.entryHash.tagged
+                + packet.entryHash.tagged + inclusion(packet.position)
         ] + (steps.isEmpty ? [] : ["      steps \(pointers)"])
+    }
+
+    private func inclusion(_ position: Position) -> String {
+        chain.proofs?.inclusion[position].map { " inclusion proof \($0.count) hashes" } ?? ""
     }
 
     // MARK: Values

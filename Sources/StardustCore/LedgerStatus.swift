@@ -21,14 +21,24 @@ extension RunningLedger {
         case .broken(_, _, let failure): return ["nothing is appended: \(failure)"]
         case .failed(let failure): return ["not opened: \(failure)"]
         case .stopped: return ["stopped"]
-        case .serving(let map, let follower):
-            let index = follower.progress
-            switch index.phase {
-            case .following: return []
-            case .catchingUp:
-                return ["the index is catching up: \(index.size) of \(map.head.size)"]
-            case .stalled(let reason, _): return ["the index is stalled: \(reason)"]
-            }
+        case .serving(let map, let follower): return unreadiness(follower, map) + unpublished
+        }
+    }
+
+    private func unreadiness(_ follower: IndexFollower, _ map: LedgerMap) -> [String] {
+        let index = follower.progress
+        return switch index.phase {
+        case .following: []
+        case .catchingUp: ["the index is catching up: \(index.size) of \(map.head.size)"]
+        case .stalled(let reason, _): ["the index is stalled: \(reason)"]
+        }
+    }
+
+    private var unpublished: [String] {
+        switch publisher?.phase {
+        case nil, .publishing: []
+        case .stalled(let reason, _): ["publishing is stalled: \(reason)"]
+        case .stopped(let reason): ["nothing is published any more: \(reason)"]
         }
     }
 }

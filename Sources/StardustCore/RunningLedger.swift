@@ -156,7 +156,7 @@ package final class RunningLedger: Sendable {
         let council: WitnessCouncil
         do throws(FileFailure) {
             council = try WitnessCouncil(
-                settings.witnessPolicy, volume, newest: publisher.newest, transport)
+                settings.witnessPolicy, volume, recent: publisher.recent, transport)
         } catch { throw .file(error) }
         return Publisher(publisher, map, council, logger: logger, metrics: metrics)
     }

@@ -5,13 +5,19 @@ internal import Packets
 internal import Reconstruction
 internal import StardustCore
 
+/// What a chain carries to show that its packets are the ledger's.
+private enum ChainProofs: String, CaseIterable {
+    case none, inclusion
+}
+
 /// How packets hang together: direct edges, and whole chains.
 extension Librarian {
     // MARK: Chains
 
     func chain(_ target: ChainTarget, _ query: Substring?) throws(Problem) -> Answer {
         let parameters = try Parameters(
-            query: query, known: ["direction", "max_depth", "max_packets", "as_of", "format"])
+            query: query,
+            known: ["direction", "max_depth", "max_packets", "as_of", "format", "proofs"])
         let format = try parameters.choice("format", of: ChainFormat.self) ?? .json
         var limits = ChainLimits()
         limits.depth = try parameters.count("max_depth", upTo: ChainLimits.depthMax) ?? limits.depth
@@ -28,8 +34,16 @@ extension Librarian {
         {
             throw .unknown("the packet \(id)")
         }
-        let chain = try searching { () throws(PacketSearch.Failure) in
+        let wantsProofs = try parameters.choice("proofs", of: ChainProofs.self) == .inclusion
+        var chain = try searching { () throws(PacketSearch.Failure) in
             try Chain(request, in: source)
+        }
+        if wantsProofs {
+            let entries = chain.entries
+            let (root, paths) = try proofs(at: source.size, of: entries)
+            let inclusion = zip(entries.map(\.position), paths)
+            chain.proofs = Chain.Proofs(
+                root: root, inclusion: Dictionary(uniqueKeysWithValues: inclusion))
         }
         return Answer(200, format.contentType, chain.rendered(format))
     }

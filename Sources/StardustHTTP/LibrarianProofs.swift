@@ -107,6 +107,7 @@ extension Librarian {
     func proofs(
         at size: LedgerSize, of entries: [(position: Position, hash: Digest)]
     ) throws(Problem) -> (root: Digest, paths: [[Digest]]) {
+        guard size > .empty else { return (Merkle.emptyRoot, []) }
         guard access == .blocking else { throw .wouldBlock }
         let source = try published(covering: size)
         return try proving { () throws(ProofSource.Failure) in

@@ -56,6 +56,30 @@ import Testing
         }
     }
 
+    @Test(
+        .enabled(
+            if: Repository.has("go")
+                && FileManager.default.isExecutableFile(atPath: ProofTests.python),
+            "golang and Python's cryptography are not installed"))
+    func `every check of the verifying page holds`() throws {
+        let daemon = try QueryCommandTests.pipeline()
+        _ = try ProofTests.checkpoint(daemon, covering: 60)
+        let blocks = try Self.blocks("bash", in: "Docs/Verifying.md")
+        let expected = ["which is all.", "payload: it is the one", "holds: position", "sound: 60"]
+        #expect(blocks.count == expected.count)
+        for (block, words) in zip(blocks, expected) {
+            let here = block.replacing("var/ledger", with: daemon.ledger)
+                .replacing("Docs/Examples", with: Repository.root + "/Docs/Examples")
+                .replacing("python3 ", with: ProofTests.python + " ")
+            let result = try run(
+                ["bash", "-euxc", "cd \(daemon.folder.path)\n" + here],
+                environment: Self.environment(daemon))
+            #expect(result.status == 0 && result.output.contains(words), "\(result.error)")
+        }
+        let script = try Repository.content("Docs/Examples/check_proof.py")
+        #expect(script.count(where: { $0 == 0x0A }) <= 80)
+    }
+
     @Test func `emitting with Python's standard library`() throws {
         let daemon = try Daemon()
         let block = try Self.blocks("python", in: "Docs/Emitting.md")[0]

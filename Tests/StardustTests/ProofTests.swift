@@ -195,6 +195,36 @@ import Testing
         #expect(unknown.status == 400 && unknown.problemCode == "bad_parameter")
     }
 
+    @Test func `a chain carries the proofs of its packets at the size that it shows`() throws {
+        let daemon = try QueryCommandTests.pipeline()
+        let client = try HTTPClient(daemon.socket)
+        let path = "/v1/packets/\(QueryCommandTests.upload)/chain?proofs=inclusion"
+        let now = try client.get(path)
+        try Self.emit(0..<7, daemon)
+        // The same question at the same size gives the same bytes, however the ledger has grown.
+        #expect(try client.get(path + "&as_of=60").body == now.body)
+        let root = Digest(
+            hex: ((now.json["as_of"] as! [String: Any])["root"] as! String).dropFirst(7))
+        let packets = now.json["packets"] as! [[String: Any]]
+        #expect(packets.count > 5)
+        for packet in packets {
+            let hash = Digest(hex: (packet["entry_hash"] as! String).dropFirst(7))!
+            let hashes = (packet["inclusion"] as! [String]).map { Base64.digest($0.utf8)! }
+            let place = UInt64(packet["position"] as! Int)
+            #expect(Merkle.root(from: hash, at: place, in: 60, hashes) == root)
+        }
+        let consistency = try client.get("/v1/proofs/consistency?from=60").json
+        #expect(consistency["from_root"] as? String == root?.tagged)
+        #expect(
+            !(try client.get("/v1/packets/\(QueryCommandTests.upload)/chain").text.contains("root"))
+        )
+        let text = try Self.stardust(
+            daemon, "chain", "--packet", QueryCommandTests.upload, "--proofs", "--format", "text")
+        #expect(text.output.contains(" inclusion proof ") && text.output.contains(", root "))
+        #expect(try client.get(path + "&proofs=none").status == 400)
+        #expect(try client.get(path.replacing("=inclusion", with: "=all")).status == 400)
+    }
+
     // MARK: The commands
 
     @Test func `a proof is made, and checked offline; every changed byte is noticed`() throws {

@@ -6,10 +6,14 @@ package final class Background: @unchecked Sendable {
     private let process = Process()
     private let folder: TemporaryFolder
 
-    package init(_ arguments: [String]) throws {
+    package init(
+        _ arguments: [String], program: String = Repository.program,
+        environment: [String: String] = [:]
+    ) throws {
         folder = try TemporaryFolder()
-        process.executableURL = URL(fileURLWithPath: Repository.program)
+        process.executableURL = URL(fileURLWithPath: program)
         process.arguments = arguments
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         process.standardOutput = FileHandle(
             forWritingAtPath: try folder.file("output", []))
         process.standardError = FileHandle(forWritingAtPath: try folder.file("error", []))
@@ -23,6 +27,7 @@ package final class Background: @unchecked Sendable {
         (try? String(contentsOfFile: folder.path + "/" + name, encoding: .utf8)) ?? ""
     }
 
+    package var pid: Int32 { process.processIdentifier }
     package var output: String { text("output") }
     package var error: String { text("error") }
 
@@ -41,13 +46,19 @@ package final class Background: @unchecked Sendable {
     @discardableResult
     package func stop() -> Int32 {
         if process.isRunning { Foundation.kill(process.processIdentifier, SIGTERM) }
-        process.waitUntilExit()
-        return process.terminationStatus
+        awaitEnd()
+        return process.isRunning ? -1 : process.terminationStatus
+    }
+
+    /// Not `waitUntilExit`, which waits for whatever other children have inherited, too.
+    private func awaitEnd() {
+        let deadline = Date() + 10
+        while process.isRunning, Date() < deadline { usleep(2000) }
     }
 
     /// SIGKILL.
     package func kill() {
         if process.isRunning { Foundation.kill(process.processIdentifier, SIGKILL) }
-        process.waitUntilExit()
+        awaitEnd()
     }
 }

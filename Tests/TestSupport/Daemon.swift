@@ -73,8 +73,7 @@ package final class Daemon: @unchecked Sendable {
         let deadline = Date() + 30
         while Date() < deadline {
             if let answer = try? HTTPClient(socket).get("/readyz"),
-                answer.status == 200 || answer.text.contains("index")
-                    || answer.text.contains("read only")
+                answer.status == 200 || !answer.text.contains("is being opened")
             {
                 return
             }

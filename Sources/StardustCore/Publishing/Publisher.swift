@@ -65,7 +65,7 @@ package final class Publisher: Sendable {
         history = publisher.history
         var state = State()
         state.pendingStart = publisher.tree.size.nextPosition
-        state.published = publisher.newest.flatMap { witnesses.isEnough($0) ? $0 : nil }
+        state.published = publisher.recent.last { witnesses.isEnough($0) }
         if let alarm = witnesses.alarm { state.phase = .stopped(alarm) }
         metrics.publishedSize.set(Int(state.published?.checkpoint.size.entries ?? 0))
         monitor = Monitor(state)
@@ -150,7 +150,7 @@ package final class Publisher: Sendable {
     private func run(_ publisher: consuming TreePublisher) {
         var publisher = publisher
         var schedule = CheckpointSchedule(newest: publisher.newest?.checkpoint.size)
-        schedule.needsRound = publisher.newest != nil && published == nil
+        schedule.needsRound = publisher.newest != published
         while true {
             let work = nextWork(schedule, publisher.tree.size)
             if case .end = work { break }

@@ -124,14 +124,12 @@ package struct TreePublisher: ~Copyable {
     /// The root at a size of the ledger: from the tree, and from the entries what it has not.
     private mutating func root(at size: LedgerSize) throws(OpenFailure) -> Digest {
         do throws(ReadFailure) {
-            if size > tree.size {
-                var range = tree.range
-                try map.walk(from: tree.size.nextPosition) { record, _ in
-                    guard size.contains(record.entry.position) else { return false }
-                    range.append(record.entryHash)
-                    return true
-                }
-                return range.root
+            do throws(ReadFailure) {
+                while tree.size < size { try catchUp(atMost: LedgerLimits.treePending) }
+            } catch {
+                // A full disk is no reason not to open: the root is found without the files.
+                guard case .file(let failure) = error, failure.isNoSpace else { throw error }
+                return try rootOfEntries(size)
             }
             do throws(FileFailure) { return try tree.files.hash(0..<size.entries) } catch {
                 throw .file(error)
@@ -144,9 +142,22 @@ package struct TreePublisher: ~Copyable {
         }
     }
 
+    private func rootOfEntries(_ size: LedgerSize) throws(ReadFailure) -> Digest {
+        var range = tree.range
+        try map.walk(from: tree.size.nextPosition) { record, _ in
+            guard size.contains(record.entry.position) else { return false }
+            range.append(record.entryHash)
+            return true
+        }
+        return range.root
+    }
+
     // MARK: Growing
 
     package var newest: PublishedCheckpoint? { log.newest }
+
+    /// The checkpoints that were kept last when it was opened, in order.
+    package var recent: [PublishedCheckpoint] { log.recent }
 
     /// Adds the hashes of the entries that follow the tree.
     package mutating func extend(_ hashes: some Collection<Digest>) throws(FileFailure) {

@@ -37,7 +37,7 @@ package final class WitnessCouncil: Sendable {
     }
 
     init(
-        _ policy: WitnessPolicy, _ volume: any Volume, newest: PublishedCheckpoint?,
+        _ policy: WitnessPolicy, _ volume: any Volume, recent: [PublishedCheckpoint],
         _ transport: @escaping Transport
     ) throws(FileFailure) {
         self.policy = policy
@@ -46,9 +46,9 @@ package final class WitnessCouncil: Sendable {
         asked = policy.witnesses.filter { $0.url != nil }
         alarm = try Self.keptAlarm(volume)
         var states: [NoteKeyName: WitnessState] = [:]
-        if let newest {
-            for signature in newest.note.signatures {
-                states[signature.key] = WitnessState(size: newest.checkpoint.size)
+        for published in recent {
+            for signature in published.note.signatures {
+                states[signature.key] = WitnessState(size: published.checkpoint.size)
             }
         }
         self.states = Mutex(states)

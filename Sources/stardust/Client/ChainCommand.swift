@@ -28,6 +28,9 @@ struct ChainCommand: AsyncParsableCommand {
     @Option(help: "upstream (why), downstream (what came of it) or both.")
     var direction: ChainRequest.Direction = .upstream
 
+    @Flag(help: "Give the ledger's root, and each packet's path to it.")
+    var proofs = false
+
     @Option(help: "Edges from a root.")
     var maxDepth: Int?
 
@@ -57,7 +60,7 @@ struct ChainCommand: AsyncParsableCommand {
             path,
             [
                 ("format", format.rawValue), ("direction", direction.rawValue),
-                ("max_depth", maxDepth.map(String.init)),
+                ("proofs", proofs ? "inclusion" : nil), ("max_depth", maxDepth.map(String.init)),
                 ("max_packets", maxPackets.map(String.init)), ("as_of", asOf.map(String.init)),
             ])
         terminal.beginPaging()
