@@ -32,3 +32,7 @@ void stardust_keep_freed_memory(int bytes) {
 }
 
 void stardust_forbid_dumps(void) { prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
+
+void stardust_name_thread(const unsigned char *name) {
+    prctl(PR_SET_NAME, (unsigned long)name, 0, 0, 0);
+}

@@ -24,10 +24,10 @@ final class IndexCompaction: Sendable {
             precondition(state.threads == 0, "it is started once")
             state = State(threads: 2)
         }
-        startThread {
+        startThread("index-buffers") {
             self.run { () throws(IndexFailure) in try self.index.writeWaitingBuffer() }
         }
-        startThread {
+        startThread("index-merges") {
             self.run { () throws(IndexFailure) in
                 try self.index.merge { self.monitor.withLock { $0.isStopping } }
             }

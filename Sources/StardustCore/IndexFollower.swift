@@ -49,7 +49,7 @@ package final class IndexFollower: Sendable {
         self.identity = identity
         self.logger = logger
         self.metrics = metrics
-        startThread { self.run() }
+        startThread("indexer") { self.run() }
     }
 
     // MARK: The sequencer's side

@@ -36,7 +36,7 @@ package final class IndexRebuild: Sendable {
         threads: Int = 2, progress: (LedgerSize) -> Bool
     ) throws(IndexFailure) {
         monitor.change { $0.threads = threads }
-        for _ in 0..<threads { startThread { self.work() } }
+        for _ in 0..<threads { startThread("reindexer") { self.work() } }
         while true {
             let isDone = monitor.wait(until: .now + LedgerLimits.progressInterval) { state in
                 state.threads == 0 ? true : nil

@@ -75,7 +75,7 @@ package final class RunningLedger: Sendable {
     /// Opens the ledger and serves it, on threads of its own. `ended` is called once, when nothing
     /// more will be appended: with the failure, or nil after `stop`.
     package func start(ended: @escaping @Sendable (RunFailure?) -> Void) {
-        startThread { ended(self.run()) }
+        startThread("sequencer") { ended(self.run()) }
     }
 
     package enum RunFailure: Error, Sendable, CustomStringConvertible {

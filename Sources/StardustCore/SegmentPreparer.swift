@@ -23,7 +23,7 @@ final class SegmentPreparer: Sendable {
     init(_ volume: any Volume, segmentBytes: Int) {
         self.volume = volume
         self.segmentBytes = segmentBytes
-        startThread { self.run() }
+        startThread("preparer") { self.run() }
     }
 
     /// The next segment. Waits while it is being made; throws at once where that last failed.

@@ -24,6 +24,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// For an answer to what is no request yet.
     weak var watch: ByteWatch?
     private var isDraining = false
+    /// When the last checkpoint was given.
+    private var lastCheckpoint: ContinuousClock.Instant?
     /// Why reading is held back, where it is.
     private var hold: ConnectionDeadlines.Hold?
     private var isReadWanted = false
@@ -195,6 +197,12 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     private func lookUp(_ route: Route, _ query: Substring?) {
         let librarian = server.librarian
+        if route == .checkpoint, let delay = paceOfCheckpoints() {
+            context.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(delay)) {
+                self.respond(librarian.answer(route, query: query))
+            }
+            return
+        }
         if route.isImmediate { return respond(librarian.answer(route, query: query)) }
         if let answer = librarian.quickAnswer(route, query: query) { return respond(answer) }
         // What may wait must not keep others from the disk.
@@ -204,6 +212,15 @@ final class ConnectionHandler: ChannelDuplexHandler {
         } then: {
             $0.respond($1)
         }
+    }
+
+    /// How long the next checkpoint has to wait: a reader in a loop must not take the processor from
+    /// writers, and there is no newer one anyway. Nil where it comes at once.
+    private func paceOfCheckpoints() -> Duration? {
+        let now = ContinuousClock.now
+        let due = max(now, lastCheckpoint.map { $0 + SocketLimits.checkpointPace } ?? now)
+        lastCheckpoint = due
+        return due > now ? due - now : nil
     }
 
     /// Runs what blocks on a pool of readers, and goes on here with what it gave.

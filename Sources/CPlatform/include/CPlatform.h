@@ -70,4 +70,7 @@ void stardust_keep_freed_memory(int bytes);
 
 /// prctl(2) PR_SET_DUMPABLE off: the process leaves no core dump, and only root may trace it.
 void stardust_forbid_dumps(void);
+
+/// prctl(2) PR_SET_NAME: what tools that list threads call the calling one.
+void stardust_name_thread(const unsigned char *name);
 #endif

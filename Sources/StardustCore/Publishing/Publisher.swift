@@ -74,7 +74,7 @@ package final class Publisher: Sendable {
 
     private func start(_ publisher: consuming TreePublisher) {
         let box = OneTimeBox(publisher)
-        startThread { self.run(box.take()) }
+        startThread("publisher") { self.run(box.take()) }
     }
 
     // MARK: The sequencer's side

@@ -76,7 +76,7 @@ package final class WitnessCouncil: Sendable {
         guard !ready.isEmpty else { return tell(Outcome(checkpoint: published)) }
         let gathering = Monitor((left: ready.count, outcome: Outcome(checkpoint: published)))
         for witness in ready {
-            startThread {
+            startThread("witness") {
                 let action = self.show(published, to: witness, files)
                 let done = gathering.withLock { state in
                     state.outcome.take(action, from: witness)

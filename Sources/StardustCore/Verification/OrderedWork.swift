@@ -15,7 +15,7 @@ final class OrderedWork<Output: Sendable>: Sendable {
         monitor = Monitor(State())
         let (monitor, ahead) = (monitor, 2 * threads)
         for _ in 0..<min(threads, count) {
-            startThread {
+            startThread("verifier") {
                 while let number = Self.claim(monitor, count, ahead) {
                     let output = work(number)
                     monitor.change { $0.done[number] = output }

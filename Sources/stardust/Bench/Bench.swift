@@ -91,6 +91,7 @@ private final class BenchRun {
         Output.line("\(count) packets of \(source.meanBytes) bytes in the mean")
         try emitting()
         try ask(socket)
+        try proving()
         try measureIndex()
         try opening()
         try verifying()
@@ -168,8 +169,14 @@ private final class BenchRun {
             "\(Int(many.perSecond))/s, median \(many.percentile(0.5)) µs, p99 \(many.percentile(0.99)) µs",
             "25,000/s")
         let rest = count - one.packets - many.packets
+        let before = daemon!.ticks(ofThreads: "publisher")
         let stream = try Load.stream(socket: socket, packets: rest, &source)
+        let after = daemon!.ticks(ofThreads: "publisher")
         row("NDJSON: \(rest) packets", "\(Int(stream.perSecond))/s", "120,000/s")
+        let share = Double(after.named - before.named) / Double(max(1, after.all - before.all))
+        row(
+            "of that, signing and the tree", "\(fixed(share * 100, 1)) % of the processor time",
+            "10 %")
         if one.refused + many.refused + stream.refused > 0 {
             row("refused", "\(one.refused + many.refused + stream.refused)", "0")
         }
@@ -199,6 +206,26 @@ private final class BenchRun {
             }
             row(result.name + ", median", figure, "\(result.target) ×")
         }
+    }
+
+    // MARK: Proofs
+
+    private func proving() throws(Failure) {
+        let bench = ProofBench(socket: socket)
+        let times = try bench.proofTimes(packets, count, times: questions)
+        row(
+            "proof of a packet, median", "\(times.inclusion) µs, the round trip included",
+            "1,000 µs")
+        row("proof of consistency, median", "\(times.consistency) µs")
+        let packets = max(100, min(30_000, count / 10))
+        for loop in [ProofBench.Loop.checkpoint, .newestProof] {
+            let (ratio, asked) = try bench.slowdown(loop, packets: packets, &source)
+            row(
+                "64 connections beside a loop, \(loop.rawValue)",
+                "\(fixed(ratio)) × slower, asked \(asked)/s", "1.10 ×")
+        }
+        let (chain, tree) = ProofBench.hashing()
+        row("tree of a million entries, hashing", "\(fixed(tree / chain)) × the chain's", "1 ×")
     }
 
     private func measureIndex() throws(Failure) {

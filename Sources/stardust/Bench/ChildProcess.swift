@@ -57,13 +57,34 @@ struct ChildProcess {
     }
 
     var residentBytes: Int {
-        // A process that is gone has no memory.
-        guard let text = try? PosixVolume(root: "/proc/\(pid)").open("statm", .read) else {
-            return 0
-        }
-        var bytes = [UInt8](repeating: 0, count: 256)
-        let count = (try? text.read(into: &bytes, 0..<bytes.count, at: 0)) ?? 0
-        let fields = String(decoding: bytes.prefix(count), as: UTF8.self).split(separator: " ")
+        let fields = text("statm").split(separator: " ")
         return fields.count > 1 ? (Int(fields[1]) ?? 0) * 4096 : 0
+    }
+
+    /// Processor time so far, in the kernel's ticks: of all threads, and of those of one name.
+    func ticks(ofThreads name: String) -> (all: Int, named: Int) {
+        // A process that is gone has used nothing.
+        let threads = (try? PosixVolume(root: "/proc/\(pid)").list("task")) ?? []
+        var (all, named) = (0, 0)
+        for thread in threads {
+            // The name stands in parentheses, and may have spaces; user and system time are the
+            // 12th and 13th field behind it.
+            let stat = text("task/\(thread)/stat")
+            guard let end = stat.lastIndex(of: ")") else { continue }
+            let fields = stat[end...].split(separator: " ")
+            guard fields.count > 13 else { continue }
+            let ticks = (Int(fields[12]) ?? 0) + (Int(fields[13]) ?? 0)
+            all += ticks
+            if stat[..<end].hasSuffix("(" + name) { named += ticks }
+        }
+        return (all, named)
+    }
+
+    /// What the kernel says of the process in a short file; empty where it is gone.
+    private func text(_ path: String) -> String {
+        guard let file = try? PosixVolume(root: "/proc/\(pid)").open(path, .read) else { return "" }
+        var bytes = [UInt8](repeating: 0, count: 1024)
+        let count = (try? file.read(into: &bytes, 0..<bytes.count, at: 0)) ?? 0
+        return String(decoding: bytes.prefix(count), as: UTF8.self)
     }
 }

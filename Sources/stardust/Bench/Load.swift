@@ -77,7 +77,7 @@ enum Load {
         let answered = Monitor<(lines: Int, isDone: Bool)>((0, false))
         let receiver = Receiver(connection)
         let start = ContinuousClock.now
-        startThread { receiver.run(answered) }
+        startThread("receiver") { receiver.run(answered) }
         try connection.send(
             Array(
                 """

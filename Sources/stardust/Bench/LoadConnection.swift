@@ -8,6 +8,9 @@ final class LoadConnection {
     let descriptor: Int32
     private var received: [UInt8] = []
     private var receivedCount = 0
+    /// Whether `body` is wanted of each response.
+    var keepsBodies = false
+    private(set) var body: [UInt8] = []
 
     init(socket path: String) throws(Failure) {
         descriptor = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
@@ -68,6 +71,7 @@ final class LoadConnection {
             index += 1
         }
         guard receivedCount == headEnd + 4 + length else { return nil }
+        if keepsBodies { body = Array(received[headEnd + 4..<receivedCount]) }
         receivedCount = 0
         return (9..<12).reduce(0) { $0 * 10 + Int(received[$1] - 0x30) }
     }

@@ -60,6 +60,15 @@ struct PacketSource {
         count += 1
     }
 
+    /// The stardust_id of a packet of the run: in these packets it stands first.
+    func id(_ number: Int) -> String {
+        var (copy, bytes) = (self, [UInt8]())
+        copy.count = number
+        copy.append(to: &bytes)
+        return String(
+            decoding: bytes.dropFirst(#"{"stardust_id":""#.utf8.count).prefix(36), as: UTF8.self)
+    }
+
     private func patch(_ buffer: inout [UInt8], at offset: Int, with round: UInt32) {
         for digit in 0..<8 {
             let place = offset + digit
