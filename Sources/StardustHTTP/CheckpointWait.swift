@@ -3,76 +3,77 @@ internal import LedgerStorage
 internal import NIOCore
 internal import StardustCore
 
-/// Waits on a connection's loop until packets are under a published checkpoint, and finds what shows
-/// it. Ends once: with evidence for each receipt, or why there is none.
+/// Waits on an event loop until a published checkpoint covers a size, and ends once: with it, or why
+/// there is none. Blocks nobody.
 final class CheckpointWait {
-    typealias Found = [Result<Evidence, Problem>]
+    typealias Outcome = Result<PublishedCheckpoint, Problem>
 
-    private let connection: ConnectionHandler
-    private let receipts: [Receipt]
-    private var finish: ((Found) -> Void)?
+    private var finish: ((Outcome) -> Void)?
 
-    private init(
-        _ connection: ConnectionHandler, _ receipts: [Receipt], _ finish: @escaping (Found) -> Void
-    ) {
-        (self.connection, self.receipts, self.finish) = (connection, receipts, finish)
-    }
+    private init(_ finish: @escaping (Outcome) -> Void) { self.finish = finish }
 
-    /// `finish` is called on the connection's loop.
+    /// `finish` is called on `loop`, which must be the current one.
     static func begin(
-        _ connection: ConnectionHandler, _ receipts: [Receipt],
-        _ finish: @escaping (Found) -> Void
+        _ ledger: RunningLedger, _ size: LedgerSize, atMost time: Duration, on loop: any EventLoop,
+        _ finish: @escaping (Outcome) -> Void
     ) {
-        let wait = CheckpointWait(connection, receipts, finish)
-        let loop = connection.context.eventLoop
-        guard let publisher = connection.server.ledger.publisher else {
-            return wait.fail(Problem(.stopping))
+        guard let publisher = ledger.publisher else {
+            return finish(.failure(Problem(.stopping)))
         }
+        let wait = CheckpointWait(finish)
         let bound = NIOLoopBound(wait, eventLoop: loop)
-        let timeout = loop.assumeIsolated().scheduleTask(
-            in: TimeAmount(LedgerLimits.checkpointWait)
-        ) {
-            wait.fail(Problem(Publisher.Unpublished.timeout))
+        let timeout = loop.assumeIsolated().scheduleTask(in: TimeAmount(time)) {
+            wait.end(.failure(Problem(Publisher.Unpublished.timeout)))
         }
-        let last = receipts.map(\.position.value).max() ?? 0
-        publisher.whenCovered(LedgerSize(last + 1)) { result in
+        publisher.whenCovered(size) { result in
             loop.execute {
                 timeout.cancel()
-                bound.value.take(result)
+                bound.value.end(result.mapError { Problem($0) })
             }
         }
     }
 
-    private func take(_ result: Result<PublishedCheckpoint, Publisher.Unpublished>) {
-        guard finish != nil else { return }
-        let published: PublishedCheckpoint
-        do throws(Publisher.Unpublished) { published = try result.get() } catch {
-            return fail(Problem(error))
-        }
-        let (receipts, ledger) = (receipts, connection.server.ledger)
-        connection.onReaders {
-            receipts.map { Evidence.of($0, published, ledger) }
-        } then: { [self] _, found in
-            end(found)
-        }
-    }
-
-    private func fail(_ problem: Problem) {
-        end(
-            receipts.map { receipt in
-                var problem = problem
-                problem.detail =
-                    "the packet is durable at position \(receipt.position), but "
-                    + problem.detail + ". Sending it again is harmless"
-                problem.position = receipt.position.value
-                return .failure(problem)
-            })
-    }
-
-    private func end(_ found: Found) {
+    private func end(_ outcome: Outcome) {
         guard let finish else { return }
         self.finish = nil
-        finish(found)
+        finish(outcome)
+    }
+
+    /// The same for receipts: with what shows each of them. `finish` is called on the connection's
+    /// loop.
+    static func evidence(
+        for receipts: [Receipt], _ connection: ConnectionHandler,
+        _ finish: @escaping ([Result<Evidence, Problem>]) -> Void
+    ) {
+        let ledger = connection.server.ledger
+        let last = receipts.map(\.position.value).max() ?? 0
+        begin(
+            ledger, LedgerSize(last + 1), atMost: LedgerLimits.checkpointWait,
+            on: connection.context.eventLoop
+        ) { outcome in
+            switch outcome {
+            case .success(let published):
+                connection.onReaders {
+                    receipts.map { Evidence.of($0, published, ledger) }
+                } then: { _, found in
+                    finish(found)
+                }
+            case .failure(let problem):
+                finish(receipts.map { .failure(problem.ofDurable($0)) })
+            }
+        }
+    }
+}
+
+extension Problem {
+    /// Why there is no checkpoint over a packet that is safe all the same.
+    fileprivate func ofDurable(_ receipt: Receipt) -> Problem {
+        var problem = self
+        problem.detail =
+            "the packet is durable at position \(receipt.position), but \(detail). Sending it again "
+            + "is harmless"
+        problem.position = receipt.position.value
+        return problem
     }
 }
 

@@ -204,6 +204,19 @@ final class ConnectionHandler: ChannelDuplexHandler {
             return
         }
         if route.isImmediate { return respond(librarian.answer(route, query: query)) }
+        guard let size = librarian.sizeToAwait(route, query) else { return answer(route, query) }
+        let (ledger, loop) = (server.ledger, context.eventLoop)
+        CheckpointWait.begin(ledger, size, atMost: ledger.settings.queryTime, on: loop) { outcome in
+            switch outcome {
+            case .success: self.answer(route, query)
+            case .failure(let problem): self.respond(Answer(problem))
+            }
+        }
+    }
+
+    private func answer(_ route: Route, _ query: Substring?) {
+        if case .closed = state { return }
+        let librarian = server.librarian
         if let answer = librarian.quickAnswer(route, query: query) { return respond(answer) }
         // What may wait must not keep others from the disk.
         let now = ContinuousClock.now

@@ -64,6 +64,28 @@ extension Librarian {
 
     // MARK: Proofs
 
+    /// The size that a checkpoint must cover before a question can be answered: waited for on the
+    /// event loop, so that nobody who waits keeps a thread from others. Nil where it is known
+    /// already, or the answer is another one.
+    func sizeToAwait(_ route: Route, _ query: Substring?) -> LedgerSize? {
+        guard let map = ledger.map, let publisher = ledger.publisher else { return nil }
+        let size: LedgerSize?
+        switch route {
+        case .proof(let id):
+            // What is not in memory is waited for where it is read.
+            size = ((try? map.position(of: id, .cachedOnly)) ?? nil).map {
+                LedgerSize($0.value + 1)
+            }
+        case .consistency:
+            let parameters = try? Parameters(query: query, known: ["from", "to"])
+            let to = parameters?["to"].flatMap { UInt64(canonical: $0.utf8) }
+            size = to.flatMap { $0 <= map.head.size.entries ? LedgerSize($0) : nil }
+        default: return nil
+        }
+        guard let size, size > publisher.published?.checkpoint.size ?? .empty else { return nil }
+        return size
+    }
+
     func proof(of id: UUID128, _ query: Substring?) throws(Problem) -> Answer {
         _ = try Parameters(query: query, known: [])
         let map = try readableMap()

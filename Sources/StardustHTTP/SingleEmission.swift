@@ -114,7 +114,7 @@ final class SingleEmission {
         guard waitsForCheckpoint else {
             return connection.respond(Answer(status) { $0.receipt(receipt, isReplay: isReplay) })
         }
-        CheckpointWait.begin(connection, [receipt]) { [connection] found in
+        CheckpointWait.evidence(for: [receipt], connection) { [connection] found in
             switch found[0] {
             case .success(let evidence):
                 connection.respond(

@@ -236,7 +236,7 @@ final class StreamEmission {
             }
         }
         guard !waiting.isEmpty, !isAbandoned else { return settle(batch) }
-        CheckpointWait.begin(connection, waiting.map(\.receipt)) { [self] found in
+        CheckpointWait.evidence(for: waiting.map(\.receipt), connection) { [self] found in
             for (place, result) in zip(waiting, found) {
                 switch result {
                 case .success(let evidence):

@@ -290,6 +290,8 @@ package final class Publisher: Sendable {
         _ schedule: inout CheckpointSchedule
     ) throws(PublishFailure) {
         schedule.isRoundUnderWay = false
+        // Until what came of it is kept, it is as if nobody had been asked.
+        schedule.needsRound = true
         for problem in outcome.problems { logger.warning("witness \(problem)") }
         metrics.cosignatures.add(outcome.cosignatureCount)
         do throws(TreePublisher.Failure) {
