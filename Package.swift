@@ -48,7 +48,8 @@ let package = Package(
         .target(
             name: "StardustCore",
             dependencies: [
-                "CPlatform", "LedgerFormat", "Packets", "LedgerStorage", "LedgerIndex", "Reconstruction", log,
+                "CPlatform", "LedgerFormat", "Packets", "LedgerStorage", "LedgerIndex",
+                "Reconstruction", log,
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ], swiftSettings: strict),
         .target(
