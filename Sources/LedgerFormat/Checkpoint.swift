@@ -47,6 +47,10 @@ package struct Checkpoint: Hashable, Sendable {
         extensions = lines.dropFirst(3).map { String(decoding: $0, as: UTF8.self) }
     }
 
+    /// Whether it is of the log with that key's name, byte for byte: strings that only look the same
+    /// are other origins.
+    package func isOf(_ log: NoteVerifier) -> Bool { origin.utf8.elementsEqual(log.keyName.name) }
+
     package var text: [UInt8] {
         Array(([origin, "\(size)", root.base64] + extensions).map { $0 + "\n" }.joined().utf8)
     }

@@ -138,6 +138,26 @@ package struct WitnessPolicy: Sendable {
         quorum.map { isSatisfied($0, by: keys) } ?? true
     }
 
+    /// Whether a note has enough cosignatures. Throws where one of a known witness does not hold.
+    package func isSatisfied(by note: SignedNote) throws(SignedNote.Failure) -> Bool {
+        isSatisfied(by: try cosigners(of: note))
+    }
+
+    /// The witnesses' keys that have cosigned a note; none is no failure.
+    package func cosigners(of note: SignedNote) throws(SignedNote.Failure) -> [NoteVerifier] {
+        do throws(SignedNote.Failure) {
+            return try note.signers(among: witnesses.map(\.key))
+        } catch {
+            guard error == .noKnownKey else { throw error }
+            return []
+        }
+    }
+
+    /// Whether the witnesses that can be asked are enough.
+    package var canBeSatisfied: Bool {
+        isSatisfied(by: witnesses.filter { $0.url != nil }.map(\.key))
+    }
+
     // A group's members were defined before it, so this ends.
     private func isSatisfied(_ name: String, by keys: [NoteVerifier]) -> Bool {
         if let group = groups[name] {

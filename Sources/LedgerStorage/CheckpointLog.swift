@@ -8,7 +8,8 @@ package import LedgerFormat
 ///  2. `checkpoint` is the last record, or for a crash's moment the one before.
 package struct CheckpointLog: ~Copyable {
     private let volume: any Volume
-    private let file: any VolumeFile
+    /// Nil until there is a first record.
+    private var file: (any VolumeFile)?
     private var end: Int
     /// The last record.
     package private(set) var newest: PublishedCheckpoint?
@@ -18,47 +19,58 @@ package struct CheckpointLog: ~Copyable {
     package let repair: String?
 
     private init(
-        _ volume: any Volume, _ file: any VolumeFile, _ tail: CheckpointCursor.Tail,
+        _ volume: any Volume, _ file: (any VolumeFile)?, _ tail: CheckpointCursor.Tail,
         _ repair: String?
     ) {
         (self.volume, self.file, self.repair) = (volume, file, repair)
         (end, newest, recent) = (tail.end, tail.newest, tail.recent)
     }
 
-    /// Opens it for writing, and makes it where a ledger has none. The failure is a finding where
-    /// the file is not as it was written.
+    /// Opens it for writing; a ledger that never signed has none, which is made with the first. The
+    /// failure is a finding where the file is not as it was written. A full disk is no reason not to
+    /// open.
     package static func open(_ volume: any Volume) throws(OpenFailure) -> CheckpointLog {
         let tail = try CheckpointCursor.tail(volume)
         do throws(FileFailure) {
-            let path = LedgerLayout.checkpoints
-            let isThere = try volume.list("").contains(path)
-            let file = try volume.open(path, isThere ? .update : .create())
-            if !isThere {
-                try file.sync()
-                try volume.syncFolder("")
-            }
-            let excess = try file.size() - tail.end
+            let isThere = try volume.list("").contains(LedgerLayout.checkpoints)
+            let file = isThere ? try volume.open(LedgerLayout.checkpoints, .update) : nil
+            let excess = try (file?.size() ?? 0) - tail.end
             if excess > 0 {
-                try file.truncate(to: tail.end)
-                try file.sync()
+                try file?.truncate(to: tail.end)
+                try file?.sync()
             }
             if let newest = tail.newest, tail.isCopyBehind {
-                try volume.replace(LedgerLayout.checkpoint, with: newest.note.bytes)
+                do throws(FileFailure) {
+                    try volume.replace(LedgerLayout.checkpoint, with: newest.note.bytes)
+                } catch { if !error.isNoSpace { throw error } }
             }
             let repair = excess > 0 ? "cut \(excess) bytes of an unfinished checkpoint" : nil
             return CheckpointLog(volume, file, tail, repair)
         } catch { throw .file(error) }
     }
 
-    /// Adds a checkpoint; on return it is durable and may be shown.
+    /// Adds a checkpoint; on return it is durable and may be shown. One that stands already, since
+    /// only its copy could not be written, is not added again.
     package mutating func append(_ published: PublishedCheckpoint) throws(FileFailure) {
         precondition(newest.map { $0.checkpoint.size <= published.checkpoint.size } ?? true)
-        let record = CheckpointCursor.record(published.note.bytes)
-        try file.write(record.span, at: end)
-        try file.sync()
-        end += record.count
-        newest = published
+        if newest != published {
+            let record = CheckpointCursor.record(published.note.bytes)
+            let file = try openedFile()
+            try file.write(record.span, at: end)
+            try file.sync()
+            end += record.count
+            newest = published
+        }
         try volume.replace(LedgerLayout.checkpoint, with: published.note.bytes)
+    }
+
+    private mutating func openedFile() throws(FileFailure) -> any VolumeFile {
+        if let file { return file }
+        let made = try volume.open(LedgerLayout.checkpoints, .create())
+        // The file stands even where the folder's sync fails: it is opened, not made, next time.
+        file = made
+        try volume.syncFolder("")
+        return made
     }
 }
 

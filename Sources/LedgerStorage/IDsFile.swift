@@ -21,6 +21,9 @@ struct IDsFile: Sendable {
         var stardustID: UUID128
         /// Where the record begins in the segment.
         var offset: UInt32
+        /// Whether the entry is a packet. Records begin at multiples of 8, so that in the file this is
+        /// the offset's lowest bit.
+        var isPacket = true
     }
 
     static let headerBytes = 160
@@ -62,7 +65,7 @@ struct IDsFile: Sendable {
         for (ordinal, slot) in slots.enumerated() {
             let at = Self.headerBytes + ordinal * Self.slotBytes
             slot.stardustID.store(in: &bytes, at: at)
-            bytes.store(slot.offset, at: at + 16)
+            bytes.store(slot.offset | (slot.isPacket ? 0 : 1), at: at + 16)
             let checksum = seed.continued(over: bytes.span.extracting(at..<at + 20))
             bytes.store(checksum.value, at: at + 20)
         }
@@ -141,8 +144,9 @@ struct IDsFile: Sendable {
     private static func slot(_ bytes: Span<UInt8>, at offset: Int, seed: CRC32C) -> Slot? {
         let checksum = seed.continued(over: bytes.extracting(offset..<offset + 20))
         guard checksum.value == bytes.littleEndian(UInt32.self, at: offset + 20) else { return nil }
+        let place = bytes.littleEndian(UInt32.self, at: offset + 16)
         return Slot(
-            stardustID: UUID128(bytes, at: offset), offset: bytes.littleEndian(at: offset + 16))
+            stardustID: UUID128(bytes, at: offset), offset: place & ~1, isPacket: place & 1 == 0)
     }
 
     /// Whether this describes the segment with that header and size.

@@ -5,8 +5,6 @@ package enum LedgerLayout {
     package static let identity = "identity"
     /// The private half of the ledger's first key.
     package static let key = "key"
-    /// Positions of the entries that change the key.
-    package static let rotations = "rotations"
     /// Every checkpoint that was ever shown, in order.
     package static let checkpoints = "checkpoints"
     /// The newest of them.

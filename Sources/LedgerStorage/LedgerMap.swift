@@ -30,6 +30,8 @@ package final class LedgerMap: Sendable {
         var open: OpenSegment?
         var ids: IDTable
         var head: Head
+        /// Entries that are no packets, when the ledger was opened.
+        var otherEntries: [Position] = []
 
         /// Where a staged or synced position is.
         func place(of position: Position) -> Place? {
@@ -69,6 +71,9 @@ package final class LedgerMap: Sendable {
     }
 
     package var head: Head { state.withLock { $0.head } }
+
+    /// Positions of the entries that are no packets, when the ledger was opened.
+    var otherEntries: [Position] { state.withLock { $0.otherEntries } }
 
     package var segmentCount: Int {
         state.withLock { $0.sealed.count + ($0.open == nil ? 0 : 1) }

@@ -196,7 +196,9 @@ struct LedgerOpening {
 
     private mutating func note(_ slots: [IDsFile.Slot], from first: Position) {
         for (ordinal, slot) in slots.enumerated() {
-            state.ids.insert(slot.stardustID, at: Position(first.value + UInt64(ordinal)))
+            let position = Position(first.value + UInt64(ordinal))
+            state.ids.insert(slot.stardustID, at: position)
+            if !slot.isPacket { state.otherEntries.append(position) }
         }
     }
 

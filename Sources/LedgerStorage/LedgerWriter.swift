@@ -114,7 +114,8 @@ package struct LedgerWriter: ~Copyable {
         let offset = tail + batch.count
         let hash = RecordFrame.append(
             entry, payload: payload, batchStart: ByteOffset(tail), seed: seed, to: &batch)
-        let slot = IDsFile.Slot(stardustID: entry.stardustID, offset: UInt32(offset))
+        let slot = IDsFile.Slot(
+            stardustID: entry.stardustID, offset: UInt32(offset), isPacket: entry.kind == .packet)
         slots.append(slot)
         staged.append(entry.stardustID)
         map.update { state in

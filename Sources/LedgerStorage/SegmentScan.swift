@@ -37,7 +37,9 @@ struct SegmentScan {
         if let (code, detail) = problem { return note(code, detail, header) }
         checker = after
         slots.append(
-            IDsFile.Slot(stardustID: record.entry.stardustID, offset: UInt32(record.offset)))
+            IDsFile.Slot(
+                stardustID: record.entry.stardustID, offset: UInt32(record.offset),
+                isPacket: record.entry.kind == .packet))
         end = cursor.offset
     }
 

@@ -22,7 +22,8 @@ package enum SigningKeys {
             case .file(let failure): failure.description
             case .exposed(let path, let mode):
                 "\(path) is a private key and has mode \(String(mode, radix: 8)): others may read "
-                    + "it. If none has, `chmod 400` it; else change the key: `stardust rotate-key`"
+                    + "it. Stop the daemon and `chmod 400` it; if somebody may have read it, change "
+                    + "the key then: `stardust rotate-key --overlap-days 0`"
             case .notAKey(let path): "\(path) is no private key of Ed25519"
             case .otherKey(let path, let found, let wanted):
                 "\(path) holds the key \(found), and the ledger's is \(wanted)"
@@ -66,13 +67,10 @@ package enum SigningKeys {
 
 /// Which keys a ledger has had, from its own entries.
 extension LedgerMap {
-    /// Follows the changes of key whose positions `rotations` lists; where that file is missing or
-    /// `readsAll`, all entries are looked at.
-    package func keyHistory(
-        first: NoteVerifier, readsAll: Bool = false
-    ) throws(ReadFailure) -> KeyHistory {
+    /// Follows the changes of key from the first.
+    package func keyHistory(first: NoteVerifier) throws(ReadFailure) -> KeyHistory {
         var history = KeyHistory(first: first)
-        for position in try readsAll ? allRotations() : listedRotations() {
+        for position in otherEntries {
             guard let record = try read(position), record.entry.kind == .keyRotation else {
                 continue
             }
@@ -81,26 +79,6 @@ extension LedgerMap {
             }
         }
         return history
-    }
-
-    private func listedRotations() throws(ReadFailure) -> [Position] {
-        let content: [UInt8]
-        do throws(FileFailure) { content = try volume.content(of: LedgerLayout.rotations) } catch {
-            if error.isMissing { return [] }
-            throw .file(error)
-        }
-        // A list that cannot be read is missed where a checkpoint's key is not known.
-        return content.split(separator: 0x0A).compactMap { UInt64(canonical: $0) }
-            .sorted().map(Position.init)
-    }
-
-    private func allRotations() throws(ReadFailure) -> [Position] {
-        var positions: [Position] = []
-        try walk(from: Position(0)) { record, _ in
-            if record.entry.kind == .keyRotation { positions.append(record.entry.position) }
-            return true
-        }
-        return positions
     }
 }
 
@@ -111,7 +89,7 @@ extension KeyHistory {
         do throws(KeyRotation.DecodeError) { rotation = try KeyRotation(payload: payload) } catch {
             return error.description
         }
-        guard rotation.origin == first.name else {
+        guard rotation.oldKey.keyName.name == first.keyName.name else {
             return "the change of key is of \(rotation.origin)"
         }
         guard rotation.position == entry.position, rotation.previous == entry.previous else {

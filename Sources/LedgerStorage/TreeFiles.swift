@@ -116,65 +116,66 @@ package struct TreeWriter: ~Copyable {
     /// The tree over all entries so far.
     package private(set) var range: CompactRange
     private var syncedSize: LedgerSize
+    /// What stands in the folder is not this tree.
+    private var isToBeCleared: Bool
 
-    private init(_ volume: any Volume, _ files: TreeFiles, _ range: CompactRange) {
-        (self.volume, self.files, self.range) = (volume, files, range)
-        syncedSize = LedgerSize(range.end.value)
-    }
-
-    /// Takes up the tree where it was made durable, or begins anew: where files are missing, and
-    /// where `entryHash`, of a position, tells that they are another ledger's.
+    /// Takes up the tree where it was made durable, or begins anew: where anything of it cannot be
+    /// read, and where `entryHash`, of a position, tells that it is another ledger's.
     package static func open(
         _ volume: any Volume, entryHash: (Position) throws(FileFailure) -> Digest?
     ) throws(FileFailure) -> TreeWriter {
-        if try !volume.list("").contains(LedgerLayout.tree) {
-            try volume.makeFolder(LedgerLayout.tree)
-        }
         let files = TreeFiles(volume)
-        let range = try takenUp(files, volume, entryHash)
-        var tree = TreeWriter(volume, files, range ?? CompactRange())
-        if range == nil { try tree.reset() }
-        return tree
-    }
-
-    private static func takenUp(
-        _ files: TreeFiles, _ volume: any Volume,
-        _ entryHash: (Position) throws(FileFailure) -> Digest?
-    ) throws(FileFailure) -> CompactRange? {
-        let size = try TreeState.read(volume).size
-        guard size > .empty else { return nil }
+        guard let size = try? TreeState.read(volume).size, size > .empty else {
+            return TreeWriter(volume, files, nil)
+        }
         let last = Position(size.entries - 1)
         let expected = try entryHash(last)
-        let (leaf, roots): (Digest, [Digest])
-        do throws(FileFailure) {
-            leaf = try files.hash(Merkle.Subtree(level: 0, index: last.value))
-            roots = try files.subtreeRoots(size)
-        } catch {
-            if error.isInputOutput || error.isMissing { return nil }
-            throw error
-        }
-        return leaf == expected ? CompactRange(size: size, roots: roots) : nil
+        guard let leaf = try? files.hash(Merkle.Subtree(level: 0, index: last.value)),
+            leaf == expected, let roots = try? files.subtreeRoots(size)
+        else { return TreeWriter(volume, files, nil) }
+        return TreeWriter(volume, files, CompactRange(size: size, roots: roots))
     }
 
-    /// Begins anew.
-    package mutating func reset() throws(FileFailure) {
-        for name in try volume.list(LedgerLayout.tree) {
-            try volume.remove("\(LedgerLayout.tree)/\(name)")
-        }
+    private init(_ volume: any Volume, _ files: TreeFiles, _ range: CompactRange?) {
+        (self.volume, self.files) = (volume, files)
+        self.range = range ?? CompactRange()
+        syncedSize = LedgerSize(range?.end.value ?? 0)
+        isToBeCleared = range == nil
+    }
+
+    package var size: LedgerSize { LedgerSize(range.end.value) }
+
+    /// Begins anew. What stands in the folder is removed when the first hash is written.
+    package mutating func reset() {
         files.forget()
-        (range, syncedSize, written) = (CompactRange(), .empty, [:])
+        (range, syncedSize, written, isToBeCleared) = (CompactRange(), .empty, [:], true)
+    }
+
+    /// Makes room for a new tree. What cannot be removed, such as a folder in a file's place, is set
+    /// aside.
+    private mutating func clear() throws(FileFailure) {
+        let folder = LedgerLayout.tree
+        do throws(FileFailure) {
+            for name in try volume.list(folder) { try volume.remove("\(folder)/\(name)") }
+        } catch {
+            let names = try volume.list("")
+            let number = (1...).first { !names.contains("\(folder)-aside-\($0)") }!
+            try volume.rename(folder, to: "\(folder)-aside-\(number)")
+        }
+        if try !volume.list("").contains(folder) { try volume.makeFolder(folder) }
+        files.forget()
+        isToBeCleared = false
     }
 
     /// The file of a level, made where it is missing.
     private mutating func file(_ level: Int) throws(FileFailure) -> any VolumeFile {
+        if isToBeCleared { try clear() }
         if let known = written[level] { return known }
         let (path, names) = (LedgerLayout.treeLevel(level), try volume.list(LedgerLayout.tree))
         let file = try volume.open(path, names.contains(path.lastName) ? .update : .create())
         written[level] = file
         return file
     }
-
-    package var size: LedgerSize { LedgerSize(range.end.value) }
 
     /// Adds the next entries' hashes. They can be read on return, but are not durable.
     package mutating func append(_ hashes: some Collection<Digest>) throws(FileFailure) {

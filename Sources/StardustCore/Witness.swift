@@ -11,7 +11,10 @@ package struct Witness: ~Copyable {
     package let signer: NoteSigner
     private let volume: any Volume
     private let logs: [NoteVerifier]
-    private var latest: [String: Checkpoint] = [:]
+    /// By the bytes of their origin, what was cosigned last, and its note.
+    private var latest: [[UInt8]: PublishedCheckpoint] = [:]
+    /// Logs of which it is not known what the disk holds: a sync failed.
+    private var unknown: Set<[UInt8]> = []
     private let clock: @Sendable () -> Timestamp
 
     /// Longer than any request of a real log.
@@ -24,6 +27,8 @@ package struct Witness: ~Copyable {
         case otherName(found: String, given: String)
         /// What stands for an origin is not what this witness signed: going on could sign a fork.
         case checkpoint(file: String, String)
+        /// A checkpoint, and no key that could have signed it.
+        case orphan(String)
 
         package var description: String {
             switch self {
@@ -33,13 +38,15 @@ package struct Witness: ~Copyable {
                 "the folder is that of the witness \(found), not of \(given)"
             case .checkpoint(let file, let problem):
                 "\(file) is not what this witness has signed, so it cannot tell a fork: \(problem)"
+            case .orphan(let file):
+                "there is \(file), and no key: put the witness's key back, or begin in another folder"
             }
         }
     }
 
     private init(
         _ signer: NoteSigner, _ volume: any Volume, _ logs: [NoteVerifier],
-        _ latest: [String: Checkpoint], _ clock: @escaping @Sendable () -> Timestamp
+        _ latest: [[UInt8]: PublishedCheckpoint], _ clock: @escaping @Sendable () -> Timestamp
     ) {
         (self.signer, self.volume, self.logs) = (signer, volume, logs)
         (self.latest, self.clock) = (latest, clock)
@@ -53,16 +60,22 @@ package struct Witness: ~Copyable {
         using generator: inout some RandomNumberGenerator
     ) throws(OpenError) -> Witness {
         let signer = try key(volume, name, using: &generator)
-        var latest: [String: Checkpoint] = [:]
-        for log in logs { latest[log.name] = try kept(log, signer, volume) }
+        var latest: [[UInt8]: PublishedCheckpoint] = [:]
+        for log in logs { latest[log.keyName.name] = try kept(log, signer, volume) }
         return Witness(signer, volume, logs, latest, clock)
     }
 
     private static func key(
         _ volume: any Volume, _ name: String?, using generator: inout some RandomNumberGenerator
     ) throws(OpenError) -> NoteSigner {
+        let names: [String]
+        do throws(FileFailure) { names = try volume.list("") } catch { throw .file(error) }
+        let hasKey = names.contains(LedgerLayout.key)
+        if !hasKey, let orphan = names.first(where: { $0.hasSuffix(".checkpoint") }) {
+            throw .orphan(orphan)
+        }
         do throws(FileFailure) {
-            if try !volume.list("").contains(LedgerLayout.key) {
+            if !hasKey {
                 let name = name ?? "stardust-witness/\(UUID128.random(using: &generator))"
                 let key = NoteSigner(name: name, type: .cosignature, .random(using: &generator))
                 try SigningKeys.write(key, to: LedgerLayout.key, volume)
@@ -80,8 +93,8 @@ package struct Witness: ~Copyable {
 
     private static func kept(
         _ log: NoteVerifier, _ signer: NoteSigner, _ volume: any Volume
-    ) throws(OpenError) -> Checkpoint? {
-        let path = file(log.name)
+    ) throws(OpenError) -> PublishedCheckpoint? {
+        let path = file(log)
         let content: [UInt8]
         do throws(FileFailure) { content = try volume.content(of: path) } catch {
             if error.isMissing { return nil }
@@ -93,27 +106,29 @@ package struct Witness: ~Copyable {
         } catch { throw .checkpoint(file: path, error.description) }
         do throws(SignedNote.Failure) {
             let signers = try published.note.signers(among: [signer.verifier, log])
-            guard signers.contains(signer.verifier), published.checkpoint.origin == log.name else {
+            guard signers.contains(signer.verifier), published.checkpoint.isOf(log) else {
                 throw .noKnownKey
             }
         } catch { throw .checkpoint(file: path, error.description) }
-        return published.checkpoint
+        // What was read may be all that a sync that failed has left, and not on the disk.
+        do throws(FileFailure) { try volume.replace(path, with: content) } catch {
+            throw .file(error)
+        }
+        return published
     }
 
-    /// Where an origin's checkpoint is kept; also its name in the path of monitors.
-    private static func file(_ origin: String) -> String {
-        "\(Digest.sha256(Array(origin.utf8)).hex).checkpoint"
+    /// Where a log's checkpoint is kept; also its name in the path of monitors.
+    private static func file(_ log: NoteVerifier) -> String {
+        "\(Digest.sha256(log.keyName.name).hex).checkpoint"
     }
 
     // MARK: Answers
 
     /// The last cosigned checkpoint of an origin, by the hexadecimal SHA-256 of its name, with the
     /// log's and this witness's signatures; nil where there is none.
-    package func checkpoint(ofOriginHash hash: String) throws(FileFailure) -> [UInt8]? {
-        guard let log = logs.first(where: { Self.file($0.name) == "\(hash).checkpoint" }),
-            latest[log.name] != nil
-        else { return nil }
-        return try volume.content(of: Self.file(log.name))
+    package func checkpoint(ofOriginHash hash: String) -> [UInt8]? {
+        logs.first { Self.file($0) == "\(hash).checkpoint" }
+            .flatMap { latest[$0.keyName.name] }?.note.bytes
     }
 
     /// Judges a body of `add-checkpoint`. Blocks on the disk before it says 200.
@@ -128,9 +143,12 @@ package struct Witness: ~Copyable {
         do throws(Checkpoint.DecodeError) { checkpoint = try Checkpoint(text: note.text) } catch {
             return .text(error == .rootOfNothing ? 422 : 400, error.description)
         }
-        let keys = logs.filter { $0.name == checkpoint.origin }
-        guard !keys.isEmpty else {
+        let keys = logs.filter { checkpoint.isOf($0) }
+        guard let origin = keys.first?.keyName.name else {
             return .text(404, "the log \(checkpoint.origin) is not known here")
+        }
+        guard !unknown.contains(origin) else {
+            return .text(503, "a sync has failed; what was kept is known after the next start")
         }
         let signers: [NoteVerifier]
         do throws(SignedNote.Failure) { signers = try note.signers(among: keys) } catch {
@@ -139,7 +157,7 @@ package struct Witness: ~Copyable {
         guard old <= checkpoint.size else {
             return .text(400, "old is \(old), and the checkpoint has \(checkpoint.size)")
         }
-        let known = latest[checkpoint.origin]
+        let known = latest[origin]?.checkpoint
         guard old == known?.size ?? .empty else {
             return WitnessAnswer(
                 status: 409, contentType: "text/x.tlog.size",
@@ -150,20 +168,25 @@ package struct Witness: ~Copyable {
                 from: old.entries, known?.root ?? Merkle.emptyRoot, to: checkpoint.size.entries,
                 checkpoint.root, request.hashes)
         else { return .text(422, "the checkpoint does not go on from the one of \(old) entries") }
-        return cosign(checkpoint, note, signers)
+        return cosign(checkpoint, note, keys[0], signers)
     }
 
     private mutating func cosign(
-        _ checkpoint: Checkpoint, _ note: SignedNote, _ signers: [NoteVerifier]
+        _ checkpoint: Checkpoint, _ note: SignedNote, _ log: NoteVerifier,
+        _ signers: [NoteVerifier]
     ) -> WitnessAnswer {
         let seconds = UInt64(max(0, clock().microseconds)) / 1_000_000
         let cosignature = signer.signature(of: note.text, time: seconds)
         let own = note.signatures.filter { line in signers.contains { $0.keyName == line.key } }
         let kept = PublishedCheckpoint(checkpoint, signatures: own + [cosignature])
         do throws(FileFailure) {
-            try volume.replace(Self.file(checkpoint.origin), with: kept.note.bytes)
-        } catch { return .text(503, "the checkpoint could not be kept: \(error)") }
-        latest[checkpoint.origin] = checkpoint
+            try volume.replace(Self.file(log), with: kept.note.bytes)
+        } catch {
+            // Without room nothing has changed. After any other failure the disk may hold either.
+            if !error.isNoSpace { unknown.insert(log.keyName.name) }
+            return .text(503, "the checkpoint could not be kept: \(error)")
+        }
+        latest[log.keyName.name] = kept
         return WitnessAnswer(
             status: 200, contentType: "text/plain; charset=utf-8", body: cosignature.line)
     }

@@ -9,6 +9,7 @@ final class CheckpointWait {
     typealias Outcome = Result<PublishedCheckpoint, Problem>
 
     private var finish: ((Outcome) -> Void)?
+    private var timeout: Scheduled<Void>?
 
     private init(_ finish: @escaping (Outcome) -> Void) { self.finish = finish }
 
@@ -22,20 +23,20 @@ final class CheckpointWait {
         }
         let wait = CheckpointWait(finish)
         let bound = NIOLoopBound(wait, eventLoop: loop)
-        let timeout = loop.assumeIsolated().scheduleTask(in: TimeAmount(time)) {
-            wait.end(.failure(Problem(Publisher.Unpublished.timeout)))
+        let waiter = publisher.whenCovered(size) { result in
+            loop.execute { bound.value.end(result.mapError { Problem($0) }) }
         }
-        publisher.whenCovered(size) { result in
-            loop.execute {
-                timeout.cancel()
-                bound.value.end(result.mapError { Problem($0) })
-            }
+        guard let waiter else { return }
+        wait.timeout = loop.assumeIsolated().scheduleTask(in: TimeAmount(time)) {
+            publisher.forget(waiter)
+            wait.end(.failure(Problem(Publisher.Unpublished.timeout)))
         }
     }
 
     private func end(_ outcome: Outcome) {
         guard let finish else { return }
         self.finish = nil
+        timeout?.cancel()
         finish(outcome)
     }
 

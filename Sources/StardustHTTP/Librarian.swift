@@ -69,6 +69,7 @@ struct Librarian: Sendable {
         case .follow: preconditionFailure("following is not one answer")
         case .checkpoint: return try checkpoint(query)
         case .proof(let id): return try proof(of: id, query)
+        case .entryProof(let position): return try proof(at: position, query)
         case .consistency: return try consistency(query)
         case .tile(let tile): return try content(of: tile, query)
         }

@@ -76,6 +76,8 @@ extension Librarian {
             size = ((try? map.position(of: id, .cachedOnly)) ?? nil).map {
                 LedgerSize($0.value + 1)
             }
+        case .entryProof(let position):
+            size = map.head.size.contains(position) ? LedgerSize(position.value + 1) : nil
         case .consistency:
             let parameters = try? Parameters(query: query, known: ["from", "to"])
             let to = parameters?["to"].flatMap { UInt64(canonical: $0.utf8) }
@@ -92,7 +94,19 @@ extension Librarian {
         guard let position = try position(of: id, map), let record = try read(position, map),
             record.entry.kind == .packet
         else { throw .unknown("the packet \(id)") }
-        let source = try published(covering: LedgerSize(position.value + 1))
+        return try proof(of: record)
+    }
+
+    func proof(at position: Position, _ query: Substring?) throws(Problem) -> Answer {
+        _ = try Parameters(query: query, known: [])
+        guard let record = try read(position, try readableMap()) else {
+            throw .unknown("position \(position)")
+        }
+        return try proof(of: record)
+    }
+
+    private func proof(of record: StoredRecord) throws(Problem) -> Answer {
+        let source = try published(covering: LedgerSize(record.entry.position.value + 1))
         // The tree's files are read where one may wait for them.
         guard access == .blocking else { throw .wouldBlock }
         return Answer(

@@ -53,6 +53,8 @@ package enum SocketLimits {
     package static let followBytes = 1 << 20
     /// How long one look for a follower's packets may keep a reader: others wait for it.
     package static let followTime: Duration = .milliseconds(200)
+    /// How long a witness waits for a whole request: a few kilobytes.
+    package static let witnessRequestTime: Duration = .seconds(15)
     /// Between two checkpoints on one connection: they come ten times a second at most.
     package static let checkpointPace: Duration = .milliseconds(10)
     /// Packets of one page of a list, and unless said otherwise.

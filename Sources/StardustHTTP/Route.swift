@@ -16,6 +16,7 @@ enum Route: Hashable {
     case follow
     case checkpoint
     case proof(UUID128)
+    case entryProof(Position)
     case consistency
     case tile(Tile)
     case status, livez, readyz, metrics
@@ -26,7 +27,7 @@ enum Route: Hashable {
         case .emit: .append
         case .packet, .entityPackets, .tracePackets, .find, .parents, .children, .chain, .follow:
             .read
-        case .entry, .checkpoint, .proof, .consistency, .tile: .audit
+        case .entry, .checkpoint, .proof, .entryProof, .consistency, .tile: .audit
         case .status, .metrics: .admin
         case .livez, .readyz: nil
         }
@@ -44,7 +45,7 @@ enum Route: Hashable {
     var mayWait: Bool {
         switch self {
         case .entityPackets, .tracePackets, .find, .children, .parents, .chain, .follow, .proof,
-            .consistency:
+            .entryProof, .consistency:
             true
         default: false
         }
@@ -140,18 +141,17 @@ enum Route: Hashable {
     }
 
     private static func entries(_ parts: ArraySlice<Substring>) -> Result<Route, Problem> {
-        guard let text = parts.first, parts.count == 1 || Array(parts.dropFirst()) == ["raw"] else {
-            return .failure(.notFound)
-        }
-        return entry(text, isRaw: parts.count == 2)
-    }
-
-    private static func entry(_ text: Substring, isRaw: Bool) -> Result<Route, Problem> {
-        guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let value = UInt64(text) else {
+        guard let text = parts.first else { return .failure(.notFound) }
+        guard let value = UInt64(canonical: text.utf8) else {
             return .failure(
                 Problem(400, "bad_position", "\(text) is not a position: a number from 0 on"))
         }
-        return .success(.entry(Position(value), isRaw: isRaw))
+        switch Array(parts.dropFirst()) {
+        case []: return .success(.entry(Position(value), isRaw: false))
+        case ["raw"]: return .success(.entry(Position(value), isRaw: true))
+        case ["proof"]: return .success(.entryProof(Position(value)))
+        default: return .failure(.notFound)
+        }
     }
 }
 

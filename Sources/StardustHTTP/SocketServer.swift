@@ -43,8 +43,9 @@ package struct SocketServer: Service {
         isListening()
         // Ends when the group shuts down; a task that is cancelled ends the same way.
         try? await gracefulShutdown()
-        // Whoever waits for the index is told that it will not come nearer.
+        // Whoever waits, for the index or a checkpoint, is told that it will not come.
         ledger.follower?.stopWaiting()
+        ledger.publisher?.stopWaiting()
         await stop(channel, contexts)
         SocketFile.remove(path, at: place)
         try await indexReaders.shutdownGracefully()

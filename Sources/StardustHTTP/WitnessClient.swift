@@ -1,4 +1,5 @@
 internal import LedgerFormat
+internal import LedgerStorage
 internal import NIOCore
 internal import NIOHTTP1
 internal import NIOPosix
@@ -80,7 +81,16 @@ package enum WitnessClient {
         }
         do { return .success(try promise.futureResult.wait()) } catch let error
             as WitnessCouncil.Unreachable
-        { return .failure(error) } catch { return .failure(.init("\(error)")) }
+        { return .failure(error) } catch { return .failure(.init(sentence(error))) }
+    }
+
+    private static func sentence(_ error: any Error) -> String {
+        switch error {
+        case let error as IOError: "nobody answers there: \(errorName(error.errnoCode))"
+        case is NIOConnectionError, is ChannelError: "nobody answers there"
+        case is HTTPParserError: "its answer is no HTTP/1.1"
+        default: "\(error)"
+        }
     }
 
     private static func send(_ body: [UInt8], to path: String, _ channel: any Channel) {

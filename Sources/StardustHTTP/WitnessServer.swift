@@ -31,8 +31,6 @@ package struct WitnessServer: Service {
                     limits.maxHeaderListSize = SocketLimits.headerBytes
                     limits.maxHeaderFieldCount = SocketLimits.headerLines
                     let pipeline = channel.pipeline.syncOperations
-                    try pipeline.addHandler(
-                        IdleStateHandler(readTimeout: TimeAmount(SocketLimits.idleTime)))
                     try pipeline.configureHTTPServerPipeline(
                         withPipeliningAssistance: true, withServerUpgrade: nil,
                         withErrorHandling: true, withOutboundHeaderValidation: true,
@@ -84,12 +82,10 @@ final class WitnessDesk: @unchecked Sendable {
         switch (method, parts.count, parts.last) {
         case (.POST, 1, "add-checkpoint"): return witness.add(body)
         case (.GET, 2, "checkpoint"):
-            do throws(FileFailure) {
-                if let note = try witness.checkpoint(ofOriginHash: String(parts.first!)) {
-                    return WitnessAnswer(
-                        status: 200, contentType: "text/plain; charset=utf-8", body: note)
-                }
-            } catch { return .text(503, error.description) }
+            if let note = witness.checkpoint(ofOriginHash: String(parts.first!)) {
+                return WitnessAnswer(
+                    status: 200, contentType: "text/plain; charset=utf-8", body: note)
+            }
             return .text(404, "no checkpoint of that log was cosigned here")
         default: return .text(404, "there is POST /add-checkpoint and GET /<sha256>/checkpoint")
         }
@@ -105,6 +101,27 @@ private final class WitnessConnection: ChannelInboundHandler {
     private let logger: Logger
     private var head: HTTPRequestHead?
     private var body: [UInt8] = []
+    /// Closes the connection unless a whole request comes in time, however slowly.
+    private var deadline: Scheduled<Void>?
+
+    func channelActive(context: ChannelHandlerContext) {
+        awaitRequest(context)
+        context.fireChannelActive()
+    }
+
+    private func awaitRequest(_ context: ChannelHandlerContext) {
+        deadline?.cancel()
+        deadline = context.eventLoop.assumeIsolated().scheduleTask(
+            in: TimeAmount(SocketLimits.witnessRequestTime)
+        ) {
+            context.close(promise: nil)
+        }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        deadline?.cancel()
+        context.fireChannelInactive()
+    }
 
     init(_ desk: WitnessDesk, _ logger: Logger) { (self.desk, self.logger) = (desk, logger) }
 
@@ -127,6 +144,7 @@ private final class WitnessConnection: ChannelInboundHandler {
 
     private func finish(_ context: ChannelHandlerContext) {
         guard let head else { return }
+        awaitRequest(context)
         let isLast = !head.isKeepAlive
         let bound = NIOLoopBound((connection: self, context: context), eventLoop: context.eventLoop)
         desk.answer(head.method, head.uri, body, on: context.eventLoop).whenSuccess { answer in
@@ -153,11 +171,6 @@ private final class WitnessConnection: ChannelInboundHandler {
         if isLast {
             written.assumeIsolated().whenComplete { _ in context.close(promise: nil) }
         }
-    }
-
-    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if event is IdleStateHandler.IdleStateEvent { context.close(promise: nil) }
-        context.fireUserInboundEventTriggered(event)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {

@@ -19,7 +19,7 @@ struct CheckProof: ParsableCommand {
         help: ArgumentHelp(
             "The ledger's verifier key; may be given again where it has changed.",
             valueName: "key"))
-    var vkeys: [String]
+    var vkeys: [String] = []
 
     @Option(
         help: ArgumentHelp(
@@ -28,15 +28,19 @@ struct CheckProof: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Whose cosignatures the checkpoint must have (C2SP tlog-policy).", valueName: "file"))
+            "Whose cosignatures the checkpoint must have, and keys of the log (C2SP tlog-policy).",
+            valueName: "file"))
     var policy: String?
 
     @Flag(help: "Print one JSON object.")
     var json = false
 
     func run() throws {
-        let keys = try vkeys.map { try VerifierKeyArgument.read($0) }
         let policy = try policy.map { try InputFile.policy($0, .badInput) }
+        let keys = try vkeys.map { try VerifierKeyArgument.read($0) } + (policy?.logs ?? [])
+        guard !keys.isEmpty else {
+            throw Failure(.usage, "give the ledger's verifier key: --vkey KEY, or a policy with it")
+        }
         let content = try InputFile.content(file)
         let proof: TLogProof
         do throws(TLogProof.DecodeError) { proof = try TLogProof(content) } catch {
@@ -157,9 +161,9 @@ struct ProofCheck {
         do throws(SignedNote.Failure) { signers = try note.signers(among: keys) } catch {
             throw .signature(error)
         }
-        let origin = checkpoint.origin
-        guard signers.contains(where: { $0.name == origin && $0.type == .ed25519 }) else {
-            throw .origin(origin)
+        let checkpoint = checkpoint
+        guard signers.contains(where: { checkpoint.isOf($0) && $0.type == .ed25519 }) else {
+            throw .origin(checkpoint.origin)
         }
         guard let bytes = proof.extra else { throw .noEntry }
         guard bytes.count == Entry.byteCount else { throw .entry("it has \(bytes.count) bytes") }
@@ -182,9 +186,9 @@ struct ProofCheck {
             witnesses = []
             return
         }
-        do throws(SignedNote.Failure) {
-            witnesses = try note.signers(among: policy.witnesses.map(\.key))
-        } catch { throw .witnesses }
+        do throws(SignedNote.Failure) { witnesses = try policy.cosigners(of: note) } catch {
+            throw .signature(error)
+        }
         guard policy.isSatisfied(by: witnesses) else { throw .witnesses }
     }
 }

@@ -69,6 +69,12 @@ struct Configuration {
                 .badConfiguration,
                 "\(path): \(witness.name): \(url) is neither http://host:port nor unix:/path")
         }
+        guard policy.canBeSatisfied else {
+            throw Failure(
+                .badConfiguration,
+                "\(path): the quorum needs witnesses that have no address, so that nothing would "
+                    + "ever be published")
+        }
         return policy
     }
 

@@ -29,6 +29,12 @@ struct Verify: ParsableCommand {
             "A key that you know to be the ledger's; may be given again.", valueName: "key"))
     var vkeys: [String] = []
 
+    @Option(
+        help: ArgumentHelp(
+            "Whose cosignatures the checkpoints that you give must have (C2SP tlog-policy).",
+            valueName: "file"))
+    var policy: String?
+
     @Flag(help: "Print one JSON object.")
     var json = false
 
@@ -50,6 +56,7 @@ struct Verify: ParsableCommand {
         options.threads = threads
         options.checksPackets = packets
         options.temporaryFolder = String.environment("TMPDIR") ?? "/tmp"
+        options.policy = try policy.map { try InputFile.policy($0, .badInput) }
         options.keys = try vkeys.map { try VerifierKeyArgument.read($0) }
         options.anchors = try checkpoints.map { file in
             let content = try InputFile.content(file)

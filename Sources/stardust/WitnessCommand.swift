@@ -70,7 +70,7 @@ extension Failure {
         case .file: self.init(.inputOutput, error.description)
         case .key: self.init(.notPermitted, error.description)
         case .otherName: self.init(.usage, error.description)
-        case .checkpoint: self.init(.badInput, error.description)
+        case .checkpoint, .orphan: self.init(.badInput, error.description)
         }
     }
 }

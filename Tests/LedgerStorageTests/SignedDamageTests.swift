@@ -317,12 +317,61 @@ import Testing
         #expect(try Self.findings(ledger.volume).findings == [])
     }
 
-    @Test func `a lost list of changes of key is found again from the entries`() throws {
+    @Test func `the keys are known from the entries, with the ids and without`() throws {
+        for overlap in [.zero, .seconds(3600)] as [Duration] {
+            let ledger = try SignedLedger.make(overlap: overlap)
+            for losesIDs in [false, true] {
+                let volume = ledger.volume.copy()
+                if losesIDs {
+                    for name in try volume.list("ids") { volume.put("ids/" + name, nil) }
+                }
+                let opened = try Ledger.open(volume)
+                let publisher = try TreePublisher.open(opened.map, opened.identity)
+                #expect(publisher.history.current == ledger.key.verifier)
+                #expect(publisher.history.rotations.count == 1)
+            }
+        }
+    }
+
+    @Test func `whoever knows one of the keys knows all, as far as each was the ledger's`() throws {
         let ledger = try SignedLedger.make(overlap: .zero)
-        ledger.volume.put("rotations", nil)
-        let opened = try Ledger.open(ledger.volume)
-        let publisher = try TreePublisher.open(opened.map, opened.identity)
-        #expect(publisher.history.current == ledger.key.verifier)
+        let all = try ledger.checkpoints()
+        let (old, new) = (ledger.oldKeys[0], ledger.key)
+        for known in [old.verifier, new.verifier] {
+            for kept in [all[0], all[5]] {
+                let result = try Self.findings(ledger.volume, anchors: [kept], keys: [known])
+                #expect(result.findings == [] && result.anchoredSize == kept.checkpoint.size)
+            }
+        }
+        // Made with the old key when it was no more: by a thief.
+        let forged = Self.signed(all[5].checkpoint, by: [old])
+        for known in [[], [old.verifier], [new.verifier]] {
+            let result = try Self.findings(ledger.volume, anchors: [forged], keys: known)
+            #expect(result.findings.map(\.code) == [.anchorUnsigned], "\(result.findings)")
+            #expect(result.anchoredSize == nil)
+        }
+    }
+
+    @Test func `cosignatures that a policy asks for must be on what is brought`() throws {
+        let ledger = try SignedLedger.make()
+        let witness = NoteSigner(
+            name: "w.example", type: .cosignature, Ed25519Key(seed: Array(repeating: 5, count: 32)))
+        var kept = try ledger.checkpoints()[3]
+        func codes() throws -> [Finding.Code] {
+            var options = Verifier.Options()
+            options.anchors = [(kept, "kept")]
+            options.policy = try WitnessPolicy("witness w \(witness.verifier)\nquorum w\n")
+            return try Verifier(ledger.volume, options, isBeingWritten: false).run().findings
+                .map(\.code)
+        }
+        #expect(try codes() == [.anchorUnsigned])
+        kept.note.add(witness.signature(of: kept.note.text, time: 7))
+        #expect(try codes() == [])
+        var forged = witness.signature(of: kept.note.text, time: 7)
+        forged.payload[20] ^= 1
+        kept.note = SignedNote(
+            text: kept.note.text, signatures: [kept.note.signatures[0], forged])
+        #expect(try codes() == [.anchorUnsigned])
     }
 
     @Test func `during an overlap both keys sign, after it the new one alone`() throws {

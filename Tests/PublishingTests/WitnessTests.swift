@@ -156,6 +156,11 @@ import Testing
             #expect(throws: Witness.OpenError.self) { _ = try Self.witness(copy) }
         }
         var generator = SeededGenerator(seed: 9)
+        // A checkpoint without the key that signed it: no new key is made beside it.
+        let orphaned = volume.copy()
+        orphaned.put("key", nil)
+        #expect(throws: Witness.OpenError.self) { _ = try Self.witness(orphaned) }
+        #expect(orphaned.bytes(of: "key") == nil)
         #expect(throws: Witness.OpenError.self) {
             _ = try Witness.open(volume, name: "other", logs: [], using: &generator)
         }
@@ -218,6 +223,11 @@ import Testing
             #expect(action == .retry && exchange.oldSize.entries == UInt64(size))
             let ranges = Merkle.consistencyRanges(from: UInt64(size), to: 20)
             #expect(exchange.ranges == ranges)
+        }
+        // A media type may have parameters, and any case.
+        for type in ["text/x.tlog.size; charset=utf-8", "Text/X.tlog.Size", "text/x.tlog.size;q=1"] {
+            var other = Self.exchange(20)
+            #expect(other.take(Self.answer(409, "7\n", type)) == .retry)
         }
         guard case .failed = exchange.take(Self.answer(409, "8\n", "text/x.tlog.size")) else {
             Issue.record("asked for ever")

@@ -250,6 +250,15 @@ import Testing
             "stardust.example/vectors+9d1e5559+AQOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4"
         #expect(try run(check + [folder + "/p", "--vkey", other]).status == 1)
         #expect(try run(check + [folder + "/p", "--vkey", "junk"]).status == 64)
+        #expect(try run(check + [folder + "/p"]).status == 64)
+        let policy = try daemon.folder.file("policy", Array("log \(vkey)\nquorum none\n".utf8))
+        #expect(try run(check + [folder + "/p", "--policy", policy]).status == 0)
+        let witness = NoteSigner(
+            name: "w.example", type: .cosignature, Ed25519Key(seed: Array(repeating: 5, count: 32)))
+        let strict = try daemon.folder.file(
+            "strict", Array("log \(vkey)\nwitness w \(witness.verifier)\nquorum w\n".utf8))
+        let uncosigned = try run(check + [folder + "/p", "--policy", strict])
+        #expect(uncosigned.status == 1 && uncosigned.output.contains("cosignatures"))
         #expect(try run(check + [folder + "/none", "--vkey", vkey]).status == 66)
         let proof = Array(try Data(contentsOf: URL(fileURLWithPath: folder + "/p")))
         for place in stride(from: 0, to: proof.count, by: 41) {

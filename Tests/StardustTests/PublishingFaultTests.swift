@@ -82,7 +82,11 @@ import Testing
         }
         #expect(healed.body == good)
         // Between two lives.
-        for damage in ["rm -r tree", "rm tree/0", "truncate -s 100 tree/0", ": > tree/complete"] {
+        for damage in [
+            "rm -r tree", "rm tree/0", "truncate -s 100 tree/0", ": > tree/complete",
+            "rm -r tree; echo odd > tree", "rm tree/complete; mkdir -p tree/complete/odd",
+            "rm tree/0; mkdir -p tree/0/odd",
+        ] {
             #expect(daemon.stop() == 0)
             #expect(try run(["bash", "-c", "cd \(daemon.ledger) && \(damage)"]).status == 0)
             try daemon.start()
@@ -160,6 +164,16 @@ import Testing
         #expect(try client.get("/v1/packets/\(id)/chain").text.contains("\"complete\":true"))
         let status = try client.get("/v1/status").json["publishing"] as? [String: Any]
         #expect(status?["keys"] as? [String] == keys)
+        // The change itself is proved like a packet, and its note is what both have signed.
+        let change = try daemon.folder.file("c", try client.get("/v1/entries/10/proof").body)
+        let note = try ProofTests.stardust(daemon, "get", "10").output
+        #expect(try KeyRotation(payload: Array(note.utf8)).newKey.description == keys[1])
+        let noteFile = try daemon.folder.file("n", Array(note.utf8))
+        let proved = try run([
+            program, "check-proof", change, "--vkey", keys[2], "--payload", noteFile,
+        ])
+        #expect(proved.status == 0 && proved.output.contains("change of key"), "\(proved.output)")
+        #expect(try ProofTests.stardust(daemon, "prove", "10").status == 0)
         // A proof is checked with the new key, and with the first as long as it signs.
         let proof = try daemon.folder.file("p", try client.get("/v1/packets/\(id)/proof").body)
         for (key, code) in zip(keys, [0, 1, 0] as [Int32]) {
@@ -167,6 +181,8 @@ import Testing
             #expect(checked.status == code, "\(checked.output)")
         }
         #expect(daemon.stop() == 0)
+        let first = try daemon.folder.file("kept", published.note.bytes)
+        #expect(try daemon.verify("--checkpoint", first, "--vkey", vkey).status == 0)
         let result = try daemon.verify("--vkey", keys[2], "--index")
         #expect(result.status == 0 && result.output.contains("by \(keys[2])"), "\(result.output)")
         #expect(try DocumentTests.secondOpinion(daemon.ledger).status == 0)
@@ -311,6 +327,70 @@ import Testing
         #expect(result.status == 0, "\(result.output)")
     }
 
+    @Test func `a tree that is damaged is no fork`() throws {
+        let world = try Witnessed()
+        let daemon = try world.daemon()
+        try ProofTests.emit(0..<20, daemon)
+        _ = try ProofTests.checkpoint(daemon, covering: 20)
+        let handle = FileHandle(forUpdatingAtPath: daemon.ledger + "/tree/0")!
+        try handle.seek(toOffset: 128)
+        try handle.write(contentsOf: Data(repeating: 7, count: 1))
+        try handle.close()
+        try ProofTests.emit(20..<40, daemon)
+        _ = try ProofTests.checkpoint(daemon, covering: 40)
+        #expect(!FileManager.default.fileExists(atPath: daemon.ledger + "/fork-alarm"))
+        #expect(try Self.unready(daemon).contains("\"ready\":true"))
+    }
+
+    @Test func `whoever waits for a checkpoint is answered when the daemon stops`() throws {
+        let world = try Witnessed()
+        let daemon = try world.daemon()
+        world.killWitness(0)
+        let single = try HTTPClient(daemon.socket)
+        let packet = FaultTests.Load.packet(1).bytes
+        try single.send(
+            Array(
+                "POST /v1/packets?wait=checkpoint HTTP/1.1\r\nhost: x\r\ncontent-length: \(packet.count)\r\n\r\n"
+                    .utf8) + packet)
+        let proof = try HTTPClient(daemon.socket)
+        for _ in 0..<100 where try HTTPClient(daemon.socket)
+            .get("/v1/status").json["ledger_size"] as? Int != 1
+        {
+            usleep(10_000)
+        }
+        try proof.send("GET /v1/entries/0/proof HTTP/1.1\r\nhost: x\r\n\r\n")
+        usleep(100_000)
+        Foundation.kill(daemon.pid, SIGTERM)
+        for client in [single, proof] {
+            let answer = try client.receive()
+            #expect(answer.status == 503 && answer.text.contains("stopping"), "\(answer.text)")
+        }
+        #expect(daemon.waitForEnd() == 0)
+        #expect(!daemon.log.contains("Cannot schedule"), "\(daemon.log)")
+    }
+
+    @Test func `a quorum that nobody can be asked for is a mistake in the configuration`() throws {
+        let folder = try TemporaryFolder()
+        let key = NoteSigner(
+            name: "w.example", type: .cosignature, Ed25519Key(seed: Array(repeating: 1, count: 32)))
+        let policies = [
+            ("witness w \(key.verifier)\nquorum w\n", "no address"),
+            ("witness w \(key.verifier) ftp://x\nquorum w\n", "ftp://x is neither"),
+            ("witness w\nquorum w\n", "line 1: "),
+        ]
+        for (policy, words) in policies {
+            let file = try folder.file("policy", Array(policy.utf8))
+            let daemon = try Daemon(starts: false)
+            let configuration = try folder.file(
+                "config", Array("{\"witness_policy\": \"\(file)\"}".utf8))
+            let result = try run([
+                Repository.program, "serve", daemon.ledger, "--config", configuration, "--socket",
+                daemon.socket,
+            ])
+            #expect(result.status == 78 && result.error.contains(words), "\(result.error)")
+        }
+    }
+
     @Test func `a fork stops publishing, loudly and for good, and appending goes on`() throws {
         let world = try Witnessed()
         var daemon = try world.daemon()
@@ -348,8 +428,12 @@ import Testing
             #expect(try client.get("/v1/packets/\(id)/proof").problemCode == "not_published")
             // A restart does not silence it.
             #expect(daemon.stop() == 0)
+            #expect(try daemon.verify().output.contains("note: fork-alarm: "))
             try daemon.start()
             #expect(try Self.unready(daemon).contains("nothing is published"))
+            let again = try HTTPClient(daemon.socket)
+            #expect(try again.get("/metrics").text.contains("publishing_stopped 1\n"))
+            #expect(try again.get("/checkpoint").body == published.note.bytes)
             #expect(daemon.stop() == 0)
             try FileManager.default.removeItem(atPath: other + "/fork-alarm")
         }

@@ -4,8 +4,8 @@ package import LedgerStorage
 
 /// Changes a ledger's key: an entry that the old and the new one have signed.
 ///
-/// The order makes every crash harmless: the private key is durable before the entry that makes it
-/// the ledger's, and the entry's place is listed before it is written.
+/// The private key is durable before the entry that makes it the ledger's: a crash between them
+/// leaves a file that nobody uses.
 package enum KeyChange {
     package enum Failure: Error, Sendable, CustomStringConvertible {
         case open(OpenFailure)
@@ -45,9 +45,6 @@ package enum KeyChange {
         do throws(FileFailure) {
             try SigningKeys.write(new, to: LedgerLayout.key(new.verifier), keys)
             try keys.syncFolder("")
-            let places = history.rotations.map(\.position) + [rotation.position]
-            let lines = places.map { "\($0)\n" }.joined()
-            try volume.replace(LedgerLayout.rotations, with: Array(lines.utf8))
         } catch { throw .file(error) }
         var writer = opened.writer.take()!
         try append(

@@ -23,13 +23,22 @@ package final class Publisher: Sendable {
         /// Hashes of entries behind the tree, without gaps; the first stands at `pendingStart`.
         var pending: [Digest] = []
         var pendingStart = Position(0)
-        var waiters: [Waiter] = []
+        var waiters: [Int: Waiter] = [:]
+        var lastWaiter = 0
         /// What the witnesses answered, until the thread takes it.
         var roundEnd: WitnessCouncil.Outcome?
         var isIdle = false
         var isTreeDistrusted = false
+        /// Nobody may wait any more.
+        var refusesWaiting = false
         var isStopping = false
         var isStopped = false
+
+        mutating func takeWaiters(upTo size: LedgerSize = LedgerSize(.max)) -> [Waiter] {
+            let taken = waiters.filter { $1.size <= size }
+            for number in taken.keys { waiters[number] = nil }
+            return Array(taken.values)
+        }
     }
 
     private struct Waiter {
@@ -66,7 +75,11 @@ package final class Publisher: Sendable {
         var state = State()
         state.pendingStart = publisher.tree.size.nextPosition
         state.published = publisher.recent.last { witnesses.isEnough($0) }
-        if let alarm = witnesses.alarm { state.phase = .stopped(alarm) }
+        if let alarm = witnesses.alarm {
+            state.phase = .stopped(alarm)
+            logger.critical("nothing is published any more: \(alarm)")
+            metrics.publishingStopped.set(1)
+        }
         metrics.publishedSize.set(Int(state.published?.checkpoint.size.entries ?? 0))
         monitor = Monitor(state)
         start(publisher)
@@ -115,21 +128,37 @@ package final class Publisher: Sendable {
     package var published: PublishedCheckpoint? { monitor.withLock { $0.published } }
 
     /// Calls `tell` once, on any thread, when a published checkpoint covers a size, or when it is
-    /// clear that none will. It must not block.
+    /// clear that none will. It must not block. Gives what `forget` takes; nil where it was told.
     package func whenCovered(
         _ size: LedgerSize,
         _ tell: @escaping @Sendable (Result<PublishedCheckpoint, Unpublished>) -> Void
-    ) {
-        let known: Result<PublishedCheckpoint, Unpublished>? = monitor.change { state in
+    ) -> Int? {
+        let known: (Result<PublishedCheckpoint, Unpublished>?, Int?) = monitor.change { state in
             if let published = state.published, published.checkpoint.size >= size {
-                return .success(published)
+                return (.success(published), nil)
             }
-            if case .stopped(let reason) = state.phase { return .failure(.phase(reason)) }
-            if state.isStopping { return .failure(.closing) }
-            state.waiters.append(Waiter(size: size, tell: tell))
-            return nil
+            if case .stopped(let reason) = state.phase { return (.failure(.phase(reason)), nil) }
+            if state.refusesWaiting { return (.failure(.closing), nil) }
+            state.lastWaiter += 1
+            state.waiters[state.lastWaiter] = Waiter(size: size, tell: tell)
+            return (nil, state.lastWaiter)
         }
-        if let known { tell(known) }
+        if let result = known.0 { tell(result) }
+        return known.1
+    }
+
+    /// Nobody waits for that any more.
+    package func forget(_ waiter: Int) {
+        monitor.change { _ = $0.waiters.removeValue(forKey: waiter) }
+    }
+
+    /// Tells all who wait that it will not be, and whoever would.
+    package func stopWaiting() {
+        let waiters = monitor.change { state in
+            state.refusesWaiting = true
+            return state.takeWaiters()
+        }
+        for waiter in waiters { waiter.tell(.failure(.closing)) }
     }
 
     /// The same, for a thread that may wait until a deadline.
@@ -137,8 +166,11 @@ package final class Publisher: Sendable {
         _ size: LedgerSize, until deadline: ContinuousClock.Instant
     ) throws(Unpublished) -> PublishedCheckpoint {
         let answer = Monitor<Result<PublishedCheckpoint, Unpublished>?>(nil)
-        whenCovered(size) { result in answer.change { $0 = result } }
-        guard let result = answer.wait(until: deadline, { $0 }) else { throw .timeout }
+        let waiter = whenCovered(size) { result in answer.change { $0 = result } }
+        guard let result = answer.wait(until: deadline, { $0 }) else {
+            if let waiter { forget(waiter) }
+            throw .timeout
+        }
         return try result.get()
     }
 
@@ -210,7 +242,9 @@ package final class Publisher: Sendable {
         }
         let due = schedule.due(head: head, isWanted: !state.waiters.isEmpty)
         let isDue = due.map { $0 <= .now } ?? false
-        if state.pending.count >= LedgerLimits.treePending || isDue && tree < head {
+        // What was published must be provable at once.
+        let isBehind = tree < state.published?.checkpoint.size ?? .empty
+        if state.pending.count >= LedgerLimits.treePending || (isDue || isBehind) && tree < head {
             guard state.pendingStart == tree.nextPosition, !state.pending.isEmpty else {
                 state.pending = []
                 return .catchUp
@@ -219,7 +253,11 @@ package final class Publisher: Sendable {
             return .extend(state.pending)
         }
         if case .stopped = state.phase { return nil }
-        guard isDue else { return nil }
+        guard isDue else {
+            // Nothing is left to be written, so nothing fails any more.
+            if case .stalled = state.phase { state.phase = .publishing }
+            return nil
+        }
         return schedule.needsRound(at: head) ? .ask : .sign
     }
 
@@ -241,7 +279,7 @@ package final class Publisher: Sendable {
             do throws(ReadFailure) {
                 if case .rebuild = work {
                     logger.warning("the tree's files are not what the entries give: made again")
-                    try publisher.rebuild()
+                    publisher.rebuild()
                 }
                 try publisher.catchUp(atMost: LedgerLimits.treePending)
             } catch { throw .read(error) }
@@ -254,7 +292,8 @@ package final class Publisher: Sendable {
             } catch { throw .sign(error) }
             metrics.checkpointsSigned.add()
             schedule.signed(signed.checkpoint.size)
-            if witnesses.isEmpty { publish(signed) } else { ask(signed, publisher, &schedule) }
+            if witnesses.asksNobody, witnesses.isEnough(signed) { return publish(signed) }
+            ask(signed, publisher, &schedule)
         case .ask:
             schedule.signed(nil)
             ask(publisher.newest!, publisher, &schedule)
@@ -266,9 +305,7 @@ package final class Publisher: Sendable {
         metrics.publishedSize.set(Int(checkpoint.checkpoint.size.entries))
         let covered = monitor.change { state in
             state.published = checkpoint
-            let covered = state.waiters.filter { $0.size <= checkpoint.checkpoint.size }
-            state.waiters.removeAll { $0.size <= checkpoint.checkpoint.size }
-            return covered
+            return state.takeWaiters(upTo: checkpoint.checkpoint.size)
         }
         for waiter in covered { waiter.tell(.success(checkpoint)) }
     }
@@ -280,7 +317,8 @@ package final class Publisher: Sendable {
         _ schedule: inout CheckpointSchedule
     ) {
         schedule.isRoundUnderWay = true
-        witnesses.ask(signed, files: publisher.tree.files) { outcome in
+        let distrust: @Sendable () -> Void = { self.distrustTree() }
+        witnesses.ask(signed, files: publisher.tree.files, distrust) { outcome in
             self.monitor.change { $0.roundEnd = outcome }
         }
     }
@@ -312,8 +350,7 @@ package final class Publisher: Sendable {
         metrics.publishingStopped.set(1)
         let waiters = monitor.change { state in
             state.phase = .stopped(reason)
-            defer { state.waiters = [] }
-            return state.waiters
+            return state.takeWaiters()
         }
         for waiter in waiters { waiter.tell(.failure(.phase(reason))) }
     }
@@ -342,16 +379,16 @@ package final class Publisher: Sendable {
             do throws(FileFailure) { try publisher.close() } catch { throw .file(error) }
         } catch { logger.warning("the tree was not completed: \(error)") }
         let size = publisher.newest?.checkpoint.size ?? .empty
-        if case .publishing = phase, witnesses.isEmpty, publisher.tree.size > size {
+        if case .publishing = phase, witnesses.asksNobody, publisher.tree.size > size {
             do throws(TreePublisher.Failure) {
                 let time = map.head.lastReceivedAt ?? Timestamp(microseconds: 0)
-                publish(try publisher.sign(lastReceivedAt: time))
+                let signed = try publisher.sign(lastReceivedAt: time)
+                if witnesses.isEnough(signed) { publish(signed) }
             } catch { logger.warning("the last checkpoint was not signed: \(error)") }
         }
         let waiters = monitor.change { state in
-            state.isStopped = true
-            defer { state.waiters = [] }
-            return state.waiters
+            (state.isStopped, state.refusesWaiting) = (true, true)
+            return state.takeWaiters()
         }
         for waiter in waiters { waiter.tell(.failure(.closing)) }
     }

@@ -54,7 +54,7 @@ package struct TreePublisher: ~Copyable {
     private mutating func compare(with newest: Checkpoint) throws(OpenFailure) {
         if try root(at: newest.size) == newest.root { return }
         // The tree's files are only derived: what counts are the entries.
-        do throws(FileFailure) { try tree.reset() } catch { throw .file(error) }
+        tree.reset()
         guard try root(at: newest.size) == newest.root else {
             throw .damaged(
                 Finding(
@@ -69,13 +69,11 @@ package struct TreePublisher: ~Copyable {
         _ map: LedgerMap, _ identity: LedgerIdentity, _ newest: PublishedCheckpoint?
     ) throws(OpenFailure) -> KeyHistory {
         do throws(ReadFailure) {
-            let listed = try map.keyHistory(first: identity.verifierKey)
-            guard let newest, let problem = problem(newest, identity, listed) else { return listed }
-            let whole = try map.keyHistory(first: identity.verifierKey, readsAll: true)
-            guard whole == listed || self.problem(newest, identity, whole) != nil else {
-                return whole
+            let history = try map.keyHistory(first: identity.verifierKey)
+            if let newest, let problem = problem(newest, identity, history) {
+                throw .damaged(problem)
             }
-            throw .damaged(problem)
+            return history
         } catch {
             switch error {
             case .file(let failure): throw .file(failure)
@@ -90,7 +88,7 @@ package struct TreePublisher: ~Copyable {
     ) -> Finding? {
         let key = history.required(at: newest.checkpoint.size)
         do throws(SignedNote.Failure) {
-            guard newest.checkpoint.origin == identity.origin else {
+            guard newest.checkpoint.isOf(identity.verifierKey) else {
                 return Finding(
                     .checkpointForeign, file: LedgerLayout.checkpoints,
                     "the newest checkpoint is of \(newest.checkpoint.origin)")
@@ -176,9 +174,7 @@ package struct TreePublisher: ~Copyable {
     }
 
     /// Begins the tree anew.
-    package mutating func rebuild() throws(ReadFailure) {
-        do throws(FileFailure) { try tree.reset() } catch { throw .file(error) }
-    }
+    package mutating func rebuild() { tree.reset() }
 
     /// Makes the tree durable, so that the next opening need not read entries.
     package mutating func close() throws(FileFailure) { try tree.sync(atOnce: true) }

@@ -54,20 +54,21 @@ package final class WitnessCouncil: Sendable {
         self.states = Mutex(states)
     }
 
-    var isEmpty: Bool { asked.isEmpty }
+    var asksNobody: Bool { asked.isEmpty }
 
     /// Whether enough have cosigned, so that a checkpoint may be called published.
     func isEnough(_ published: PublishedCheckpoint) -> Bool {
-        let keys = policy.witnesses.map(\.key)
-        return policy.isSatisfied(by: (try? published.note.signers(among: keys)) ?? [])
+        // What does not hold was not taken from a witness: nobody has cosigned.
+        (try? policy.isSatisfied(by: published.note)) ?? false
     }
 
     // MARK: Asking
 
     /// Shows a checkpoint to every witness at once, and tells what came of it. Does not wait.
+    /// `distrust` is called where the tree's files do not give a proof that holds.
     func ask(
         _ published: PublishedCheckpoint, files: TreeFiles,
-        _ tell: @escaping @Sendable (Outcome) -> Void
+        _ distrust: @escaping @Sendable () -> Void, _ tell: @escaping @Sendable (Outcome) -> Void
     ) {
         let now = ContinuousClock.now
         let ready = asked.filter { witness in
@@ -77,7 +78,7 @@ package final class WitnessCouncil: Sendable {
         let gathering = Monitor((left: ready.count, outcome: Outcome(checkpoint: published)))
         for witness in ready {
             startThread("witness") {
-                let action = self.show(published, to: witness, files)
+                let action = self.show(published, to: witness, files, distrust)
                 let done = gathering.withLock { state in
                     state.outcome.take(action, from: witness)
                     state.left -= 1
@@ -89,7 +90,8 @@ package final class WitnessCouncil: Sendable {
     }
 
     private func show(
-        _ published: PublishedCheckpoint, to witness: WitnessPolicy.Witness, _ files: TreeFiles
+        _ published: PublishedCheckpoint, to witness: WitnessPolicy.Witness, _ files: TreeFiles,
+        _ distrust: () -> Void
     ) -> WitnessExchange.Action {
         let known = states.withLock { $0[witness.key.keyName]?.size ?? .empty }
         var exchange = WitnessExchange(
@@ -97,23 +99,26 @@ package final class WitnessCouncil: Sendable {
         let deadline = ContinuousClock.now + LedgerLimits.witnessTime
         var action = WitnessExchange.Action.retry
         while action == .retry {
-            action = once(&exchange, witness, files, deadline - .now)
+            guard let hashes = exchange.proof(files) else {
+                distrust()
+                action = .failed("the proof for it could not be made; the tree is made again")
+                break
+            }
+            action = once(&exchange, witness, hashes, deadline - .now)
         }
         note(action, witness, published.checkpoint.size)
         return action
     }
 
     private func once(
-        _ exchange: inout WitnessExchange, _ witness: WitnessPolicy.Witness, _ files: TreeFiles,
+        _ exchange: inout WitnessExchange, _ witness: WitnessPolicy.Witness, _ hashes: [Digest],
         _ time: Duration
     ) -> WitnessExchange.Action {
-        do throws(FileFailure) {
-            let body = exchange.body(try files.hashes(exchange.ranges))
-            switch transport(witness.url!, body, max(time, .milliseconds(1))) {
-            case .success(let answer): return exchange.take(answer)
-            case .failure(let unreachable): return .failed(unreachable.reason)
-            }
-        } catch { return .failed("the proof could not be made: \(error)") }
+        let body = exchange.body(hashes)
+        switch transport(witness.url!, body, max(time, .milliseconds(1))) {
+        case .success(let answer): return exchange.take(answer)
+        case .failure(let unreachable): return .failed("\(witness.url!): \(unreachable.reason)")
+        }
     }
 
     private func note(

@@ -45,6 +45,17 @@ package struct WitnessExchange: Sendable {
         Merkle.consistencyRanges(from: oldSize.entries, to: published.checkpoint.size.entries)
     }
 
+    /// The proof that the request carries, checked: a witness takes a proof that does not hold for a
+    /// fork. Nil where the tree's files do not give it.
+    func proof(_ files: TreeFiles) -> [Digest]? {
+        let (old, checkpoint) = (oldSize.entries, published.checkpoint)
+        guard let hashes = try? files.hashes(ranges), let root = try? files.hash(0..<old),
+            Merkle.isConsistent(
+                from: old, root, to: checkpoint.size.entries, checkpoint.root, hashes)
+        else { return nil }
+        return hashes
+    }
+
     /// `old`, the proof, an empty line, and the checkpoint with the log's own signatures alone.
     package func body(_ hashes: [Digest]) -> [UInt8] {
         let lines = ["old \(oldSize)"] + hashes.map(\.base64)
@@ -57,7 +68,8 @@ package struct WitnessExchange: Sendable {
 
     /// What an answer means.
     package mutating func take(_ answer: WitnessAnswer) -> Action {
-        let text = String(decoding: answer.body.prefix(200), as: UTF8.self)
+        let text = String(
+            decoding: answer.body.prefix(200).prefix { $0 != 0x0A && $0 != 0x0D }, as: UTF8.self)
         switch answer.status {
         case 200: return cosignature(answer.body)
         case 409: return conflict(answer)
@@ -82,7 +94,9 @@ package struct WitnessExchange: Sendable {
     }
 
     private mutating func conflict(_ answer: WitnessAnswer) -> Action {
-        guard answer.contentType == "text/x.tlog.size" else {
+        // Media types have parameters, and no case (RFC 9110 section 8.3.1).
+        let type = (answer.contentType ?? "").prefix { $0 != ";" && $0 != " " }
+        guard type.lowercased() == "text/x.tlog.size" else {
             return .fork("it answers 409 without a size: it has another root for this size")
         }
         guard answer.body.last == 0x0A, let size = UInt64(canonical: answer.body.dropLast()) else {

@@ -6,8 +6,8 @@ internal import LedgerStorage
 /// Made before the segments are read, so that every checkpoint it knows covers entries that stand;
 /// then told, segment by segment, what the tree was at the sizes that it asked for.
 struct CheckpointAudit {
-    private let origin: String?
     private let anchors: [Anchor]
+    private let trust: Trust
     private var cursor: CheckpointCursor?
     /// Where the file ended when the audit began; a daemon may add to it.
     private let end: Int
@@ -32,6 +32,13 @@ struct CheckpointAudit {
         var name: String
     }
 
+    /// What an auditor knows from elsewhere: keys of the ledger, and whose cosignatures a checkpoint
+    /// must have.
+    struct Trust: Sendable {
+        var keys: [NoteVerifier] = []
+        var policy: WitnessPolicy?
+    }
+
     /// The tree at a size, and when its last entry was received.
     struct Moment: Sendable {
         var root: Digest
@@ -52,10 +59,9 @@ struct CheckpointAudit {
     }
 
     init(
-        _ volume: any Volume, _ identity: LedgerIdentity?, _ anchors: [Anchor]
+        _ volume: any Volume, _ identity: LedgerIdentity?, _ anchors: [Anchor], _ trust: Trust
     ) throws(FileFailure) {
-        origin = identity?.origin
-        self.anchors = anchors
+        (self.anchors, self.trust) = (anchors, trust)
         history = identity.map { KeyHistory(first: $0.verifierKey) }
         copy = try CheckpointCursor.copy(volume)
         var sizes = anchors.map(\.published.checkpoint.size.entries)
@@ -141,9 +147,13 @@ struct CheckpointAudit {
                 offset: ByteOffset(record.offset), detail)
         }
         let before = findings.count
-        if let origin, published.checkpoint.origin != origin {
+        if let first = history?.first, !published.checkpoint.isOf(first) {
             findings.append(
                 problem(.checkpointForeign, "it is of \(published.checkpoint.origin)"))
+        }
+        if !published.checkpoint.extensions.isEmpty {
+            findings.append(
+                problem(.checkpointDamaged, "it has more lines than a ledger writes"))
         }
         if let moment, moment.root != published.checkpoint.root {
             findings.append(
@@ -208,7 +218,13 @@ struct CheckpointAudit {
     // MARK: What was brought
 
     private mutating func judge(_ anchor: Anchor, _ moment: Moment) {
-        guard anchorProblem(anchor) == nil else { return }
+        guard isOurs(anchor) else { return }
+        if let (code, detail) = signatureProblem(anchor.published, moment),
+            code == .checkpointKeyRevoked
+        {
+            findings.append(Finding(.anchorUnsigned, "\(anchor.name): \(detail)"))
+            return
+        }
         guard moment.root == anchor.published.checkpoint.root else {
             findings.append(
                 Finding(
@@ -222,22 +238,15 @@ struct CheckpointAudit {
             summary.anchoredSize ?? .empty, anchor.published.checkpoint.size)
     }
 
-    private func anchorProblem(_ anchor: Anchor) -> Finding? {
-        guard let origin, anchor.published.checkpoint.origin == origin else {
-            return Finding(
-                .anchorMismatch,
-                "\(anchor.name) is of \(anchor.published.checkpoint.origin), not of this ledger")
-        }
-        return nil
+    private func isOurs(_ anchor: Anchor) -> Bool {
+        history.map { anchor.published.checkpoint.isOf($0.first) } ?? false
     }
 
     // MARK: The end
 
-    /// Adds what was found. `keys` are those that the auditor knows; without any, the ledger's own
-    /// are taken for what they are.
+    /// Adds what was found.
     mutating func finish(
-        _ size: LedgerSize, keys: [NoteVerifier], isBeingWritten: Bool,
-        _ result: inout Verification
+        _ size: LedgerSize, isBeingWritten: Bool, _ result: inout Verification
     ) throws(FileFailure) {
         // What no segment reached.
         while let record = pending {
@@ -252,7 +261,7 @@ struct CheckpointAudit {
                         + "has \(size)"))
         }
         judgeCopy(isBeingWritten, &result)
-        judgeAnchors(size, keys)
+        judgeAnchors(size)
         if isBeingWritten, isUnfinished, findings.last?.code == .checkpointUnfinished {
             findings.removeLast()
             result.notes.append("\(LedgerLayout.checkpoints): a checkpoint is being written")
@@ -281,20 +290,26 @@ struct CheckpointAudit {
         }
     }
 
-    private mutating func judgeAnchors(_ size: LedgerSize, _ keys: [NoteVerifier]) {
-        for key in keys where history?.all.contains(key) == false {
+    private mutating func judgeAnchors(_ size: LedgerSize) {
+        let own = history?.all ?? []
+        for key in trust.keys where !own.contains(key) {
             findings.append(
                 Finding(.anchorKeyUnknown, "the ledger has never had the key \(key.keyName)"))
         }
-        let trusted = keys.isEmpty ? history?.all ?? [] : keys
+        // Each key has signed which came before and after it: knowing one is knowing all.
+        let isKnown = trust.keys.isEmpty || trust.keys.contains { own.contains($0) }
         for anchor in anchors {
-            if let problem = anchorProblem(anchor) {
-                findings.append(problem)
+            guard isOurs(anchor) else {
+                findings.append(
+                    Finding(
+                        .anchorMismatch,
+                        "\(anchor.name) is of \(anchor.published.checkpoint.origin), not of this "
+                            + "ledger"))
                 continue
             }
-            do throws(SignedNote.Failure) {
-                _ = try anchor.published.note.signers(among: trusted)
-            } catch { findings.append(Finding(.anchorUnsigned, "\(anchor.name): \(error)")) }
+            if let problem = unsigned(anchor.published, isKnown ? own : trust.keys) {
+                findings.append(Finding(.anchorUnsigned, "\(anchor.name): \(problem)"))
+            }
             if anchor.published.checkpoint.size > size {
                 findings.append(
                     Finding(
@@ -304,5 +319,15 @@ struct CheckpointAudit {
             }
         }
         if findings.contains(where: { $0.code == .anchorUnsigned }) { summary.anchoredSize = nil }
+    }
+
+    /// Why a checkpoint has not the signatures that an auditor asks for; nil where it has.
+    private func unsigned(_ published: PublishedCheckpoint, _ keys: [NoteVerifier]) -> String? {
+        do throws(SignedNote.Failure) {
+            _ = try published.note.signers(among: keys)
+            guard let policy = trust.policy else { return nil }
+            return try policy.isSatisfied(by: published.note)
+                ? nil : "it has not the cosignatures that the policy asks for"
+        } catch { return error.description }
     }
 }

@@ -43,6 +43,8 @@ package struct Verifier: Sendable {
         package var anchors: [(published: PublishedCheckpoint, name: String)] = []
         /// Keys that are known from elsewhere to be the ledger's.
         package var keys: [NoteVerifier] = []
+        /// Whose cosignatures the anchors must have.
+        package var policy: WitnessPolicy?
 
         package init() {}
     }
@@ -69,8 +71,10 @@ package struct Verifier: Sendable {
             let marker = try closeMarker(&result)
             let audit = try CheckpointAudit(
                 volume, identity,
-                options.anchors.map { .init(published: $0.published, name: $0.name) })
-            let tree = try TreeState.read(volume)
+                options.anchors.map { .init(published: $0.published, name: $0.name) },
+                .init(keys: options.keys, policy: options.policy))
+            let tree = treeState(&result)
+            noteAlarm(&result)
             try inspect(identityBytes, identity, marker, audit, tree, &result, progress)
         } catch { throw .file(error) }
         return result
@@ -84,6 +88,22 @@ package struct Verifier: Sendable {
                 Finding(.identityDamaged, file: LedgerLayout.identity, error.description))
             return nil
         }
+    }
+
+    /// How far the tree's files are to be compared: derived, so that not to be able to read them is
+    /// no finding.
+    private func treeState(_ result: inout Verification) -> TreeState {
+        do throws(FileFailure) { return try TreeState.read(volume) } catch {
+            result.notes.append("the tree is not compared: \(error)")
+            return TreeState(size: .empty)
+        }
+    }
+
+    private func noteAlarm(_ result: inout Verification) {
+        // Where there is none, there is nothing to say.
+        guard let alarm = try? volume.content(of: LedgerLayout.forkAlarm) else { return }
+        result.notes.append(
+            "\(LedgerLayout.forkAlarm): \(String(decoding: alarm.prefix(500), as: UTF8.self))")
     }
 
     private func closeMarker(_ result: inout Verification) throws(FileFailure) -> CloseMarker? {
@@ -151,7 +171,7 @@ package struct Verifier: Sendable {
         }
         chain.finish(&result)
         try audit.finish(
-            result.size, keys: options.keys, isBeingWritten: isBeingWritten(), &result)
+            result.size, isBeingWritten: isBeingWritten(), &result)
         try report(duplicates.finish(), firsts, &result)
     }
 

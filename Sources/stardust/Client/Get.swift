@@ -18,12 +18,17 @@ struct Get: AsyncParsableCommand {
         let isPosition = name.utf8.allSatisfy { (0x30...0x39).contains($0) }
         let path = isPosition ? "/v1/entries/\(name)" : "/v1/packets/\(name.percentEncoded)"
         let bytes = try await options.client.get(path)
+        let document = try JSONDocument(answer: bytes)
+        // An entry that is no packet: a change of key, whose payload is a signed note.
+        if !options.json, let note = document.member("note", of: 0).flatMap(document.string) {
+            return Output.data(Array((raw ? note : Output.safe(note)).utf8))
+        }
         if raw {
-            let id = ListedPacket(try JSONDocument(answer: bytes)).stardustID
+            let id = ListedPacket(document).stardustID
             return Output.data(try await options.client.get("/v1/packets/\(id)/raw"))
         }
         if options.json { return Output.data(bytes + [0x0A]) }
-        show(ListedPacket(try JSONDocument(answer: bytes)))
+        show(ListedPacket(document))
     }
 
     private func show(_ packet: ListedPacket) {
