@@ -65,7 +65,8 @@ package struct KeyRotation: Hashable, Sendable {
                 oldKeyUntil: until)
         } catch { throw .key(error) }
         guard text == note.text else { throw .lines }
-        guard oldKey != newKey, [oldKey, newKey].allSatisfy({ $0.keyName.name.elementsEqual(origin.utf8) }),
+        guard oldKey != newKey,
+            [oldKey, newKey].allSatisfy({ $0.keyName.name.elementsEqual(origin.utf8) }),
             [oldKey, newKey].allSatisfy({ $0.type == .ed25519 })
         else { throw .names }
         let signers: [NoteVerifier]

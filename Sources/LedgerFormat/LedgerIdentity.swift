@@ -42,7 +42,8 @@ package struct LedgerIdentity: Hashable, Sendable {
         }
         guard let ledgerID = UUID128(lines[1]) else { throw .field("ledger id") }
         guard NoteKeyName.isValid(String(lines[2])) else { throw .field("origin") }
-        guard let key = try? NoteVerifier(lines[3]), key.keyName.name.elementsEqual(lines[2].utf8), key.type == .ed25519
+        guard let key = try? NoteVerifier(lines[3]), key.keyName.name.elementsEqual(lines[2].utf8),
+            key.type == .ed25519
         else { throw .field("verifier key") }
         guard let createdAt = Timestamp(rfc3339: String(lines[4])) else {
             throw .field("time of creation")

@@ -2,7 +2,7 @@ internal import LedgerFormat
 internal import LedgerIndex
 package import LedgerStorage
 
-/// Drops what is derived from the segments, ids and index, and makes it again.
+/// Drops what is derived from the segments, ids, index and tree, and makes it again.
 package struct Reindexing {
     /// Packets that are indexed.
     package let packets: Int
@@ -46,9 +46,30 @@ package struct Reindexing {
             packets = Int(index.size.entries)
             indexBytes = index.fileBytes
         } catch { throw .index(error.description) }
+        if damage == nil { try Self.makeTree(map, identity) }
         // It was opened like a daemon opens it, and is left as one leaves it.
         guard let writer = opened.writer.take() else { return }
         do throws(FileFailure) { try writer.writeCloseMarker() } catch { throw .open(.file(error)) }
+    }
+
+    private static func makeTree(
+        _ map: LedgerMap, _ identity: LedgerIdentity
+    ) throws(Failure) {
+        do throws(OpenFailure) {
+            var publisher = try TreePublisher.open(map, identity)
+            publisher.rebuild()
+            do throws(ReadFailure) {
+                while publisher.tree.size < map.head.size {
+                    try publisher.catchUp(atMost: LedgerLimits.treePending)
+                }
+                do throws(FileFailure) { try publisher.close() } catch { throw .file(error) }
+            } catch {
+                switch error {
+                case .file(let failure): throw .file(failure)
+                case .damaged(let finding): throw .damaged(finding)
+                }
+            }
+        } catch { throw .open(error) }
     }
 
     private static func removeIDs(_ volume: any Volume) throws(OpenFailure) {

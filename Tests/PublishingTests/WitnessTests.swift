@@ -27,7 +27,9 @@ import Testing
         return PublishedCheckpoint(checkpoint, signatures: [key.signature(of: checkpoint.text)])
     }
 
-    private static func proof(_ from: Int, _ to: Int) -> [Digest] {
+    private static func proof(
+        _ from: Int, _ to: Int, of leaves: [Digest] = leaves
+    ) -> [Digest] {
         Merkle.consistencyRanges(from: UInt64(from), to: UInt64(to)).map { range in
             var tree = CompactRange()
             for place in range { tree.append(leaves[Int(place)]) }
@@ -141,6 +143,54 @@ import Testing
         }
     }
 
+    @Test func `no call that fails makes it cosign two histories`() throws {
+        // Two logs that are the same up to 5 entries.
+        var other = Self.leaves
+        other[7] = .sha256([9])
+        let failures: [(FileFailure.Operation, Int32)] = [
+            (.create, FileFailure.noSpaceNumber), (.write, FileFailure.noSpaceNumber),
+            (.write, FileFailure.inputOutputNumber), (.sync, FileFailure.inputOutputNumber),
+            (.rename, FileFailure.inputOutputNumber),
+        ]
+        var refused = 0
+        for (operation, number) in failures {
+            for calls in 0...2 {
+                for isCut in [false, true] {
+                    let volume = SimulatedVolume(seed: UInt64(calls) + 1)
+                    var witness = try Self.witness(volume)
+                    #expect(witness.add(Self.body(0, [], Self.published(5))).status == 200)
+                    volume.fail(operation, afterCalls: calls, errorNumber: number)
+                    var seen: Set<Digest> = []
+                    func show(_ witness: inout Witness, _ leaves: [Digest]) -> Int {
+                        let root = Self.root(9, of: leaves)
+                        let status = witness.add(
+                            Self.body(5, Self.proof(5, 9, of: leaves), Self.published(9, root))
+                        ).status
+                        if status == 200 { seen.insert(root) }
+                        let hash = Digest.sha256(Array("log.example/a".utf8)).hex
+                        if let kept = witness.checkpoint(ofOriginHash: hash),
+                            let checkpoint = try? PublishedCheckpoint(kept).checkpoint,
+                            checkpoint.size.entries == 9
+                        {
+                            seen.insert(checkpoint.root)
+                        }
+                        return status
+                    }
+                    if show(&witness, Self.leaves) == 503 { refused += 1 }
+                    _ = show(&witness, other)
+                    let found = isCut ? volume.afterPowerCut() : volume
+                    // The call that fails may be one of the first start.
+                    _ = try? Self.witness(found)
+                    var again = try Self.witness(found)
+                    _ = show(&again, Self.leaves)
+                    _ = show(&again, other)
+                    #expect(seen.count <= 1, "\(operation) \(calls), cut: \(isCut)")
+                }
+            }
+        }
+        #expect(refused > 5)
+    }
+
     @Test func `a witness whose memory was changed does not start`() throws {
         let volume = SimulatedVolume(seed: 1)
         var witness = try Self.witness(volume)
@@ -225,7 +275,8 @@ import Testing
             #expect(exchange.ranges == ranges)
         }
         // A media type may have parameters, and any case.
-        for type in ["text/x.tlog.size; charset=utf-8", "Text/X.tlog.Size", "text/x.tlog.size;q=1"] {
+        for type in ["text/x.tlog.size; charset=utf-8", "Text/X.tlog.Size", "text/x.tlog.size;q=1"]
+        {
             var other = Self.exchange(20)
             #expect(other.take(Self.answer(409, "7\n", type)) == .retry)
         }

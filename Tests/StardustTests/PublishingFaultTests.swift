@@ -353,7 +353,8 @@ import Testing
                 "POST /v1/packets?wait=checkpoint HTTP/1.1\r\nhost: x\r\ncontent-length: \(packet.count)\r\n\r\n"
                     .utf8) + packet)
         let proof = try HTTPClient(daemon.socket)
-        for _ in 0..<100 where try HTTPClient(daemon.socket)
+        for _ in 0..<100
+        where try HTTPClient(daemon.socket)
             .get("/v1/status").json["ledger_size"] as? Int != 1
         {
             usleep(10_000)
