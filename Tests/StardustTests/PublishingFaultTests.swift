@@ -128,6 +128,68 @@ import Testing
         #expect(result.output.contains("anchored by a checkpoint"))
     }
 
+    @Test(
+        .enabled(
+            if: Repository.isRoot && Repository.has("mount"), "mounting a tmpfs needs root"))
+    func `a disk without room for a checkpoint is a 507, and all goes on when there is room`() throws
+    {
+        let folder = try TemporaryFolder()
+        let disk = folder.path + "/disk"
+        try FileManager.default.createDirectory(atPath: disk, withIntermediateDirectories: false)
+        #expect(try run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", disk]).status == 0)
+        defer { _ = try? run(["umount", "-l", disk]) }
+        let made = try run([
+            Repository.program, "init", disk + "/ledger", "--segment-bytes", "8388608",
+        ])
+        let vkey = made.output.trimmingCharacters(in: .newlines)
+        // A witness that is asked and answers late: what it says has to be kept on a full disk.
+        let witness = try Background([
+            "witness", folder.path + "/w", "--listen", folder.path + "/ws", "--log", vkey,
+        ])
+        try witness.waitFor("witnessing")
+        let key = witness.output.trimmingCharacters(in: .newlines)
+        let policy = try folder.file(
+            "policy", Array("witness w \(key) unix:\(folder.path)/ws\nquorum w\n".utf8))
+        let daemon = try Daemon(
+            configuration:
+                "{\"segment_bytes\": 8388608, \"packet_bytes_max\": 65536, \"witness_policy\": \"\(policy)\"}",
+            ledger: disk + "/ledger")
+        try ProofTests.emit(0..<5, daemon)
+        _ = try ProofTests.checkpoint(daemon, covering: 5)
+        for round in 0..<3 {
+            let filler = disk + "/filler"
+            // dd ends with an error where the disk is full, which is what it is for.
+            _ = try run(["dd", "if=/dev/zero", "of=\(filler)", "bs=4096"])
+            let client = try HTTPClient(daemon.socket)
+            var (number, status) = (10 + round * 1000, 0)
+            let deadline = Date() + 20
+            while status != 507, Date() < deadline {
+                number += 1
+                status = try client.emit(FaultTests.Load.packet(number).bytes).status
+                usleep(20_000)
+            }
+            #expect(status == 507, "round \(round)")
+            #expect(try Self.unready(daemon).contains("publishing is stalled"))
+            // It starts on a full disk, too.
+            if round == 1 {
+                #expect(daemon.stop() == 0)
+                try daemon.start()
+            }
+            try FileManager.default.removeItem(atPath: filler)
+            let start = ContinuousClock.now
+            let again = try HTTPClient(daemon.socket)
+            while status != 201, ContinuousClock.now - start < .seconds(5) {
+                usleep(50_000)
+                status = try again.emit(FaultTests.Load.packet(number).bytes).status
+            }
+            #expect(status == 201, "appends resume within five seconds")
+            let size = try again.get("/v1/status").json["ledger_size"] as! Int
+            #expect(try ProofTests.checkpoint(daemon, covering: size).note.signatures.count == 2)
+        }
+        #expect(daemon.stop() == 0)
+        #expect(try daemon.verify("--vkey", vkey).status == 0)
+    }
+
     // MARK: Keys
 
     @Test func `the key changes by an entry that both have signed`() throws {
