@@ -33,8 +33,10 @@ struct PacketLister {
                 }
             }
             cursor = answer.member("next", of: 0).flatMap(answer.string)
-            guard cursor != nil, shown < page.limit ?? .max else { return }
+            guard cursor != nil, shown < page.limit ?? .max else { break }
         }
+        // An empty list is an answer; a person is told that it is one.
+        if shown == 0, !options.json { Output.error("no packets") }
     }
 
     private func packets(_ answer: JSONDocument) -> [ListedPacket] {
