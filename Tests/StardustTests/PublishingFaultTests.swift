@@ -131,7 +131,8 @@ import Testing
     @Test(
         .enabled(
             if: Repository.isRoot && Repository.has("mount"), "mounting a tmpfs needs root"))
-    func `a disk without room for a checkpoint is a 507, and all goes on when there is room`() throws
+    func `a disk without room for a checkpoint is a 507, and all goes on when there is room`()
+        throws
     {
         let folder = try TemporaryFolder()
         let disk = folder.path + "/disk"
@@ -151,8 +152,9 @@ import Testing
         let policy = try folder.file(
             "policy", Array("witness w \(key) unix:\(folder.path)/ws\nquorum w\n".utf8))
         let daemon = try Daemon(
-            configuration:
-                "{\"segment_bytes\": 8388608, \"packet_bytes_max\": 65536, \"witness_policy\": \"\(policy)\"}",
+            configuration: """
+                {"segment_bytes": 8388608, "packet_bytes_max": 65536, "witness_policy": "\(policy)"}
+                """,
             ledger: disk + "/ledger")
         try ProofTests.emit(0..<5, daemon)
         _ = try ProofTests.checkpoint(daemon, covering: 5)
