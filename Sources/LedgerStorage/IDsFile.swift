@@ -30,7 +30,8 @@ struct IDsFile: Sendable {
     static let slotBytes = 24
     /// "SDIDS", then the line ends of `SegmentHeader`.
     private static let magic: UInt64 = 0x0A0D_1A53_4449_4453
-    private static let formatVersion: UInt32 = 1
+    /// Version 1 did not tell which entries are packets.
+    private static let formatVersion: UInt32 = 2
 
     private enum Field {
         static let magic = 0

@@ -214,6 +214,11 @@ extension FileFailure {
         FileFailure(.read, path, errorNumber: EAGAIN)
     }
 
+    /// Whether what stands there is missing, or something else than it should be.
+    package var isOutOfPlace: Bool {
+        [ENOENT, ENOTDIR, EISDIR, ELOOP, EINVAL, ENXIO].contains(errorNumber)
+    }
+
     /// Whether the disk did not give what should be there.
     package var isInputOutput: Bool { errorNumber == EIO }
 

@@ -119,13 +119,15 @@ package struct TreeWriter: ~Copyable {
     /// What stands in the folder is not this tree.
     private var isToBeCleared: Bool
 
-    /// Takes up the tree where it was made durable, or begins anew: where anything of it cannot be
-    /// read, and where `entryHash`, of a position, tells that it is another ledger's.
+    /// Takes up the tree as far as it was made durable, but no further than `signed`, where its root
+    /// can be checked: what lies behind is read from the entries. Begins anew where anything of it
+    /// cannot be read, and where `entryHash`, of a position, tells that it is another ledger's.
     package static func open(
-        _ volume: any Volume, entryHash: (Position) throws(FileFailure) -> Digest?
+        _ volume: any Volume, upTo signed: LedgerSize,
+        entryHash: (Position) throws(FileFailure) -> Digest?
     ) throws(FileFailure) -> TreeWriter {
         let files = TreeFiles(volume)
-        guard let size = try? TreeState.read(volume).size, size > .empty else {
+        guard let size = try? min(TreeState.read(volume).size, signed), size > .empty else {
             return TreeWriter(volume, files, nil)
         }
         let last = Position(size.entries - 1)

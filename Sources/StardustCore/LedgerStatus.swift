@@ -36,6 +36,7 @@ extension RunningLedger {
 
     private var unpublished: [String] {
         switch publisher?.phase {
+        case .publishing where publisher!.isRebuilding: ["the tree is being made again"]
         case nil, .publishing: []
         case .stalled(let reason, _): ["publishing is stalled: \(reason)"]
         case .stopped(let reason): ["nothing is published any more: \(reason)"]

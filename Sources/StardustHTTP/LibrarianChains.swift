@@ -14,10 +14,12 @@ private enum ChainProofs: String, CaseIterable {
 extension Librarian {
     // MARK: Chains
 
+    static let chainParameters: Set = [
+        "direction", "max_depth", "max_packets", "as_of", "format", "proofs",
+    ]
+
     func chain(_ target: ChainTarget, _ query: Substring?) throws(Problem) -> Answer {
-        let parameters = try Parameters(
-            query: query,
-            known: ["direction", "max_depth", "max_packets", "as_of", "format", "proofs"])
+        let parameters = try Parameters(query: query, known: Self.chainParameters)
         let format = try parameters.choice("format", of: ChainFormat.self) ?? .json
         var limits = ChainLimits()
         limits.depth = try parameters.count("max_depth", upTo: ChainLimits.depthMax) ?? limits.depth

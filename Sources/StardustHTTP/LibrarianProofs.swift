@@ -80,8 +80,14 @@ extension Librarian {
             size = map.head.size.contains(position) ? LedgerSize(position.value + 1) : nil
         case .consistency:
             let parameters = try? Parameters(query: query, known: ["from", "to"])
-            let to = parameters?["to"].flatMap { UInt64(canonical: $0.utf8) }
+            let to = (parameters?["to"] ?? parameters?["from"]).flatMap {
+                UInt64(canonical: $0.utf8)
+            }
             size = to.flatMap { $0 <= map.head.size.entries ? LedgerSize($0) : nil }
+        case .chain:
+            let parameters = try? Parameters(query: query, known: Self.chainParameters)
+            guard parameters?["proofs"] == "inclusion" else { return nil }
+            size = try? parameters?.size(upTo: map.head.size)
         default: return nil
         }
         guard let size, size > publisher.published?.checkpoint.size ?? .empty else { return nil }
@@ -121,6 +127,7 @@ extension Librarian {
             throw .badParameter("from", "missing: the smaller ledger size")
         }
         let to = try parameters.number("to", in: from...max(from, head))
+        guard head > 0 else { throw try unpublished() }
         guard access == .blocking else { throw .wouldBlock }
         let source = try published(covering: LedgerSize(to ?? max(from, 1)))
         let end = to ?? source.published.checkpoint.size.entries

@@ -317,6 +317,39 @@ import Testing
         #expect(try Self.findings(ledger.volume).findings == [])
     }
 
+    @Test func `no hash of the tree's files reaches a signature unchecked`() throws {
+        for place in [3, 10, 18, 27] {
+            var fixture = try LedgerFixture.make(seed: 11)
+            let (volume, identity) = (fixture.volume, try Ledger.identity(fixture.volume))
+            var publisher = try TreePublisher.open(fixture.map, identity)
+            try fixture.appendRandom(20)
+            try publisher.catchUp(atMost: .max)
+            _ = try publisher.sign(lastReceivedAt: fixture.now)
+            // Beyond the newest checkpoint, complete and synced, and never signed.
+            try fixture.appendRandom(10)
+            try publisher.catchUp(atMost: .max)
+            try publisher.close()
+            volume.damage("tree/0") { $0[place * 32] ^= 1 }
+            var again = try TreePublisher.open(fixture.map, identity)
+            try again.catchUp(atMost: .max)
+            let signed = try again.sign(lastReceivedAt: fixture.now).checkpoint
+            try again.close()
+            var range = CompactRange()
+            for packet in fixture.acknowledged { range.append(packet.hash) }
+            #expect(signed.root == range.root && signed.size.entries == 30, "\(place)")
+            #expect(try Self.findings(volume, isBeingWritten: true).findings == [], "\(place)")
+        }
+    }
+
+    @Test func `a tree that is begun anew must come past the newest checkpoint`() throws {
+        let ledger = try SignedLedger.make()
+        let opened = try Ledger.open(ledger.volume)
+        var publisher = try TreePublisher.open(opened.map, opened.identity)
+        publisher.rebuild()
+        for _ in 0..<30 { try publisher.catchUp(atMost: 1) }
+        #expect(publisher.tree.range.root == publisher.newest?.checkpoint.root)
+    }
+
     @Test func `the keys are known from the entries, with the ids and without`() throws {
         for overlap in [.zero, .seconds(3600)] as [Duration] {
             let ledger = try SignedLedger.make(overlap: overlap)

@@ -63,7 +63,7 @@ import Testing
         let leaves = (0..<1500).map { Merkle.leaf([UInt8($0 & 255), UInt8($0 >> 8)].span) }
         for _ in 0..<10 {
             let volume = SimulatedVolume(seed: 1)
-            var tree = try TreeWriter.open(volume) { _ in nil }
+            var tree = try TreeWriter.open(volume, upTo: LedgerSize(.max)) { _ in nil }
             while tree.size.entries < 1500 {
                 let start = Int(tree.size.entries)
                 let end = min(1500, start + Int.random(in: 1...400, using: &generator))
@@ -71,7 +71,9 @@ import Testing
                 // Left and taken up again.
                 if Bool.random(using: &generator) {
                     try tree.sync(atOnce: true)
-                    tree = try TreeWriter.open(volume) { leaves[Int($0.value)] }
+                    tree = try TreeWriter.open(volume, upTo: LedgerSize(.max)) {
+                        leaves[Int($0.value)]
+                    }
                     #expect(tree.size.entries == UInt64(end))
                 }
             }
@@ -91,20 +93,28 @@ import Testing
         let leaves = (0..<600).map { Merkle.leaf([UInt8($0 & 255), UInt8($0 >> 8)].span) }
         func written() throws -> SimulatedVolume {
             let volume = SimulatedVolume(seed: 1)
-            var tree = try TreeWriter.open(volume) { _ in nil }
+            var tree = try TreeWriter.open(volume, upTo: LedgerSize(.max)) { _ in nil }
             try tree.append(leaves)
             try tree.sync(atOnce: true)
             return volume
         }
-        #expect(try TreeWriter.open(written()) { leaves[Int($0.value)] }.size.entries == 600)
-        #expect(try TreeWriter.open(written()) { _ in .sha256([1]) }.size == .empty)
+        #expect(
+            try TreeWriter.open(written(), upTo: LedgerSize(.max)) { leaves[Int($0.value)] }.size
+                .entries == 600)
+        #expect(
+            try TreeWriter.open(written(), upTo: LedgerSize(.max)) { _ in .sha256([1]) }.size
+                == .empty)
         for path in ["tree/0", "tree/1", "tree/complete"] {
             let volume = try written()
             volume.damage(path) { $0.removeLast() }
-            #expect(try TreeWriter.open(volume) { leaves[Int($0.value)] }.size == .empty, "\(path)")
+            #expect(
+                try TreeWriter.open(volume, upTo: LedgerSize(.max)) { leaves[Int($0.value)] }.size
+                    == .empty, "\(path)")
             let without = try written()
             without.put(path, nil)
-            #expect(try TreeWriter.open(without) { leaves[Int($0.value)] }.size == .empty)
+            #expect(
+                try TreeWriter.open(without, upTo: LedgerSize(.max)) { leaves[Int($0.value)] }.size
+                    == .empty)
         }
     }
 }

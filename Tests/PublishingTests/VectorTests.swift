@@ -14,7 +14,8 @@ struct VectorTests {
 
     /// The tree that our writer makes of the leaves.
     private func tree() throws -> TreeFiles {
-        var tree = try TreeWriter.open(SimulatedVolume(seed: 1)) { _ in nil }
+        var tree = try TreeWriter.open(SimulatedVolume(seed: 1), upTo: LedgerSize(.max)) { _ in nil
+        }
         var next = 0
         // In pieces of all sizes, as batches are.
         for piece in [1, 254, 1, 1, 4000, 61_279, 1, 4463] {

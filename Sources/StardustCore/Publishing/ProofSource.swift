@@ -60,7 +60,7 @@ package struct ProofSource: Sendable {
 
     /// A tree that is cut or missing is damaged; other failures may pass.
     private func failure(_ failure: FileFailure) -> Failure {
-        failure.isInputOutput || failure.isMissing ? treeDamaged() : .read(.file(failure))
+        failure.isInputOutput || failure.isOutOfPlace ? treeDamaged() : .read(.file(failure))
     }
 
     private func treeDamaged() -> Failure {

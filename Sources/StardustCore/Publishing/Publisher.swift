@@ -29,6 +29,8 @@ package final class Publisher: Sendable {
         var roundEnd: WitnessCouncil.Outcome?
         var isIdle = false
         var isTreeDistrusted = false
+        /// It is being made again, and has not come as far as what was published.
+        var isRebuilding = false
         /// Nobody may wait any more.
         var refusesWaiting = false
         var isStopping = false
@@ -175,7 +177,13 @@ package final class Publisher: Sendable {
     }
 
     /// A proof did not lead to the checkpoint's root: the tree is made again.
-    package func distrustTree() { monitor.change { $0.isTreeDistrusted = true } }
+    package func distrustTree() {
+        // What is asked while that is under way finds it unfinished, and says nothing new.
+        monitor.change { $0.isTreeDistrusted = !$0.isRebuilding }
+    }
+
+    /// Whether the tree is being made again from the entries.
+    package var isRebuilding: Bool { monitor.withLock { $0.isRebuilding } }
 
     // MARK: The thread
 
@@ -236,8 +244,9 @@ package final class Publisher: Sendable {
             return .roundEnded(outcome)
         }
         if state.isStopping { return .end }
+        if tree >= state.published?.checkpoint.size ?? .empty { state.isRebuilding = false }
         if state.isTreeDistrusted {
-            state.isTreeDistrusted = false
+            (state.isTreeDistrusted, state.isRebuilding) = (false, true)
             return .rebuild
         }
         let due = schedule.due(head: head, isWanted: !state.waiters.isEmpty)
@@ -358,6 +367,8 @@ package final class Publisher: Sendable {
     private func recover(from failure: PublishFailure) {
         switch failure {
         case .read(.file(let failure)), .sign(.file(let failure)):
+            // Something else stands in a file's place: it is set aside.
+            if failure.isOutOfPlace { distrustTree() }
             // What a failed sync left behind is unknown: nothing is signed on top of it.
             if case .sync = failure.operation { return stopPublishing("\(failure)") }
             logger.warning("publishing: \(failure)")

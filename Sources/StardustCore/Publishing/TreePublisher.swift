@@ -41,7 +41,9 @@ package struct TreePublisher: ~Copyable {
         let history = try history(map, identity, newest)
         let tree: TreeWriter
         do throws(FileFailure) {
-            tree = try TreeWriter.open(map.volume) { (position) throws(FileFailure) in
+            tree = try TreeWriter.open(
+                map.volume, upTo: newest?.checkpoint.size ?? .empty
+            ) { (position) throws(FileFailure) in
                 try map.entryHash(position)
             }
         } catch { throw .file(error) }
@@ -52,17 +54,26 @@ package struct TreePublisher: ~Copyable {
     }
 
     private mutating func compare(with newest: Checkpoint) throws(OpenFailure) {
-        if try root(at: newest.size) == newest.root { return }
-        // The tree's files are only derived: what counts are the entries.
-        tree.reset()
-        guard try root(at: newest.size) == newest.root else {
-            throw .damaged(
-                Finding(
-                    .checkpointRootMismatch, file: LedgerLayout.checkpoints,
-                    position: newest.size.nextPosition,
-                    "the checkpoint of \(newest.size) entries was signed over others than the "
-                        + "ledger has"))
+        do throws(ReadFailure) {
+            if try root(at: newest.size) == newest.root { return }
+            // The tree's files are only derived: what counts are the entries.
+            tree.reset()
+            guard try root(at: newest.size) == newest.root else {
+                throw .damaged(Self.mismatch(newest))
+            }
+        } catch {
+            switch error {
+            case .file(let failure): throw .file(failure)
+            case .damaged(let finding): throw .damaged(finding)
+            }
         }
+    }
+
+    private static func mismatch(_ newest: Checkpoint) -> Finding {
+        Finding(
+            .checkpointRootMismatch, file: LedgerLayout.checkpoints,
+            position: newest.size.nextPosition,
+            "the checkpoint of \(newest.size) entries was signed over others than the ledger has")
     }
 
     private static func history(
@@ -119,24 +130,17 @@ package struct TreePublisher: ~Copyable {
         }
     }
 
-    /// The root at a size of the ledger: from the tree, and from the entries what it has not.
-    private mutating func root(at size: LedgerSize) throws(OpenFailure) -> Digest {
+    /// The root at the newest checkpoint's size, beyond which nothing was taken up.
+    private mutating func root(at size: LedgerSize) throws(ReadFailure) -> Digest {
         do throws(ReadFailure) {
-            do throws(ReadFailure) {
-                while tree.size < size { try catchUp(atMost: LedgerLimits.treePending) }
-            } catch {
-                // A full disk is no reason not to open: the root is found without the files.
-                guard case .file(let failure) = error, failure.isNoSpace else { throw error }
-                return try rootOfEntries(size)
+            while tree.size < size {
+                try read(atMost: Int(min(size.entries - tree.size.entries, 1 << 13)))
             }
-            do throws(FileFailure) { return try tree.files.hash(0..<size.entries) } catch {
-                throw .file(error)
-            }
+            return tree.range.root
         } catch {
-            switch error {
-            case .file(let failure): throw .file(failure)
-            case .damaged(let finding): throw .damaged(finding)
-            }
+            // A full disk is no reason not to open: the root is found without the files.
+            guard case .file(let failure) = error, failure.isNoSpace else { throw error }
+            return try rootOfEntries(size)
         }
     }
 
@@ -163,8 +167,22 @@ package struct TreePublisher: ~Copyable {
         try tree.sync()
     }
 
-    /// Reads up to `limit` entries that the tree has not from the segments.
+    /// Reads up to `limit` entries that the tree has not from the segments. Where it comes past the
+    /// newest checkpoint, as after it was begun anew, it must have that one's root there: nothing is
+    /// signed on top of another.
     package mutating func catchUp(atMost limit: Int) throws(ReadFailure) {
+        guard let newest = newest?.checkpoint, tree.size < newest.size else {
+            return try read(atMost: limit)
+        }
+        let missing = newest.size.entries - tree.size.entries
+        try read(atMost: Int(min(UInt64(limit), missing)))
+        if tree.size == newest.size, tree.range.root != newest.root {
+            throw .damaged(Self.mismatch(newest))
+        }
+        if missing < UInt64(limit) { try read(atMost: limit - Int(missing)) }
+    }
+
+    private mutating func read(atMost limit: Int) throws(ReadFailure) {
         var hashes: [Digest] = []
         try map.walk(from: tree.size.nextPosition) { record, _ in
             hashes.append(record.entryHash)
