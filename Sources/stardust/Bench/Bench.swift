@@ -91,8 +91,8 @@ private final class BenchRun {
         Output.line("\(count) packets of \(source.meanBytes) bytes in the mean")
         try emitting()
         try ask(socket)
-        try proving()
         try measureIndex()
+        try proving()
         try opening()
         try verifying()
     }
