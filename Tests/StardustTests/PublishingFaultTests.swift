@@ -274,6 +274,15 @@ import Testing
             let waiting = try client.request(
                 "POST", "/v1/packets?wait=checkpoint", packet.bytes, type: "application/json")
             #expect(waiting.problemCode == "not_published" && waiting.text.contains("is durable"))
+            // Where there is nothing to do, nothing is done.
+            func ticks() throws -> Int {
+                let stat = try String(contentsOfFile: "/proc/\(daemon.pid)/stat", encoding: .utf8)
+                let fields = stat[stat.lastIndex(of: ")")!...].split(separator: " ")
+                return Int(fields[12])! + Int(fields[13])!
+            }
+            let before = try ticks()
+            usleep(1_000_000)
+            #expect(try ticks() - before < 20)
             #expect(daemon.stop() == 0)
         }
         #expect(try run(["mv", "-f", key + "2", key]).status == 0)

@@ -55,6 +55,8 @@ package final class Publisher: Sendable {
         case stalled(String, isNoSpace: Bool)
         /// Nothing is signed any more until an operator has looked.
         case stopped(String)
+
+        fileprivate var isStopped: Bool { if case .stopped = self { true } else { false } }
     }
 
     /// Why there is no checkpoint over something.
@@ -199,7 +201,7 @@ package final class Publisher: Sendable {
                 monitor.change { if case .stalled = $0.phase { $0.phase = .publishing } }
             } catch { recover(from: error) }
         }
-        close(&publisher, schedule)
+        close(&publisher)
     }
 
     private enum Work {
@@ -215,20 +217,23 @@ package final class Publisher: Sendable {
     private func nextWork(_ schedule: CheckpointSchedule, _ tree: LedgerSize) -> Work {
         while true {
             let head = map.head.size
-            let (work, isWanted): (Work?, Bool) = monitor.withLock { state in
+            let (work, isWanted, mayPublish): (Work?, Bool, Bool) = monitor.withLock { state in
                 state.isIdle = false
-                return (decide(&state, schedule, tree, head), !state.waiters.isEmpty)
+                let work = decide(&state, schedule, tree, head)
+                return (work, !state.waiters.isEmpty, !state.phase.isStopped)
             }
             if let work { return work }
-            let due = schedule.due(head: head, isWanted: isWanted)
+            // Where nothing is published any more, nothing is due: only full rows of hashes come.
+            let due = mayPublish ? schedule.due(head: head, isWanted: isWanted) : nil
             let deadline = due ?? .now + .seconds(3600)
+            let wakesOnGrowth = mayPublish && due == nil
             let seen = monitor.withLock { state in
-                state.isIdle = due == nil
+                state.isIdle = wakesOnGrowth
                 return state.pending.count
             }
             _ = monitor.wait(until: deadline) { state in
                 state.isStopping || state.roundEnd != nil || state.isTreeDistrusted
-                    || (due == nil && state.pending.count != seen)
+                    || (wakesOnGrowth && state.pending.count != seen)
                     || state.pending.count >= LedgerLimits.treePending
                     || state.waiters.isEmpty == isWanted ? () : nil
             }
@@ -261,7 +266,7 @@ package final class Publisher: Sendable {
             defer { (state.pending, state.pendingStart) = ([], head.nextPosition) }
             return .extend(state.pending)
         }
-        if case .stopped = state.phase { return nil }
+        if state.phase.isStopped { return nil }
         guard isDue else {
             // Nothing is left to be written, so nothing fails any more.
             if case .stalled = state.phase { state.phase = .publishing }
@@ -372,8 +377,10 @@ package final class Publisher: Sendable {
             // What a failed sync left behind is unknown: nothing is signed on top of it.
             if case .sync = failure.operation { return stopPublishing("\(failure)") }
             logger.warning("publishing: \(failure)")
-            monitor.change {
-                $0.phase = .stalled(failure.description, isNoSpace: failure.isNoSpace)
+            monitor.change { state in
+                // What stopped for good is not begun again by a disk that has room once more.
+                if state.phase.isStopped { return }
+                state.phase = .stalled(failure.description, isNoSpace: failure.isNoSpace)
             }
             _ = monitor.wait(until: .now + LedgerLimits.retryDelay) { $0.isStopping ? () : nil }
         case .read(.damaged(let finding)): stopPublishing(finding.description)
@@ -382,15 +389,15 @@ package final class Publisher: Sendable {
     }
 
     /// Signs what came last, where nobody need be asked, and leaves the tree complete.
-    private func close(_ publisher: inout TreePublisher, _ schedule: CheckpointSchedule) {
+    private func close(_ publisher: inout TreePublisher) {
         do throws(ReadFailure) {
-            while publisher.tree.size < map.head.size {
-                try publisher.catchUp(atMost: LedgerLimits.treePendingMax)
-            }
+            // One that is being made from the beginning goes on at the next start.
+            try publisher.catchUp(atMost: LedgerLimits.treePendingMax)
             do throws(FileFailure) { try publisher.close() } catch { throw .file(error) }
         } catch { logger.warning("the tree was not completed: \(error)") }
         let size = publisher.newest?.checkpoint.size ?? .empty
-        if case .publishing = phase, witnesses.asksNobody, publisher.tree.size > size {
+        let isWhole = publisher.tree.size == map.head.size && publisher.tree.size > size
+        if case .publishing = phase, witnesses.asksNobody, isWhole {
             do throws(TreePublisher.Failure) {
                 let time = map.head.lastReceivedAt ?? Timestamp(microseconds: 0)
                 let signed = try publisher.sign(lastReceivedAt: time)

@@ -32,7 +32,8 @@ package struct TreePublisher: ~Copyable {
 
     /// Takes up what a ledger has published. The failure is damage where the ledger does not give
     /// the newest checkpoint's root: then it was put back or changed, and nothing may be signed.
-    /// Reads at most what came since the tree was made durable; all of the ledger where it is lost.
+    /// Reads what came between the tree's last sync and the newest checkpoint; all of the ledger where
+    /// the tree is lost.
     package static func open(
         _ map: LedgerMap, _ identity: LedgerIdentity, keys: (any Volume)? = nil
     ) throws(OpenFailure) -> TreePublisher {
@@ -134,7 +135,7 @@ package struct TreePublisher: ~Copyable {
     private mutating func root(at size: LedgerSize) throws(ReadFailure) -> Digest {
         do throws(ReadFailure) {
             while tree.size < size {
-                try read(atMost: Int(min(size.entries - tree.size.entries, 1 << 13)))
+                try read(atMost: Int(min(size.entries - tree.size.entries, UInt64(LedgerLimits.treePending))))
             }
             return tree.range.root
         } catch {
