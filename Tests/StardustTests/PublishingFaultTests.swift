@@ -280,8 +280,10 @@ import Testing
                 let fields = stat[stat.lastIndex(of: ")")!...].split(separator: " ")
                 return Int(fields[12])! + Int(fields[13])!
             }
+            // Beyond the time at which the next checkpoint would be due.
+            usleep(1_300_000)
             let before = try ticks()
-            usleep(1_000_000)
+            usleep(700_000)
             #expect(try ticks() - before < 20)
             #expect(daemon.stop() == 0)
         }

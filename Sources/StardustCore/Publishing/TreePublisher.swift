@@ -135,7 +135,8 @@ package struct TreePublisher: ~Copyable {
     private mutating func root(at size: LedgerSize) throws(ReadFailure) -> Digest {
         do throws(ReadFailure) {
             while tree.size < size {
-                try read(atMost: Int(min(size.entries - tree.size.entries, UInt64(LedgerLimits.treePending))))
+                let missing = size.entries - tree.size.entries
+                try read(atMost: Int(min(missing, UInt64(LedgerLimits.treePending))))
             }
             return tree.range.root
         } catch {
