@@ -17,6 +17,10 @@ let log = Target.Dependency.product(name: "Logging", package: "swift-log")
 let package = Package(
     name: "stardust",
     products: [.executable(name: "stardust", targets: ["stardust"])],
+    traits: [
+        .default(enabledTraits: ["PostgreSQL"]),
+        .trait(name: "PostgreSQL", description: "Replicate from PostgreSQL; needs libpq"),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
@@ -45,18 +49,31 @@ let package = Package(
                 "LedgerFormat", "Packets",
                 .product(name: "HeapModule", package: "swift-collections"),
             ], swiftSettings: strict),
+        .systemLibrary(
+            name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .target(
+            name: "ReadModel",
+            dependencies: ["CPlatform", "CSQLite", "LedgerFormat", "Packets", "LedgerStorage"],
+            swiftSettings: strict),
+        .target(
+            name: "Replication",
+            dependencies: [
+                "LedgerFormat", "LedgerStorage", "ReadModel", log,
+                .target(name: "CLibPQ", condition: .when(traits: ["PostgreSQL"])),
+            ], swiftSettings: strict),
         .target(
             name: "StardustCore",
             dependencies: [
-                "CPlatform", "LedgerFormat", "Packets", "LedgerStorage", "LedgerIndex",
-                "Reconstruction", log,
+                "CPlatform", "CSQLite", "LedgerFormat", "Packets", "LedgerStorage", "LedgerIndex",
+                "ReadModel", "Reconstruction", log,
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ], swiftSettings: strict),
         .target(
             name: "StardustHTTP",
             dependencies: [
                 "LedgerFormat", "Packets", "LedgerStorage", "LedgerIndex", "Reconstruction",
-                "StardustCore", log, .product(name: "NIOCore", package: nio),
+                "ReadModel", "StardustCore", log, .product(name: "NIOCore", package: nio),
                 .product(name: "NIOPosix", package: nio),
                 .product(name: "NIOHTTP1", package: nio),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -65,8 +82,7 @@ let package = Package(
             name: "stardust",
             dependencies: [
                 "CPlatform", "LedgerFormat", "Packets", "LedgerStorage", "LedgerIndex",
-                "Reconstruction",
-                "StardustCore", "StardustHTTP", log,
+                "ReadModel", "Reconstruction", "Replication", "StardustCore", "StardustHTTP", log,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "NIOCore", package: nio), .product(name: "NIOPosix", package: nio),
                 .product(name: "NIOHTTP1", package: nio),

@@ -1,4 +1,5 @@
 internal import LedgerIndex
+internal import LedgerStorage
 
 /// Writes full buffers and merges runs behind the follower, on a thread for each: a long merge must
 /// not keep buffers in memory.

@@ -1,5 +1,6 @@
 internal import Glibc
 internal import LedgerFormat
+internal import LedgerStorage
 package import Logging
 internal import Packets
 

@@ -235,13 +235,3 @@ package final class RunningLedger: Sendable {
     /// What publishes; nil while the ledger recovers and where it is damaged.
     package var publisher: Publisher? { opened.withLock { $0?.publisher } }
 }
-
-extension Timestamp {
-    /// The system's clock.
-    @Sendable package static func systemNow() -> Timestamp {
-        var time = timespec()
-        // Safety: the clock writes to our own variable.
-        unsafe clock_gettime(CLOCK_REALTIME, &time)
-        return Timestamp(microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000)
-    }
-}

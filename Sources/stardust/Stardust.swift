@@ -13,7 +13,8 @@ struct Stardust: AsyncParsableCommand {
         subcommands: [
             Init.self, Serve.self, Emit.self, Get.self, History.self, Find.self,
             ChainCommand.self, Follow.self, CheckpointCommand.self, Prove.self, CheckProof.self,
-            Verify.self, Reindex.self, RotateKey.self, WitnessCommand.self, Status.self, Bench.self,
+            Verify.self, Reindex.self, RotateKey.self, ModelCommand.self, WitnessCommand.self,
+            Status.self, Bench.self,
         ])
 
     static func main() async {

@@ -1,3 +1,5 @@
+internal import LedgerStorage
+
 /// Numbered pieces of work done by several threads, their results taken in order. At most two
 /// results for each thread wait to be taken.
 final class OrderedWork<Output: Sendable>: Sendable {

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import LedgerStorage
 internal import StardustCore
 
 /// What a load measured.

@@ -1,5 +1,6 @@
 internal import Glibc
 internal import LedgerFormat
+internal import LedgerStorage
 internal import StardustCore
 internal import Synchronization
 

@@ -1,0 +1,63 @@
+package import LedgerStorage
+
+/// Why the read model does not do what was asked.
+package enum ModelFailure: Error, Sendable, CustomStringConvertible {
+    /// The caller's data: what was refused is not applied, the rest is.
+    case refused(ModelRefusal)
+    /// The rows here are not what the source's changes were made of: only a new copy helps.
+    case drifted(String)
+    /// Somebody else writes it.
+    case locked(String)
+    /// There is no read model.
+    case missing(String)
+    case database(SQLiteFailure)
+    case file(FileFailure)
+
+    package var description: String {
+        switch self {
+        case .refused(let refusal): refusal.description
+        case .drifted(let detail):
+            "the read model has drifted from its source: \(detail). Copy it anew with "
+                + "`stardust model sync --resync`"
+        case .locked(let detail), .missing(let detail): detail
+        case .database(let failure): failure.description
+        case .file(let failure): failure.description
+        }
+    }
+}
+
+/// A row change that is not applied: what is wrong with it, and where.
+package struct ModelRefusal: Error, Hashable, Sendable, CustomStringConvertible {
+    package var code: Code
+    package var table: String?
+    package var column: String?
+    /// The value as it was sent.
+    package var value: String?
+    package var detail: String
+
+    package enum Code: String, Hashable, Sendable {
+        case notAChange = "not_a_change"
+        case unknownTable = "unknown_table"
+        case unknownColumn = "unknown_column"
+        case wrongType = "wrong_type"
+        case missingValue = "missing_value"
+        case checkViolated = "check_violated"
+        case notUnique = "not_unique"
+        case rowNotFound = "row_not_found"
+        case transactionFailed = "transaction_failed"
+    }
+
+    package init(
+        _ code: Code, table: String? = nil, column: String? = nil, value: String? = nil,
+        _ detail: String
+    ) {
+        (self.code, self.table, self.column, self.value) = (code, table, column, value)
+        self.detail = detail
+    }
+
+    package var description: String {
+        let place = [table, column].compactMap(\.self).joined(separator: ".")
+        let shown = value.map { " (\($0.count > 200 ? String($0.prefix(200)) + "…" : $0))" } ?? ""
+        return (place.isEmpty ? "" : "\(place): ") + detail + shown
+    }
+}

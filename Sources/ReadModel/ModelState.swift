@@ -1,0 +1,112 @@
+/// Where a read model stands: one row of its file, changed in the transaction of the rows.
+package struct ModelState: Hashable, Sendable {
+    package var source: Source
+    package var phase: Phase
+    /// Everything up to here is applied and durable.
+    package var lsn: LSN
+    /// How far the source was when we last heard of it.
+    package var sourceLSN: LSN
+    package var slot: String?
+    package var publication: String?
+    package var systemID: String?
+    package var timeline: Int64?
+    /// When the newest transaction that is applied was committed at the source.
+    package var committedAt: String?
+    /// When this was written.
+    package var updatedAt: String?
+    /// Write-ahead log that the slot keeps at the source.
+    package var retainedBytes: Int64?
+    package var lastError: String?
+    package var warnings: [String] = []
+    /// Columns of ours that the source did not have when it was copied, as `table.column`.
+    package var absentColumns: [String] = []
+
+    package static let schemaVersion: Int64 = 1
+
+    package enum Source: String, Sendable { case feed, postgres }
+
+    package enum Phase: String, Sendable {
+        /// Rows are being copied; the file is not in use yet.
+        case copying
+        case live
+        /// The source has changed so that only a new copy helps.
+        case needsResync = "needs_resync"
+    }
+
+    package init(_ source: Source, _ phase: Phase, lsn: LSN = .zero) {
+        (self.source, self.phase, self.lsn, sourceLSN) = (source, phase, lsn, lsn)
+    }
+}
+
+/// A position in PostgreSQL's write-ahead log.
+package struct LSN: Hashable, Comparable, Sendable, CustomStringConvertible {
+    package var value: UInt64
+
+    package static let zero = LSN(0)
+
+    package init(_ value: UInt64) { self.value = value }
+
+    /// Reads `16/B374D848`.
+    package init?(_ text: some StringProtocol) {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2, parts.allSatisfy({ (1...8).contains($0.utf8.count) }),
+            let high = UInt32(parts[0], radix: 16), let low = UInt32(parts[1], radix: 16),
+            !text.utf8.contains(UInt8(ascii: "+"))
+        else { return nil }
+        value = UInt64(high) << 32 | UInt64(low)
+    }
+
+    package static func < (left: LSN, right: LSN) -> Bool { left.value < right.value }
+
+    package var description: String {
+        let low = UInt32(truncatingIfNeeded: value)
+        return "\(String(value >> 32, radix: 16))/\(String(low, radix: 16))".uppercased()
+    }
+}
+
+extension ModelState {
+    private static let columns = """
+        schema_version, source, phase, lsn, source_lsn, slot, publication, system_id, timeline, \
+        committed_at, updated_at, retained_bytes, last_error, warnings, absent_columns
+        """
+
+    /// Reads the row of a file; nil where there is none, or it is of another version.
+    package init?(_ connection: SQLiteConnection) throws(SQLiteFailure) {
+        guard
+            try connection.integer(
+                "SELECT count(*) FROM sqlite_schema WHERE name = 'model_state'") == 1,
+            let row = try connection.rows("SELECT \(Self.columns) FROM model_state").first,
+            row[0].integer == Self.schemaVersion,
+            let source = row[1].string.flatMap(Source.init),
+            let phase = row[2].string.flatMap(Phase.init),
+            let lsn = row[3].integer, let sourceLSN = row[4].integer
+        else { return nil }
+        self.init(source, phase, lsn: LSN(UInt64(bitPattern: lsn)))
+        self.sourceLSN = LSN(UInt64(bitPattern: sourceLSN))
+        (slot, publication, systemID) = (row[5].string, row[6].string, row[7].string)
+        (timeline, committedAt, updatedAt) = (row[8].integer, row[9].string, row[10].string)
+        (retainedBytes, lastError) = (row[11].integer, row[12].string)
+        warnings = row[13].string?.split(separator: "\n").map(String.init) ?? []
+        absentColumns = row[14].string?.split(separator: "\n").map(String.init) ?? []
+    }
+
+    package func save(_ connection: SQLiteConnection) throws(SQLiteFailure) {
+        let places = (0..<16).map { _ in "?" }.joined(separator: ", ")
+        _ = try connection.rows(
+            "INSERT OR REPLACE INTO model_state (id, \(Self.columns)) VALUES (\(places))",
+            [
+                .integer(1), .integer(Self.schemaVersion), .string(source.rawValue),
+                .string(phase.rawValue), .integer(Int64(bitPattern: lsn.value)),
+                .integer(Int64(bitPattern: sourceLSN.value)), .optional(slot),
+                .optional(publication), .optional(systemID),
+                timeline.map(ModelValue.integer) ?? .null, .optional(committedAt),
+                .optional(updatedAt), retainedBytes.map(ModelValue.integer) ?? .null,
+                .optional(lastError),
+                Self.lines(warnings), Self.lines(absentColumns),
+            ])
+    }
+
+    private static func lines(_ texts: [String]) -> ModelValue {
+        texts.isEmpty ? .null : .string(texts.joined(separator: "\n"))
+    }
+}

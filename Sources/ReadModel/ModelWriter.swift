@@ -1,0 +1,273 @@
+internal import LedgerFormat
+internal import LedgerStorage
+
+/// The one who writes the read model. Used by one thread at a time.
+///
+/// Invariants:
+///  1. `state` in memory is what stands in the file, but within a transaction.
+///  2. `lsn` and the rows that it covers are committed together.
+package final class ModelWriter {
+    package let folder: ModelFolder
+    package let number: Int
+    package let connection: SQLiteConnection
+    package private(set) var tables: [ModelTable] = []
+    package var state: ModelState
+    private var savedState: ModelState
+    private var statements: [StatementKey: SQLiteStatement] = [:]
+
+    package static let columnsMax = 64
+
+    private struct StatementKey: Hashable {
+        var operation: Operation
+        var table: Int
+        var columns: UInt64
+    }
+
+    package enum Operation: Hashable, Sendable {
+        /// Parameters: the columns' numbers from 1.
+        case insert
+        /// The same, and the key of the row behind the last column's number.
+        case update
+        /// The key at 1.
+        case delete
+    }
+
+    // MARK: Opening
+
+    /// Opens the copy in use; nil where there is none. The caller holds the lock.
+    package init?(_ folder: ModelFolder) throws(ModelFailure) {
+        do throws(FileFailure) { try folder.adoptPlainFile() } catch { throw .file(error) }
+        guard let number = folder.current else { return nil }
+        self.folder = folder
+        self.number = number
+        do throws(SQLiteFailure) {
+            connection = try SQLiteConnection(folder.file(number), .readWrite)
+            guard let state = try ModelState(connection) else {
+                throw SQLiteFailure(
+                    code: 0,
+                    message: "no read model of this version; remove it, and copy or apply again",
+                    place: folder.link)
+            }
+            self.state = state
+            savedState = state
+            try Self.configure(connection)
+        } catch { throw .database(error) }
+        try readTables()
+    }
+
+    /// Makes a new copy that is not in use yet, with the tables that are given. Until `finishCopy` a
+    /// crash leaves a file that is worth nothing but for the state in it.
+    package init(
+        copyingInto folder: ModelFolder, _ schemas: [TableSchema], _ state: ModelState
+    ) throws(ModelFailure) {
+        self.folder = folder
+        do throws(FileFailure) {
+            number = (try folder.numbers().last ?? 0) + 1
+            try folder.make(number)
+        } catch { throw .file(error) }
+        self.state = state
+        savedState = state
+        do throws(SQLiteFailure) {
+            connection = try SQLiteConnection(folder.file(number), .create)
+            try connection.run("PRAGMA page_size = \(Self.pageBytes)", "PRAGMA synchronous = FULL")
+            try connection.run("BEGIN", SQLiteSchema.state)
+            try state.save(connection)
+            for schema in schemas { try connection.run(SQLiteSchema.statement(schema)) }
+            try connection.run("COMMIT")
+            // The file counts from the renaming of the link on, and is synced before.
+            try connection.run(
+                "PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF",
+                "PRAGMA cache_size = -\(Self.cacheKiB)", "PRAGMA ignore_check_constraints = ON")
+        } catch { throw .database(error) }
+        try readTables()
+    }
+
+    private static let pageBytes = 8192
+    private static let cacheKiB = 48 << 10
+    private static let checkpointPages = 4096
+
+    private static func configure(_ connection: SQLiteConnection) throws(SQLiteFailure) {
+        // Without FULL a power cut may lose commits that the slot was told of.
+        try connection.run(
+            "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL",
+            "PRAGMA cache_size = -\(cacheKiB)", "PRAGMA wal_autocheckpoint = \(checkpointPages)",
+            "PRAGMA journal_size_limit = \(1 << 26)", "PRAGMA temp_store = MEMORY",
+            // The source has checked them, or the feed has before it comes here.
+            "PRAGMA ignore_check_constraints = ON")
+    }
+
+    /// An empty read model for the change feed, in use.
+    package static func makeEmpty(_ folder: ModelFolder) throws(ModelFailure) -> ModelWriter {
+        let copy = try ModelWriter(
+            copyingInto: folder, EngineSchema.tables, ModelState(.feed, .copying))
+        copy.state.phase = .live
+        return try copy.finishCopy()
+    }
+
+    /// Completes a copy whose rows are in: indexes, what is derived, and the place in use.
+    package func finishCopy() throws(ModelFailure) -> ModelWriter {
+        do throws(SQLiteFailure) {
+            statements = [:]
+            for statement in SQLiteSchema.indexes { try connection.run(statement) }
+            for statement in SQLiteSchema.derived { try connection.run(statement) }
+            for statement in SQLiteSchema.fillDerived { try connection.run(statement) }
+            try touch()
+            try connection.run("PRAGMA journal_mode = WAL", "PRAGMA wal_checkpoint(TRUNCATE)")
+        } catch { throw .database(error) }
+        do throws(FileFailure) {
+            try ModelFolder.sync(folder.file(number))
+            try folder.use(number)
+        } catch { throw .file(error) }
+        guard let writer = try ModelWriter(folder) else {
+            throw .missing("\(folder.link) vanished while it was made")
+        }
+        return writer
+    }
+
+    private func readTables() throws(ModelFailure) {
+        var found: [ModelTable] = []
+        for schema in EngineSchema.tables {
+            do throws(SQLiteFailure) {
+                let columns = try connection.rows(
+                    "SELECT name, type, \"notnull\", dflt_value IS NOT NULL "
+                        + "FROM pragma_table_info(?)", [.string(schema.name)])
+                found.append(
+                    ModelTable(
+                        index: found.count, schema: schema,
+                        columns: columns.map { row in
+                            ModelTable.Column(
+                                name: row[0].string!, type: ColumnType(declared: row[1].string!),
+                                isRequired: row[2].integer == 1, hasDefault: row[3].integer == 1)
+                        }))
+            } catch { throw .database(error) }
+        }
+        tables = found
+        // They number their parameters by the columns.
+        statements = [:]
+    }
+
+    package func table(_ name: some StringProtocol) -> ModelTable? {
+        tables.first { $0.name == name }
+    }
+
+    // MARK: Transactions
+
+    package func begin() throws(ModelFailure) {
+        try database { () throws(SQLiteFailure) in try connection.run("BEGIN IMMEDIATE") }
+    }
+
+    /// Makes what was changed durable together with `state`.
+    package func commit() throws(ModelFailure) {
+        try database { () throws(SQLiteFailure) in
+            try touch()
+            try connection.run("COMMIT")
+        }
+        savedState = state
+    }
+
+    /// Undoes what was changed since `begin`.
+    package func rollback() {
+        state = savedState
+        // Where SQLite has rolled back by itself there is nothing to do.
+        if connection.isInTransaction { try? connection.run("ROLLBACK") }
+        // Columns may have been added. What cannot be read now fails with the next statement.
+        try? readTables()
+    }
+
+    /// Saves `state` alone.
+    package func save() throws(ModelFailure) {
+        try begin()
+        try commit()
+    }
+
+    private func touch() throws(SQLiteFailure) {
+        state.updatedAt = "\(Timestamp.systemNow())"
+        try state.save(connection)
+    }
+
+    // MARK: Rows
+
+    /// The statement for columns of a table, given as bits by their numbers from 0.
+    package func statement(
+        _ operation: Operation, _ table: ModelTable, columns: UInt64 = 0
+    ) throws(SQLiteFailure) -> SQLiteStatement {
+        let key = StatementKey(operation: operation, table: table.index, columns: columns)
+        if let statement = statements[key] { return statement }
+        let chosen = table.columns.indices.filter { columns >> UInt64($0) & 1 == 1 }
+        let names = chosen.map { table.columns[$0].name.quoted }
+        let name = table.name.quoted
+        let sql =
+            switch operation {
+            case .insert:
+                "INSERT INTO \(name) (\(names.joined(separator: ", "))) VALUES ("
+                    + chosen.map { "?\($0 + 1)" }.joined(separator: ", ") + ")"
+            case .update:
+                "UPDATE \(name) SET "
+                    + zip(names, chosen).map { "\($0) = ?\($1 + 1)" }.joined(separator: ", ")
+                    + " WHERE \(table.key.quoted) = ?\(table.columns.count + 1)"
+            case .delete: "DELETE FROM \(name) WHERE \(table.key.quoted) = ?1"
+            }
+        let statement = try connection.prepare(sql, isKept: true)
+        statements[key] = statement
+        return statement
+    }
+
+    /// Removes all rows of a table, and what is derived from them.
+    package func truncate(_ table: ModelTable) throws(ModelFailure) {
+        let derived = SQLiteSchema.derivedTables(of: table.name)
+        try database { () throws(SQLiteFailure) in
+            // Without its triggers a table is emptied at once, not row by row.
+            let triggers = try connection.rows(
+                "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?",
+                [.string(table.name)])
+            for trigger in triggers {
+                try connection.run("DROP TRIGGER \(trigger[0].string!.quoted)")
+            }
+            for name in [table.name] + derived { try connection.run("DELETE FROM \(name.quoted)") }
+            for trigger in triggers { try connection.run(trigger[1].string!) }
+        }
+    }
+
+    /// Adds a column that the source has got, with the value that its rows had at once.
+    package func addColumn(
+        _ name: String, _ type: ColumnType, to table: ModelTable, filledWith value: ModelValue
+    ) throws(ModelFailure) {
+        guard table.columns.count < Self.columnsMax else {
+            throw .drifted("\(table.name) has more than \(Self.columnsMax) columns")
+        }
+        try database { () throws(SQLiteFailure) in
+            try connection.run(
+                "ALTER TABLE \(table.name.quoted) ADD COLUMN \(name.quoted) \(type.sqliteName)")
+            if value != .null {
+                _ = try connection.rows(
+                    "UPDATE \(table.name.quoted) SET \(name.quoted) = ?", [value])
+            }
+        }
+        try readTables()
+    }
+
+    private func database(_ body: () throws(SQLiteFailure) -> Void) throws(ModelFailure) {
+        do throws(SQLiteFailure) { try body() } catch { throw .database(error) }
+    }
+}
+
+/// A table as it is in the file: the engine's columns, and those that the source has got since.
+package struct ModelTable: Sendable {
+    package var index: Int
+    package var schema: TableSchema
+    package var columns: [Column]
+
+    package struct Column: Hashable, Sendable {
+        package var name: String
+        package var type: ColumnType
+        package var isRequired: Bool
+        package var hasDefault: Bool
+    }
+
+    package var name: String { schema.name }
+    package var key: String { schema.key.name }
+
+    package func number(_ column: some StringProtocol) -> Int? {
+        columns.firstIndex { $0.name == column }
+    }
+}

@@ -1,0 +1,276 @@
+/// `model.sqlite`: the engine's tables, what is derived from them, and where they come from.
+package enum SQLiteSchema {
+    /// The complete script.
+    package static var text: String {
+        let tables = EngineSchema.tables.map { statement($0) + ";" }
+        return (tables + [indexes, derived].joined().map { $0 + ";" } + [state + ";"])
+            .joined(separator: "\n\n") + "\n"
+    }
+
+    /// What is made when a file is new, and what after the rows of a copy are in it.
+    package static var indexes: [String] { EngineSchema.tables.flatMap(\.indexes) }
+
+    package static var derived: [String] { derivedTables + triggers + views + [unfitLogs] }
+
+    // MARK: Tables
+
+    package static func statement(_ table: TableSchema) -> String {
+        var lines = table.columns.map { column in
+            var line = "    \(column.name.quotedIfNeeded) \(column.type.sqliteName)"
+            if column == table.key { line += " PRIMARY KEY" }
+            if column.isRequired { line += " NOT NULL" }
+            switch column.defaultValue {
+            case nil: break
+            case .now: line += " DEFAULT (\(now))"
+            case .text(let text): line += " DEFAULT '\(text)'"
+            case .no: line += " DEFAULT 0"
+            }
+            // The source enforces it; here it says what belongs together, and orphans are reported.
+            if let parent = column.references.flatMap(EngineSchema.table) {
+                line += " REFERENCES \(parent.name) (\(parent.key.name))"
+            }
+            return line
+        }
+        for column in table.columns {
+            switch column.type {
+            case .timestamp:
+                let name = column.name.quotedIfNeeded
+                lines.append(
+                    "    CONSTRAINT \(table.name)_\(column.name)_utc CHECK "
+                        + "(\(name) GLOB '*Z' OR \(name) IN ('infinity', '-infinity'))")
+            case .uuid where column == table.key:
+                lines.append(
+                    "    CONSTRAINT \(table.name)_uuid4 CHECK (\(column.name) GLOB "
+                        + "'????????-????-4???-[89ab]???-????????????' AND "
+                        + "\(column.name) NOT GLOB '*[^0-9a-f-]*')")
+            default: break
+            }
+        }
+        for (number, check) in table.checks.enumerated() {
+            let suffix = number == 0 ? "" : "\(number + 1)"
+            lines.append("    CONSTRAINT \(table.name)_order\(suffix) CHECK (\(check))")
+        }
+        return "CREATE TABLE \(table.name) (\n\(lines.joined(separator: ",\n"))\n)"
+    }
+
+    /// The time as the tables have it.
+    static let now = "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')"
+
+    /// A value that orders times by year before their text does: beyond four digits of year, and
+    /// before year 0, the text alone does not.
+    static func year(_ time: String) -> String {
+        "CASE \(time) WHEN 'infinity' THEN 999999 WHEN '-infinity' THEN -999999 "
+            + "ELSE CAST(\(time) AS INTEGER) END"
+    }
+
+    /// Values whose ascending order is PostgreSQL's, where nothing comes after everything.
+    private static func nullsLast(_ column: String) -> [String] {
+        ["\(column) IS NULL", "coalesce(\(column), 0)"]
+    }
+
+    // MARK: Derived
+
+    /// A materialised view that is kept current: a table of the first row of each video.
+    private struct FirstOfVideo: Sendable {
+        var name: String
+        var source: String
+        var columns: [String]
+        /// Of a row, or of `prefix` and a dot.
+        var order: @Sendable (_ prefix: String) -> [String]
+
+        func rank(_ prefix: String) -> String { order(prefix).joined(separator: ", ") }
+        var descending: String { order("").map { $0 + " DESC" }.joined(separator: ", ") }
+    }
+
+    private static let latestAnalysis = FirstOfVideo(
+        name: "latest_analysis_per_video", source: "analysis",
+        columns: ["analysis_id", "virality_score", "relevance_score", "created_at"]
+    ) {
+        [year($0 + "created_at"), $0 + "created_at", $0 + "analysis_id"]
+    }
+
+    private static let bestClip = FirstOfVideo(
+        name: "best_clip_per_video", source: "clips",
+        columns: ["clip_id", "confidence", "lattice_priority"]
+    ) {
+        nullsLast($0 + "confidence") + nullsLast($0 + "lattice_priority") + [$0 + "clip_id"]
+    }
+
+    private static let firsts = [latestAnalysis, bestClip]
+
+    private static var derivedTables: [String] {
+        firsts.map { first in
+            let source = EngineSchema.table(first.source)!
+            let columns = first.columns.map { name in
+                "    \(name) \(source.column(name)!.type.sqliteName)"
+            }
+            return "CREATE TABLE \(first.name) (\n    video_id UUID TEXT PRIMARY KEY NOT NULL,\n"
+                + columns.joined(separator: ",\n") + "\n)"
+        }
+    }
+
+    /// Statements that make the materialised views from all rows, for a file that has none of them.
+    package static var fillDerived: [String] {
+        firsts.map { first in
+            let columns = first.columns.joined(separator: ", ")
+            return """
+                INSERT INTO \(first.name) (video_id, \(columns))
+                SELECT video_id, \(columns) FROM (
+                    SELECT *, row_number() OVER (PARTITION BY video_id ORDER BY \(first.descending)) AS place
+                    FROM \(first.source))
+                WHERE place = 1
+                """
+        }
+    }
+
+    private static var triggers: [String] { firsts.flatMap(triggers) }
+
+    package static var triggerNames: [String] {
+        firsts.flatMap { first in
+            ["inserted", "updated", "deleted"].map { "\(first.name)_\($0)" }
+        }
+    }
+
+    package static func derivedTables(of source: String) -> [String] {
+        firsts.filter { $0.source == source }.map(\.name)
+    }
+
+    private static func triggers(_ first: FirstOfVideo) -> [String] {
+        let columns = first.columns.joined(separator: ", ")
+        let new = first.columns.map { "NEW.\($0)" }.joined(separator: ", ")
+        let sets = first.columns.map { "\($0) = excluded.\($0)" }.joined(separator: ", ")
+        let watched = (["video_id"] + first.columns).joined(separator: ", ")
+        let changed = (["video_id"] + first.columns).map { "OLD.\($0) IS NOT NEW.\($0)" }
+            .joined(separator: " OR ")
+        func again(_ row: String, _ condition: String = "") -> String {
+            """
+                DELETE FROM \(first.name) WHERE video_id = \(row).video_id\(condition);
+                INSERT INTO \(first.name) (video_id, \(columns))
+                    SELECT video_id, \(columns) FROM \(first.source)
+                    WHERE video_id = \(row).video_id\(condition)
+                    ORDER BY \(first.descending) LIMIT 1;
+            """
+        }
+        return [
+            """
+            CREATE TRIGGER \(first.name)_inserted AFTER INSERT ON \(first.source) BEGIN
+                INSERT INTO \(first.name) (video_id, \(columns)) VALUES (NEW.video_id, \(new))
+                    ON CONFLICT (video_id) DO UPDATE SET \(sets)
+                    WHERE (\(first.rank("excluded."))) > (\(first.rank("")));
+            END
+            """,
+            """
+            CREATE TRIGGER \(first.name)_updated AFTER UPDATE OF \(watched) ON \(first.source)
+            WHEN \(changed) BEGIN
+            \(again("NEW"))
+            \(again("OLD", " AND OLD.video_id IS NOT NEW.video_id"))
+            END
+            """,
+            """
+            CREATE TRIGGER \(first.name)_deleted AFTER DELETE ON \(first.source) BEGIN
+            \(again("OLD"))
+            END
+            """,
+        ]
+    }
+
+    private static let views = [
+        """
+        CREATE VIEW pending_edit_jobs AS
+        SELECT *
+        FROM edit_jobs
+        WHERE status = 'PENDING'
+        ORDER BY \(year("created_at")), created_at
+        """,
+        """
+        CREATE VIEW upcoming_upload_schedule AS
+        SELECT uj.upload_job_id,
+               uj.clip_id,
+               uj.title,
+               uj.scheduled_time,
+               s.final_scheduled_time,
+               s.status AS schedule_status
+        FROM upload_jobs uj
+        LEFT JOIN schedules s ON s.clip_id = uj.clip_id
+        WHERE uj.status IN ('PENDING', 'SCHEDULED')
+          AND (\(isUpcoming("uj.scheduled_time")) OR \(isUpcoming("s.final_scheduled_time")))
+        ORDER BY \(year("coalesce(s.final_scheduled_time, uj.scheduled_time)")),
+                 coalesce(s.final_scheduled_time, uj.scheduled_time)
+        """,
+        """
+        CREATE VIEW active_analysis_per_video AS
+        SELECT a.*
+        FROM latest_analysis_per_video l
+        JOIN analysis a ON a.analysis_id = l.analysis_id
+        """,
+    ]
+
+    private static func isUpcoming(_ time: String) -> String {
+        "(\(year(time)), \(time)) >= (CAST(\(now) AS INTEGER), \(now))"
+    }
+
+    // MARK: Logs
+
+    /// Logs whose metadata is not as `Docs/log-metadata.schema.json` has it, found at once.
+    private static let unfitLogs =
+        "CREATE INDEX logs_unfit ON logs (log_id) WHERE \(isUnfit)"
+
+    /// The schema in SQL. NULL is fit: a log may stand for itself.
+    package static let isUnfit = """
+        metadata IS NOT NULL AND NOT coalesce(json_valid(metadata) AND json_type(metadata) = 'object' \
+        AND coalesce(json_type(metadata, '$.entity_type') = 'text', 1) \
+        AND coalesce(json_extract(metadata, '$.entity_type') IN (\(entityTypes)), 1) \
+        AND \(isUUID("$.entity_id")) AND \(isUUID("$.stardust_id")) \
+        AND (json_type(metadata, '$.entity_type') IS NULL) = (json_type(metadata, '$.entity_id') IS NULL), 0)
+        """
+
+    private static let entityTypes = EngineSchema.tables.map { "'\($0.name)'" }
+        .joined(separator: ", ")
+
+    private static func isUUID(_ path: String) -> String {
+        let hex = "[0-9a-f]"
+        let groups = [8, 4, 4, 4, 12].map { String(repeating: hex, count: $0) }
+        return "coalesce(json_type(metadata, '\(path)') = 'text' AND "
+            + "lower(json_extract(metadata, '\(path)')) GLOB '\(groups.joined(separator: "-"))', 1)"
+    }
+
+    // MARK: Where the rows come from
+
+    /// One row. `lsn` and `source_lsn` are PostgreSQL's positions as numbers.
+    package static let state = """
+        CREATE TABLE model_state (
+            id INT PRIMARY KEY NOT NULL CHECK (id = 1),
+            schema_version INT NOT NULL,
+            source TEXT NOT NULL,
+            phase TEXT NOT NULL,
+            lsn BIGINT NOT NULL,
+            source_lsn BIGINT NOT NULL,
+            slot TEXT,
+            publication TEXT,
+            system_id TEXT,
+            timeline INT,
+            committed_at TIMESTAMPTZ TEXT,
+            updated_at TIMESTAMPTZ TEXT,
+            retained_bytes BIGINT,
+            last_error TEXT,
+            warnings TEXT,
+            absent_columns TEXT
+        )
+        """
+}
+
+extension String {
+    /// As an identifier in SQL.
+    package var quoted: String {
+        "\"" + split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"")
+            + "\""
+    }
+
+    /// The same, bare where it may be: names of the engine's columns are read more easily so.
+    var quotedIfNeeded: String {
+        let isPlain = utf8.allSatisfy {
+            (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x5F
+        }
+        return isPlain && first?.isLetter == true ? self : quoted
+    }
+}

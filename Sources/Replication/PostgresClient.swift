@@ -1,0 +1,226 @@
+#if PostgreSQL
+    internal import CLibPQ
+    internal import Glibc
+    internal import ReadModel
+
+    /// A connection to PostgreSQL through libpq. Used by one thread at a time.
+    @safe final class PostgresClient: @unchecked Sendable {
+        // Unchecked: whoever has one uses it from one thread at a time; see `ReplicationStream`.
+        // Safety: open until deinit.
+        private let handle: OpaquePointer
+
+        enum Kind { case sql, replication }
+
+        /// What a form of text depends on, pinned on every connection: the database's own settings
+        /// would change what times and floats look like.
+        private static let options = """
+            -c timezone=UTC -c datestyle=ISO -c extra_float_digits=3 -c bytea_output=hex \
+            -c intervalstyle=postgres -c statement_timeout=0 -c lock_timeout=0 \
+            -c idle_in_transaction_session_timeout=0
+            """
+
+        init(_ url: String, _ kind: Kind) throws(ReplicationFailure) {
+            var parameters = try Self.parameters(url)
+            parameters["options"] = [parameters["options"], Self.options].compactMap(\.self)
+                .joined(separator: " ")
+            parameters["client_encoding"] = "UTF8"
+            parameters["application_name"] = parameters["application_name"] ?? "stardust"
+            parameters["connect_timeout"] = parameters["connect_timeout"] ?? "10"
+            if kind == .replication { parameters["replication"] = "database" }
+            let names = Array(parameters.keys)
+            let opened = unsafe Self.withTexts(names) { keywords in
+                unsafe Self.withTexts(names.map { parameters[$0]! }) { values in
+                    unsafe PQconnectdbParams(keywords, values, 0)
+                }
+            }
+            guard let opened = unsafe opened else { throw .connection("libpq has no memory") }
+            guard unsafe PQstatus(opened) == CONNECTION_OK else {
+                let message = unsafe String(cString: PQerrorMessage(opened)).oneLine
+                unsafe PQfinish(opened)
+                throw .connection("PostgreSQL: \(message)")
+            }
+            unsafe handle = opened
+        }
+
+        deinit { unsafe PQfinish(handle) }
+
+        /// Lends a list of C strings, ended by nil.
+        private static func withTexts<Result>(
+            _ texts: [String], _ body: (UnsafePointer<UnsafePointer<CChar>?>) -> Result
+        ) -> Result {
+            let copies = unsafe texts.map { unsafe strdup($0) }
+            defer { unsafe copies.forEach { unsafe free($0) } }
+            let pointers = unsafe copies.map { unsafe UnsafePointer($0) } + [nil]
+            // Safety: the copies live until the body has returned, and the list ends with nil.
+            return unsafe pointers.withUnsafeBufferPointer { list in
+                unsafe body(list.baseAddress!)
+            }
+        }
+
+        /// A URL or a list of settings in libpq's own words.
+        private static func parameters(
+            _ url: String
+        ) throws(ReplicationFailure) -> [String: String] {
+            var message: UnsafeMutablePointer<CChar>?
+            guard let list = unsafe PQconninfoParse(url, &message) else {
+                let detail = unsafe message.map { unsafe String(cString: $0).oneLine }
+                unsafe PQfreemem(message)
+                throw .setup("--from: \(detail ?? "not a PostgreSQL address")")
+            }
+            defer { unsafe PQconninfoFree(list) }
+            var found: [String: String] = [:]
+            var place = 0
+            // Safety: the list ends with an entry without a keyword.
+            while let keyword = unsafe list[place].keyword {
+                if let value = unsafe list[place].val {
+                    unsafe found[String(cString: keyword)] = String(cString: value)
+                }
+                place += 1
+            }
+            return found
+        }
+
+        // MARK: Questions
+
+        /// The rows of a statement, all of them as text.
+        func rows(
+            _ sql: String, _ values: [String] = []
+        ) throws(ReplicationFailure) -> [[String?]] {
+            let result = unsafe Self.withTexts(values) { texts in
+                unsafe values.isEmpty
+                    ? PQexec(handle, sql)
+                    : PQexecParams(handle, sql, Int32(values.count), nil, texts, nil, nil, 0)
+            }
+            defer { unsafe PQclear(result) }
+            switch unsafe PQresultStatus(result) {
+            case PGRES_TUPLES_OK, PGRES_COMMAND_OK: break
+            default: throw unsafe failure(result)
+            }
+            return unsafe (0..<PQntuples(result)).map { row in
+                unsafe (0..<PQnfields(result)).map { column in
+                    unsafe PQgetisnull(result, row, column) == 1
+                        ? nil : String(cString: PQgetvalue(result, row, column))
+                }
+            }
+        }
+
+        /// Lends the lines of a `COPY … TO STDOUT`.
+        func copyOut(
+            _ sql: String, _ take: (Span<UInt8>) throws(ReplicationFailure) -> Void
+        ) throws(ReplicationFailure) {
+            let result = unsafe PQexec(handle, sql)
+            defer { unsafe PQclear(result) }
+            guard unsafe PQresultStatus(result) == PGRES_COPY_OUT else {
+                throw unsafe failure(result)
+            }
+            while let message = try nextCopyData(waits: true) { try message.lend(take) }
+            let end = unsafe PQgetResult(handle)
+            defer { unsafe PQclear(end) }
+            guard unsafe PQresultStatus(end) == PGRES_COMMAND_OK else {
+                throw unsafe failure(end)
+            }
+        }
+
+        // MARK: Streaming
+
+        func beginStreaming(_ sql: String) throws(ReplicationFailure) {
+            let result = unsafe PQexec(handle, sql)
+            defer { unsafe PQclear(result) }
+            guard unsafe PQresultStatus(result) == PGRES_COPY_BOTH else {
+                throw unsafe failure(result)
+            }
+        }
+
+        /// A message in libpq's memory, given back when it goes.
+        @safe struct CopyData: ~Copyable {
+            // Safety: owned, and freed once in deinit.
+            private let bytes: UnsafeMutablePointer<CChar>
+            private let count: Int
+
+            fileprivate init(_ bytes: UnsafeMutablePointer<CChar>, _ count: Int) {
+                unsafe self.bytes = bytes
+                self.count = count
+            }
+
+            deinit { unsafe PQfreemem(bytes) }
+
+            borrowing func lend(
+                _ take: (Span<UInt8>) throws(ReplicationFailure) -> Void
+            ) throws(ReplicationFailure) {
+                // Safety: the bytes are bound as what they are, and live as long as this does.
+                let raw = unsafe UnsafeRawBufferPointer(start: bytes, count: count)
+                try unsafe take(Span<UInt8>(_unsafeBytes: raw))
+            }
+        }
+
+        /// The next message; nil at the end of a copy, or where none is there and nobody waits.
+        func nextCopyData(waits: Bool) throws(ReplicationFailure) -> CopyData? {
+            var bytes: UnsafeMutablePointer<CChar>?
+            let count = unsafe PQgetCopyData(handle, &bytes, waits ? 0 : 1)
+            if count > 0 { return unsafe CopyData(bytes!, Int(count)) }
+            if count == 0 { return nil }
+            if count == -1, waits { return nil }
+            if count == -1 {
+                let result = unsafe PQgetResult(handle)
+                defer { unsafe PQclear(result) }
+                throw unsafe PQresultStatus(result) == PGRES_FATAL_ERROR
+                    ? failure(result) : .connection("PostgreSQL has ended the stream")
+            }
+            throw connectionFailure
+        }
+
+        /// Reads what the socket has.
+        func consume() throws(ReplicationFailure) {
+            guard unsafe PQconsumeInput(handle) == 1 else { throw connectionFailure }
+        }
+
+        func send(_ bytes: [UInt8]) throws(ReplicationFailure) {
+            // Safety: the bytes are copied within the call.
+            let isSent = unsafe bytes.withUnsafeBufferPointer { buffer in
+                unsafe buffer.withMemoryRebound(to: CChar.self) { text in
+                    unsafe PQputCopyData(handle, text.baseAddress, Int32(text.count)) == 1
+                        && PQflush(handle) == 0
+                }
+            }
+            guard isSent else { throw connectionFailure }
+        }
+
+        var socket: Int32 { unsafe PQsocket(handle) }
+
+        /// Asks the server to give up what it is doing for this connection.
+        func cancel() {
+            let cancel = unsafe PQgetCancel(handle)
+            var message = [CChar](repeating: 0, count: 256)
+            // Where it does not get through, the statement ends by itself.
+            _ = unsafe PQcancel(cancel, &message, Int32(message.count))
+            unsafe PQfreeCancel(cancel)
+        }
+
+        // MARK: Failures
+
+        private var connectionFailure: ReplicationFailure {
+            let message = unsafe String(cString: PQerrorMessage(handle)).oneLine
+            return .connection(
+                "PostgreSQL: \(message.isEmpty ? "the connection is lost" : message)")
+        }
+
+        private func failure(_ result: OpaquePointer?) -> ReplicationFailure {
+            guard
+                let state = unsafe PQresultErrorField(result, Int32(UInt8(ascii: "C")))
+                    .map({ unsafe String(cString: $0) })
+            else { return connectionFailure }
+            let parts = [UInt8(ascii: "M"), UInt8(ascii: "D"), UInt8(ascii: "H")].compactMap {
+                field in
+                unsafe PQresultErrorField(result, Int32(field)).map { unsafe String(cString: $0) }
+            }
+            return .server(state: state, parts.joined(separator: ". ").oneLine)
+        }
+    }
+
+    extension String {
+        /// The same on one line.
+        fileprivate var oneLine: String {
+            split(whereSeparator: \.isNewline).joined(separator: " ")
+        }
+    }
+#endif

@@ -1,0 +1,41 @@
+package import ReadModel
+
+/// Why replication does not go on.
+package enum ReplicationFailure: Error, Sendable, CustomStringConvertible {
+    /// The environment: tried again, and nothing is lost.
+    case connection(String)
+    /// The server refuses; `state` is the SQLSTATE.
+    case server(state: String, String)
+    /// Somebody has to decide or to change a setting first.
+    case setup(String)
+    /// The source's tables have changed in a way that is not followed.
+    case schema(String)
+    /// The server sent what it should not.
+    case protocolViolated(String)
+    case model(ModelFailure)
+
+    package var description: String {
+        switch self {
+        case .connection(let detail), .setup(let detail): detail
+        case .server(let state, let message): "PostgreSQL (\(state)): \(message)"
+        case .schema(let detail):
+            "\(detail). The ledger goes on; bring the read model up to date with "
+                + "`stardust model sync --resync`"
+        case .protocolViolated(let detail): "PostgreSQL sent what is not understood: \(detail)"
+        case .model(let failure): failure.description
+        }
+    }
+
+    /// Whether trying again may help.
+    package var isTransient: Bool {
+        switch self {
+        case .connection: true
+        // Connection exceptions, a slot in use (55006), shutdown and start (57P), too many
+        // connections, memory or disk (53), and what the server cancels (40, 58).
+        case .server(let state, _):
+            ["08", "40", "53", "55", "57", "58"].contains { state.hasPrefix($0) }
+        case .model(.database(let failure)): failure.isBusy
+        case .setup, .schema, .protocolViolated, .model: false
+        }
+    }
+}

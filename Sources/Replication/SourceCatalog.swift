@@ -1,0 +1,200 @@
+internal import LedgerFormat
+internal import LedgerStorage
+package import ReadModel
+
+/// What the stream does not tell of a table's columns.
+package protocol SourceColumns {
+    /// What the rows got in a column when it was added. Throws `schema` where that cannot be known.
+    func valueOfExistingRows(
+        _ column: String, of table: String, _ typeOID: UInt32
+    ) throws(ReplicationFailure) -> ModelValue
+}
+
+/// The protocol's clock.
+enum SourceClock {
+    /// 2000-01-01 in microseconds since 1970.
+    private static let epoch: Int64 = 946_684_800_000_000
+
+    static func timestamp(_ microseconds: Int64) -> Timestamp {
+        Timestamp(microseconds: microseconds.addingReportingOverflow(epoch).partialValue)
+    }
+
+    static var now: Int64 { Timestamp.systemNow().microseconds - epoch }
+}
+
+#if PostgreSQL
+    /// Questions to the source's catalogue.
+    final class SourceCatalog: SourceColumns, Sendable {
+        let client: PostgresClient
+        private let schema: String
+
+        init(_ client: PostgresClient, schema: String) {
+            (self.client, self.schema) = (client, schema)
+        }
+
+        struct Column {
+            var name: String
+            var type: ColumnType
+            var isRequired: Bool
+        }
+
+        /// The columns that are published; empty where there is no such table.
+        func columns(of table: String) throws(ReplicationFailure) -> [Column] {
+            try client.rows(
+                """
+                SELECT a.attname, a.atttypid::bigint, a.attnotnull
+                FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+                JOIN pg_namespace n ON n.oid = c.relnamespace
+                WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped
+                  AND a.attgenerated = '' ORDER BY a.attnum
+                """, [schema, table]
+            ).map { row in
+                Column(
+                    name: row[0] ?? "",
+                    type: ColumnType(postgresOID: row[1].flatMap { UInt32($0) } ?? 0),
+                    isRequired: row[2] == "t")
+            }
+        }
+
+        /// Names that pass through a stream at this moment may be of a column that has gone since.
+        func valueOfExistingRows(
+            _ column: String, of table: String, _ typeOID: UInt32
+        ) throws(ReplicationFailure) -> ModelValue {
+            let rows = try client.rows(
+                """
+                SELECT a.atthasmissing, (a.attmissingval::text::text[])[1], a.atthasdef
+                FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+                JOIN pg_namespace n ON n.oid = c.relnamespace
+                WHERE n.nspname = $1 AND c.relname = $2 AND a.attname = $3 AND NOT a.attisdropped
+                  AND a.atttypid = $4::text::oid
+                """, [schema, table, column, "\(typeOID)"])
+            guard let row = rows.first else {
+                throw .schema(
+                    "\(table).\(column) came and went again at the source, or has another type now")
+            }
+            if row[0] == "t" {
+                guard let text = row[1] else { return .null }
+                return try value(text, ColumnType(postgresOID: typeOID))
+            }
+            // Each row may have got another value, which was never sent.
+            guard row[2] != "t" else {
+                throw .schema(
+                    "\(table).\(column) was added at the source with a default whose values for the "
+                        + "rows that stood are not known")
+            }
+            return .null
+        }
+
+        private func value(
+            _ text: String, _ type: ColumnType
+        ) throws(ReplicationFailure) -> ModelValue {
+            // The way that all values go, so that there is one: through a parameter of SQLite's.
+            do throws(SQLiteFailure) {
+                let connection = try SQLiteConnection(":memory:", .create)
+                let statement = try connection.prepare("SELECT CAST(? AS \(Self.affinity(type)))")
+                var binder = ValueBinder()
+                let bytes = Array(text.utf8)
+                try binder.bind(statement, 1, type, bytes.span)
+                return try statement.step() ? statement.value(0) : .null
+            } catch { throw .model(.database(error)) }
+        }
+
+        private static func affinity(_ type: ColumnType) -> String {
+            switch type {
+            case .integer, .bigInteger, .boolean: "INTEGER"
+            case .float, .uuid, .timestamp, .text, .textArray, .jsonb, .json, .other: "BLOB"
+            }
+        }
+
+        // MARK: The server
+
+        struct Server {
+            var walLevel: String
+            var version: Int
+            /// Milliseconds; 0 for never.
+            var senderTimeout: Int
+            var lsn: LSN
+        }
+
+        func server() throws(ReplicationFailure) -> Server {
+            let rows = try client.rows(
+                """
+                SELECT current_setting('wal_level'), current_setting('server_version_num'),
+                       (SELECT setting FROM pg_settings WHERE name = 'wal_sender_timeout'),
+                       CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
+                            ELSE pg_current_wal_lsn() END
+                """)
+            guard let row = rows.first, let version = row[1].flatMap({ Int($0) }),
+                let lsn = row[3].flatMap({ LSN($0) })
+            else { throw .protocolViolated("no settings") }
+            return Server(
+                walLevel: row[0] ?? "", version: version,
+                senderTimeout: row[2].flatMap { Int($0) } ?? 60_000, lsn: lsn)
+        }
+
+        func slot(_ name: String) throws(ReplicationFailure) -> SlotFacts? {
+            let rows = try client.rows(
+                """
+                SELECT s.plugin, s.database = current_database(), s.active_pid,
+                       s.confirmed_flush_lsn, s.wal_status,
+                       pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
+                                            ELSE pg_current_wal_lsn() END, s.restart_lsn)::bigint
+                FROM pg_replication_slots s WHERE s.slot_name = $1
+                """, [name])
+            guard let row = rows.first else { return nil }
+            return SlotFacts(
+                isOurKind: row[0] == "pgoutput" && row[1] == "t", activePID: row[2],
+                confirmed: row[3].flatMap { LSN($0) }, walStatus: row[4] ?? "reserved",
+                retainedBytes: row[5].flatMap { Int64($0) })
+        }
+
+        // MARK: The publication
+
+        /// Why the publication does not serve; nil where it does.
+        func obstacle(publication: String) throws(ReplicationFailure) -> PublicationObstacle? {
+            let found = try client.rows(
+                """
+                SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate
+                FROM pg_publication WHERE pubname = $1
+                """, [publication])
+            guard let row = found.first else { return .missing }
+            guard row[0] == "t" else {
+                return .wrong("does not publish all of insert, update, delete and truncate")
+            }
+            let tables = try client.rows(
+                """
+                SELECT t.tablename, to_jsonb(t) ->> 'rowfilter', to_jsonb(r) ->> 'prattrs'
+                FROM pg_publication_tables t
+                JOIN pg_publication p ON p.pubname = t.pubname
+                LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid
+                     AND r.prrelid = format('%I.%I', t.schemaname, t.tablename)::regclass
+                WHERE t.pubname = $1 AND t.schemaname = $2
+                """, [publication, schema])
+            for table in EngineSchema.tables {
+                guard let row = tables.first(where: { $0[0] == table.name }) else {
+                    return .wrong("does not publish \(schema).\(table.name)")
+                }
+                guard row[1] == nil, row[2] == nil else {
+                    return .wrong("publishes only some rows or columns of \(table.name)")
+                }
+            }
+            return nil
+        }
+
+        /// By name: a table without a key under FOR ALL TABLES would stop updates at the source.
+        func createPublication(_ name: String) throws(ReplicationFailure) {
+            _ = try client.rows(Self.creation(of: name, schema: schema))
+        }
+
+        static func creation(of publication: String, schema: String) -> String {
+            let tables = EngineSchema.tables.map { "\(schema.quoted).\($0.name)" }
+            return "CREATE PUBLICATION \(publication.quoted) FOR TABLE "
+                + tables.joined(separator: ", ")
+        }
+    }
+
+    enum PublicationObstacle {
+        case missing
+        case wrong(String)
+    }
+#endif

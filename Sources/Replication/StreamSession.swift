@@ -1,0 +1,202 @@
+#if PostgreSQL
+    internal import Glibc
+    internal import LedgerFormat
+    internal import Logging
+    internal import ReadModel
+    internal import Synchronization
+
+    /// Follows a slot until it is stopped, or fails.
+    ///
+    /// Invariants:
+    ///  1. What is reported to the server is durable here.
+    ///  2. Progress without rows is made durable before it is reported, so that a read model that is
+    ///     older than the slot can be told.
+    final class StreamSession {
+        private let stream: ReplicationStream
+        private let applier: ChangeApplier
+        private let heartbeat: Heartbeat
+        private let isStopped: @Sendable () -> Bool
+        /// Where to end, having caught up; nil to follow.
+        private let target: LSN?
+        private let observer: any SyncObserver
+
+        /// How far the server was when nothing was pending.
+        private var idleLSN = LSN.zero
+        private var pendingSince: ContinuousClock.Instant?
+        private var lastHeard = ContinuousClock.now
+        private var lastSaved = ContinuousClock.now
+
+        init(
+            _ stream: ReplicationStream, _ applier: ChangeApplier, _ heartbeat: Heartbeat,
+            until target: LSN?, _ observer: any SyncObserver,
+            isStopped: @escaping @Sendable () -> Bool
+        ) {
+            (self.stream, self.applier, self.heartbeat) = (stream, applier, heartbeat)
+            (self.target, self.observer, self.isStopped) = (target, observer, isStopped)
+        }
+
+        private var writer: ModelWriter { applier.writer }
+
+        func run() throws(ReplicationFailure) {
+            defer { applier.rollback() }
+            var lastAsked = ContinuousClock.now - .seconds(1)
+            while true {
+                var hasCome = false
+                while let message = try stream.next() {
+                    hasCome = true
+                    try message.lend { bytes throws(ReplicationFailure) in try take(bytes) }
+                    try commitIfDue(isQuiet: false)
+                    if isStopped() { break }
+                }
+                if hasCome { lastHeard = .now }
+                if isStopped() { return try end() }
+                try commitIfDue(
+                    isQuiet: ContinuousClock.now - lastHeard >= ReplicationLimits.quietTime)
+                try saveIdleProgress()
+                if let target {
+                    if max(writer.state.lsn, idleLSN) >= target, !applier.hasPending {
+                        return try end()
+                    }
+                    // The server tells by itself only now and then how far it is.
+                    if ContinuousClock.now - lastAsked > ReplicationLimits.wakeInterval {
+                        lastAsked = .now
+                        try stream.report(writer.state.lsn, asksForReply: true)
+                    }
+                }
+                try heartbeat.check()
+                stream.wait(
+                    atMost: pendingSince == nil
+                        ? ReplicationLimits.wakeInterval : ReplicationLimits.quietTime)
+            }
+        }
+
+        private func take(_ bytes: Span<UInt8>) throws(ReplicationFailure) {
+            switch try StreamMessage(bytes) {
+            case .data(let range, let end):
+                writer.state.sourceLSN = max(writer.state.sourceLSN, end)
+                try applier.apply(bytes.extracting(range))
+                if applier.hasPending, pendingSince == nil { pendingSince = .now }
+            case .keepalive(let end, let wantsReply):
+                writer.state.sourceLSN = max(writer.state.sourceLSN, end)
+                if !applier.isWithinTransaction, !applier.hasPending { idleLSN = end }
+                if wantsReply { try stream.report(writer.state.lsn) }
+            }
+        }
+
+        /// At a border of source transactions only.
+        private func commitIfDue(isQuiet: Bool) throws(ReplicationFailure) {
+            guard let since = pendingSince, !applier.isWithinTransaction,
+                isQuiet || applier.rowsPending >= ReplicationLimits.rowsTogether
+                    || ContinuousClock.now - since >= ReplicationLimits.timeTogether
+            else { return }
+            try commit()
+        }
+
+        private func commit() throws(ReplicationFailure) {
+            let rows = applier.rowsPending
+            heartbeat.describe(&writer.state)
+            writer.state.lastError = nil
+            try applier.commit()
+            pendingSince = nil
+            lastSaved = .now
+            heartbeat.durable(writer.state.lsn)
+            observer.applied(rows, writer.state)
+            try stream.report(writer.state.lsn)
+        }
+
+        /// A neighbour's changes move the log on, and nothing of ours is in them.
+        private func saveIdleProgress() throws(ReplicationFailure) {
+            guard !applier.hasPending, !applier.isWithinTransaction else { return }
+            let since = ContinuousClock.now - lastSaved
+            let isFar = idleLSN.value >= writer.state.lsn.value &+ ReplicationLimits.idleBytes
+            guard isFar || since >= ReplicationLimits.idleInterval else { return }
+            lastSaved = .now
+            let before = writer.state
+            heartbeat.describe(&writer.state)
+            guard idleLSN > writer.state.lsn || writer.state != before else { return }
+            writer.state.lsn = max(writer.state.lsn, idleLSN)
+            try commit()
+        }
+
+        /// Leaves with everything durable that is whole.
+        private func end() throws(ReplicationFailure) {
+            guard !applier.isWithinTransaction else { return }
+            if !applier.hasPending { writer.state.lsn = max(writer.state.lsn, idleLSN) }
+            try commit()
+        }
+    }
+
+    /// A thread that lets the server know that we live, also while a commit takes long, and that looks
+    /// at the slot.
+    final class Heartbeat: Sendable {
+        private let stream: ReplicationStream
+        private let state: Mutex<State>
+
+        private struct State {
+            var lsn: LSN
+            var slot: SlotFacts?
+            var isEnding = false
+            var failure: ReplicationFailure?
+        }
+
+        init(_ stream: ReplicationStream, lsn: LSN) {
+            self.stream = stream
+            state = Mutex(State(lsn: lsn))
+        }
+
+        func durable(_ lsn: LSN) { state.withLock { $0.lsn = lsn } }
+        func end() { state.withLock { $0.isEnding = true } }
+
+        /// Throws what went wrong on the thread.
+        func check() throws(ReplicationFailure) {
+            if let failure = state.withLock({ $0.failure }) { throw failure }
+        }
+
+        /// What the slot costs the source.
+        func describe(_ model: inout ModelState) {
+            guard let slot = state.withLock({ $0.slot }) else { return }
+            model.retainedBytes = slot.retainedBytes
+            var warnings: [String] = []
+            if let bytes = slot.retainedBytes, bytes > ReplicationLimits.retainedBytes {
+                warnings.append(
+                    "the slot holds back \(bytes >> 20) MiB of write-ahead log at the source")
+            }
+            if slot.walStatus == "unreserved" || slot.walStatus == "lost" {
+                warnings.append(
+                    "the slot is \(slot.walStatus): the server is about to remove what it needs")
+            }
+            let others = model.warnings.filter { !$0.hasPrefix("the slot ") }
+            model.warnings = others + warnings
+        }
+
+        /// Runs until `end`. `interval` is at most a third of the server's patience.
+        func run(
+            _ catalog: SourceCatalog, slot name: String, every interval: Duration, _ logger: Logger
+        ) {
+            var due = ContinuousClock.now
+            var wasWarned = false
+            while !state.withLock({ $0.isEnding }) {
+                guard ContinuousClock.now >= due else {
+                    usleep(50_000)
+                    continue
+                }
+                due = .now + interval
+                do throws(ReplicationFailure) {
+                    try stream.report(state.withLock { $0.lsn })
+                    let slot = try catalog.slot(name)
+                    state.withLock { $0.slot = slot }
+                    let retained = slot?.retainedBytes ?? 0
+                    if retained > ReplicationLimits.retainedBytes, !wasWarned {
+                        logger.warning(
+                            "the slot holds back much write-ahead log at the source",
+                            metadata: ["slot": "\(name)", "bytes": "\(retained)"])
+                    }
+                    wasWarned = retained > ReplicationLimits.retainedBytes
+                } catch {
+                    state.withLock { $0.failure = error }
+                    return
+                }
+            }
+        }
+    }
+#endif

@@ -1,0 +1,190 @@
+package import Logging
+package import ReadModel
+internal import Synchronization
+
+#if PostgreSQL
+    internal import Glibc
+    internal import LedgerStorage
+
+    /// Keeps a read model in step with PostgreSQL: copies, follows, and comes back after failures.
+    package final class Synchronizer: Sendable {
+        private let folder: ModelFolder
+        private let settings: SyncSettings
+        private let logger: Logger
+        private let observer: any SyncObserver
+        private let stopped = Atomic(false)
+
+        package init(
+            _ folder: ModelFolder, _ settings: SyncSettings, _ observer: any SyncObserver,
+            logger: Logger
+        ) {
+            (self.folder, self.settings) = (folder, settings)
+            (self.observer, self.logger) = (observer, logger)
+        }
+
+        /// Ends `run` soon, with everything durable that is whole.
+        package func stop() { stopped.store(true, ordering: .relaxed) }
+
+        private var isStopped: Bool { stopped.load(ordering: .relaxed) }
+
+        /// Follows until `stop`, or until somebody has to decide: then the failure says what. The
+        /// caller holds the lock of the folder. Blocks.
+        package func run() -> ReplicationFailure? {
+            var pause = ReplicationLimits.pauseMin
+            var resyncs = settings.resyncs
+            while !isStopped {
+                let began = ContinuousClock.now
+                do throws(ReplicationFailure) {
+                    try attempt(&resyncs)
+                    return nil
+                } catch {
+                    if isStopped { return nil }
+                    record(error)
+                    guard error.isTransient else {
+                        observer.failed(error, willRetryIn: nil)
+                        return error
+                    }
+                    // What worked for a while is tried again at once.
+                    if ContinuousClock.now - began > ReplicationLimits.pauseMax {
+                        pause = ReplicationLimits.pauseMin
+                    }
+                    observer.failed(error, willRetryIn: pause)
+                    logger.warning(
+                        "replication is interrupted", metadata: ["reason": "\(error)"])
+                    wait(pause)
+                    pause = min(pause * 2, ReplicationLimits.pauseMax)
+                }
+            }
+            return nil
+        }
+
+        private func wait(_ time: Duration) {
+            let end = ContinuousClock.now + time
+            while !isStopped, ContinuousClock.now < end { usleep(20_000) }
+        }
+
+        /// Writes down why it does not go on, beside the rows.
+        private func record(_ failure: ReplicationFailure) {
+            // Where even that cannot be written, the log has it.
+            guard let writer = try? ModelWriter(folder), writer.state.source == .postgres else {
+                return
+            }
+            writer.state.lastError = failure.description
+            switch failure {
+            case .schema, .model(.drifted): writer.state.phase = .needsResync
+            case .connection, .server, .setup, .protocolViolated, .model: break
+            }
+            try? writer.save()
+        }
+
+        // MARK: One attempt
+
+        private func attempt(_ resyncs: inout Bool) throws(ReplicationFailure) {
+            let catalog = SourceCatalog(
+                try PostgresClient(settings.source, .sql), schema: settings.schema)
+            let server = try catalog.server()
+            guard server.version >= 100_000 else {
+                throw .setup("PostgreSQL 10 or later is needed, not \(server.version)")
+            }
+            guard server.walLevel == "logical" else {
+                throw .setup(
+                    "the source has wal_level = \(server.walLevel); set it to logical and restart "
+                        + "PostgreSQL")
+            }
+            let replication = try PostgresClient(settings.source, .replication)
+            let system = try replication.rows("IDENTIFY_SYSTEM")
+            guard let row = system.first, row.count >= 2, let systemID = row[0],
+                let timeline = row[1].flatMap({ Int64($0) })
+            else { throw .protocolViolated("a server without an identity") }
+            try preparePublication(catalog)
+            var writer: ModelWriter?
+            do throws(ModelFailure) { writer = try ModelWriter(folder) } catch {
+                // What cannot be read is replaced, where that was asked for.
+                guard resyncs else { throw .model(error) }
+            }
+            let plan = SyncPlan(
+                SyncPlan.Facts(
+                    state: writer?.state, hasUnfinishedCopy: try hasUnfinishedCopy(),
+                    slotName: settings.slot, slot: try catalog.slot(settings.slot),
+                    systemID: systemID, timeline: timeline, creates: settings.creates,
+                    resyncs: resyncs))
+            switch plan {
+            case .refuse(let reason): throw .setup(reason)
+            case .stream: break
+            case .copy(let dropsSlot, let reason):
+                logger.notice("copying all tables", metadata: ["reason": "\(reason)"])
+                writer = nil
+                let copy = InitialCopy(
+                    folder: folder, settings: settings, catalog: catalog, replication: replication,
+                    systemID: systemID, timeline: timeline, logger: logger,
+                    isStopped: { [self] in isStopped })
+                writer = try copy.run(dropsSlot: dropsSlot)
+                resyncs = false
+            }
+            // After a copy, so that what came meanwhile is part of it.
+            let target = settings.endsWhenCaughtUp ? try catalog.server().lsn : nil
+            try follow(writer!, catalog, replication, server, until: target)
+        }
+
+        private func preparePublication(_ catalog: SourceCatalog) throws(ReplicationFailure) {
+            let name = settings.publication
+            switch try catalog.obstacle(publication: name) {
+            case nil: return
+            case .wrong(let detail): throw .setup("the publication \(name) \(detail)")
+            case .missing where settings.creates: try catalog.createPublication(name)
+            case .missing:
+                let statement = SourceCatalog.creation(of: name, schema: settings.schema)
+                throw .setup(
+                    "the source has no publication \(name). Allow making it with --create, or run: "
+                        + statement)
+            }
+        }
+
+        /// Whether a file is there that a copying with our slot has left.
+        private func hasUnfinishedCopy() throws(ReplicationFailure) -> Bool {
+            do throws(FileFailure) {
+                for number in try folder.numbers() where number != folder.current {
+                    // A file without a readable state was not yet made when there was no slot.
+                    guard let connection = try? SQLiteConnection(folder.file(number), .readOnly),
+                        let state = try? ModelState(connection)
+                    else { continue }
+                    if state.slot == settings.slot { return true }
+                    logger.warning(
+                        "a copying that was interrupted may have left a slot at its source",
+                        metadata: ["slot": "\(state.slot ?? "")"])
+                }
+            } catch { throw .model(.file(error)) }
+            return false
+        }
+
+        private func follow(
+            _ writer: ModelWriter, _ catalog: SourceCatalog, _ replication: PostgresClient,
+            _ server: SourceCatalog.Server, until target: LSN?
+        ) throws(ReplicationFailure) {
+            let stream = try ReplicationStream(
+                replication, slot: settings.slot, publication: settings.publication,
+                from: writer.state.lsn)
+            logger.notice("following", metadata: ["lsn": "\(writer.state.lsn)"])
+            observer.applied(0, writer.state)
+            let heartbeat = Heartbeat(stream, lsn: writer.state.lsn)
+            let patience = Duration.milliseconds(server.senderTimeout / 3)
+            let interval =
+                server.senderTimeout > 0
+                ? min(ReplicationLimits.heartbeatInterval, patience)
+                : ReplicationLimits.heartbeatInterval
+            // Its own connection: the other one answers the applying thread.
+            let watcher = SourceCatalog(
+                try PostgresClient(settings.source, .sql), schema: settings.schema)
+            let (name, logger) = (settings.slot, logger)
+            startThread("heartbeat") {
+                heartbeat.run(watcher, slot: name, every: interval, logger)
+            }
+            defer { heartbeat.end() }
+            let applier = ChangeApplier(writer, catalog, schema: settings.schema, logger: logger)
+            let session = StreamSession(
+                stream, applier, heartbeat, until: target, observer,
+                isStopped: { [self] in isStopped })
+            try session.run()
+        }
+    }
+#endif

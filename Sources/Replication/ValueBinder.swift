@@ -1,0 +1,101 @@
+internal import Glibc
+package import ReadModel
+
+/// Binds values that PostgreSQL wrote as text in the read model's form. Keeps its memory.
+package struct ValueBinder: ~Copyable {
+    private var scratch: [UInt8] = []
+
+    package init() {}
+
+    /// Binds a value of a table's column to the parameter of its number.
+    package mutating func bind(
+        _ statement: SQLiteStatement, _ table: ModelTable, _ number: Int, _ text: Span<UInt8>
+    ) throws(SQLiteFailure) {
+        let column = table.columns[number]
+        do throws(SQLiteFailure) {
+            try bind(statement, number + 1, column.type, text)
+        } catch {
+            guard error.code == SQLiteFailure.unknownForm.code else { throw error }
+            let shown = String(decoding: text.prefix(100), as: UTF8.self)
+            throw SQLiteFailure(
+                code: error.code, message: "\(shown) is not of the form that its type has",
+                place: "\(table.name).\(column.name)")
+        }
+    }
+
+    mutating func bind(
+        _ statement: SQLiteStatement, _ index: Int, _ type: ColumnType, _ text: Span<UInt8>
+    ) throws(SQLiteFailure) {
+        switch type {
+        case .uuid, .text, .jsonb, .json, .other: try statement.bind(index, text: text)
+        case .timestamp:
+            scratch.removeAll(keepingCapacity: true)
+            guard PostgresText.appendTimestamp(text, to: &scratch) else {
+                throw SQLiteFailure.unknownForm
+            }
+            try statement.bind(index, text: scratch.span)
+        case .textArray:
+            scratch.removeAll(keepingCapacity: true)
+            guard PostgresText.appendArray(text, to: &scratch) else {
+                throw SQLiteFailure.unknownForm
+            }
+            try statement.bind(index, text: scratch.span)
+        case .boolean:
+            guard text.count == 1, text[0] == UInt8(ascii: "t") || text[0] == UInt8(ascii: "f")
+            else { throw SQLiteFailure.unknownForm }
+            let number: Int64 = text[0] == UInt8(ascii: "t") ? 1 : 0
+            try statement.bind(index, number)
+        case .integer, .bigInteger:
+            guard let number = Self.integer(text) else { throw SQLiteFailure.unknownForm }
+            try statement.bind(index, number)
+        case .float: try bindFloat(statement, index, text)
+        }
+    }
+
+    /// SQLite would store NaN as NULL.
+    private mutating func bindFloat(
+        _ statement: SQLiteStatement, _ index: Int, _ text: Span<UInt8>
+    ) throws(SQLiteFailure) {
+        scratch.removeAll(keepingCapacity: true)
+        for place in text.indices { scratch.append(text[place]) }
+        if scratch.elementsEqual("NaN".utf8) {
+            return try statement.bind(index, text: scratch.span)
+        }
+        scratch.append(0)
+        let count = text.count
+        // Safety: the text ends with the zero that was appended.
+        let number = unsafe scratch.withUnsafeBufferPointer { bytes -> Double? in
+            unsafe bytes.withMemoryRebound(to: CChar.self) { text in
+                var end: UnsafeMutablePointer<CChar>?
+                let number = unsafe strtod(text.baseAddress!, &end)
+                return unsafe end.map { unsafe UnsafePointer($0) - text.baseAddress! } == count
+                    && count > 0 ? number : nil
+            }
+        }
+        guard let number else { throw .unknownForm }
+        try statement.bind(index, number)
+    }
+
+    private static func integer(_ text: Span<UInt8>) -> Int64? {
+        let isNegative = text.count > 0 && text[0] == UInt8(ascii: "-")
+        let start = isNegative ? 1 : 0
+        guard text.count > start else { return nil }
+        // Downwards, since there is one more negative number than positive ones.
+        var value: Int64 = 0
+        for index in start..<text.count {
+            let digit = text[index] &- UInt8(ascii: "0")
+            guard digit < 10 else { return nil }
+            let (product, overflows) = value.multipliedReportingOverflow(by: 10)
+            let (difference, exceeds) = product.subtractingReportingOverflow(Int64(digit))
+            if overflows || exceeds { return nil }
+            value = difference
+        }
+        guard !isNegative else { return value }
+        return value == .min ? nil : -value
+    }
+}
+
+extension SQLiteFailure {
+    /// A text that is not of its type's form; never SQLite's own.
+    fileprivate static let unknownForm = SQLiteFailure(code: -1, message: "", place: "")
+}
