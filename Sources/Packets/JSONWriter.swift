@@ -93,6 +93,11 @@ package struct JSONWriter: Sendable {
         integer(value)
     }
 
+    package mutating func member(_ name: String, _ value: Int) {
+        key(name)
+        integer(value)
+    }
+
     package mutating func member(_ name: StaticString, _ value: Bool) {
         key(name)
         boolean(value)

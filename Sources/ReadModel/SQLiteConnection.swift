@@ -69,6 +69,23 @@ package struct SQLiteFailure: Error, Sendable, CustomStringConvertible {
         return unsafe SQLiteStatement(statement, self)
     }
 
+    /// The first statement of a text, nil where there is none, and what stands behind it.
+    func prepareFirst(
+        _ sql: String
+    ) throws(SQLiteFailure) -> (statement: SQLiteStatement?, rest: String) {
+        var statement: OpaquePointer?
+        var rest = ""
+        // Safety: the tail points into the text that is lent, and is copied at once.
+        let code = unsafe sql.withCString { text in
+            var tail: UnsafePointer<CChar>?
+            let code = unsafe sqlite3_prepare_v3(handle, text, -1, 0, &statement, &tail)
+            if let tail = unsafe tail { rest = unsafe String(cString: tail) }
+            return code
+        }
+        guard code == SQLITE_OK else { throw failure(code) }
+        return unsafe (statement.map { unsafe SQLiteStatement($0, self) }, rest)
+    }
+
     /// Runs statements that give no rows, one after the other.
     package func run(_ sql: String...) throws(SQLiteFailure) {
         for sql in sql { try run(all: sql) }

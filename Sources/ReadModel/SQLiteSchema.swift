@@ -125,10 +125,9 @@ package enum SQLiteSchema {
 
     private static var triggers: [String] { firsts.flatMap(triggers) }
 
-    package static var triggerNames: [String] {
-        firsts.flatMap { first in
-            ["inserted", "updated", "deleted"].map { "\(first.name)_\($0)" }
-        }
+    /// Whether a view is kept as a table.
+    package static func isMaterialised(_ view: String) -> Bool {
+        firsts.contains { $0.name == view }
     }
 
     package static func derivedTables(of source: String) -> [String] {

@@ -17,6 +17,8 @@ package struct Chain: Sendable {
     let frontier: [FrontierItem]
     /// What shows that these are the ledger's packets, where that was asked for.
     package var proofs: Proofs?
+    /// The rows of the packets' entities as a JSON value, where they were asked for.
+    package var rows: [UInt8]?
 
     /// The tree's root at the chain's size, and each packet's path to it, the leaf's sibling first.
     package struct Proofs: Sendable {

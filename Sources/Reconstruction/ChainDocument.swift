@@ -49,6 +49,10 @@ extension Chain {
         }
         json.key("frontier")
         json.array(frontier) { write($0, &$1) }
+        if let rows {
+            json.key("rows")
+            json.json(rows)
+        }
         json.endObject()
         return json.bytes
     }

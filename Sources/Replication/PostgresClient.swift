@@ -49,7 +49,7 @@
             _ texts: [String], _ body: (UnsafePointer<UnsafePointer<CChar>?>) -> Result
         ) -> Result {
             let copies = unsafe texts.map { unsafe strdup($0) }
-            defer { unsafe copies.forEach { unsafe free($0) } }
+            defer { for index in unsafe copies.indices { unsafe free(copies[index]) } }
             let pointers = unsafe copies.map { unsafe UnsafePointer($0) } + [nil]
             // Safety: the copies live until the body has returned, and the list ends with nil.
             return unsafe pointers.withUnsafeBufferPointer { list in

@@ -31,6 +31,15 @@ package final class Metrics: Sendable {
     package let publishedSize = Gauge("published_size", "Entries under the published checkpoint.")
     package let publishingStopped = Gauge(
         "publishing_stopped", "1 where nothing is published any more, so that somebody must look.")
+    package let modelLagBytes = Gauge(
+        "model_lag_bytes", "Bytes of the source's log that the read model has not applied.")
+    package let modelLagMilliseconds = Gauge(
+        "model_lag_milliseconds",
+        "Age of the newest applied transaction while there are newer ones.")
+    package let modelRetainedBytes = Gauge(
+        "model_retained_bytes", "Write-ahead log that the slot holds back at the source.")
+    package let modelChanges = Counter(
+        "model_changes_total", "Row changes that this process applied to the read model.")
     package let residentBytes = Gauge("process_resident_bytes", "Resident memory of the daemon.")
 
     package init() {}
@@ -64,14 +73,14 @@ package final class Metrics: Sendable {
             packetsTurnedAway, payloadBytes, batches, commitMicroseconds, segmentsRolled,
             clockHeldBack, tornTailsCut, checkpointsSigned, cosignatures,
             connectionsOpened,
-            connectionsCut, requests,
+            connectionsCut, requests, modelChanges,
         ]
     }
 
     private var gauges: [Gauge] {
         [
             connections, bytesInFlight, ledgerSize, indexedSize, publishedSize, publishingStopped,
-            residentBytes,
+            modelLagBytes, modelLagMilliseconds, modelRetainedBytes, residentBytes,
         ]
     }
 

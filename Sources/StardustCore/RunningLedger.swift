@@ -3,6 +3,7 @@ package import LedgerFormat
 package import LedgerStorage
 package import Logging
 internal import Packets
+internal import ReadModel
 
 /// A ledger that serves: opened, appended to and read by many at once.
 package final class RunningLedger: Sendable {
@@ -10,6 +11,8 @@ package final class RunningLedger: Sendable {
     package let inbox: Inbox
     package let metrics = Metrics()
     package let settings: Settings
+    /// The engine's tables; nil where this process keeps none.
+    package let model: RunningModel?
 
     private let volume: any Volume
     private let logger: Logger
@@ -36,6 +39,8 @@ package final class RunningLedger: Sendable {
         package var witnessPolicy = WitnessPolicy()
         /// Where the private keys are, if not in the ledger's folder.
         package var keysFolder: String?
+        /// Where the read model is: the ledger's folder.
+        package var modelFolder: String?
 
         package init() {}
     }
@@ -67,6 +72,7 @@ package final class RunningLedger: Sendable {
         self.logger = logger
         self.clock = clock
         self.transport = transport
+        model = settings.modelFolder.map { RunningModel(ModelFolder($0)) }
         inbox = Inbox(bytesMax: settings.bytesInFlight)
     }
 

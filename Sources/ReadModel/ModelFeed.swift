@@ -1,0 +1,395 @@
+internal import LedgerFormat
+package import Packets
+
+/// Applies a change feed to the read model, one line after the other.
+///
+/// Outside of `begin` and `commit` each line is a transaction of its own; some are made durable
+/// together, by `flush`. An answer is given when it is final.
+///
+/// Invariants:
+///  1. `answers` has an entry for each line, in order; those behind `final` may still change.
+///  2. A line that is refused changes nothing; in a transaction, neither does any other of it.
+package final class ModelFeed {
+    private let writer: ModelWriter
+    private var parser = JSONParser(limits: .packet)
+    private var answers: [Answer] = []
+    private var state = State.idle
+    /// Where the source was when the transaction under way began.
+    private var lsnBefore = LSN.zero
+
+    package enum Answer: Sendable {
+        case applied
+        /// The row stands like this already.
+        case unchanged
+        /// Its LSN is not beyond what was applied.
+        case skipped
+        case refused(ModelRefusal)
+        /// The transaction that it is part of was rolled back for the sake of another line.
+        case rolledBack
+        case notJSON(JSONError)
+        case failed(ModelFailure)
+    }
+
+    private enum State {
+        case idle
+        /// Lines that are each a transaction, to be committed together.
+        case together
+        case transaction
+        /// A line was refused: the others wait for the end of the transaction.
+        case doomed
+    }
+
+    package init(_ writer: ModelWriter) throws(ModelFailure) {
+        self.writer = writer
+        do throws(SQLiteFailure) {
+            try writer.connection.run("PRAGMA ignore_check_constraints = OFF")
+        } catch { throw .database(error) }
+    }
+
+    package var isWithinTransaction: Bool {
+        switch state {
+        case .idle, .together: false
+        case .transaction, .doomed: true
+        }
+    }
+
+    /// Makes durable what can be, and gives the answers that are final by that.
+    package func flush() -> [Answer] {
+        if case .together = state {
+            state = .idle
+            do throws(ModelFailure) { try writer.commit() } catch {
+                writer.rollback()
+                answers = answers.map { if case .applied = $0 { .failed(error) } else { $0 } }
+            }
+        }
+        guard !isWithinTransaction else { return [] }
+        defer { answers = [] }
+        return answers
+    }
+
+    /// The feed has ended: what is not whole is rolled back.
+    package func end() -> [Answer] {
+        if isWithinTransaction { rollBack() }
+        return flush()
+    }
+
+    // MARK: Lines
+
+    package func take(_ line: Span<UInt8>) {
+        var bytes: [UInt8] = []
+        for index in line.indices { bytes.append(line[index]) }
+        let document: JSONDocument
+        do throws(JSONError) { document = try JSONDocument(bytes) } catch {
+            answers.append(.notJSON(error))
+            doom()
+            return
+        }
+        do throws(ModelRefusal) {
+            let change = try FeedChange(document)
+            switch change.operation {
+            case .begin: try begin()
+            case .commit: try commit()
+            case .rollback:
+                guard isWithinTransaction else {
+                    throw ModelRefusal(.notAChange, "rollback without begin")
+                }
+                answers.append(.applied)
+                rollBack()
+            case .insert, .update, .delete, .truncate: try take(change, document)
+            }
+        } catch {
+            answers.append(.refused(error))
+            doom()
+        }
+    }
+
+    /// A line that was too long to be read.
+    package func refuse(_ refusal: ModelRefusal) {
+        answers.append(.refused(refusal))
+        doom()
+    }
+
+    private func doom() { if case .transaction = state { state = .doomed } }
+
+    private func begin() throws(ModelRefusal) {
+        guard !isWithinTransaction else {
+            throw ModelRefusal(.notAChange, "begin within a transaction")
+        }
+        // What stands before it does not depend on it.
+        let before = flush()
+        do throws(ModelFailure) { try writer.begin() } catch {
+            answers = before + [.failed(error)]
+            state = .doomed
+            return
+        }
+        lsnBefore = writer.state.lsn
+        state = .transaction
+        answers = before + [.applied]
+        transactionStart = before.count
+    }
+
+    /// The first answer of the transaction under way.
+    private var transactionStart = 0
+
+    private func commit() throws(ModelRefusal) {
+        switch state {
+        case .idle, .together: throw ModelRefusal(.notAChange, "commit without begin")
+        case .doomed:
+            answers.append(.rolledBack)
+            rollBack()
+        case .transaction:
+            state = .idle
+            do throws(ModelFailure) {
+                try writer.commit()
+                answers.append(.applied)
+            } catch {
+                answers.append(.failed(error))
+                rollBack()
+            }
+        }
+    }
+
+    private func rollBack() {
+        writer.rollback()
+        state = .idle
+        for index in transactionStart..<answers.count {
+            switch answers[index] {
+            case .applied, .unchanged, .skipped: answers[index] = .rolledBack
+            case .refused, .rolledBack, .notJSON, .failed: break
+            }
+        }
+    }
+
+    private func take(_ change: FeedChange, _ document: JSONDocument) throws(ModelRefusal) {
+        switch state {
+        case .doomed:
+            answers.append(.rolledBack)
+            return
+        case .idle:
+            do throws(ModelFailure) { try writer.begin() } catch {
+                answers.append(.failed(error))
+                return
+            }
+            state = .together
+        case .together, .transaction: break
+        }
+        let limit = isWithinTransaction ? lsnBefore : writer.state.lsn
+        if let lsn = change.lsn, lsn <= limit {
+            answers.append(.skipped)
+            return
+        }
+        do throws(ModelFailure) {
+            let isChanged = try apply(change, document)
+            answers.append(isChanged ? .applied : .unchanged)
+            if let lsn = change.lsn { writer.state.lsn = max(lsn, writer.state.lsn) }
+            writer.state.sourceLSN = max(writer.state.sourceLSN, writer.state.lsn)
+            if let time = change.committedAt { writer.state.committedAt = time }
+        } catch {
+            if case .refused(let refusal) = error { throw refusal }
+            answers.append(.failed(error))
+            doom()
+        }
+    }
+
+    // MARK: Rows
+
+    /// Whether the row changed.
+    private func apply(
+        _ change: FeedChange, _ document: JSONDocument
+    ) throws(ModelFailure) -> Bool {
+        guard let table = writer.table(change.table!) else {
+            throw .refused(
+                ModelRefusal(
+                    .unknownTable, table: change.table,
+                    "there is no such table; there are "
+                        + writer.tables.map(\.name).joined(separator: ", ")))
+        }
+        switch change.operation {
+        case .insert: return try insert(try FeedRow(document, change.row!, table))
+        case .update:
+            let row = try FeedRow(document, change.row!, table)
+            let old = try change.oldKey.map { index throws(ModelFailure) in
+                try FeedRow(document, index, table).key()
+            }
+            return try update(row, old)
+        case .delete:
+            let row = try FeedRow(document, change.row!, table)
+            let key = try row.key()
+            try run(.delete, row, columns: 0) { statement throws(SQLiteFailure) in
+                try statement.bind(1, key)
+            }
+            try expectRow(row, key)
+            return true
+        default:
+            try writer.truncate(table)
+            return true
+        }
+    }
+
+    private func insert(_ row: FeedRow) throws(ModelFailure) -> Bool {
+        let table = row.table
+        for (number, column) in table.columns.enumerated()
+        where column.isRequired && !column.hasDefault && (row.values[number] ?? .null) == .null {
+            throw .refused(
+                ModelRefusal(
+                    .missingValue, table: table.name, column: column.name, "a value is required"))
+        }
+        do throws(ModelFailure) {
+            try run(.insert, row, columns: row.columns)
+            return true
+        } catch {
+            guard case .refused(let refusal) = error, refusal.code == .notUnique,
+                refusal.column == table.key
+            else { throw error }
+            let differing = try difference(row)
+            guard let differing else { return false }
+            throw .refused(
+                ModelRefusal(
+                    .notUnique, table: table.name, column: table.key, value: refusal.value,
+                    "a row with this key stands, and its \(differing) is another"))
+        }
+    }
+
+    /// The first column in which the row that stands differs; nil where it is equal.
+    private func difference(_ row: FeedRow) throws(ModelFailure) -> String? {
+        let numbers = row.values.keys.sorted()
+        let names = numbers.map { row.table.columns[$0].name.quoted }.joined(separator: ", ")
+        do throws(SQLiteFailure) {
+            let standing = try writer.connection.rows(
+                "SELECT \(names) FROM \(row.table.name.quoted) WHERE \(row.table.key.quoted) = ?",
+                [row.values[row.table.number(row.table.key)!]!])
+            guard let standing = standing.first else { return row.table.key }
+            let place = zip(numbers, standing).first { row.values[$0.0]! != $0.1 }
+            return place.map { row.table.columns[$0.0].name }
+        } catch { throw .database(error) }
+    }
+
+    private func update(_ row: FeedRow, _ old: ModelValue?) throws(ModelFailure) -> Bool {
+        let key = try row.key()
+        let number = row.table.number(row.table.key)!
+        let columns = old == nil ? row.columns & ~(1 << UInt64(number)) : row.columns
+        guard columns != 0 else {
+            throw .refused(
+                ModelRefusal(.notAChange, table: row.table.name, "an update that sets no column"))
+        }
+        try run(.update, row, columns: columns) { statement throws(SQLiteFailure) in
+            try statement.bind(row.table.columns.count + 1, old ?? key)
+        }
+        try expectRow(row, old ?? key)
+        return true
+    }
+
+    private func expectRow(_ row: FeedRow, _ key: ModelValue) throws(ModelFailure) {
+        guard writer.connection.changes == 0 else { return }
+        throw .refused(
+            ModelRefusal(
+                .rowNotFound, table: row.table.name, column: row.table.key, value: key.string,
+                "there is no row with this key"))
+    }
+
+    private func run(
+        _ operation: ModelWriter.Operation, _ row: FeedRow, columns: UInt64,
+        _ more: (SQLiteStatement) throws(SQLiteFailure) -> Void = { _ throws(SQLiteFailure) in }
+    ) throws(ModelFailure) {
+        do throws(SQLiteFailure) {
+            let statement = try writer.statement(operation, row.table, columns: columns)
+            for (number, value) in row.values where columns >> UInt64(number) & 1 == 1 {
+                try statement.bind(number + 1, value)
+            }
+            try more(statement)
+            try statement.run()
+        } catch {
+            throw row.refusal(error).map(ModelFailure.refused) ?? .database(error)
+        }
+    }
+}
+
+/// A row of the feed: values by the numbers of their columns.
+private struct FeedRow {
+    let table: ModelTable
+    private(set) var values: [Int: ModelValue] = [:]
+    private(set) var columns: UInt64 = 0
+
+    init(
+        _ document: JSONDocument, _ row: Int, _ table: ModelTable
+    ) throws(ModelFailure) {
+        self.table = table
+        for key in JSONChildren(document.tokens, of: row) {
+            let name = document.bytes.span.string(document.tokens[key])
+            guard let number = table.number(name) else {
+                throw .refused(
+                    ModelRefusal(
+                        .unknownColumn, table: table.name, column: name,
+                        value: document.sourceText(key + 1),
+                        "there is no such column; there are "
+                            + table.columns.map(\.name).joined(separator: ", ")))
+            }
+            do throws(ModelRefusal) {
+                values[number] = try FeedValue.read(
+                    document, key + 1, table.columns[number], of: table.name)
+            } catch { throw .refused(error) }
+            columns |= 1 << UInt64(number)
+        }
+    }
+
+    /// The value of the primary key.
+    func key() throws(ModelFailure) -> ModelValue {
+        guard let number = table.number(table.key), let value = values[number], value != .null
+        else {
+            throw .refused(
+                ModelRefusal(
+                    .missingValue, table: table.name, column: table.key,
+                    "the key is needed to tell the row"))
+        }
+        return value
+    }
+
+    /// What a violated constraint says of the row: SQLite names the columns, or the check.
+    func refusal(_ failure: SQLiteFailure) -> ModelRefusal? {
+        guard failure.isConstraint else { return nil }
+        let subject =
+            failure.message.split(separator: ": ", maxSplits: 1).last.map(String.init) ?? ""
+        let columns = subject.split(separator: ", ").map { name in
+            String(name.split(separator: ".").last ?? name)
+        }
+        let column = columns.first { table.number($0) != nil }
+        func shown(_ column: String?) -> String? {
+            guard let column, let number = table.number(column) else { return nil }
+            return self.values[number]?.shown
+        }
+        if failure.message.hasPrefix("UNIQUE") {
+            let values = columns.compactMap(shown).joined(separator: ", ")
+            return ModelRefusal(
+                .notUnique, table: table.name, column: columns.joined(separator: ", "),
+                value: values, "another row has this already")
+        }
+        if failure.message.hasPrefix("NOT NULL") {
+            return ModelRefusal(
+                .missingValue, table: table.name, column: column, value: "null",
+                "a value is required")
+        }
+        if subject == "\(table.name)_uuid4" {
+            return ModelRefusal(
+                .checkViolated, table: table.name, column: table.key, value: shown(table.key),
+                "must be a UUID of version 4")
+        }
+        let check = table.schema.checks.first ?? subject
+        let named = check.split(separator: " ").map(String.init).filter { table.number($0) != nil }
+        let shownValues = named.map { "\($0) = \(shown($0) ?? "as it stands")" }
+        return ModelRefusal(
+            .checkViolated, table: table.name, column: named.first,
+            value: shownValues.joined(separator: ", "), "\(check) does not hold")
+    }
+}
+
+extension ModelValue {
+    /// For messages.
+    fileprivate var shown: String {
+        switch self {
+        case .null: "null"
+        case .integer(let number): "\(number)"
+        case .real(let number): "\(number)"
+        case .text(let bytes): String(decoding: bytes, as: UTF8.self)
+        }
+    }
+}

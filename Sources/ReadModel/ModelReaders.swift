@@ -1,0 +1,62 @@
+internal import Synchronization
+
+/// Connections that read the copy in use, kept for the next who asks.
+package final class ModelReaders: Sendable {
+    package let folder: ModelFolder
+    private let idle = Mutex(Idle())
+
+    private struct Idle {
+        var number: Int?
+        var connections: [SQLiteConnection] = []
+    }
+
+    private static let kept = 8
+
+    package init(_ folder: ModelFolder) { self.folder = folder }
+
+    /// Reads at one point of the model's history, with its state. Throws `missing` where there is no
+    /// read model.
+    package func read<Result>(
+        _ body: (SQLiteConnection, ModelState) throws(ModelFailure) -> Result
+    ) throws(ModelFailure) -> Result {
+        let (number, connection) = try take()
+        do throws(SQLiteFailure) { try connection.run("BEGIN") } catch { throw .database(error) }
+        // Where ending fails, the connection is not kept.
+        defer { if (try? connection.run("COMMIT")) != nil { give(number, connection) } }
+        let state: ModelState?
+        do throws(SQLiteFailure) { state = try ModelState(connection) } catch {
+            throw .database(error)
+        }
+        guard let state else { throw .missing(Self.noModel) }
+        return try body(connection, state)
+    }
+
+    package static let noModel =
+        "there is no read model yet: it comes with `stardust model sync` or `stardust model apply`"
+
+    /// The file in use, for a connection of one's own.
+    package func path() throws(ModelFailure) -> String {
+        guard let number = folder.current else { throw .missing(Self.noModel) }
+        return folder.file(number)
+    }
+
+    private func take() throws(ModelFailure) -> (Int, SQLiteConnection) {
+        guard let number = folder.current else { throw .missing(Self.noModel) }
+        let kept = idle.withLock { idle in
+            if idle.number != number { idle = Idle(number: number) }
+            return idle.connections.popLast()
+        }
+        if let kept { return (number, kept) }
+        do throws(SQLiteFailure) {
+            return (number, try SQLiteConnection(folder.file(number), .readOnly))
+        } catch { throw .database(error) }
+    }
+
+    private func give(_ number: Int, _ connection: SQLiteConnection) {
+        idle.withLock { idle in
+            if idle.number == number, idle.connections.count < Self.kept {
+                idle.connections.append(connection)
+            }
+        }
+    }
+}

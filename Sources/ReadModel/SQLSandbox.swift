@@ -1,0 +1,227 @@
+internal import CSQLite
+package import Packets
+internal import Synchronization
+
+/// Read-only SQL of somebody who is not trusted with more: a connection of its own that can do
+/// nothing but read the tables, within bounds of time, rows, bytes and memory.
+@safe package final class SQLSandbox {
+    private let connection: SQLiteConnection
+    private let guardian: Guardian
+
+    package enum Refusal: Error {
+        case notARead(String)
+        case malformed(String, offset: Int?)
+        case badParameters(String)
+        case timeIsOver
+        case tooMuchMemory
+        case failed(SQLiteFailure)
+    }
+
+    package struct Limits: Sendable {
+        package var rows: Int
+        package var bytes: Int
+        package var deadline: ContinuousClock.Instant
+
+        package init(rows: Int, bytes: Int, deadline: ContinuousClock.Instant) {
+            (self.rows, self.bytes, self.deadline) = (rows, bytes, deadline)
+        }
+    }
+
+    /// What one question may take of the process's memory.
+    private static let memoryBytes: Int64 = 128 << 20
+    private static let stepsBetweenChecks: Int32 = 1000
+
+    /// Told by SQLite what a statement does, and asked now and then whether to go on.
+    private final class Guardian {
+        let deadline: ContinuousClock.Instant
+        let memoryMax = sqlite3_memory_used() + SQLSandbox.memoryBytes
+        var isOverTime = false
+        var isOverMemory = false
+
+        init(_ deadline: ContinuousClock.Instant) { self.deadline = deadline }
+
+        var goesOn: Bool {
+            isOverTime = ContinuousClock.now > deadline
+            isOverMemory = sqlite3_memory_used() > memoryMax
+            return !isOverTime && !isOverMemory
+        }
+    }
+
+    /// `register` may add tables to the connection before it is closed for everything but reading.
+    package init(
+        _ path: String, _ limits: Limits,
+        register: (SQLiteConnection) throws(SQLiteFailure) -> Void = { _ throws(SQLiteFailure) in }
+    ) throws(Refusal) {
+        guardian = Guardian(limits.deadline)
+        do throws(SQLiteFailure) {
+            connection = try SQLiteConnection(path, .readOnly)
+            try connection.run("PRAGMA query_only = ON", "PRAGMA temp_store = MEMORY")
+            try register(connection)
+            // The first read after this is what the question sees.
+            try connection.run("BEGIN")
+        } catch { throw .failed(error) }
+        confine()
+    }
+
+    private func confine() {
+        let handle = unsafe connection.handle
+        for (option, value) in [
+            (SQLITE_DBCONFIG_DEFENSIVE, 1), (SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0),
+            (SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0), (SQLITE_DBCONFIG_ENABLE_TRIGGER, 0),
+        ] as [(Int32, Int32)] {
+            unsafe stardust_sqlite_configure(handle, option, value)
+        }
+        for (limit, value) in [
+            (SQLITE_LIMIT_LENGTH, 4 << 20), (SQLITE_LIMIT_SQL_LENGTH, 256 << 10),
+            (SQLITE_LIMIT_COLUMN, 200), (SQLITE_LIMIT_EXPR_DEPTH, 100),
+            (SQLITE_LIMIT_COMPOUND_SELECT, 50), (SQLITE_LIMIT_VDBE_OP, 100_000),
+            (SQLITE_LIMIT_FUNCTION_ARG, 32), (SQLITE_LIMIT_ATTACHED, 0),
+            (SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1000), (SQLITE_LIMIT_VARIABLE_NUMBER, 1000),
+            (SQLITE_LIMIT_WORKER_THREADS, 0),
+        ] as [(Int32, Int32)] {
+            unsafe sqlite3_limit(handle, limit, value)
+        }
+        // Safety: the guardian lives as long as the connection, which is closed with this object.
+        let context = unsafe Unmanaged.passUnretained(guardian).toOpaque()
+        unsafe sqlite3_progress_handler(
+            handle, Self.stepsBetweenChecks,
+            { context in
+                let guardian = unsafe Unmanaged<Guardian>.fromOpaque(context!).takeUnretainedValue()
+                return guardian.goesOn ? 0 : 1
+            }, context)
+        unsafe sqlite3_set_authorizer(
+            handle,
+            { _, action, first, second, _, _ in
+                switch action {
+                case SQLITE_SELECT, SQLITE_READ, SQLITE_RECURSIVE: return SQLITE_OK
+                case SQLITE_FUNCTION:
+                    let name = unsafe second.map { unsafe String(cString: $0) } ?? ""
+                    return name.lowercased() == "load_extension" ? SQLITE_DENY : SQLITE_OK
+                default: return SQLITE_DENY
+                }
+            }, nil)
+    }
+
+    // MARK: Questions
+
+    /// Answers a question: an object with `columns`, `rows` and `cut`, written as members.
+    package func answer(
+        _ sql: String, _ parameters: JSONDocument?, at index: Int, _ limits: Limits,
+        to json: inout JSONWriter
+    ) throws(Refusal) {
+        let statement = try prepare(sql)
+        if let parameters { try bind(parameters, index, statement) }
+        let columns = (0..<statement.columnCount).map { (statement.name($0), statement.type($0)) }
+        json.key("columns")
+        json.array(columns) { $1.string($0.0) }
+        json.key("rows")
+        json.beginArray()
+        var (rows, isCut) = (0, false)
+        let start = json.bytes.count
+        do throws(SQLiteFailure) {
+            while try statement.step() {
+                if rows == limits.rows || json.bytes.count - start > limits.bytes {
+                    isCut = true
+                    break
+                }
+                json.beginArray()
+                for (place, column) in columns.enumerated() {
+                    json.value(statement.value(place), column.1)
+                }
+                json.endArray()
+                rows += 1
+            }
+        } catch { throw refusal(error) }
+        json.endArray()
+        json.member("cut", isCut)
+    }
+
+    private func prepare(_ sql: String) throws(Refusal) -> SQLiteStatement {
+        let (statement, rest): (SQLiteStatement?, String)
+        do throws(SQLiteFailure) { (statement, rest) = try connection.prepareFirst(sql) } catch {
+            throw refusal(error)
+        }
+        guard let statement else { throw .malformed("there is no statement", offset: nil) }
+        guard unsafe sqlite3_stmt_readonly(statement.handle) != 0, statement.columnCount > 0 else {
+            throw .notARead("only statements that read are answered")
+        }
+        do throws(SQLiteFailure) {
+            guard try connection.prepareFirst(rest).statement == nil else {
+                throw Refusal.several
+            }
+        } catch {
+            throw error.code == Refusal.several.code
+                ? .malformed("one statement at a time", offset: nil) : refusal(error)
+        }
+        return statement
+    }
+
+    private func refusal(_ failure: SQLiteFailure) -> Refusal {
+        if guardian.isOverMemory { return .tooMuchMemory }
+        if guardian.isOverTime || failure.isInterrupted { return .timeIsOver }
+        switch failure.primaryCode {
+        case SQLITE_AUTH, SQLITE_READONLY:
+            return .notARead("only statements that read are answered: \(failure.message)")
+        case SQLITE_ERROR, SQLITE_TOOBIG, SQLITE_MISMATCH, SQLITE_RANGE:
+            let offset = unsafe sqlite3_error_offset(connection.handle)
+            return .malformed(failure.message, offset: offset < 0 ? nil : Int(offset))
+        default: return .failed(failure)
+        }
+    }
+
+    // MARK: Parameters
+
+    private func bind(
+        _ document: JSONDocument, _ index: Int, _ statement: SQLiteStatement
+    ) throws(Refusal) {
+        let count = unsafe Int(sqlite3_bind_parameter_count(statement.handle))
+        switch document.tokens[index].kind {
+        case .null: break
+        case .array:
+            let values = Array(JSONChildren(document.tokens, of: index))
+            guard values.count == count else {
+                throw .badParameters("the statement has \(count) parameters, not \(values.count)")
+            }
+            for (place, value) in values.enumerated() {
+                try bind(document, value, statement, place + 1)
+            }
+        case .object:
+            for key in JSONChildren(document.tokens, of: index) {
+                let name = document.bytes.span.string(document.tokens[key])
+                let place = [":", "@", "$"].map {
+                    unsafe Int(sqlite3_bind_parameter_index(statement.handle, $0 + name))
+                }.first { $0 > 0 }
+                guard let place else {
+                    throw .badParameters("the statement has no parameter \(name)")
+                }
+                try bind(document, key + 1, statement, place)
+            }
+        default: throw .badParameters("parameters are an array, or an object of names")
+        }
+    }
+
+    private func bind(
+        _ document: JSONDocument, _ index: Int, _ statement: SQLiteStatement, _ place: Int
+    ) throws(Refusal) {
+        let token = document.tokens[index]
+        let value: ModelValue
+        switch token.kind {
+        case .null: value = .null
+        case .true: value = .integer(1)
+        case .false: value = .integer(0)
+        case .string: value = .text(document.bytes.span.text(token))
+        case .number:
+            let text = document.sourceText(index)
+            value = Int64(text).map(ModelValue.integer) ?? .real(Double(text) ?? 0)
+        case .object, .array, .key: value = .text(JSONBText.of(document, at: index))
+        }
+        do throws(SQLiteFailure) { try statement.bind(place, value) } catch {
+            throw .failed(error)
+        }
+    }
+}
+
+extension SQLSandbox.Refusal {
+    /// For ourselves.
+    fileprivate static let several = SQLiteFailure(code: -2, message: "", place: "")
+}

@@ -1,0 +1,255 @@
+package import LedgerFormat
+package import LedgerStorage
+package import Packets
+package import ReadModel
+
+/// Where rows and packets do not say the same. Blocks; reads the whole ledger and all rows.
+package struct ModelDrift: Sendable {
+    package private(set) var coverage: [Coverage] = []
+    package private(set) var counts: [Kind: Int] = [:]
+    package private(set) var findings: [Finding] = []
+
+    package struct Coverage: Sendable {
+        package var table: String
+        package var rows = 0
+        /// Rows of which a packet tells.
+        package var covered = 0
+    }
+
+    package enum Kind: String, CaseIterable, Sendable {
+        case rowWithoutPacket = "row_without_packet"
+        case packetWithoutRow = "packet_without_row"
+        case wrongStardustID = "wrong_stardust_id"
+        case votesDiffer = "votes_differ"
+        case unfitLog = "log_unfit"
+    }
+
+    package struct Finding: Sendable {
+        package var kind: Kind
+        package var table: String
+        package var id: String
+        package var detail: String
+    }
+
+    /// Findings of one kind that are told one by one.
+    package static let findingsMax = 100
+
+    package enum Failure: Error {
+        case model(ModelFailure)
+        case read(ReadFailure)
+        case timeIsOver
+    }
+
+    package init(
+        _ map: LedgerMap, size: LedgerSize, _ connection: SQLiteConnection,
+        until deadline: ContinuousClock.Instant
+    ) throws(Failure) {
+        let packets = try PacketCensus(map, size, until: deadline)
+        for table in EngineSchema.tables {
+            do throws(SQLiteFailure) {
+                try compare(table, packets, connection)
+            } catch { throw .model(.database(error)) }
+            try compareEmbedded(table, map, size, connection, until: deadline)
+        }
+        do throws(SQLiteFailure) { try findUnfitLogs(connection) } catch {
+            throw .model(.database(error))
+        }
+    }
+
+    private mutating func add(_ kind: Kind, _ table: String, _ id: String, _ detail: String) {
+        counts[kind, default: 0] += 1
+        if counts[kind]! <= Self.findingsMax {
+            findings.append(Finding(kind: kind, table: table, id: id, detail: detail))
+        }
+    }
+
+    // MARK: Rows and packets
+
+    private mutating func compare(
+        _ table: TableSchema, _ packets: PacketCensus, _ connection: SQLiteConnection
+    ) throws(SQLiteFailure) {
+        var coverage = Coverage(table: table.name)
+        var unseen = packets.entities[table.name] ?? []
+        let isLogs = table.name == "logs"
+        let votes = table.name == "clips" ? ", pantheon_votes" : ""
+        let statement = try connection.prepare(
+            "SELECT \(table.key.name)\(votes) FROM \(table.name)")
+        while try statement.step() {
+            let text = statement.value(0).string ?? ""
+            coverage.rows += 1
+            guard let id = UUID128(text), unseen.remove(id) != nil else {
+                if !isLogs {
+                    add(.rowWithoutPacket, table.name, text, "no packet tells of this row")
+                }
+                continue
+            }
+            coverage.covered += 1
+            guard let votes = packets.votes[id], table.name == "clips" else { continue }
+            let here = statement.value(1).string ?? "null"
+            if here != votes {
+                add(
+                    .votesDiffer, table.name, text,
+                    "pantheon_votes are \(here), the newest packet's \(votes)")
+            }
+        }
+        for id in unseen.sorted() {
+            add(.packetWithoutRow, table.name, "\(id)", "packets tell of it, and there is no row")
+        }
+        self.coverage.append(coverage)
+    }
+
+    /// Columns of JSON that name a packet.
+    private mutating func compareEmbedded(
+        _ table: TableSchema, _ map: LedgerMap, _ size: LedgerSize, _ connection: SQLiteConnection,
+        until deadline: ContinuousClock.Instant
+    ) throws(Failure) {
+        for column in table.columns where column.type == .jsonb {
+            var pending: [(id: String, text: [UInt8])] = []
+            do throws(SQLiteFailure) {
+                let statement = try connection.prepare(
+                    "SELECT \(table.key.name), \(column.name) FROM \(table.name) "
+                        + "WHERE \(column.name) LIKE '%\"stardust_id\"%'")
+                while try statement.step() {
+                    if case .text(let text) = statement.value(1) {
+                        pending.append((statement.value(0).string ?? "", text))
+                    }
+                }
+            } catch { throw .model(.database(error)) }
+            for (number, (id, text)) in pending.enumerated() {
+                if number.isMultiple(of: 256), ContinuousClock.now > deadline { throw .timeIsOver }
+                guard let embedded = EmbeddedID(text),
+                    let detail = try Self.mismatch(embedded, table.name, id, map, size)
+                else { continue }
+                add(.wrongStardustID, table.name, id, "\(column.name): \(detail)")
+            }
+        }
+    }
+
+    /// Why an embedded id is wrong; nil where it is right.
+    private static func mismatch(
+        _ embedded: EmbeddedID, _ table: String, _ row: String, _ map: LedgerMap, _ size: LedgerSize
+    ) throws(Failure) -> String? {
+        guard let id = UUID128(embedded.stardustID) else {
+            return "\(embedded.stardustID) is not a UUID"
+        }
+        let position: Position?
+        do throws(FileFailure) { position = try map.position(of: id) } catch {
+            throw .read(.file(error))
+        }
+        guard let position, size.contains(position) else {
+            return "there is no packet \(id)"
+        }
+        let record: StoredRecord?
+        do throws(ReadFailure) { record = try map.read(position) } catch { throw .read(error) }
+        guard let record, let document = try? JSONDocument(record.payload),
+            let outline = PacketOutline(document.tokens, document.bytes.span)
+        else { return "position \(position) does not hold a packet" }
+        // A log names the entity that it is about; every other row is one itself.
+        let type = table == "logs" ? embedded.entityType : table
+        let entity = table == "logs" ? embedded.entityID : row
+        if let type, type != outline.entityType {
+            return
+                "the packet \(id) is of \(outline.entityType) \(outline.entityID), not of \(type)"
+        }
+        if let entity, UUID128(entity) != outline.entityID {
+            return "the packet \(id) is of \(outline.entityType) \(outline.entityID)"
+        }
+        return nil
+    }
+
+    private mutating func findUnfitLogs(_ connection: SQLiteConnection) throws(SQLiteFailure) {
+        for row in try connection.rows(
+            "SELECT log_id, metadata FROM logs WHERE \(SQLiteSchema.isUnfit)")
+        {
+            add(
+                .unfitLog, "logs", row[0].string ?? "",
+                "metadata is not as the schema has it: \(row[1].string?.prefix(200) ?? "")")
+        }
+    }
+
+    package func write(to json: inout JSONWriter) {
+        json.key("coverage")
+        json.array(coverage) { item, json in
+            json.beginObject()
+            json.member("table", item.table)
+            json.member("rows", item.rows)
+            json.member("covered", item.covered)
+            json.endObject()
+        }
+        json.key("counts")
+        json.beginObject()
+        for kind in Kind.allCases { json.member(kind.rawValue, counts[kind] ?? 0) }
+        json.endObject()
+        json.key("findings")
+        json.array(findings) { finding, json in
+            json.beginObject()
+            json.member("kind", finding.kind.rawValue)
+            json.member("table", finding.table)
+            json.member("id", finding.id)
+            json.member("detail", finding.detail)
+            json.endObject()
+        }
+    }
+}
+
+/// What a row's JSON says of a packet.
+package struct EmbeddedID: Sendable {
+    package var stardustID: String
+    package var entityType: String?
+    package var entityID: String?
+
+    /// Nil where it names none.
+    package init?(_ text: [UInt8]) {
+        // Columns hold valid JSON; a text that this parser does not take names nothing.
+        guard let document = try? JSONDocument(text),
+            let id = document.member("stardust_id", of: 0).flatMap(document.string)
+        else { return nil }
+        stardustID = id
+        entityType = document.member("entity_type", of: 0).flatMap(document.string)
+        entityID = document.member("entity_id", of: 0).flatMap(document.string)
+    }
+}
+
+/// Of which rows the packets tell.
+private struct PacketCensus {
+    var entities: [String: Set<UUID128>] = [:]
+    /// The votes of each clip's newest packet that has some, as jsonb writes them.
+    var votes: [UUID128: String] = [:]
+
+    init(
+        _ map: LedgerMap, _ size: LedgerSize, until deadline: ContinuousClock.Instant
+    ) throws(ModelDrift.Failure) {
+        for table in EngineSchema.tables { entities[table.name] = [] }
+        for number in 0..<size.entries {
+            if number.isMultiple(of: 256), ContinuousClock.now > deadline { throw .timeIsOver }
+            let record: StoredRecord?
+            do throws(ReadFailure) { record = try map.read(Position(number)) } catch {
+                throw .read(error)
+            }
+            guard let record, record.entry.kind == .packet,
+                let document = try? JSONDocument(record.payload),
+                let outline = PacketOutline(document.tokens, document.bytes.span),
+                entities[outline.entityType]?.insert(outline.entityID) != nil
+            else { continue }
+            guard outline.entityType == "clips", let chain = outline.decisionChain else { continue }
+            for index in Self.nodes(document, chain) {
+                guard let found = document.member("votes", of: index),
+                    document.tokens[found].kind == .object
+                else { continue }
+                votes[outline.entityID] = String(
+                    decoding: JSONBText.of(document, at: found), as: UTF8.self)
+            }
+        }
+    }
+
+    private static func nodes(_ document: JSONDocument, _ chain: Int) -> [Int] {
+        switch document.tokens[chain].kind {
+        case .array:
+            Array(JSONChildren(document.tokens, of: chain)).filter {
+                document.tokens[$0].kind == .object
+            }
+        case .object: document.member("nodes", of: chain).map { nodes(document, $0) } ?? [chain]
+        default: []
+        }
+    }
+}

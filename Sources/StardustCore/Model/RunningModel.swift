@@ -1,0 +1,89 @@
+internal import LedgerFormat
+package import ReadModel
+internal import Synchronization
+
+/// The read model of a running ledger: many read, one writes.
+package final class RunningModel: Sendable {
+    package let readers: ModelReaders
+    /// Why replication has ended for good, where it has.
+    private let writing = Mutex(Writing.nobody)
+
+    private enum Writing {
+        case nobody
+        /// Replication from PostgreSQL, as a service of this process.
+        case service
+        case feed
+    }
+
+    package init(_ folder: ModelFolder) { readers = ModelReaders(folder) }
+
+    package var folder: ModelFolder { readers.folder }
+
+    /// Replication writes from now on.
+    package func reserveForService() { writing.withLock { $0 = .service } }
+
+    /// The right to apply a change feed, while this lives.
+    package final class FeedSession: @unchecked Sendable {
+        // Unchecked: one connection has it, and uses it from one thread at a time.
+        package let feed: ModelFeed
+        private let model: RunningModel
+        private let lock: ModelFolder.Lock
+
+        fileprivate init(_ feed: ModelFeed, _ model: RunningModel, _ lock: ModelFolder.Lock) {
+            (self.feed, self.model, self.lock) = (feed, model, lock)
+        }
+
+        deinit { model.writing.withLock { $0 = .nobody } }
+    }
+
+    package enum FeedRefusal: Error {
+        /// Another feed is being applied.
+        case busy
+        /// The rows come from PostgreSQL.
+        case followsPostgres
+        case failed(ModelFailure)
+    }
+
+    /// Begins a feed; an empty read model is made where there is none. Blocks.
+    package func beginFeed() throws(FeedRefusal) -> FeedSession {
+        let refusal: FeedRefusal? = writing.withLock { writing in
+            switch writing {
+            case .service: return .followsPostgres
+            case .feed: return .busy
+            case .nobody:
+                writing = .feed
+                return nil
+            }
+        }
+        if let refusal { throw refusal }
+        var session: FeedSession?
+        defer { if session == nil { writing.withLock { $0 = .nobody } } }
+        do throws(ModelFailure) {
+            let lock = try folder.lock()
+            let writer = try ModelWriter(folder) ?? .makeEmpty(folder)
+            guard writer.state.source == .feed else { throw ModelFailure.refusedAsFollowing }
+            session = FeedSession(try ModelFeed(writer), self, lock)
+        } catch {
+            if case .missing(let detail) = error, detail.isEmpty { throw .followsPostgres }
+            throw .failed(error)
+        }
+        return session!
+    }
+
+    /// The lag behind the source; nil where there is no read model.
+    package func lag() -> (bytes: Int, milliseconds: Int, retainedBytes: Int)? {
+        // What cannot be read is not told.
+        guard let state = try? readers.read({ (_, state) throws(ModelFailure) in state }) else {
+            return nil
+        }
+        let bytes = Int(max(0, state.lagBytes))
+        let committed = state.committedAt.flatMap { Timestamp(rfc3339: $0) }
+        let since = committed.map { Timestamp.systemNow().microseconds - $0.microseconds } ?? 0
+        return (bytes, bytes == 0 ? 0 : Int(max(0, since) / 1000), Int(state.retainedBytes ?? 0))
+    }
+}
+
+extension ModelFailure {
+    /// For ourselves.
+    fileprivate static let refusedAsFollowing = ModelFailure.missing("")
+}
