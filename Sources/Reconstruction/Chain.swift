@@ -30,6 +30,14 @@ package struct Chain: Sendable {
         }
     }
 
+    /// Entities of the packets, each once, in the chain's order.
+    package var entities: [(type: String, id: UUID128)] {
+        var seen: Set<String> = []
+        return packets.map(\.packet).filter {
+            seen.insert("\($0.entityType) \($0.entityID)").inserted
+        }.map { ($0.entityType, $0.entityID) }
+    }
+
     /// The packets' places and entry hashes.
     package var entries: [(position: Position, hash: Digest)] {
         packets.map { ($0.packet.position, $0.packet.entryHash) }

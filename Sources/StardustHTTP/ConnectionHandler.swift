@@ -38,6 +38,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
         case refused(Problem)
         case single(SingleEmission)
         case stream(StreamEmission)
+        case feed(FeedStream)
+        case sql(SQLRequest)
         /// Packets go out as they come.
         case following(FollowStream)
         /// The request is complete, its answer on the way.
@@ -69,6 +71,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         switch state {
         case .single(let emission): emission.abandon()
         case .stream(let emission): emission.abandon()
+        case .feed(let feed): feed.abandon()
         case .following(let follow): follow.abandon()
         default: break
         }
@@ -118,11 +121,14 @@ final class ConnectionHandler: ChannelDuplexHandler {
             if let role = route.role, !grant.allows(role) {
                 return refuse(.forbidden(role), head)
             }
-            guard route == .emit else {
-                state = .lookUp(route, query: query)
-                return
+            switch route {
+            case .emit: beginEmission(head, query: query)
+            case .modelChanges:
+                deadlines.headEnded(isStream: true, now: .now)
+                state = .feed(FeedStream(self))
+            case .modelSQL: state = .sql(SQLRequest(self))
+            default: state = .lookUp(route, query: query)
             }
-            beginEmission(head, query: query)
         }
     }
 
@@ -159,6 +165,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
         switch state {
         case .single(let emission): emission.take(bytes)
         case .stream(let emission): emission.take(bytes)
+        case .feed(let feed): feed.take(bytes)
+        case .sql(let request): request.take(bytes)
         case .idle, .lookUp, .refused, .following, .answering, .discarding, .closed: break
         }
     }
@@ -177,6 +185,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
             state = .answering
             emission.finish()
         case .stream(let emission): emission.finish()
+        case .feed(let feed): feed.finish()
+        case .sql(let request):
+            state = .answering
+            request.finish()
         case .discarding: close()
         case .idle, .following, .answering, .closed: break
         }

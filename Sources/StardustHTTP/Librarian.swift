@@ -50,7 +50,7 @@ struct Librarian: Sendable {
                 $0.endObject()
             }
         case .readyz: return readiness
-        case .metrics: return metrics
+        case .metrics: return try metrics()
         case .status: return status
         case .packet(let id, let isRaw): return try packet(id, isRaw, query)
         case .entry(let position, let isRaw): return try entry(position, isRaw, query)
@@ -72,6 +72,11 @@ struct Librarian: Sendable {
         case .entryProof(let position): return try proof(at: position, query)
         case .consistency: return try consistency(query)
         case .tile(let tile): return try content(of: tile, query)
+        case .modelRows(let name, let isView): return try rows(name, isView: isView, query)
+        case .modelRow(let table, let id): return try row(table, id, query)
+        case .modelStatus: return try modelStatus(query)
+        case .modelDrift: return try modelDrift(query)
+        case .modelChanges, .modelSQL: preconditionFailure("what has a body is no look-up")
         }
     }
 
@@ -135,7 +140,12 @@ struct Librarian: Sendable {
 
     // MARK: Operating
 
-    private var metrics: Answer {
+    private func metrics() throws(Problem) -> Answer {
+        if access == .cachedOnly { throw .wouldBlock }
+        let lag = ledger.model?.lag()
+        ledger.metrics.modelLagBytes.set(lag?.bytes ?? 0)
+        ledger.metrics.modelLagMilliseconds.set(lag?.milliseconds ?? 0)
+        ledger.metrics.modelRetainedBytes.set(lag?.retainedBytes ?? 0)
         ledger.metrics.bytesInFlight.set(ledger.inbox.bytesInFlight)
         ledger.metrics.residentBytes.set(ProcessMemory.residentBytes)
         return Answer(

@@ -16,6 +16,7 @@ extension Librarian {
 
     static let chainParameters: Set = [
         "direction", "max_depth", "max_packets", "as_of", "format", "proofs",
+        "rows",
     ]
 
     func chain(_ target: ChainTarget, _ query: Substring?) throws(Problem) -> Answer {
@@ -36,6 +37,10 @@ extension Librarian {
         {
             throw .unknown("the packet \(id)")
         }
+        let wantsRows = try parameters.boolean("rows")
+        guard !wantsRows || format == .json else {
+            throw .badParameter("rows", "only a chain as JSON carries rows; ask with format=json")
+        }
         let wantsProofs = try parameters.choice("proofs", of: ChainProofs.self) == .inclusion
         var chain = try searching { () throws(PacketSearch.Failure) in
             try Chain(request, in: source)
@@ -47,6 +52,7 @@ extension Librarian {
             chain.proofs = Chain.Proofs(
                 root: root, inclusion: Dictionary(uniqueKeysWithValues: inclusion))
         }
+        if wantsRows { chain.rows = try rows(of: chain.entities) }
         return Answer(200, format.contentType, chain.rendered(format))
     }
 

@@ -57,6 +57,14 @@ package enum SocketLimits {
     package static let witnessRequestTime: Duration = .seconds(15)
     /// Between two checkpoints on one connection: they come ten times a second at most.
     package static let checkpointPace: Duration = .milliseconds(10)
+    /// Rows of one answer to SQL.
+    package static let sqlRows = 10_000
+    /// Bytes of a question in SQL, its parameters included.
+    package static let sqlBytes = 1 << 20
+    /// How long rows and packets may be compared.
+    package static let driftTime: Duration = .seconds(300)
+    /// Bytes of one row change.
+    package static let changeBytes = 16 << 20
     /// Packets of one page of a list, and unless said otherwise.
     package static let pageMax = 1_000
     package static let pageDefault = 100

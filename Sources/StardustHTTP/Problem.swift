@@ -14,6 +14,10 @@ package struct Problem: Error, Sendable {
     package var line: Int?
     package var limit: Int?
     package var position: UInt64?
+    /// Where a row change is wrong.
+    package var table: String?
+    package var column: String?
+    package var value: String?
     package var retryAfterSeconds: Int?
     package var allow: String?
 
@@ -34,6 +38,9 @@ package struct Problem: Error, Sendable {
         if let line { json.member("line", line) }
         if let limit { json.member("limit", limit) }
         if let position { json.member("position", Int(position)) }
+        if let table { json.member("table", table) }
+        if let column { json.member("column", column) }
+        if let value { json.member("value", value) }
         json.endObject()
     }
 

@@ -19,16 +19,22 @@ enum Route: Hashable {
     case entryProof(Position)
     case consistency
     case tile(Tile)
+    case modelChanges
+    case modelRows(String, isView: Bool)
+    case modelRow(table: String, id: UUID128)
+    case modelSQL
+    case modelStatus, modelDrift
     case status, livez, readyz, metrics
 
     /// The role that it needs; nil for anyone who can connect.
     var role: Role? {
         switch self {
         case .emit: .append
-        case .packet, .entityPackets, .tracePackets, .find, .parents, .children, .chain, .follow:
+        case .packet, .entityPackets, .tracePackets, .find, .parents, .children, .chain, .follow,
+            .modelRows, .modelRow, .modelSQL, .modelStatus, .modelDrift:
             .read
         case .entry, .checkpoint, .proof, .entryProof, .consistency, .tile: .audit
-        case .status, .metrics: .admin
+        case .status, .metrics, .modelChanges: .admin
         case .livez, .readyz: nil
         }
     }
@@ -36,7 +42,7 @@ enum Route: Hashable {
     /// Whether it is answered without touching a disk.
     var isImmediate: Bool {
         switch self {
-        case .status, .livez, .readyz, .metrics, .checkpoint: true
+        case .status, .livez, .readyz, .checkpoint: true
         default: false
         }
     }
@@ -45,7 +51,8 @@ enum Route: Hashable {
     var mayWait: Bool {
         switch self {
         case .entityPackets, .tracePackets, .find, .children, .parents, .chain, .follow, .proof,
-            .entryProof, .consistency:
+            .entryProof, .consistency, .modelRows, .modelRow, .modelSQL, .modelStatus, .modelDrift,
+            .metrics:
             true
         default: false
         }
@@ -61,8 +68,10 @@ enum Route: Hashable {
         }
         let isReading = method == .GET || method == .HEAD
         if route == .find, method == .POST { return .success(.emit) }
-        if isReading { return .success(route) }
-        let allowed = route == .find ? "GET, HEAD, POST" : "GET, HEAD"
+        let isPosted = route == .modelChanges || route == .modelSQL
+        if isPosted ? method == .POST : isReading { return .success(route) }
+        let allowed =
+            isPosted ? "POST" : route == .find ? "GET, HEAD, POST" : "GET, HEAD"
         var problem = Problem(
             405, "method_not_allowed", "\(path) takes \(allowed), not \(method.rawValue)")
         problem.allow = allowed
@@ -93,6 +102,7 @@ enum Route: Hashable {
             case "entries": return entries(parts.dropFirst(2))
             case "entities": return entities(parts.dropFirst(2))
             case "traces": return traces(parts.dropFirst(2))
+            case "model": return model(Array(parts.dropFirst(2)))
             default: break
             }
         default: break
@@ -138,6 +148,21 @@ enum Route: Hashable {
                     "\(parts[0]) is not a trace id: a UUID, or 32 hexadecimal digits"))
         }
         return .success(parts[1] == "chain" ? .chain(.trace(id)) : .tracePackets(id))
+    }
+
+    private static func model(_ parts: [Substring]) -> Result<Route, Problem> {
+        switch (parts.first, parts.count) {
+        case ("changes", 1): return .success(.modelChanges)
+        case ("sql", 1): return .success(.modelSQL)
+        case ("status", 1): return .success(.modelStatus)
+        case ("drift", 1): return .success(.modelDrift)
+        case ("tables", 2): return .success(.modelRows(String(parts[1]), isView: false))
+        case ("views", 2): return .success(.modelRows(String(parts[1]), isView: true))
+        case ("tables", 3):
+            guard let id = UUID128(parts[2]) else { return .failure(.notAUUID(parts[2])) }
+            return .success(.modelRow(table: String(parts[1]), id: id))
+        default: return .failure(.notFound)
+        }
     }
 
     private static func entries(_ parts: ArraySlice<Substring>) -> Result<Route, Problem> {

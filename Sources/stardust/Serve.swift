@@ -29,6 +29,7 @@ struct Serve: AsyncParsableCommand {
     func run() async throws {
         var configuration = try Configuration(path: config)
         configuration.settings.keysFolder = configuration.settings.keysFolder ?? .credentials
+        configuration.settings.modelFolder = ledger
         let (volume, lock) = try LockedLedger.open(ledger)
         defer { withExtendedLifetime(lock) {} }
         Self.raiseDescriptorLimit()

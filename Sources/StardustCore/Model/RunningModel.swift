@@ -1,4 +1,5 @@
 internal import LedgerFormat
+internal import LedgerStorage
 package import ReadModel
 internal import Synchronization
 
@@ -60,7 +61,9 @@ package final class RunningModel: Sendable {
         defer { if session == nil { writing.withLock { $0 = .nobody } } }
         do throws(ModelFailure) {
             let lock = try folder.lock()
-            let writer = try ModelWriter(folder) ?? .makeEmpty(folder)
+            let standing = try ModelWriter(folder)
+            let writer: ModelWriter
+            if let standing { writer = standing } else { writer = try .makeEmpty(folder) }
             guard writer.state.source == .feed else { throw ModelFailure.refusedAsFollowing }
             session = FeedSession(try ModelFeed(writer), self, lock)
         } catch {

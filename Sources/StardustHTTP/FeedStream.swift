@@ -1,0 +1,174 @@
+internal import NIOCore
+internal import Packets
+internal import ReadModel
+internal import StardustCore
+
+/// A change feed in one request: lines are applied in order, each answered by a line when it is final.
+final class FeedStream {
+    private let connection: ConnectionHandler
+    private var cutter = LineCutter(lineBytesMax: SocketLimits.changeBytes)
+    private var session: RunningModel.FeedSession?
+    private var isWorking = false
+    private var hasBegun = false
+    private var isAbandoned = false
+    private var hasEnded = false
+
+    init(_ connection: ConnectionHandler) { self.connection = connection }
+
+    func take(_ bytes: ByteBuffer) {
+        _ = cutter.add(bytes)
+        pump()
+    }
+
+    func finish() {
+        cutter.end()
+        pump()
+    }
+
+    /// The connection is gone: what is not whole is rolled back when the session goes.
+    func abandon() {
+        isAbandoned = true
+        if !isWorking { release() }
+    }
+
+    private func release() {
+        guard let session else { return }
+        self.session = nil
+        connection.onReaders {
+            _ = session.feed.end()
+        } then: { _, _ in
+        }
+    }
+
+    private func pump() {
+        guard !isWorking, !isAbandoned else { return }
+        guard session != nil else { return begin() }
+        guard let chunk = cutter.next(atMost: SocketLimits.streamChunkBytes) else {
+            if cutter.isDone { end() } else { connection.setReadingHeld(nil) }
+            return
+        }
+        work { session in
+            chunk.eachLine { line, text in
+                switch text {
+                case .tooLong:
+                    session.feed.refuse(
+                        ModelRefusal(
+                            .notAChange,
+                            "a line has at most \(SocketLimits.changeBytes) bytes"))
+                case .text(let line): session.feed.take(line)
+                }
+            }
+            return session.feed.flush()
+        }
+    }
+
+    private func begin() {
+        guard let model = connection.server.ledger.model else {
+            return fail(Problem(404, "no_model", ModelReaders.noModel))
+        }
+        isWorking = true
+        connection.setReadingHeld(.room)
+        connection.onReaders { () -> Result<RunningModel.FeedSession, Problem> in
+            do throws(RunningModel.FeedRefusal) { return .success(try model.beginFeed()) } catch {
+                return .failure(Problem(error))
+            }
+        } then: { [self] _, result in
+            isWorking = false
+            switch result {
+            case .success(let session):
+                self.session = session
+                if isAbandoned { release() } else { pump() }
+            case .failure(let problem): fail(problem)
+            }
+        }
+    }
+
+    private func fail(_ problem: Problem) {
+        if isAbandoned { return }
+        isAbandoned = true
+        if cutter.hasEnded {
+            connection.respond(Answer(problem))
+        } else {
+            connection.refuse(problem)
+        }
+    }
+
+    private func end() {
+        guard !hasEnded else { return }
+        hasEnded = true
+        work { $0.feed.end() }
+    }
+
+    private func work(
+        _ body: @escaping @Sendable (RunningModel.FeedSession) -> [ModelFeed.Answer]
+    ) {
+        guard let session else { return }
+        isWorking = true
+        connection.setReadingHeld(.room)
+        let metrics = connection.server.metrics
+        connection.onReaders { () -> [UInt8] in
+            let answers = body(session)
+            metrics.modelChanges.add(answers.count)
+            return Self.rendered(answers)
+        } then: { [self] _, bytes in
+            isWorking = false
+            if isAbandoned { return release() }
+            if !hasBegun {
+                hasBegun = true
+                connection.beginStreaming()
+            }
+            if !bytes.isEmpty { connection.stream(ByteBuffer(bytes: bytes)) }
+            guard hasEnded else { return pump() }
+            self.session = nil
+            isAbandoned = true
+            connection.endStreaming()
+        }
+    }
+
+    private static func rendered(_ answers: [ModelFeed.Answer]) -> [UInt8] {
+        var lines: [UInt8] = []
+        for answer in answers {
+            var json = JSONWriter()
+            json.beginObject()
+            switch answer {
+            case .applied: write(200, "applied", &json)
+            case .unchanged: write(200, "unchanged", &json)
+            case .skipped: write(200, "skipped", &json)
+            case .rolledBack: write(409, "rolled_back", &json)
+            case .refused(let refusal): write(Problem(refusal), &json)
+            case .failed(let failure): write(Problem(failure), &json)
+            case .notJSON(let error):
+                var problem = Problem(400, error.code.rawValue, error.description)
+                problem.offset = error.offset
+                write(problem, &json)
+            }
+            json.endObject()
+            lines += json.bytes + [0x0A]
+        }
+        return lines
+    }
+
+    private static func write(_ status: Int, _ outcome: String, _ json: inout JSONWriter) {
+        json.member("status", status)
+        json.member("outcome", outcome)
+    }
+
+    private static func write(_ problem: Problem, _ json: inout JSONWriter) {
+        json.member("status", problem.status)
+        json.key("problem")
+        problem.write(to: &json)
+    }
+}
+
+extension Problem {
+    fileprivate init(_ refusal: RunningModel.FeedRefusal) {
+        switch refusal {
+        case .busy:
+            self.init(503, "feed_busy", "another change feed is being applied; try again")
+            retryAfterSeconds = 1
+        case .followsPostgres:
+            self.init(409, "follows_postgres", "the read model's rows come from PostgreSQL")
+        case .failed(let failure): self.init(failure)
+        }
+    }
+}
