@@ -10,7 +10,7 @@ package enum SQLiteSchema {
     /// What is made when a file is new, and what after the rows of a copy are in it.
     package static var indexes: [String] { EngineSchema.tables.flatMap(\.indexes) }
 
-    package static var derived: [String] { derivedTables + triggers + views + [unfitLogs] }
+    package static var derived: [String] { derivedTables + triggers + views }
 
     // MARK: Tables
 
@@ -210,11 +210,8 @@ package enum SQLiteSchema {
 
     // MARK: Logs
 
-    /// Logs whose metadata is not as `Docs/log-metadata.schema.json` has it, found at once.
-    private static let unfitLogs =
-        "CREATE INDEX logs_unfit ON logs (log_id) WHERE \(isUnfit)"
-
-    /// The schema in SQL. NULL is fit: a log may stand for itself.
+    /// Whether a log's metadata is not as it should be. NULL is fit: a log may stand for itself. No
+    /// index on it: SQLite refuses JSON functions in a schema that it is told not to trust.
     package static let isUnfit = """
         metadata IS NOT NULL AND NOT coalesce(json_valid(metadata) AND json_type(metadata) = 'object' \
         AND coalesce(json_type(metadata, '$.entity_type') = 'text', 1) \
