@@ -48,6 +48,8 @@ package final class LedgerTable {
             connection.handle, "stardust_metadata", Self.module, context
         ) { unsafe Unmanaged<LedgerTable>.fromOpaque($0!).release() }
         guard code == SQLITE_OK else { throw connection.failure(code) }
+        // Connected now: declaring its columns is more than a confined connection may do.
+        _ = try connection.rows("SELECT 1 FROM stardust_metadata LIMIT 0")
     }
 
     // Safety: made once, never changed, never freed.
