@@ -44,7 +44,6 @@ package struct ModelRefusal: Error, Hashable, Sendable, CustomStringConvertible 
         case checkViolated = "check_violated"
         case notUnique = "not_unique"
         case rowNotFound = "row_not_found"
-        case transactionFailed = "transaction_failed"
     }
 
     package init(

@@ -7,11 +7,11 @@ package import Packets
 /// together, by `flush`. An answer is given when it is final.
 ///
 /// Invariants:
-///  1. `answers` has an entry for each line, in order; those behind `final` may still change.
+///  1. `answers` has an entry, in order, for each line whose answer was not given out; those of a
+///     transaction under way may still change.
 ///  2. A line that is refused changes nothing; in a transaction, neither does any other of it.
 package final class ModelFeed {
     private let writer: ModelWriter
-    private var parser = JSONParser(limits: .packet)
     private var answers: [Answer] = []
     private var state = State.idle
     /// Where the source was when the transaction under way began.
@@ -79,7 +79,7 @@ package final class ModelFeed {
         var bytes: [UInt8] = []
         for index in line.indices { bytes.append(line[index]) }
         let document: JSONDocument
-        do throws(JSONError) { document = try JSONDocument(bytes) } catch {
+        do throws(JSONError) { document = try JSONDocument(bytes, limits: .answer) } catch {
             answers.append(.notJSON(error))
             doom()
             return
@@ -117,6 +117,7 @@ package final class ModelFeed {
         }
         // What stands before it does not depend on it.
         let before = flush()
+        transactionStart = before.count
         do throws(ModelFailure) { try writer.begin() } catch {
             answers = before + [.failed(error)]
             state = .doomed
@@ -125,7 +126,6 @@ package final class ModelFeed {
         lsnBefore = writer.state.lsn
         state = .transaction
         answers = before + [.applied]
-        transactionStart = before.count
     }
 
     /// The first answer of the transaction under way.

@@ -21,10 +21,6 @@ package struct ModelRelation: Sendable {
         } catch { throw .database(error) }
     }
 
-    package func type(_ column: String) -> ColumnType? {
-        columns.first { $0.name == column }?.type
-    }
-
     package struct Page: Sendable {
         /// Each an object of all columns.
         package var rows: [[UInt8]] = []

@@ -159,6 +159,11 @@ package final class ModelWriter {
     /// Makes what was changed durable together with `state`.
     package func commit() throws(ModelFailure) {
         try database { () throws(SQLiteFailure) in
+            // A full disk ends a transaction by itself: its state must not outlive its rows.
+            guard connection.isInTransaction else {
+                throw SQLiteFailure(
+                    code: 0, message: "the transaction was rolled back", place: connection.path)
+            }
             try touch()
             try connection.run("COMMIT")
         }

@@ -1,6 +1,5 @@
 internal import CSQLite
 package import Packets
-internal import Synchronization
 
 /// Read-only SQL of somebody who is not trusted with more: a connection of its own that can do
 /// nothing but read the tables, within bounds of time, rows, bytes and memory.

@@ -16,6 +16,7 @@ package struct SQLiteFailure: Error, Sendable, CustomStringConvertible {
 
     package var primaryCode: Int32 { code & 0xFF }
     package var isConstraint: Bool { primaryCode == SQLITE_CONSTRAINT }
+    package var isFull: Bool { primaryCode == SQLITE_FULL }
     package var isBusy: Bool { primaryCode == SQLITE_BUSY || primaryCode == SQLITE_LOCKED }
     package var isInterrupted: Bool { primaryCode == SQLITE_INTERRUPT }
 }
@@ -200,8 +201,6 @@ package struct SQLiteFailure: Error, Sendable, CustomStringConvertible {
         while try step() {}
         unsafe sqlite3_reset(handle)
     }
-
-    package func reset() { unsafe sqlite3_reset(handle) }
 
     package var columnCount: Int { unsafe Int(sqlite3_column_count(handle)) }
 

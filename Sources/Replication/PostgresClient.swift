@@ -187,15 +187,6 @@
 
         var socket: Int32 { unsafe PQsocket(handle) }
 
-        /// Asks the server to give up what it is doing for this connection.
-        func cancel() {
-            let cancel = unsafe PQgetCancel(handle)
-            var message = [CChar](repeating: 0, count: 256)
-            // Where it does not get through, the statement ends by itself.
-            _ = unsafe PQcancel(cancel, &message, Int32(message.count))
-            unsafe PQfreeCancel(cancel)
-        }
-
         // MARK: Failures
 
         private var connectionFailure: ReplicationFailure {

@@ -34,7 +34,7 @@ package enum ReplicationFailure: Error, Sendable, CustomStringConvertible {
         // connections, memory or disk (53), and what the server cancels (40, 58).
         case .server(let state, _):
             ["08", "40", "53", "55", "57", "58"].contains { state.hasPrefix($0) }
-        case .model(.database(let failure)): failure.isBusy
+        case .model(.database(let failure)): failure.isBusy || failure.isFull
         case .setup, .schema, .protocolViolated, .model: false
         }
     }

@@ -35,7 +35,7 @@ final class FeedStream {
         guard let session else { return }
         self.session = nil
         connection.onReaders {
-            _ = session.feed.end()
+            _ = session.end()
         } then: { _, _ in
         }
     }
@@ -48,17 +48,18 @@ final class FeedStream {
             return
         }
         work { session in
-            chunk.eachLine { line, text in
-                switch text {
-                case .tooLong:
-                    session.feed.refuse(
-                        ModelRefusal(
-                            .notAChange,
-                            "a line has at most \(SocketLimits.changeBytes) bytes"))
-                case .text(let line): session.feed.take(line)
+            session.apply { feed in
+                chunk.eachLine { line, text in
+                    switch text {
+                    case .tooLong:
+                        feed.refuse(
+                            ModelRefusal(
+                                .notAChange,
+                                "a line has at most \(SocketLimits.changeBytes) bytes"))
+                    case .text(let line): feed.take(line)
+                    }
                 }
             }
-            return session.feed.flush()
         }
     }
 
@@ -96,7 +97,7 @@ final class FeedStream {
     private func end() {
         guard !hasEnded else { return }
         hasEnded = true
-        work { $0.feed.end() }
+        work { $0.end() }
     }
 
     private func work(
@@ -108,7 +109,8 @@ final class FeedStream {
         let metrics = connection.server.metrics
         connection.onReaders { () -> [UInt8] in
             let answers = body(session)
-            metrics.modelChanges.add(answers.count)
+            metrics.modelChanges.add(
+                answers.count { if case .applied = $0 { true } else { false } })
             return Self.rendered(answers)
         } then: { [self] _, bytes in
             isWorking = false

@@ -336,7 +336,7 @@ extension Problem {
         case .locked(let detail):
             self.init(409, "model_locked", detail)
         case .drifted: self.init(500, "model_drifted", failure.description)
-        case .database(let failure) where failure.primaryCode == 13:
+        case .database(let failure) where failure.isFull:
             self.init(507, "no_space", "\(failure). Nothing of this was applied")
         case .database, .file:
             self.init(503, "model_failed", "\(failure); try again")
@@ -349,7 +349,7 @@ extension Problem {
             switch refusal.code {
             case .notUnique: 409
             case .rowNotFound: 404
-            case .notAChange, .transactionFailed: 400
+            case .notAChange: 400
             default: 422
             }
         self.init(status, refusal.code.rawValue, refusal.description)

@@ -29,7 +29,7 @@ struct Serve: AsyncParsableCommand {
     func run() async throws {
         var configuration = try Configuration(path: config)
         configuration.settings.keysFolder = configuration.settings.keysFolder ?? .credentials
-        configuration.settings.modelFolder = ledger
+        configuration.settings.modelFolder = Self.absolute(ledger)
         let (volume, lock) = try LockedLedger.open(ledger)
         defer { withExtendedLifetime(lock) {} }
         Self.raiseDescriptorLimit()
@@ -71,6 +71,14 @@ struct Serve: AsyncParsableCommand {
         } catch {
             throw Failure(.cannotCreate, "the socket: \(error)")
         }
+    }
+
+    /// The folder for whoever looks from elsewhere.
+    private static func absolute(_ path: String) -> String {
+        // Safety: the system allocates the text; it is copied and freed.
+        guard let resolved = unsafe realpath(path, nil) else { return path }
+        defer { unsafe free(resolved) }
+        return unsafe String(cString: resolved)
     }
 
     /// Buffers of a batch come and go many times a second: memory that is given back to the system

@@ -6,7 +6,7 @@ internal import Synchronization
 /// The read model of a running ledger: many read, one writes.
 package final class RunningModel: Sendable {
     package let readers: ModelReaders
-    /// Why replication has ended for good, where it has.
+    /// Who writes in this process.
     private let writing = Mutex(Writing.nobody)
 
     private enum Writing {
@@ -26,15 +26,31 @@ package final class RunningModel: Sendable {
     /// The right to apply a change feed, while this lives.
     package final class FeedSession: @unchecked Sendable {
         // Unchecked: one connection has it, and uses it from one thread at a time.
-        package let feed: ModelFeed
+        private var held: (feed: ModelFeed, lock: ModelFolder.Lock)?
         private let model: RunningModel
-        private let lock: ModelFolder.Lock
 
         fileprivate init(_ feed: ModelFeed, _ model: RunningModel, _ lock: ModelFolder.Lock) {
-            (self.feed, self.model, self.lock) = (feed, model, lock)
+            held = (feed, lock)
+            self.model = model
         }
 
-        deinit { model.writing.withLock { $0 = .nobody } }
+        deinit { _ = end() }
+
+        /// Applies lines, and gives the answers that are final by that. Blocks.
+        package func apply(_ body: (ModelFeed) -> Void) -> [ModelFeed.Answer] {
+            guard let feed = held?.feed else { return [] }
+            body(feed)
+            return feed.flush()
+        }
+
+        /// Rolls back what is not whole, and lets others write. Blocks: SQLite closes its file.
+        package func end() -> [ModelFeed.Answer] {
+            guard let feed = held?.feed else { return [] }
+            let answers = feed.end()
+            held = nil
+            model.writing.withLock { $0 = .nobody }
+            return answers
+        }
     }
 
     package enum FeedRefusal: Error {
