@@ -13,11 +13,19 @@ package import Packets
 package final class ModelFeed {
     private let writer: ModelWriter
     private var answers: [Answer] = []
+    /// The number of the line in hand.
+    private var line = 0
     private var state = State.idle
     /// Where the source was when the transaction under way began.
     private var lsnBefore = LSN.zero
 
-    package enum Answer: Sendable {
+    package struct Answer: Sendable {
+        /// The line's number in its feed.
+        package var line: Int
+        package var outcome: Outcome
+    }
+
+    package enum Outcome: Sendable {
         case applied
         /// The row stands like this already.
         case unchanged
@@ -59,7 +67,11 @@ package final class ModelFeed {
             state = .idle
             do throws(ModelFailure) { try writer.commit() } catch {
                 writer.rollback()
-                answers = answers.map { if case .applied = $0 { .failed(error) } else { $0 } }
+                for index in answers.indices {
+                    if case .applied = answers[index].outcome {
+                        answers[index].outcome = .failed(error)
+                    }
+                }
             }
         }
         guard !isWithinTransaction else { return [] }
@@ -75,12 +87,13 @@ package final class ModelFeed {
 
     // MARK: Lines
 
-    package func take(_ line: Span<UInt8>) {
+    package func take(_ text: Span<UInt8>, line: Int) {
+        self.line = line
         var bytes: [UInt8] = []
-        for index in line.indices { bytes.append(line[index]) }
+        for index in text.indices { bytes.append(text[index]) }
         let document: JSONDocument
         do throws(JSONError) { document = try JSONDocument(bytes, limits: .answer) } catch {
-            answers.append(.notJSON(error))
+            answer(.notJSON(error))
             doom()
             return
         }
@@ -93,20 +106,25 @@ package final class ModelFeed {
                 guard isWithinTransaction else {
                     throw ModelRefusal(.notAChange, "rollback without begin")
                 }
-                answers.append(.applied)
+                answer(.applied)
                 rollBack()
             case .insert, .update, .delete, .truncate: try take(change, document)
             }
         } catch {
-            answers.append(.refused(error))
+            answer(.refused(error))
             doom()
         }
     }
 
     /// A line that was too long to be read.
-    package func refuse(_ refusal: ModelRefusal) {
-        answers.append(.refused(refusal))
+    package func refuse(_ refusal: ModelRefusal, line: Int) {
+        self.line = line
+        answer(.refused(refusal))
         doom()
+    }
+
+    private func answer(_ outcome: Outcome) {
+        answers.append(Answer(line: line, outcome: outcome))
     }
 
     private func doom() { if case .transaction = state { state = .doomed } }
@@ -119,13 +137,15 @@ package final class ModelFeed {
         let before = flush()
         transactionStart = before.count
         do throws(ModelFailure) { try writer.begin() } catch {
-            answers = before + [.failed(error)]
+            answers = before
+            answer(.failed(error))
             state = .doomed
             return
         }
         lsnBefore = writer.state.lsn
         state = .transaction
-        answers = before + [.applied]
+        answers = before
+        answer(.applied)
     }
 
     /// The first answer of the transaction under way.
@@ -135,15 +155,15 @@ package final class ModelFeed {
         switch state {
         case .idle, .together: throw ModelRefusal(.notAChange, "commit without begin")
         case .doomed:
-            answers.append(.rolledBack)
+            answer(.rolledBack)
             rollBack()
         case .transaction:
             state = .idle
             do throws(ModelFailure) {
                 try writer.commit()
-                answers.append(.applied)
+                answer(.applied)
             } catch {
-                answers.append(.failed(error))
+                answer(.failed(error))
                 rollBack()
             }
         }
@@ -153,8 +173,8 @@ package final class ModelFeed {
         writer.rollback()
         state = .idle
         for index in transactionStart..<answers.count {
-            switch answers[index] {
-            case .applied, .unchanged, .skipped: answers[index] = .rolledBack
+            switch answers[index].outcome {
+            case .applied, .unchanged, .skipped: answers[index].outcome = .rolledBack
             case .refused, .rolledBack, .notJSON, .failed: break
             }
         }
@@ -163,11 +183,11 @@ package final class ModelFeed {
     private func take(_ change: FeedChange, _ document: JSONDocument) throws(ModelRefusal) {
         switch state {
         case .doomed:
-            answers.append(.rolledBack)
+            answer(.rolledBack)
             return
         case .idle:
             do throws(ModelFailure) { try writer.begin() } catch {
-                answers.append(.failed(error))
+                answer(.failed(error))
                 return
             }
             state = .together
@@ -175,18 +195,18 @@ package final class ModelFeed {
         }
         let limit = isWithinTransaction ? lsnBefore : writer.state.lsn
         if let lsn = change.lsn, lsn <= limit {
-            answers.append(.skipped)
+            answer(.skipped)
             return
         }
         do throws(ModelFailure) {
             let isChanged = try apply(change, document)
-            answers.append(isChanged ? .applied : .unchanged)
+            answer(isChanged ? .applied : .unchanged)
             if let lsn = change.lsn { writer.state.lsn = max(lsn, writer.state.lsn) }
             writer.state.sourceLSN = max(writer.state.sourceLSN, writer.state.lsn)
             if let time = change.committedAt { writer.state.committedAt = time }
         } catch {
             if case .refused(let refusal) = error { throw refusal }
-            answers.append(.failed(error))
+            answer(.failed(error))
             doom()
         }
     }

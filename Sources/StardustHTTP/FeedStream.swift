@@ -55,8 +55,9 @@ final class FeedStream {
                         feed.refuse(
                             ModelRefusal(
                                 .notAChange,
-                                "a line has at most \(SocketLimits.changeBytes) bytes"))
-                    case .text(let line): feed.take(line)
+                                "a line has at most \(SocketLimits.changeBytes) bytes"),
+                            line: line)
+                    case .text(let text): feed.take(text, line: line)
                     }
                 }
             }
@@ -110,7 +111,7 @@ final class FeedStream {
         connection.onReaders { () -> [UInt8] in
             let answers = body(session)
             metrics.modelChanges.add(
-                answers.count { if case .applied = $0 { true } else { false } })
+                answers.count { if case .applied = $0.outcome { true } else { false } })
             return Self.rendered(answers)
         } then: { [self] _, bytes in
             isWorking = false
@@ -132,17 +133,17 @@ final class FeedStream {
         for answer in answers {
             var json = JSONWriter()
             json.beginObject()
-            switch answer {
+            switch answer.outcome {
             case .applied: write(200, "applied", &json)
             case .unchanged: write(200, "unchanged", &json)
             case .skipped: write(200, "skipped", &json)
             case .rolledBack: write(409, "rolled_back", &json)
-            case .refused(let refusal): write(Problem(refusal), &json)
-            case .failed(let failure): write(Problem(failure), &json)
+            case .refused(let refusal): write(Problem(refusal), answer.line, &json)
+            case .failed(let failure): write(Problem(failure), answer.line, &json)
             case .notJSON(let error):
                 var problem = Problem(400, error.code.rawValue, error.description)
                 problem.offset = error.offset
-                write(problem, &json)
+                write(problem, answer.line, &json)
             }
             json.endObject()
             lines += json.bytes + [0x0A]
@@ -155,7 +156,9 @@ final class FeedStream {
         json.member("outcome", outcome)
     }
 
-    private static func write(_ problem: Problem, _ json: inout JSONWriter) {
+    private static func write(_ problem: Problem, _ line: Int, _ json: inout JSONWriter) {
+        var problem = problem
+        problem.line = line
         json.member("status", problem.status)
         json.key("problem")
         problem.write(to: &json)

@@ -214,16 +214,18 @@ extension Librarian {
 
     func modelStatus(_ query: Substring?) throws(Problem) -> Answer {
         _ = try Parameters(query: query, known: [])
-        let folder = try model().folder.path
+        let model = try model()
+        let (folder, service) = (model.folder.path, model.service)
         do throws(Problem) {
             return try reading { (connection, state) throws(ModelFailure) in
                 let census = try ModelCensus(connection)
-                let lag = ledger.model?.lag()
+                let lag = model.lag()
                 return Answer { json in
                     json.beginObject()
                     json.member("folder", folder)
                     state.write(to: &json)
                     json.member("lag_ms", lag?.milliseconds ?? 0)
+                    Self.write(service, &json)
                     census.write(to: &json)
                     json.endObject()
                 }
@@ -234,9 +236,20 @@ extension Librarian {
                 json.beginObject()
                 json.member("folder", folder)
                 json.member("phase", "none")
+                Self.write(service, &json)
                 json.endObject()
             }
         }
+    }
+
+    private static func write(_ service: RunningModel.Service?, _ json: inout JSONWriter) {
+        json.key("service")
+        guard let service else { return json.null() }
+        json.beginObject()
+        json.member("following", service.isFollowing)
+        json.key("error")
+        if let failure = service.failure { json.string(failure) } else { json.null() }
+        json.endObject()
     }
 
     func modelDrift(_ query: Substring?) throws(Problem) -> Answer {

@@ -2,6 +2,7 @@ internal import Glibc
 internal import LedgerFormat
 internal import LedgerStorage
 internal import Packets
+internal import Replication
 internal import StardustCore
 internal import StardustHTTP
 
@@ -10,6 +11,8 @@ struct Configuration {
     var socket: String?
     var settings = RunningLedger.Settings()
     var policy = AccessPolicy(ownUser: geteuid())
+    /// The PostgreSQL that the read model follows.
+    var source: SyncSettings?
 
     /// Without a path, the defaults.
     init(path: String?) throws(Failure) {
@@ -41,6 +44,7 @@ struct Configuration {
                 settings.queryTime = .milliseconds(try member.integer(in: 10...600_000))
             case "witness_policy": settings.witnessPolicy = try witnessPolicy(try member.string())
             case "keys": settings.keysFolder = try member.string()
+            case "model": source = try source(try member.object())
             case "access":
                 for element in try member.elements() { policy.rules.append(try rule(element)) }
             default: throw member.unknown
@@ -76,6 +80,33 @@ struct Configuration {
                     + "ever be published")
         }
         return policy
+    }
+
+    private func source(_ object: ConfigurationObject) throws(Failure) -> SyncSettings {
+        #if !PostgreSQL
+            throw Failure(
+                .badConfiguration, "\(object.path): this program was built without PostgreSQL")
+        #else
+            var settings = SyncSettings(source: "")
+            for member in object.members {
+                switch member.name {
+                case "from": settings.source = try member.string()
+                case "slot": settings.slot = try member.string()
+                case "publication": settings.publication = try member.string()
+                case "schema": settings.schema = try member.string()
+                case "create": settings.creates = try member.boolean()
+                default: throw member.unknown
+                }
+            }
+            guard !settings.source.isEmpty else {
+                throw Failure(
+                    .badConfiguration, "\(object.path): from says which PostgreSQL is followed")
+            }
+            if let obstacle = settings.obstacle {
+                throw Failure(.badConfiguration, "\(object.path): \(obstacle)")
+            }
+            return settings
+        #endif
     }
 
     private func rule(_ object: ConfigurationObject) throws(Failure) -> AccessPolicy.Rule {
@@ -158,6 +189,17 @@ private struct ConfigurationObject {
                     "must be a whole number from \(range.lowerBound) to \(range.upperBound)")
             }
             return number
+        }
+
+        func boolean() throws(Failure) -> Bool {
+            guard token.kind == .true || token.kind == .false else {
+                throw wrong("must be true or false")
+            }
+            return token.kind == .true
+        }
+
+        func object() throws(Failure) -> ConfigurationObject {
+            try ConfigurationObject(document, value, path)
         }
 
         private func children() throws(Failure) -> [Int] {

@@ -23,17 +23,17 @@ struct Emit: AsyncParsableCommand {
 
     func run() async throws {
         let input = PacketInput(files: files.isEmpty ? ["-"] : files)
-        try input.checkFiles()
-        var tally = EmissionTally(totalBytes: input.totalBytes)
+        try input.files.checkFiles()
+        var tally = EmissionTally(totalBytes: input.files.totalBytes)
         do {
-            try await PacketStream.exchange(socket: socket, input) { line, bytesSent in
+            try await LineExchange(socket: socket, path: "/v1/packets").run(input) { line, bytesSent in
                 tally.take(line, bytesSent: bytesSent)
             }
         } catch let failure as Failure { throw failure } catch {
             tally.endProgress()
             throw Failure(
                 .unreachable,
-                "\(socket): \(PacketStream.sentence(error)). \(tally.accepted) packets are durable; "
+                "\(socket): \(LineExchange.sentence(error)). \(tally.accepted) packets are durable; "
                     + "run the same command again, nothing is doubled")
         }
         tally.endProgress()
@@ -57,13 +57,11 @@ private struct EmissionTally {
 
     /// Takes one line of the answer.
     mutating func take(_ line: [UInt8], bytesSent: Int) {
-        guard let document = try? JSONDocument(line), let answer = AnswerLine(document) else {
+        switch (try? JSONDocument(line)).flatMap(AnswerLine.init) {
+        case nil, .outcome:
             Output.error(
-                "stardust: an answer that is no JSON: \(String(decoding: line, as: UTF8.self))")
+                "stardust: an answer to no packet: \(String(decoding: line, as: UTF8.self))")
             turnedAway += 1
-            return
-        }
-        switch answer {
         case .receipt(let bytes, let isReplay):
             accepted += 1
             if isReplay { replayed += 1 }
@@ -115,46 +113,5 @@ private struct EmissionTally {
             throw Failure(
                 .badInput, "\(refused) packets were refused; mend them and send them again")
         }
-    }
-}
-
-/// A line of an NDJSON answer, as `interface.md` defines it.
-private enum AnswerLine {
-    case receipt([UInt8], isReplay: Bool)
-    case problem(status: Int, line: Int?, detail: String)
-
-    init?(_ document: JSONDocument) {
-        let members = document.members(of: 0)
-        guard let status = members["status"].flatMap({ document.integer($0) }) else { return nil }
-        if let receipt = members["receipt"] {
-            self = .receipt(
-                Array(document.bytes[document.tokens[receipt].bytes]), isReplay: status == 200)
-        } else if let problem = members["problem"] {
-            let inner = document.members(of: problem)
-            let detail = inner["detail"].map {
-                String(decoding: document.bytes.span.text(document.tokens[$0]), as: UTF8.self)
-            }
-            self = .problem(
-                status: status, line: inner["line"].flatMap { document.integer($0) },
-                detail: detail ?? "refused with status \(status)")
-        } else {
-            return nil
-        }
-    }
-}
-
-extension JSONDocument {
-    /// Indices of an object's values by name; empty for another value.
-    func members(of object: Int) -> [String: Int] {
-        guard tokens[object].kind == .object else { return [:] }
-        var members: [String: Int] = [:]
-        for key in JSONChildren(tokens, of: object) {
-            members[String(decoding: bytes.span.text(tokens[key]), as: UTF8.self)] = key + 1
-        }
-        return members
-    }
-
-    func integer(_ index: Int) -> Int? {
-        Int(String(decoding: bytes[tokens[index].bytes], as: UTF8.self))
     }
 }

@@ -46,18 +46,22 @@ struct Serve: AsyncParsableCommand {
         let server = SocketServer(
             running, path: path, policy: configuration.policy, logger: logger,
             isListening: { logger.notice("listening", metadata: ["socket": "\(path)"]) })
-        try await run(LedgerService(ledger: running), server, logger)
+        var services: [any Service] = [LedgerService(ledger: running), server]
+        #if PostgreSQL
+            if let source = configuration.source, let model = running.model {
+                services.append(ModelService(model, source, running.metrics, logger: logger))
+            }
+        #endif
+        try await run(services, logger)
         logger.notice("stopped")
     }
 
-    private func run(
-        _ ledger: LedgerService, _ server: SocketServer, _ logger: Logger
-    ) async throws {
+    private func run(_ services: [any Service], _ logger: Logger) async throws {
         var quiet = logger
         quiet.logLevel = .error
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
-                services: [ledger, server].map { (service: any Service) in
+                services: services.map { service in
                     ServiceGroupConfiguration.ServiceConfiguration(
                         service: service,
                         successTerminationBehavior: .gracefullyShutdownGroup,

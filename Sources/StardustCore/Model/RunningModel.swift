@@ -8,6 +8,7 @@ package final class RunningModel: Sendable {
     package let readers: ModelReaders
     /// Who writes in this process.
     private let writing = Mutex(Writing.nobody)
+    private let serviceState = Mutex<Service?>(nil)
 
     private enum Writing {
         case nobody
@@ -20,8 +21,32 @@ package final class RunningModel: Sendable {
 
     package var folder: ModelFolder { readers.folder }
 
-    /// Replication writes from now on.
-    package func reserveForService() { writing.withLock { $0 = .service } }
+    // MARK: Replication as a service
+
+    /// What the service of this process that follows PostgreSQL does; nil where there is none.
+    package var service: Service? { serviceState.withLock { $0 } }
+
+    package struct Service: Sendable {
+        package var isFollowing = false
+        /// Why not.
+        package var failure: String?
+    }
+
+    /// Only replication writes from now on.
+    package func reserveForService() {
+        writing.withLock { $0 = .service }
+        serviceState.withLock { $0 = Service() }
+    }
+
+    package func serviceFollows() {
+        serviceState.withLock { $0 = Service(isFollowing: true) }
+    }
+
+    package func serviceFailed(_ reason: String) {
+        serviceState.withLock { $0 = Service(failure: reason) }
+    }
+
+    // MARK: The change feed
 
     /// The right to apply a change feed, while this lives.
     package final class FeedSession: @unchecked Sendable {

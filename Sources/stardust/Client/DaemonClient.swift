@@ -14,8 +14,17 @@ struct DaemonClient {
 
     /// The whole answer to a question. What is no success is a failure with the daemon's own words.
     func get(_ path: String, _ query: [(String, String?)] = []) async throws(Failure) -> [UInt8] {
+        try await whole(Self.target(path, query))
+    }
+
+    /// The whole answer to a JSON document.
+    func post(_ path: String, _ body: [UInt8]) async throws(Failure) -> [UInt8] {
+        try await whole(path, body)
+    }
+
+    private func whole(_ target: String, _ body: [UInt8]? = nil) async throws(Failure) -> [UInt8] {
         var response = Response()
-        try await exchange(Self.target(path, query)) { part in
+        try await exchange(target, body) { part in
             switch part {
             case .head(let head): response.status = Int(head.status.code)
             case .body(let bytes): response.body += bytes.readableBytesView
@@ -66,7 +75,7 @@ struct DaemonClient {
 
     /// One request; `take` gets the parts of the answer until it returns false.
     private func exchange(
-        _ target: String, _ take: (HTTPClientResponsePart) -> Bool
+        _ target: String, _ body: [UInt8]? = nil, _ take: (HTTPClientResponsePart) -> Bool
     ) async throws(Failure) {
         do {
             let channel = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
@@ -78,9 +87,7 @@ struct DaemonClient {
                     }
                 }
             try await channel.executeThenClose { inbound, outbound in
-                var head = HTTPRequestHead(version: .http1_1, method: .GET, uri: target)
-                head.headers.add(name: "host", value: "stardust")
-                try await outbound.write(contentsOf: [.head(head), .end(nil)])
+                try await outbound.write(contentsOf: Self.request(target, body))
                 for try await part in inbound {
                     guard take(part) else { return }
                     if case .end = part { return }
@@ -88,8 +95,18 @@ struct DaemonClient {
                 throw Failure(.unreachable, "\(socket): the daemon closed the connection")
             }
         } catch let failure as Failure { throw failure } catch {
-            throw Failure(.unreachable, "\(socket): \(PacketStream.sentence(error))")
+            throw Failure(.unreachable, "\(socket): \(LineExchange.sentence(error))")
         }
+    }
+
+    private static func request(_ target: String, _ body: [UInt8]?) -> [HTTPClientRequestPart] {
+        var head = HTTPRequestHead(version: .http1_1, method: .GET, uri: target)
+        head.headers.add(name: "host", value: "stardust")
+        guard let body else { return [.head(head), .end(nil)] }
+        head.method = .POST
+        head.headers.add(name: "content-type", value: "application/json")
+        head.headers.add(name: "content-length", value: "\(body.count)")
+        return [.head(head), .body(.byteBuffer(ByteBuffer(bytes: body))), .end(nil)]
     }
 
     private static func failure(_ response: Response) -> Failure {

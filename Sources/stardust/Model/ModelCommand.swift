@@ -10,7 +10,9 @@ struct ModelCommand: AsyncParsableCommand {
         subcommands: subcommands)
 
     private static var subcommands: [any ParsableCommand.Type] {
-        var commands: [any ParsableCommand.Type] = [ModelSchema.self]
+        var commands: [any ParsableCommand.Type] = [
+            ModelApply.self, ModelSQL.self, ModelStatus.self, ModelDrift.self, ModelSchema.self,
+        ]
         #if PostgreSQL
             commands.append(ModelSync.self)
         #endif

@@ -4,12 +4,13 @@ internal import NIOCore
 internal import NIOHTTP1
 internal import NIOPosix
 
-/// One NDJSON request to the daemon: packets go out while answers come in.
-enum PacketStream {
+/// One NDJSON request to the daemon: lines go out while answers come in.
+struct LineExchange {
+    let socket: String
+    let path: String
+
     /// Sends all of `input` and hands each line of the answer to `take`, with the bytes sent so far.
-    static func exchange(
-        socket: String, _ input: PacketInput, take: ([UInt8], Int) -> Void
-    ) async throws {
+    func run(_ input: any BodyInput, take: ([UInt8], Int) -> Void) async throws {
         let channel = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
             .connect(unixDomainSocketPath: socket) { channel in
                 channel.eventLoop.makeCompletedFuture {
@@ -21,7 +22,7 @@ enum PacketStream {
         let progress = Progress()
         try await channel.executeThenClose { inbound, outbound in
             async let sent: Failure? = sending(input, outbound, progress, channel.channel)
-            do { try await receive(inbound, progress, take) } catch {
+            do { try await Self.receive(inbound, progress, take) } catch {
                 input.cancel()
                 if let failure = await sent { throw failure }
                 throw error
@@ -38,8 +39,8 @@ enum PacketStream {
 
     /// Sends everything. Input that cannot be read is told, and ends the exchange; a connection
     /// that fails is told by whoever receives.
-    private static func sending(
-        _ input: PacketInput, _ outbound: NIOAsyncChannelOutboundWriter<HTTPClientRequestPart>,
+    private func sending(
+        _ input: any BodyInput, _ outbound: NIOAsyncChannelOutboundWriter<HTTPClientRequestPart>,
         _ progress: Progress, _ channel: any Channel
     ) async -> Failure? {
         do { try await send(input, outbound, progress) } catch let failure as Failure {
@@ -49,8 +50,8 @@ enum PacketStream {
         return nil
     }
 
-    private static func send(
-        _ input: PacketInput,
+    private func send(
+        _ input: any BodyInput,
         _ outbound: NIOAsyncChannelOutboundWriter<HTTPClientRequestPart>, _ progress: Progress
     ) async throws {
         var headers = HTTPHeaders()
@@ -59,7 +60,7 @@ enum PacketStream {
         headers.add(name: "transfer-encoding", value: "chunked")
         headers.add(name: "connection", value: "close")
         let head = HTTPRequestHead(
-            version: .http1_1, method: .POST, uri: "/v1/packets", headers: headers)
+            version: .http1_1, method: .POST, uri: path, headers: headers)
         try await outbound.write(.head(head))
         while let bytes = try await NIOThreadPool.singleton.runIfActive({ try input.next() }) {
             try await outbound.write(.body(.byteBuffer(ByteBuffer(bytes: bytes))))

@@ -1,0 +1,49 @@
+import ArgumentParser
+internal import Packets
+
+struct Status: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Say how the daemon is.", discussion: "Needs the role admin.")
+
+    @OptionGroup var options: ClientOptions
+
+    func run() async throws {
+        let bytes = try await options.client.get("/v1/status")
+        if options.json { return Output.data(bytes + [0x0A]) }
+        Scalars(try JSONDocument(answer: bytes)).show(Terminal())
+    }
+}
+
+/// A document as lines: one for each scalar, named by its path.
+struct Scalars {
+    private var rows: [(String, String)] = []
+
+    init(_ document: JSONDocument) { collect(document, 0, "") }
+
+    func show(_ terminal: Terminal) {
+        let width = rows.map(\.0.count).max() ?? 0
+        for (name, value) in rows {
+            let space = String(repeating: " ", count: width - name.count + 2)
+            Output.line(terminal.dim(Output.safe(name)) + space + Output.safe(value))
+        }
+    }
+
+    private mutating func collect(_ document: JSONDocument, _ index: Int, _ path: String) {
+        let token = document.tokens[index]
+        switch token.kind {
+        case .object:
+            for key in JSONChildren(document.tokens, of: index) {
+                let name = document.bytes.span.string(document.tokens[key])
+                collect(document, key + 1, path.isEmpty ? name : "\(path) \(name)")
+            }
+        case .array:
+            for element in JSONChildren(document.tokens, of: index) {
+                collect(document, element, path)
+            }
+        case .string: rows.append((path, document.string(index) ?? ""))
+        default:
+            let text = String(decoding: document.bytes[token.bytes], as: UTF8.self)
+            rows.append((path, text == "null" ? "none" : text))
+        }
+    }
+}
