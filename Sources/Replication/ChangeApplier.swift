@@ -113,8 +113,9 @@ package final class ChangeApplier {
     // MARK: Rows
 
     private func insert(_ relation: Relation, _ message: Span<UInt8>) throws(ReplicationFailure) {
+        // NULL is bound as such: a column that is left out would get its default.
         var columns: UInt64 = 0
-        for (place, field) in decoder.new.enumerated() where field.kind == .text {
+        for (place, field) in decoder.new.enumerated() where field.kind != .unchanged {
             columns |= 1 << UInt64(try number(place, relation))
         }
         try run(.insert, relation, columns, message) { _ throws(SQLiteFailure) in }

@@ -26,7 +26,8 @@ struct Emit: AsyncParsableCommand {
         try input.files.checkFiles()
         var tally = EmissionTally(totalBytes: input.files.totalBytes)
         do {
-            try await LineExchange(socket: socket, path: "/v1/packets").run(input) { line, bytesSent in
+            try await LineExchange(socket: socket, path: "/v1/packets").run(input) {
+                line, bytesSent in
                 tally.take(line, bytesSent: bytesSent)
             }
         } catch let failure as Failure { throw failure } catch {

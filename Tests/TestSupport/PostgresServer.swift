@@ -12,22 +12,43 @@ package final class PostgresServer: Sendable {
         return nil
     }()
 
-    package init() throws {
-        let result = try run([
-            Repository.root + "/Tests/postgres", "start", "-c", "fsync=off", "-c",
-            "shared_buffers=256MB",
-        ])
+    /// With settings of postgres's beside what tests need.
+    package init(_ settings: [String] = []) throws {
+        let all = ["fsync=off", "shared_buffers=128MB"] + settings
+        let result = try run(
+            [Repository.root + "/Tests/postgres", "start"] + all.flatMap { ["-c", $0] })
         guard result.status == 0 else { throw Daemon.Failure("PostgreSQL: \(result.error)") }
         folder = result.output.trimmingCharacters(in: .whitespacesAndNewlines)
     }
 
     deinit { _ = try? run([Repository.root + "/Tests/postgres", "stop", folder]) }
 
+    /// One that logical replication can follow.
+    package static func source(_ settings: String...) throws -> PostgresServer {
+        try PostgresServer(["wal_level=logical", "max_wal_senders=10"] + settings)
+    }
+
+    /// Stops it and starts it again; as after a crash where `crashes`.
+    package func restart(crashes: Bool = false) throws {
+        let result = try run([
+            Repository.root + "/Tests/postgres", "restart", folder, crashes ? "immediate" : "fast",
+        ])
+        guard result.status == 0 else { throw Daemon.Failure("PostgreSQL: \(result.error)") }
+    }
+
+    /// How libpq finds a database of it.
+    package func address(_ database: String = "postgres") -> String {
+        "host=\(folder) user=postgres dbname=\(database)"
+    }
+
     /// Runs a script of psql and gives its output, one row a line.
-    package func psql(_ script: String) throws -> [String] {
+    @discardableResult
+    package func psql(_ script: String, database: String = "postgres") throws -> [String] {
         let result = try run(
-            ["psql", "-h", folder, "-U", "postgres", "-XqAt", "-v", "ON_ERROR_STOP=1"],
-            input: Array(script.utf8))
+            [
+                "psql", "-h", folder, "-U", "postgres", "-d", database, "-XqAt", "-v",
+                "ON_ERROR_STOP=1",
+            ], input: Array(script.utf8))
         guard result.status == 0 else { throw Daemon.Failure("psql: \(result.error)") }
         return result.output.split(separator: "\n", omittingEmptySubsequences: true)
             .map(String.init)

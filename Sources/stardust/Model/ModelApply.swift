@@ -44,7 +44,8 @@ private struct FeedTally {
 
     mutating func take(_ line: [UInt8]) {
         guard let document = try? JSONDocument(line, limits: .answer) else {
-            return tell(500, nil, "an answer that is no JSON: \(String(decoding: line, as: UTF8.self))")
+            return tell(
+                500, nil, "an answer that is no JSON: \(String(decoding: line, as: UTF8.self))")
         }
         switch AnswerLine(document) {
         case .outcome(let name): outcomes[name, default: 0] += 1
@@ -62,9 +63,10 @@ private struct FeedTally {
     }
 
     func finish(asJSON: Bool) throws {
-        let counts = ["applied", "unchanged", "skipped", "rolled_back"].map {
-            ($0, outcomes[$0] ?? 0)
-        } + [("refused", refused), ("failed", failed)]
+        let counts =
+            ["applied", "unchanged", "skipped", "rolled_back"].map {
+                ($0, outcomes[$0] ?? 0)
+            } + [("refused", refused), ("failed", failed)]
         if asJSON {
             Output.line("{" + counts.map { "\"\($0)\":\($1)" }.joined(separator: ",") + "}")
         } else {

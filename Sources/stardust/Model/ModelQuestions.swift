@@ -73,7 +73,8 @@ struct ModelSQL: AsyncParsableCommand {
 struct ModelStatus: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
-        abstract: "Say where the read model stands: source, lag, rows, what is not as it should be.")
+        abstract: "Say where the read model stands: source, lag, rows, what is not as it should be."
+    )
 
     @OptionGroup var options: ClientOptions
 
