@@ -187,8 +187,8 @@ enum FeedValue {
         else { return nil }
         // The calendar comes again every 400 years.
         let magnitude = Int(year)
-        let place = (sign == "-" ? -magnitude : magnitude) % 400 + 800
-        guard let like = Timestamp(rfc3339: "0\(place)" + text[end...]),
+        let place = (sign == "-" ? -magnitude : magnitude) % 400 + 2000
+        guard let like = Timestamp(rfc3339: "\(place)" + text[end...]),
             let rest = "\(like)".split(separator: "-", maxSplits: 1).last
         else { return nil }
         return .string("\(sign)\(digits)-\(rest)")

@@ -33,6 +33,16 @@ package struct ModelCensus: Sendable {
         } catch { throw .database(error) }
     }
 
+    /// Nil where the connection's time is over.
+    package static func unlessTooSlow(
+        _ connection: SQLiteConnection
+    ) throws(ModelFailure) -> ModelCensus? {
+        do throws(ModelFailure) { return try ModelCensus(connection) } catch {
+            guard case .database(let failure) = error, failure.isInterrupted else { throw error }
+            return nil
+        }
+    }
+
     package func write(to json: inout JSONWriter) {
         json.key("tables")
         json.beginObject()

@@ -10,6 +10,8 @@ package enum ModelFailure: Error, Sendable, CustomStringConvertible {
     case locked(String)
     /// There is no read model.
     case missing(String)
+    /// A question took longer than it may.
+    case tooSlow
     case database(SQLiteFailure)
     case file(FileFailure)
 
@@ -20,6 +22,7 @@ package enum ModelFailure: Error, Sendable, CustomStringConvertible {
             "the read model has drifted from its source: \(detail). Copy it anew with "
                 + "`stardust model sync --resync`"
         case .locked(let detail), .missing(let detail): detail
+        case .tooSlow: "this took too long; ask for less"
         case .database(let failure): failure.description
         case .file(let failure): failure.description
         }

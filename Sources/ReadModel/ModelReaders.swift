@@ -15,11 +15,13 @@ package final class ModelReaders: Sendable {
     package init(_ folder: ModelFolder) { self.folder = folder }
 
     /// Reads at one point of the model's history, with its state. Throws `missing` where there is no
-    /// read model.
+    /// read model, and `tooSlow` at the deadline.
     package func read<Result>(
+        until deadline: ContinuousClock.Instant,
         _ body: (SQLiteConnection, ModelState) throws(ModelFailure) -> Result
     ) throws(ModelFailure) -> Result {
         let (number, connection) = try take()
+        connection.guardian = SQLiteGuardian(deadline)
         do throws(SQLiteFailure) { try connection.run("BEGIN") } catch { throw .database(error) }
         // Where ending fails, the connection is not kept.
         defer { if (try? connection.run("COMMIT")) != nil { give(number, connection) } }
@@ -28,7 +30,10 @@ package final class ModelReaders: Sendable {
             throw .database(error)
         }
         guard let state else { throw .missing(Self.noModel) }
-        return try body(connection, state)
+        do throws(ModelFailure) { return try body(connection, state) } catch {
+            guard case .database(let failure) = error, failure.isInterrupted else { throw error }
+            throw .tooSlow
+        }
     }
 
     package static let noModel =

@@ -5,7 +5,7 @@ package import Packets
 /// nothing but read the tables, within bounds of time, rows, bytes and memory.
 @safe package final class SQLSandbox {
     private let connection: SQLiteConnection
-    private let guardian: Guardian
+    private let guardian: SQLiteGuardian
 
     package enum Refusal: Error {
         case notARead(String)
@@ -26,32 +26,12 @@ package import Packets
         }
     }
 
-    /// What one question may take of the process's memory.
-    private static let memoryBytes: Int64 = 128 << 20
-    private static let stepsBetweenChecks: Int32 = 1000
-
-    /// Told by SQLite what a statement does, and asked now and then whether to go on.
-    private final class Guardian {
-        let deadline: ContinuousClock.Instant
-        let memoryMax = sqlite3_memory_used() + SQLSandbox.memoryBytes
-        var isOverTime = false
-        var isOverMemory = false
-
-        init(_ deadline: ContinuousClock.Instant) { self.deadline = deadline }
-
-        var goesOn: Bool {
-            isOverTime = ContinuousClock.now > deadline
-            isOverMemory = sqlite3_memory_used() > memoryMax
-            return !isOverTime && !isOverMemory
-        }
-    }
-
     /// `register` may add tables to the connection before it is closed for everything but reading.
     package init(
         _ path: String, _ limits: Limits,
         register: (SQLiteConnection) throws(SQLiteFailure) -> Void = { _ throws(SQLiteFailure) in }
     ) throws(Refusal) {
-        guardian = Guardian(limits.deadline)
+        guardian = SQLiteGuardian(limits.deadline, boundsMemory: true)
         do throws(SQLiteFailure) {
             connection = try SQLiteConnection(path, .readOnly)
             try connection.run("PRAGMA query_only = ON", "PRAGMA temp_store = MEMORY")
@@ -80,14 +60,7 @@ package import Packets
         ] as [(Int32, Int32)] {
             unsafe sqlite3_limit(handle, limit, value)
         }
-        // Safety: the guardian lives as long as the connection, which is closed with this object.
-        let context = unsafe Unmanaged.passUnretained(guardian).toOpaque()
-        unsafe sqlite3_progress_handler(
-            handle, Self.stepsBetweenChecks,
-            { context in
-                let guardian = unsafe Unmanaged<Guardian>.fromOpaque(context!).takeUnretainedValue()
-                return guardian.goesOn ? 0 : 1
-            }, context)
+        connection.guardian = guardian
         unsafe sqlite3_set_authorizer(
             handle,
             { _, action, first, second, _, _ in

@@ -27,6 +27,12 @@ package struct SQLiteFailure: Error, Sendable, CustomStringConvertible {
     package let path: String
     // Safety: open until deinit, and statements keep their connection.
     package let handle: OpaquePointer
+    /// Who stops what takes too long.
+    var guardian: SQLiteGuardian? {
+        didSet {
+            if let guardian { unsafe guardian.watch(handle) }
+        }
+    }
 
     package enum Mode: Hashable, Sendable {
         case readOnly, readWrite, create

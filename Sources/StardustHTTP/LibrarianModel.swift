@@ -17,10 +17,12 @@ extension Librarian {
     }
 
     private func reading<Result>(
+        until limit: ContinuousClock.Instant? = nil,
         _ body: (SQLiteConnection, ModelState) throws(ModelFailure) -> Result
     ) throws(Problem) -> Result {
         let model = try model()
-        do throws(ModelFailure) { return try model.readers.read(body) } catch {
+        do throws(ModelFailure) { return try model.readers.read(until: limit ?? deadline, body)
+        } catch {
             throw Problem(error)
         }
     }
@@ -218,7 +220,8 @@ extension Librarian {
         let (folder, service) = (model.folder.path, model.service)
         do throws(Problem) {
             return try reading { (connection, state) throws(ModelFailure) in
-                let census = try ModelCensus(connection)
+                // Where counting takes too long, the state itself is still told.
+                let census = try ModelCensus.unlessTooSlow(connection)
                 let lag = model.lag()
                 return Answer { json in
                     json.beginObject()
@@ -226,7 +229,8 @@ extension Librarian {
                     state.write(to: &json)
                     json.member("lag_ms", lag?.milliseconds ?? 0)
                     Self.write(service, &json)
-                    census.write(to: &json)
+                    json.member("counted", census != nil)
+                    census?.write(to: &json)
                     json.endObject()
                 }
             }
@@ -259,7 +263,8 @@ extension Librarian {
         // A comparison of everything takes its time.
         let deadline = ContinuousClock.now + SocketLimits.driftTime
         var problem: Problem?
-        let answer = try reading { (connection, state) throws(ModelFailure) -> Answer? in
+        let answer = try reading(until: deadline) {
+            (connection, state) throws(ModelFailure) -> Answer? in
             do throws(ModelDrift.Failure) {
                 let drift = try ModelDrift(map, size: size, connection, until: deadline)
                 return Answer { json in
@@ -274,8 +279,7 @@ extension Librarian {
                 case .model(let failure): throw failure
                 case .read(let failure): problem = Problem(failure)
                 case .timeIsOver:
-                    problem = Problem(
-                        503, "time_is_over", "this took longer than \(SocketLimits.driftTime)")
+                    throw .tooSlow
                 }
                 return nil
             }
@@ -348,6 +352,7 @@ extension Problem {
         case .missing(let detail): self.init(404, "no_model", detail)
         case .locked(let detail):
             self.init(409, "model_locked", detail)
+        case .tooSlow: self.init(503, "time_is_over", failure.description)
         case .drifted: self.init(500, "model_drifted", failure.description)
         case .database(let failure) where failure.isFull:
             self.init(507, "no_space", "\(failure). Nothing of this was applied")

@@ -56,6 +56,24 @@ import Testing
         }
     }
 
+    @Test func `what the read model's page shows is answered`() throws {
+        let daemon = try Daemon()
+        let blocks = try Self.blocks("bash", in: "Docs/ReadModel.md")
+        let expected = ["68 applied", "803dc396-5342-4b6b-9521-0fe8bd5ae575"]
+        #expect(blocks.count == expected.count)
+        for (block, words) in zip(blocks, expected) {
+            let result = try run(
+                ["bash", "-euxc", "cd \(Repository.root)\n" + block],
+                environment: Self.environment(daemon))
+            #expect(result.status == 0, "\(result.error)")
+            #expect(result.output.contains(words) && !result.output.contains("urn:stardust:error"))
+        }
+        let feed = try Self.blocks("json", in: "Docs/ReadModel.md")[0]
+        let answers = try HTTPClient(daemon.socket).request(
+            "POST", "/v1/model/changes", Array(feed.utf8), type: "application/x-ndjson")
+        #expect(answers.lines == Array(repeating: #"{"status":200,"outcome":"applied"}"#, count: 4))
+    }
+
     @Test(
         .enabled(
             if: Repository.has("go")
@@ -135,10 +153,14 @@ import Testing
         }
         let page =
             try content("Docs/Emitting.md") + content("Docs/Querying.md")
-            + content("Docs/Verifying.md")
+            + content("Docs/Verifying.md") + content("Docs/ReadModel.md")
         let folder = "Sources/StardustHTTP/"
         let files = try FileManager.default.contentsOfDirectory(
             atPath: Repository.root + "/" + folder)
+        let refusals = try content("Sources/ReadModel/ModelFailure.swift")
+        for match in refusals.matches(of: /case \w+ = "([a-z_]+)"/) {
+            #expect(page.contains("`\(match.1)`"), "\(match.1)")
+        }
         for file in files {
             let source = try content(folder + file)
             for match in source.matches(of: /(?:self\.init|Problem)\(\s*\d+, "([a-z_]+)"/)

@@ -117,9 +117,11 @@ package final class RunningModel: Sendable {
     /// The lag behind the source; nil where there is no read model.
     package func lag() -> (bytes: Int, milliseconds: Int, retainedBytes: Int)? {
         // What cannot be read is not told.
-        guard let state = try? readers.read({ (_, state) throws(ModelFailure) in state }) else {
-            return nil
-        }
+        let deadline = ContinuousClock.now + .seconds(1)
+        guard
+            let state = try? readers.read(
+                until: deadline, { (_, state) throws(ModelFailure) in state })
+        else { return nil }
         let bytes = Int(max(0, state.lagBytes))
         let committed = state.committedAt.flatMap { Timestamp(rfc3339: $0) }
         let since = committed.map { Timestamp.systemNow().microseconds - $0.microseconds } ?? 0

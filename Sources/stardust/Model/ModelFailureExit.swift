@@ -9,6 +9,7 @@ extension Failure {
             case .drifted: .no
             case .locked: .locked
             case .missing: .cannotOpenInput
+            case .tooSlow: .unreachable
             case .database, .file: .inputOutput
             }
         self.init(exit, failure.description)

@@ -1,0 +1,38 @@
+internal import CSQLite
+
+/// Asked now and then, while a statement runs, whether it may go on.
+package final class SQLiteGuardian {
+    private let deadline: ContinuousClock.Instant
+    private let memoryMax: Int64?
+    private(set) var isOverTime = false
+    private(set) var isOverMemory = false
+
+    /// What a statement may take of the process's memory, where that is bounded.
+    static let memoryBytes: Int64 = 128 << 20
+    private static let stepsBetweenChecks: Int32 = 1000
+
+    init(_ deadline: ContinuousClock.Instant, boundsMemory: Bool = false) {
+        self.deadline = deadline
+        memoryMax = boundsMemory ? sqlite3_memory_used() + Self.memoryBytes : nil
+    }
+
+    private var goesOn: Bool {
+        isOverTime = ContinuousClock.now > deadline
+        if let memoryMax { isOverMemory = sqlite3_memory_used() > memoryMax }
+        return !isOverTime && !isOverMemory
+    }
+
+    /// From now on a statement of the connection fails as interrupted when it may not go on. The
+    /// connection keeps the guardian.
+    func watch(_ handle: OpaquePointer) {
+        // Safety: the guardian lives until the connection is closed, or another one watches.
+        let context = unsafe Unmanaged.passUnretained(self).toOpaque()
+        unsafe sqlite3_progress_handler(
+            handle, Self.stepsBetweenChecks,
+            { context in
+                let guardian = unsafe Unmanaged<SQLiteGuardian>.fromOpaque(context!)
+                    .takeUnretainedValue()
+                return guardian.goesOn ? 0 : 1
+            }, context)
+    }
+}

@@ -1,0 +1,315 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// The change feed and what is asked of the read model, over the socket of the real program.
+@Suite struct ModelFeedTests {
+    static let clip = "803dc396-5342-4b6b-9521-0fe8bd5ae575"
+
+    /// A daemon with the pipeline's packets and rows.
+    static func daemon() throws -> Daemon {
+        let daemon = try QueryCommandTests.pipeline()
+        let answer = try feed(daemon, String(decoding: try changes(), as: UTF8.self))
+        #expect(answer.allSatisfy { $0["outcome"] as? String == "applied" } && answer.count == 68)
+        return daemon
+    }
+
+    static func changes() throws -> [UInt8] {
+        try Repository.content("Docs/Examples/changes.ndjson")
+    }
+
+    /// The answers to the lines of a feed.
+    @discardableResult
+    static func feed(_ daemon: Daemon, _ lines: String) throws -> [[String: Any]] {
+        let answer = try HTTPClient(daemon.socket).request(
+            "POST", "/v1/model/changes", Array(lines.utf8), type: "application/x-ndjson")
+        guard answer.status == 200 else { throw Daemon.Failure(answer.text) }
+        return try answer.lines.map {
+            try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any] ?? [:]
+        }
+    }
+
+    static func sqlite(_ daemon: Daemon, _ sql: String) throws -> String {
+        let result = try run([
+            "sqlite3", "-readonly", "-list", daemon.ledger + "/model.sqlite", sql,
+        ])
+        #expect(result.status == 0, "\(result.error)")
+        return result.output.trimmingCharacters(in: .newlines)
+    }
+
+    /// Everything that stands in the tables, as one text.
+    static func content(_ daemon: Daemon) throws -> String {
+        try [
+            "creators", "posts", "videos", "analysis", "clips", "edit_jobs", "upload_jobs",
+            "schedules", "logs", "latest_analysis_per_video", "best_clip_per_video",
+        ]
+        .map { try sqlite(daemon, "SELECT * FROM \($0) ORDER BY 1") }.joined(separator: "\n")
+    }
+
+    // MARK: What is applied
+
+    @Test func `a feed again changes nothing, and survives kills`() throws {
+        let daemon = try Self.daemon()
+        let before = try Self.content(daemon)
+        #expect(before.contains("creator_00000"))
+        let again = try Self.feed(daemon, String(decoding: try Self.changes(), as: UTF8.self))
+        #expect(again.allSatisfy { $0["outcome"] as? String == "skipped" })
+        daemon.kill()
+        try daemon.start()
+        #expect(try Self.content(daemon) == before)
+        // Without positions an insert of a row that stands is no change.
+        let log =
+            #"{"table":"logs","op":"insert","row":{"log_id":"83927eb3-5316-470e-8cb0-000000000001","source":"a","level":"INFO","message":"b","created_at":"2026-01-01T00:00:00Z"}}"#
+        #expect(try Self.feed(daemon, log)[0]["outcome"] as? String == "applied")
+        #expect(try Self.feed(daemon, log)[0]["outcome"] as? String == "unchanged")
+    }
+
+    @Test(.enabled(if: PostgresServer.obstacle == nil, "PostgreSQL 15 is not installed"))
+    func `the feed gives the tables that PostgreSQL has of the same rows`() throws {
+        let (sql, feed): (String, String)
+        let folder = try TemporaryFolder()
+        guard let shared = Repository.shared else { return }
+        let made = try run([
+            "python3", shared + "/workload/omniva_workload.py", folder.path, "--creators", "5",
+        ])
+        #expect(made.status == 0)
+        sql = try String(contentsOfFile: folder.path + "/rows.sql", encoding: .utf8)
+        feed = try String(contentsOfFile: folder.path + "/changes.ndjson", encoding: .utf8)
+        let server = try PostgresServer()
+        try server.makeEngine("postgres")
+        try server.psql(sql)
+        let daemon = try Daemon()
+        let answers = try Self.feed(daemon, feed)
+        #expect(answers.count > 1000 && answers.allSatisfy { $0["status"] as? Int == 200 })
+        let result = try run([
+            "python3", Repository.root + "/Tests/compare_model.py", daemon.ledger + "/model.sqlite",
+            server.folder, "postgres",
+        ])
+        let comparison = try JSONDecoder().decode(
+            ModelSyncTests.Comparison.self, from: Data(result.output.utf8))
+        #expect(comparison.isEqualAndFull, "\(comparison)")
+    }
+
+    @Test func `every value comes back as it went in`() throws {
+        let daemon = try Daemon()
+        let id = "803dc396-5342-4b6b-9521-0fe8bd5ae575"
+        let row =
+            #"{"clip_id":"803DC396-5342-4B6B-9521-0FE8BD5AE575","video_id":"d15057b1-5998-4f94-8c74-11d717f14579","start_time":5e-324,"end_time":1.7976931348623157e308,"confidence":"NaN","lattice_priority":"-Infinity","semantic_tags":["null",null,"\"q\"","\\","ü🎬\u0001\n"],"pantheon_votes":{"b":1.0000,"aa":123456789012345678901234567890,"c":[1e2,-0.0,null,true,"é"]},"metadata":null}"#
+        #expect(
+            try Self.feed(daemon, #"{"table":"clips","op":"insert","row":"# + row + "}")[0][
+                "status"] as? Int == 200)
+        let answer = try HTTPClient(daemon.socket).get("/v1/model/tables/clips/\(id)").text
+        for part in [
+            #""clip_id":"803dc396-5342-4b6b-9521-0fe8bd5ae575""#, #""start_time":5e-324"#,
+            #""end_time":1.7976931348623157e+308"#, #""confidence":"NaN""#,
+            #""lattice_priority":"-Infinity""#,
+            #""semantic_tags":["null",null,"\"q\"","\\","ü🎬\u0001\n"]"#,
+            #""pantheon_votes":{"b": 1.0000, "c": [100, 0.0, null, true, "é"], "aa": 123456789012345678901234567890}"#,
+            #""metadata":null"#,
+        ] {
+            #expect(answer.contains(part), "\(part) in \(answer)")
+        }
+        for (sent, kept) in [
+            ("2026-01-01T00:00:00.5Z", "2026-01-01T00:00:00.500000Z"), ("infinity", "infinity"),
+            ("-infinity", "-infinity"),
+            ("+294276-12-31T23:59:59.999999Z", "+294276-12-31T23:59:59.999999Z"),
+            ("-4712-01-01T00:00:00Z", "-4712-01-01T00:00:00.000000Z"),
+        ] {
+            let change =
+                #"{"table":"posts","op":"truncate"}"# + "\n"
+                + #"{"table":"posts","op":"insert","row":{"post_id":"\#(id)","creator_id":"\#(id)","platform_post_id":"","url":"","posted_at":"\#(sent)"}}"#
+            #expect(
+                try Self.feed(daemon, change).allSatisfy { $0["status"] as? Int == 200 }, "\(sent)")
+            #expect(try Self.sqlite(daemon, "SELECT posted_at FROM posts") == kept)
+        }
+    }
+
+    // MARK: What is refused
+
+    @Test func `a bad line is refused by table, column and value, and harms no other`() throws {
+        let daemon = try Self.daemon()
+        let before = try Self.content(daemon)
+        let row = #""clip_id":"\#(Self.clip)""#
+        let cases:
+            [(
+                line: String, status: Int, code: String, table: String?, column: String?,
+                value: String?
+            )] = [
+                (
+                    #"{"table":"clops","op":"insert","row":{}}"#, 422, "unknown_table", "clops",
+                    nil, nil
+                ),
+                (
+                    #"{"table":"clips","op":"update","row":{\#(row),"colour":"red"}}"#, 422,
+                    "unknown_column", "clips", "colour", "\"red\""
+                ),
+                (
+                    #"{"table":"clips","op":"update","row":{\#(row),"confidence":"high"}}"#, 422,
+                    "wrong_type", "clips", "confidence", "\"high\""
+                ),
+                (
+                    #"{"table":"clips","op":"update","row":{\#(row),"semantic_tags":[1]}}"#, 422,
+                    "wrong_type", "clips", "semantic_tags", "[1]"
+                ),
+                (
+                    #"{"table":"posts","op":"update","row":{"post_id":"\#(Self.clip)","posted_at":"2026-01-01T00:00:00+01:00"}}"#,
+                    422, "wrong_type", "posts", "posted_at", "\"2026-01-01T00:00:00+01:00\""
+                ),
+                (
+                    #"{"table":"videos","op":"update","row":{"video_id":"\#(Self.clip)","duration_seconds":2147483648}}"#,
+                    422, "wrong_type", "videos", "duration_seconds", "2147483648"
+                ),
+                (
+                    #"{"table":"clips","op":"update","row":{\#(row),"start_time":9,"end_time":8}}"#,
+                    422, "check_violated", "clips", "end_time", "end_time = 8.0, start_time = 9.0"
+                ),
+                (
+                    #"{"table":"clips","op":"update","row":{\#(row),"start_time":null}}"#, 422,
+                    "missing_value", "clips", "start_time", "null"
+                ),
+                (
+                    #"{"table":"logs","op":"insert","row":{"log_id":"83927eb3-5316-170e-8cb0-000000000001","source":"a","level":"b","message":"c"}}"#,
+                    422, "check_violated", "logs", "log_id", "83927eb3-5316-170e-8cb0-000000000001"
+                ),
+                (
+                    #"{"table":"logs","op":"insert","row":{"log_id":"83927eb3-5316-470e-8cb0-000000000001","source":"a"}}"#,
+                    422, "missing_value", "logs", "level", nil
+                ),
+                (
+                    #"{"table":"clips","op":"delete","row":{"clip_id":"803dc396-5342-4b6b-9521-000000000000"}}"#,
+                    404, "row_not_found", "clips", "clip_id", "803dc396-5342-4b6b-9521-000000000000"
+                ),
+                (
+                    #"{"table":"clips","op":"update","row":{"confidence":1}}"#, 422,
+                    "missing_value", "clips", "clip_id", nil
+                ),
+                (
+                    #"{"table":"clips","op":"insert","row":{\#(row),"video_id":"d15057b1-5998-4f94-8c74-11d717f14579","start_time":1,"end_time":2}}"#,
+                    409, "not_unique", "clips", "clip_id", nil
+                ),
+                (
+                    #"{"table":"clips","op":"upsert","row":{}}"#, 400, "not_a_change", nil, nil,
+                    "\"upsert\""
+                ),
+                (#"{"table":"clips","op":"insert","rows":{}}"#, 400, "not_a_change", nil, nil, nil),
+                (#"{"op":"commit"}"#, 400, "not_a_change", nil, nil, nil),
+                (
+                    #"{"table":"clips","op":"truncate","lsn":"x"}"#, 400, "not_a_change", nil, nil,
+                    #""x""#
+                ),
+                (#"{"table":"clips""#, 400, "unexpected_end", nil, nil, nil),
+                ("[]", 400, "not_a_change", nil, nil, nil),
+            ]
+        func log(_ number: Int) -> String {
+            #""log_id":"83927eb3-5316-470e-8cb0-\#(String(format: "%012x", number))""#
+        }
+        let lines = cases.enumerated().map { number, item in
+            item.line + "\n\n"
+                + #"{"table":"logs","op":"insert","row":{\#(log(number)),"source":"good","level":"INFO","message":"m"}}"#
+        }
+        let answers = try Self.feed(daemon, lines.joined(separator: "\n"))
+        #expect(answers.count == cases.count * 2)
+        for (number, item) in cases.enumerated() {
+            let answer = answers[number * 2]
+            let problem = answer["problem"] as? [String: Any] ?? [:]
+            #expect(answer["status"] as? Int == item.status, "\(item.line): \(answer)")
+            #expect(problem["type"] as? String == "urn:stardust:error:\(item.code)", "\(answer)")
+            #expect(problem["line"] as? Int == number * 3 + 1)
+            #expect(item.table == nil || problem["table"] as? String == item.table, "\(answer)")
+            #expect(item.column == nil || problem["column"] as? String == item.column, "\(answer)")
+            #expect(item.value == nil || problem["value"] as? String == item.value, "\(answer)")
+            #expect(answers[number * 2 + 1]["outcome"] as? String == "applied")
+        }
+        #expect(
+            try Self.sqlite(daemon, "SELECT count(*) FROM logs WHERE source = 'good'")
+                == "\(cases.count)")
+        let deletions = cases.indices.map {
+            #"{"table":"logs","op":"delete","row":{\#(log($0))}}"#
+        }
+        try Self.feed(daemon, deletions.joined(separator: "\n"))
+        #expect(try Self.content(daemon) == before)
+    }
+
+    @Test func `a transaction is applied whole or not at all`() throws {
+        let daemon = try Self.daemon()
+        let before = try Self.content(daemon)
+        func delete(_ id: String) -> String {
+            #"{"table":"clips","op":"delete","row":{"clip_id":"\#(id)"}}"#
+        }
+        let doomed = [
+            #"{"op":"begin"}"#, delete(Self.clip), delete("803dc396-5342-4b6b-9521-000000000000"),
+            delete(Self.clip), #"{"op":"commit"}"#,
+        ]
+        let answers = try Self.feed(daemon, doomed.joined(separator: "\n"))
+        #expect(answers.map { $0["status"] as? Int } == [409, 409, 404, 409, 409])
+        #expect(try Self.content(daemon) == before)
+        // Rolled back on purpose, and by the end of the feed.
+        let undone = try Self.feed(
+            daemon,
+            [#"{"op":"begin"}"#, delete(Self.clip), #"{"op":"rollback"}"#].joined(separator: "\n"))
+        #expect(
+            undone.map { $0["outcome"] as? String } == [
+                "rolled_back", "rolled_back", "rolled_back",
+            ])
+        let open = try Self.feed(
+            daemon, [#"{"op":"begin"}"#, delete(Self.clip)].joined(separator: "\n"))
+        #expect(open.map { $0["outcome"] as? String } == ["rolled_back", "rolled_back"])
+        #expect(try Self.content(daemon) == before)
+        // A client that goes away in the middle.
+        let client = try HTTPClient(daemon.socket)
+        let text = #"{"op":"begin"}"# + "\n" + delete(Self.clip) + "\n"
+        try client.send(
+            "POST /v1/model/changes HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\ncontent-length: 9999\r\n\r\n"
+                + text)
+        usleep(300_000)
+        #expect(try Self.content(daemon) == before)
+        let busy = try HTTPClient(daemon.socket).request(
+            "POST", "/v1/model/changes", Array(text.utf8), type: "application/x-ndjson")
+        #expect(busy.status == 503 && busy.problemCode == "feed_busy")
+        withExtendedLifetime(client) {}
+    }
+
+    @Test func `whole transactions are applied, with changed keys and truncation`() throws {
+        let daemon = try Self.daemon()
+        let log = try Self.sqlite(daemon, "SELECT log_id FROM logs LIMIT 1")
+        let lines = [
+            #"{"op":"begin"}"#,
+            #"{"table":"logs","op":"update","key":{"log_id":"\#(log)"},"row":{"log_id":"83927eb3-5316-470e-8cb0-000000000001","message":"moved"}}"#,
+            #"{"table":"schedules","op":"truncate"}"#,
+            #"{"table":"clips","op":"update","row":{"clip_id":"\#(Self.clip)","confidence":2}}"#,
+            #"{"op":"commit"}"#,
+        ]
+        let answers = try Self.feed(daemon, lines.joined(separator: "\n"))
+        #expect(answers.allSatisfy { $0["outcome"] as? String == "applied" }, "\(answers)")
+        #expect(
+            try Self.sqlite(
+                daemon, "SELECT message FROM logs WHERE log_id LIKE '%1' AND message = 'moved'")
+                == "moved")
+        #expect(try Self.sqlite(daemon, "SELECT count(*) FROM logs WHERE log_id = '\(log)'") == "0")
+        #expect(try Self.sqlite(daemon, "SELECT count(*) FROM schedules") == "0")
+        // What is derived follows.
+        #expect(
+            try Self.sqlite(
+                daemon, "SELECT confidence FROM best_clip_per_video WHERE clip_id = '\(Self.clip)'")
+                == "2.0")
+    }
+
+    @Test func `the command tells what became of a feed`() throws {
+        let daemon = try Self.daemon()
+        let bad = try daemon.folder.file("bad.ndjson", Array("{\"op\":\"insert\"}\n".utf8))
+        let refused = try QueryCommandTests.stardust(daemon, "model", "apply", bad)
+        #expect(
+            refused.status == 65 && refused.error.contains("line 1: table is missing"),
+            "\(refused.error)")
+        let json = try QueryCommandTests.stardust(
+            daemon, "model", "apply", Repository.root + "/Docs/Examples/changes.ndjson", "--json")
+        #expect(
+            json.output
+                == #"{"applied":0,"unchanged":0,"skipped":68,"rolled_back":0,"refused":0,"failed":0}"#
+                + "\n")
+        #expect(try QueryCommandTests.stardust(daemon, "model", "apply", "/nowhere").status == 66)
+        let off = try Daemon(starts: false)
+        #expect(try QueryCommandTests.stardust(off, "model", "apply", bad).status == 69)
+        #expect(try QueryCommandTests.stardust(off, "model", "status").status == 69)
+    }
+}

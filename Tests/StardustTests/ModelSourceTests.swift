@@ -1,0 +1,455 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// What a source may do to whoever follows it: each by itself, on a real server.
+@Suite(.enabled(if: PostgresServer.obstacle == nil, "PostgreSQL 15 is not installed"))
+struct ModelSourceTests {
+    typealias Following = ModelSyncTests.Following
+
+    static func id(_ number: Int) -> String {
+        "00000000-0000-4000-8000-\(String(format: "%012x", number))"
+    }
+
+    static func creator(_ number: Int, _ more: String = "") -> String {
+        "INSERT INTO creators (creator_id, platform, username\(more.isEmpty ? "" : ", " + more.split(separator: "=")[0]))"
+            + " VALUES ('\(id(number))', 'p', 'u\(number)'\(more.isEmpty ? "" : ", " + more.split(separator: "=")[1]));"
+    }
+
+    // MARK: Columns that change
+
+    @Test func `a column that is added is taken along, with what it gave to the rows that stood`()
+        throws
+    {
+        let following = try Following()
+        let server = following.server
+        try server.psql((0..<200).map { Self.creator($0) }.joined())
+        #expect(try following.catchUp().status == 0)
+        try server.psql(
+            """
+            ALTER TABLE creators ADD COLUMN tier text DEFAULT 'free';
+            ALTER TABLE creators ADD COLUMN score float8 DEFAULT 'NaN';
+            ALTER TABLE creators ADD COLUMN tags text[] DEFAULT ARRAY['a', NULL, '"'];
+            ALTER TABLE creators ADD COLUMN since timestamptz DEFAULT '2026-01-01 00:00:00.5+00';
+            ALTER TABLE creators ADD COLUMN facts jsonb DEFAULT '{"a": 1.00}';
+            ALTER TABLE creators ADD COLUMN is_known bool DEFAULT true;
+            ALTER TABLE creators ADD COLUMN note text;
+            """)
+        try server.psql(Self.creator(300, "tier='paid'"))
+        try server.psql("UPDATE creators SET note = 'n' WHERE creator_id = '\(Self.id(3))'")
+        let result = try following.catchUp()
+        #expect(result.status == 0, "\(result.error)")
+        let comparison = try following.compare()
+        #expect(comparison.isEqual && comparison.rows["creators"] == 201, "\(comparison)")
+        #expect(
+            try following.query("SELECT DISTINCT tier FROM creators ORDER BY 1") == [
+                "free", "paid",
+            ])
+        #expect(
+            try following.query("SELECT DISTINCT score, tags, since FROM creators")
+                == [#"NaN|["a",null,"\""]|2026-01-01T00:00:00.500000Z"#])
+    }
+
+    @Test(arguments: [
+        ("ALTER TABLE creators RENAME profile_url TO address", "has lost profile_url"),
+        ("ALTER TABLE creators DROP COLUMN profile_url", "has lost profile_url"),
+        (
+            "ALTER TABLE creators ALTER profile_url TYPE int USING length(profile_url)",
+            "creators.profile_url is INT at the source"
+        ),
+        ("ALTER TABLE creators ADD COLUMN token text DEFAULT md5(random()::text)", "are not known"),
+    ])
+    func `another change of the schema stops the sync, and a new copy mends it`(
+        _ change: String, _ words: String
+    ) throws {
+        let following = try Following()
+        try following.server.psql((0..<5).map { Self.creator($0) }.joined())
+        #expect(try following.catchUp().status == 0)
+        try following.server.psql(
+            "BEGIN; " + Self.creator(10) + "COMMIT;" + change + ";" + Self.creator(11))
+        let stopped = try following.catchUp()
+        #expect(stopped.status == 1 && stopped.error.contains(words), "\(stopped.error)")
+        #expect(stopped.error.contains("--resync"))
+        // What was whole before the change stands, and nothing of what came after.
+        #expect(try following.query("SELECT count(*) FROM creators") == ["6"])
+        #expect(try following.query("SELECT phase FROM model_state") == ["needs_resync"])
+        let again = try following.catchUp()
+        #expect(again.status == 78 && again.error.contains("--resync"), "\(again.error)")
+        let mended = try following.catchUp("--resync")
+        #expect(mended.status == 0, "\(mended.error)")
+        #expect(try following.query("SELECT count(*) FROM creators") == ["7"])
+        #expect(
+            try following.query("SELECT last_error IS NULL, phase FROM model_state") == ["1|live"])
+        try following.server.psql(Self.creator(12))
+        #expect(try following.catchUp().status == 0)
+        #expect(try following.query("SELECT count(*) FROM creators") == ["8"])
+    }
+
+    // MARK: Other tables and identities
+
+    @Test func `tables that are none of the engine's are skipped, whatever becomes of them`() throws
+    {
+        let following = try Following()
+        let server = following.server
+        try server.psql(
+            """
+            CREATE TABLE others (a int);
+            CREATE SCHEMA archive;
+            CREATE TABLE archive.creators (creator_id uuid PRIMARY KEY, platform text);
+            CREATE PUBLICATION stardust FOR ALL TABLES;
+            """)
+        #expect(try following.catchUp().status == 0)
+        try server.psql(
+            "INSERT INTO others VALUES (1), (2); TRUNCATE others; INSERT INTO archive.creators VALUES ('\(Self.id(7))', 'x');"
+                + Self.creator(1))
+        let result = try following.catchUp()
+        #expect(result.status == 0 && result.error.contains("archive.creators"), "\(result.error)")
+        #expect(try following.query("SELECT creator_id FROM creators") == [Self.id(1)])
+    }
+
+    @Test func `a table with replica identity full is followed by its key`() throws {
+        let following = try Following()
+        let server = following.server
+        try server.psql(
+            "ALTER TABLE creators REPLICA IDENTITY FULL;" + Self.creator(1) + Self.creator(2)
+                + Self.creator(3))
+        #expect(try following.catchUp().status == 0)
+        try server.psql(
+            """
+            UPDATE creators SET profile_url = 'x' WHERE creator_id = '\(Self.id(1))';
+            UPDATE creators SET creator_id = '\(Self.id(9))' WHERE creator_id = '\(Self.id(2))';
+            DELETE FROM creators WHERE creator_id = '\(Self.id(3))';
+            """)
+        #expect(try following.catchUp().status == 0)
+        let comparison = try following.compare()
+        #expect(comparison.isEqual && comparison.rows["creators"] == 2, "\(comparison)")
+    }
+
+    @Test func `formats that the database prefers change nothing`() throws {
+        let following = try Following()
+        let server = following.server
+        try server.psql(
+            """
+            ALTER DATABASE postgres SET datestyle = 'SQL, DMY';
+            ALTER DATABASE postgres SET extra_float_digits = 0;
+            ALTER DATABASE postgres SET intervalstyle = 'sql_standard';
+            ALTER DATABASE postgres SET bytea_output = 'escape';
+            """)
+        var load = ModelLoad(seed: 3)
+        try server.psql(load.foundation(400))
+        #expect(try following.catchUp().status == 0)
+        try server.psql((0..<150).map { _ in load.transaction() }.joined(separator: "\n"))
+        #expect(try following.catchUp().status == 0)
+        let comparison = try following.compare()
+        #expect(comparison.isEqualAndFull, "\(comparison)")
+    }
+
+    // MARK: Slots
+
+    @Test func `a slot that the server gave up is made again, with a new copy`() throws {
+        let following = try Following(
+            "max_slot_wal_keep_size=1MB", "min_wal_size=32MB", "max_wal_size=48MB")
+        let server = following.server
+        try server.psql(Self.creator(1))
+        #expect(try following.catchUp().status == 0)
+        try server.psql(Self.creator(2))
+        try server.psql("CREATE TABLE filler (t text)")
+        for _ in 0..<10 {
+            try server.psql(
+                "INSERT INTO filler SELECT repeat('x', 900) FROM generate_series(1, 10000); SELECT pg_switch_wal(); CHECKPOINT;"
+            )
+        }
+        #expect(try server.psql("SELECT wal_status FROM pg_replication_slots") == ["lost"])
+        let refused = try run(
+            [Repository.program] + following.arguments(["--once"]).filter { $0 != "--create" })
+        #expect(refused.status == 78 && refused.error.contains("--create"), "\(refused.error)")
+        let result = try following.catchUp()
+        #expect(result.status == 0, "\(result.error)")
+        #expect(
+            try following.compare().isEqual
+                && following.query("SELECT count(*) FROM creators") == ["2"])
+        #expect(try server.psql("SELECT wal_status FROM pg_replication_slots") == ["reserved"])
+    }
+
+    @Test func `an older file is refused, since the server has let go of what came after`() throws {
+        let following = try Following()
+        let server = following.server
+        try server.psql(Self.creator(1))
+        #expect(try following.catchUp().status == 0)
+        let folder = try FileManager.default.contentsOfDirectory(atPath: following.ledger)
+        let file = try #require(folder.first { $0.hasPrefix("model-") && $0.hasSuffix(".sqlite") })
+        let old = try Data(contentsOf: URL(fileURLWithPath: following.ledger + "/" + file))
+        try server.psql(Self.creator(2))
+        #expect(try following.catchUp().status == 0)
+        for suffix in ["-wal", "-shm"] { unlink(following.ledger + "/" + file + suffix) }
+        try old.write(to: URL(fileURLWithPath: following.ledger + "/" + file))
+        let result = try following.catchUp()
+        #expect(result.status == 78 && result.error.contains("older file"), "\(result.error)")
+        #expect(try following.catchUp("--resync").status == 0)
+        #expect(try following.query("SELECT count(*) FROM creators") == ["2"])
+    }
+
+    @Test func `a slot that is gone, of another kind, or in use`() throws {
+        let following = try Following()
+        let server = following.server
+        try server.psql(Self.creator(1))
+        #expect(try following.catchUp().status == 0)
+        try server.psql("SELECT pg_drop_replication_slot('stardust')")
+        #expect(try following.catchUp().status == 0)
+        #expect(try server.psql("SELECT slot_name FROM pg_replication_slots") == ["stardust"])
+        try server.psql("SELECT pg_create_logical_replication_slot('others', 'test_decoding')")
+        let wrong = try run(
+            [Repository.program] + following.arguments(["--once", "--resync", "--slot", "others"]))
+        #expect(wrong.status == 78 && wrong.error.contains("others"), "\(wrong.error)")
+        try server.psql("SELECT pg_create_logical_replication_slot('strange', 'pgoutput')")
+        let strange = try run(
+            [Repository.program] + following.arguments(["--once", "--resync", "--slot", "strange"]))
+        #expect(
+            strange.status == 78 && strange.error.contains("has not made it"), "\(strange.error)")
+        let upper = try run(
+            [Repository.program] + following.arguments(["--once", "--slot", "Stardust"]))
+        #expect(upper.status == 64 && upper.error.contains("lower-case"), "\(upper.error)")
+        // Two processes on one ledger.
+        let first = try Background(following.arguments())
+        try first.waitFor("following")
+        let second = try following.catchUp()
+        #expect(second.status == 75, "\(second.error)")
+        #expect(first.stop() == 0)
+        #expect(try following.catchUp().status == 0)
+    }
+
+    @Test func `what the source lacks is said before anything is made`() throws {
+        let plain = try PostgresServer()
+        let folder = try TemporaryFolder()
+        let ledger = folder.path + "/ledger"
+        #expect(try run([Repository.program, "init", ledger]).status == 0)
+        func sync(_ server: PostgresServer, _ more: String...) throws -> Finished {
+            try run(
+                [
+                    Repository.program, "model", "sync", "--from", server.address(), "--ledger",
+                    ledger, "--once",
+                ] + more)
+        }
+        let level = try sync(plain, "--create")
+        #expect(level.status == 78 && level.error.contains("wal_level"), "\(level.error)")
+        let source = try PostgresServer.source()
+        let tables = try sync(source, "--create")
+        #expect(tables.status == 78 || tables.status == 69, "\(tables.error)")
+        try source.makeEngine("postgres")
+        let publication = try sync(source)
+        #expect(
+            publication.status == 78 && publication.error.contains("CREATE PUBLICATION"),
+            "\(publication.error)")
+        try source.psql("CREATE PUBLICATION stardust FOR TABLE creators")
+        let part = try sync(source, "--create")
+        #expect(part.status == 78 && part.error.contains("public.posts"), "\(part.error)")
+        try source.psql("DROP PUBLICATION stardust")
+        let slot = try sync(source, "--create")
+        #expect(slot.status == 0, "\(slot.error)")
+        #expect(try source.psql("SELECT count(*) FROM pg_publication_tables") == ["9"])
+        let nobody = try run([
+            Repository.program, "model", "sync", "--from", "host=/nowhere", "--ledger", folder.path,
+            "--once",
+        ])
+        #expect(nobody.status == 66, "\(nobody.error)")
+    }
+
+    // MARK: The stream
+
+    @Test func `rows that were changed here stop the sync as drift`() throws {
+        let following = try Following()
+        let server = following.server
+        try server.psql(Self.creator(1) + Self.creator(2))
+        #expect(try following.catchUp().status == 0)
+        let tampered = try run([
+            "sqlite3", following.model, "DELETE FROM creators WHERE creator_id = '\(Self.id(1))'",
+        ])
+        #expect(tampered.status == 0)
+        try server.psql(
+            Self.creator(3)
+                + "UPDATE creators SET profile_url = 'x' WHERE creator_id = '\(Self.id(1))';")
+        let result = try following.catchUp()
+        #expect(result.status == 1 && result.error.contains(Self.id(1)), "\(result.error)")
+        #expect(try following.query("SELECT phase FROM model_state") == ["needs_resync"])
+        #expect(try following.catchUp("--resync").status == 0)
+        #expect(try following.compare().isEqual)
+    }
+
+    @Test func `a neighbour's writes do not pile up behind the slot`() throws {
+        let following = try Following()
+        let server = following.server
+        try server.psql(Self.creator(1))
+        try server.psql("CREATE DATABASE neighbour")
+        let sync = try Background(following.arguments())
+        try sync.waitFor("following")
+        try server.psql(
+            "CREATE TABLE t AS SELECT repeat('x', 900) FROM generate_series(1, 60000)",
+            database: "neighbour")
+        let deadline = Date() + 30
+        var behind = Int.max
+        while behind > 20 << 20, Date() < deadline {
+            behind =
+                Int(
+                    try server.psql(
+                        "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::bigint FROM pg_replication_slots"
+                    ).first ?? "") ?? .max
+            usleep(100_000)
+        }
+        #expect(behind <= 20 << 20, "\(behind) bytes behind")
+        // What was told of is durable here.
+        let confirmed =
+            try server.psql("SELECT confirmed_flush_lsn::pg_lsn - '0/0' FROM pg_replication_slots")
+            .first ?? ""
+        let here = try following.query("SELECT lsn FROM model_state").first ?? ""
+        #expect(Int(confirmed)! <= Int(here)!)
+        #expect(sync.stop() == 0)
+    }
+
+    @Test func `a long wait for the file does not end the connection`() throws {
+        let following = try Following("wal_sender_timeout=1500ms")
+        let server = following.server
+        try server.psql(Self.creator(1))
+        let sync = try Background(following.arguments())
+        try sync.waitFor("following")
+        let hold = """
+            import sqlite3, time
+            c = sqlite3.connect('\(following.model)', isolation_level=None)
+            c.execute('BEGIN IMMEDIATE'); print('held', flush=True); time.sleep(4); c.execute('ROLLBACK')
+            """
+        let holder = try Background(["-c", hold], program: "/usr/bin/python3")
+        let deadline = Date() + 10
+        while !holder.output.contains("held"), Date() < deadline { usleep(10_000) }
+        try server.psql(Self.creator(2))
+        usleep(4_500_000)
+        let arrived = Date() + 10
+        while try following.query("SELECT count(*) FROM creators") != ["2"], Date() < arrived {
+            usleep(50_000)
+        }
+        #expect(try following.query("SELECT count(*) FROM creators") == ["2"])
+        #expect(!sync.error.contains("interrupted"), "\(sync.error)")
+        #expect(sync.stop() == 0)
+    }
+
+    @Test func `a transaction that is larger than memory costs little here`() throws {
+        let following = try Following()
+        let server = following.server
+        #expect(try following.catchUp().status == 0)
+        let sync = try Background(following.arguments())
+        try sync.waitFor("following")
+        try server.psql(
+            """
+            INSERT INTO logs (log_id, source, level, message, metadata)
+            SELECT gen_random_uuid(), 's', 'INFO', repeat('m', 500), jsonb_build_object('n', n, 't', repeat('x', 500))
+            FROM generate_series(1, 120000) n
+            """)
+        let deadline = Date() + 90
+        while try following.query("SELECT count(*) FROM logs") != ["120000"], Date() < deadline {
+            usleep(200_000)
+        }
+        #expect(try following.query("SELECT count(*) FROM logs") == ["120000"])
+        let status = try String(contentsOfFile: "/proc/\(sync.pid)/status", encoding: .utf8)
+        let peak = status.firstMatch(of: /VmHWM:\s+([0-9]+) kB/).flatMap { Int($0.1) } ?? .max
+        #expect(peak < 200 << 10, "\(peak) KiB")
+        #expect(sync.stop() == 0)
+    }
+
+    // MARK: In the daemon
+
+    @Test func `the daemon follows, tells its lag, and the ledger goes on whatever happens`() throws
+    {
+        let server = try PostgresServer.source()
+        try server.makeEngine("postgres")
+        let daemon = try Daemon(
+            configuration: "{\"model\": {\"from\": \"\(server.address())\", \"create\": true}}")
+        let client = try HTTPClient(daemon.socket)
+        func status() throws -> [String: Any] { try client.get("/v1/model/status").json }
+        func wait(_ what: String, _ condition: ([String: Any]) throws -> Bool) throws {
+            let deadline = Date() + 30
+            while try !condition(try status()) {
+                guard Date() < deadline else {
+                    throw Daemon.Failure("\(what): \(try status()) \(daemon.log)")
+                }
+                usleep(50_000)
+            }
+        }
+        func rows(_ status: [String: Any]) -> Int {
+            (status["tables"] as? [String: Int])?["creators"] ?? 0
+        }
+        func follows(_ status: [String: Any]) -> Bool {
+            (status["service"] as? [String: Any])?["following"] as? Bool ?? false
+        }
+        try wait("copy") { follows($0) }
+        try server.psql((1...5).map { Self.creator($0) }.joined())
+        try wait("rows") { rows($0) == 5 }
+        #expect(try status()["source"] as? String == "postgres")
+        #expect(try HostileTests.metric("model_changes_total", daemon) >= 5)
+        #expect(try HostileTests.metric("model_lag_bytes", daemon) == 0)
+        // The feed and another sync are kept out.
+        let feed = try client.request(
+            "POST", "/v1/model/changes", Array("{}".utf8), type: "application/x-ndjson")
+        #expect(feed.status == 409 && feed.problemCode == "follows_postgres")
+        let other = try run([
+            Repository.program, "model", "sync", "--from", server.address(), "--socket",
+            daemon.socket, "--once",
+        ])
+        #expect(other.status == 75, "\(other.error)")
+        // The server goes away and comes back.
+        try server.restart(crashes: true)
+        try server.psql(Self.creator(6))
+        try wait("restart") { rows($0) == 6 && follows($0) }
+        // A change that is not followed: rows stay as they were, packets are taken.
+        try server.psql("ALTER TABLE creators DROP COLUMN profile_url;" + Self.creator(7))
+        try wait("stop") {
+            ($0["last_error"] as? String)?.contains("profile_url") == true && !follows($0)
+        }
+        #expect(try rows(status()) == 6)
+        #expect(try client.emit(EmitTests.packet(EmitTests.id)).status == 201)
+        #expect(try client.get("/readyz").status == 200)
+        // Whoever copies anew does so beside the daemon, which takes it up.
+        var mended = try run([
+            Repository.program, "model", "sync", "--from", server.address(), "--socket",
+            daemon.socket, "--resync", "--once",
+        ])
+        let deadline = Date() + 20
+        while mended.status == 75, Date() < deadline {
+            usleep(100_000)
+            mended = try run([
+                Repository.program, "model", "sync", "--from", server.address(), "--socket",
+                daemon.socket, "--resync", "--once",
+            ])
+        }
+        #expect(mended.status == 0, "\(mended.error)")
+        try server.psql(
+            "INSERT INTO creators (creator_id, platform, username) VALUES ('\(Self.id(8))', 'p', 'u8')"
+        )
+        try wait("mended") { rows($0) == 8 && follows($0) }
+        #expect(daemon.stop() == 0)
+    }
+
+    @Test func `a source that is wrong stops no daemon`() throws {
+        let daemon = try Daemon(configuration: #"{"model": {"from": "host=/nowhere"}}"#)
+        let client = try HTTPClient(daemon.socket)
+        #expect(try client.emit(EmitTests.packet(EmitTests.id)).status == 201)
+        let deadline = Date() + 10
+        var error = ""
+        while error.isEmpty, Date() < deadline {
+            error =
+                (try client.get("/v1/model/status").json["service"] as? [String: Any])?["error"]
+                as? String ?? ""
+        }
+        #expect(error.contains("/nowhere"), "\(error)")
+        #expect(daemon.stop() == 0)
+        for (wrong, words) in [
+            (#"{"model": {}}"#, "from"), (#"{"model": {"from": "x", "slot": "S"}}"#, "slot"),
+            (#"{"model": {"from": "x", "sloth": "s"}}"#, "sloth"), (#"{"model": []}"#, "object"),
+            (#"{"model": {"from": "x", "create": 1}}"#, "true or false"),
+        ] {
+            let file = try daemon.folder.file("wrong.json", Array(wrong.utf8))
+            let result = try run([
+                Repository.program, "serve", daemon.ledger, "--config", file, "--socket",
+                daemon.socket,
+            ])
+            #expect(result.status == 78 && result.error.contains(words), "\(result.error)")
+        }
+    }
+}
