@@ -97,12 +97,4 @@ package struct ModelFolder: Sendable {
         }
         return Lock(descriptor)
     }
-
-    /// Makes a file's content durable.
-    static func sync(_ path: String) throws(FileFailure) {
-        let descriptor = unsafe open(path, O_RDWR | O_CLOEXEC)
-        guard descriptor >= 0 else { throw FileFailure(.open, path, errorNumber: errno) }
-        defer { close(descriptor) }
-        guard fsync(descriptor) == 0 else { throw FileFailure(.sync, path, errorNumber: errno) }
-    }
 }

@@ -111,13 +111,13 @@ package final class ModelWriter {
             for statement in SQLiteSchema.indexes { try connection.run(statement) }
             for statement in SQLiteSchema.derived { try connection.run(statement) }
             for statement in SQLiteSchema.fillDerived { try connection.run(statement) }
+            // The checkpoint syncs all of the file. Never by a descriptor of our own: closing it
+            // would take from SQLite the locks that keep others from removing its log.
+            try connection.run("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL")
             try touch()
-            try connection.run("PRAGMA journal_mode = WAL", "PRAGMA wal_checkpoint(TRUNCATE)")
+            try connection.run("PRAGMA wal_checkpoint(TRUNCATE)")
         } catch { throw .database(error) }
-        do throws(FileFailure) {
-            try ModelFolder.sync(folder.file(number))
-            try folder.use(number)
-        } catch { throw .file(error) }
+        do throws(FileFailure) { try folder.use(number) } catch { throw .file(error) }
         guard let writer = try ModelWriter(folder) else {
             throw .missing("\(folder.link) vanished while it was made")
         }

@@ -26,6 +26,14 @@ package enum ReplicationFailure: Error, Sendable, CustomStringConvertible {
         }
     }
 
+    /// Whether only a new copy helps.
+    package var needsResync: Bool {
+        switch self {
+        case .schema, .model(.drifted): true
+        case .connection, .server, .setup, .protocolViolated, .model: false
+        }
+    }
+
     /// Whether trying again may help.
     package var isTransient: Bool {
         switch self {

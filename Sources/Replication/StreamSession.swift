@@ -18,6 +18,8 @@
         private let isStopped: @Sendable () -> Bool
         /// Where to end, having caught up; nil to follow.
         private let target: LSN?
+        /// Up to where each source transaction is committed by itself.
+        private let stepsUntil: LSN
         private let observer: any SyncObserver
 
         /// How far the server was when nothing was pending.
@@ -28,11 +30,12 @@
 
         init(
             _ stream: ReplicationStream, _ applier: ChangeApplier, _ heartbeat: Heartbeat,
-            until target: LSN?, _ observer: any SyncObserver,
+            until target: LSN?, stepsUntil: LSN, _ observer: any SyncObserver,
             isStopped: @escaping @Sendable () -> Bool
         ) {
             (self.stream, self.applier, self.heartbeat) = (stream, applier, heartbeat)
-            (self.target, self.observer, self.isStopped) = (target, observer, isStopped)
+            (self.target, self.stepsUntil) = (target, stepsUntil)
+            (self.observer, self.isStopped) = (observer, isStopped)
         }
 
         private var writer: ModelWriter { applier.writer }
@@ -86,7 +89,8 @@
         /// At a border of source transactions only.
         private func commitIfDue(isQuiet: Bool) throws(ReplicationFailure) {
             guard let since = pendingSince, !applier.isWithinTransaction,
-                isQuiet || applier.rowsPending >= ReplicationLimits.rowsTogether
+                isQuiet || writer.state.lsn < stepsUntil
+                    || applier.rowsPending >= ReplicationLimits.rowsTogether
                     || ContinuousClock.now - since >= ReplicationLimits.timeTogether
             else { return }
             try commit()

@@ -32,13 +32,20 @@ internal import Synchronization
         package func run() -> ReplicationFailure? {
             var pause = ReplicationLimits.pauseMin
             var resyncs = settings.resyncs
+            var isStepping = false
             while !isStopped {
                 let began = ContinuousClock.now
                 do throws(ReplicationFailure) {
-                    try attempt(&resyncs)
+                    try attempt(&resyncs, isStepping: isStepping)
                     return nil
                 } catch {
                     if isStopped { return nil }
+                    // Transactions are committed many together: once more one by one, so that
+                    // everything before the one that cannot be applied is kept.
+                    if error.needsResync, !isStepping {
+                        isStepping = true
+                        continue
+                    }
                     record(error)
                     guard error.isTransient else {
                         observer.failed(error, willRetryIn: nil)
@@ -70,16 +77,15 @@ internal import Synchronization
                 return
             }
             writer.state.lastError = failure.description
-            switch failure {
-            case .schema, .model(.drifted): writer.state.phase = .needsResync
-            case .connection, .server, .setup, .protocolViolated, .model: break
-            }
+            if failure.needsResync { writer.state.phase = .needsResync }
             try? writer.save()
         }
 
         // MARK: One attempt
 
-        private func attempt(_ resyncs: inout Bool) throws(ReplicationFailure) {
+        private func attempt(
+            _ resyncs: inout Bool, isStepping: Bool
+        ) throws(ReplicationFailure) {
             let catalog = SourceCatalog(
                 try PostgresClient(settings.source, .sql), schema: settings.schema)
             let server = try catalog.server()
@@ -122,8 +128,10 @@ internal import Synchronization
                 resyncs = false
             }
             // After a copy, so that what came meanwhile is part of it.
-            let target = settings.endsWhenCaughtUp ? try catalog.server().lsn : nil
-            try follow(writer!, catalog, replication, server, until: target)
+            let now = try catalog.server().lsn
+            try follow(
+                writer!, catalog, replication, server, until: settings.endsWhenCaughtUp ? now : nil,
+                stepsUntil: isStepping ? now : .zero)
         }
 
         private func preparePublication(_ catalog: SourceCatalog) throws(ReplicationFailure) {
@@ -159,7 +167,7 @@ internal import Synchronization
 
         private func follow(
             _ writer: ModelWriter, _ catalog: SourceCatalog, _ replication: PostgresClient,
-            _ server: SourceCatalog.Server, until target: LSN?
+            _ server: SourceCatalog.Server, until target: LSN?, stepsUntil: LSN
         ) throws(ReplicationFailure) {
             let stream = try ReplicationStream(
                 replication, slot: settings.slot, publication: settings.publication,
@@ -182,7 +190,7 @@ internal import Synchronization
             defer { heartbeat.end() }
             let applier = ChangeApplier(writer, catalog, schema: settings.schema, logger: logger)
             let session = StreamSession(
-                stream, applier, heartbeat, until: target, observer,
+                stream, applier, heartbeat, until: target, stepsUntil: stepsUntil, observer,
                 isStopped: { [self] in isStopped })
             try session.run()
         }

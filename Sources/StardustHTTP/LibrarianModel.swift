@@ -21,7 +21,8 @@ extension Librarian {
         _ body: (SQLiteConnection, ModelState) throws(ModelFailure) -> Result
     ) throws(Problem) -> Result {
         let model = try model()
-        do throws(ModelFailure) { return try model.readers.read(until: limit ?? deadline, body)
+        do throws(ModelFailure) {
+            return try model.readers.read(until: limit ?? deadline, body)
         } catch {
             throw Problem(error)
         }
