@@ -118,6 +118,10 @@ let package = Package(
             dependencies: ["LedgerFormat", "LedgerStorage", "StardustCore", "TestSupport"],
             swiftSettings: testing),
         .testTarget(
+            name: "ReplicationTests",
+            dependencies: ["LedgerStorage", "ReadModel", "Replication", "TestSupport", log],
+            swiftSettings: testing),
+        .testTarget(
             name: "StardustTests",
             dependencies: [
                 "stardust", "LedgerFormat", "Packets", "LedgerStorage", "StardustCore",
