@@ -118,6 +118,9 @@ let package = Package(
             dependencies: ["LedgerFormat", "LedgerStorage", "StardustCore", "TestSupport"],
             swiftSettings: testing),
         .testTarget(
+            name: "ReadModelTests", dependencies: ["Packets", "ReadModel", "TestSupport"],
+            swiftSettings: testing),
+        .testTarget(
             name: "ReplicationTests",
             dependencies: ["LedgerStorage", "ReadModel", "Replication", "TestSupport", log],
             swiftSettings: testing),
