@@ -79,6 +79,7 @@ extension ModelState {
         json.key("retained_bytes")
         if let retainedBytes { json.integer(Int(retainedBytes)) } else { json.null() }
         optional("committed_at", committedAt)
+        optional("behind_since", behindSince)
         optional("updated_at", updatedAt)
         optional("last_error", lastError)
         json.key("warnings")

@@ -12,6 +12,8 @@ package struct ModelState: Hashable, Sendable {
     package var timeline: Int64?
     /// When the newest transaction that is applied was committed at the source.
     package var committedAt: String?
+    /// The source has been ahead of `lsn` for so long; nil where it is not known to be ahead.
+    package var behindSince: String?
     /// When this was written.
     package var updatedAt: String?
     /// Write-ahead log that the slot keeps at the source.
@@ -67,7 +69,7 @@ package struct LSN: Hashable, Comparable, Sendable, CustomStringConvertible {
 extension ModelState {
     private static let columns = """
         schema_version, source, phase, lsn, source_lsn, slot, publication, system_id, timeline, \
-        committed_at, updated_at, retained_bytes, last_error, warnings, absent_columns
+        committed_at, behind_since, updated_at, retained_bytes, last_error, warnings, absent_columns
         """
 
     /// Reads the row of a file; nil where there is none, or it is of another version.
@@ -84,14 +86,15 @@ extension ModelState {
         self.init(source, phase, lsn: LSN(UInt64(bitPattern: lsn)))
         self.sourceLSN = LSN(UInt64(bitPattern: sourceLSN))
         (slot, publication, systemID) = (row[5].string, row[6].string, row[7].string)
-        (timeline, committedAt, updatedAt) = (row[8].integer, row[9].string, row[10].string)
-        (retainedBytes, lastError) = (row[11].integer, row[12].string)
-        warnings = row[13].string?.split(separator: "\n").map(String.init) ?? []
-        absentColumns = row[14].string?.split(separator: "\n").map(String.init) ?? []
+        (timeline, committedAt, behindSince) = (row[8].integer, row[9].string, row[10].string)
+        (updatedAt, retainedBytes) = (row[11].string, row[12].integer)
+        lastError = row[13].string
+        warnings = row[14].string?.split(separator: "\n").map(String.init) ?? []
+        absentColumns = row[15].string?.split(separator: "\n").map(String.init) ?? []
     }
 
     package func save(_ connection: SQLiteConnection) throws(SQLiteFailure) {
-        let places = (0..<16).map { _ in "?" }.joined(separator: ", ")
+        let places = (0..<17).map { _ in "?" }.joined(separator: ", ")
         _ = try connection.rows(
             "INSERT OR REPLACE INTO model_state (id, \(Self.columns)) VALUES (\(places))",
             [
@@ -100,6 +103,7 @@ extension ModelState {
                 .integer(Int64(bitPattern: sourceLSN.value)), .optional(slot),
                 .optional(publication), .optional(systemID),
                 timeline.map(ModelValue.integer) ?? .null, .optional(committedAt),
+                .optional(behindSince),
                 .optional(updatedAt), retainedBytes.map(ModelValue.integer) ?? .null,
                 .optional(lastError),
                 Self.lines(warnings), Self.lines(absentColumns),

@@ -246,6 +246,7 @@ package enum SQLiteSchema {
             system_id TEXT,
             timeline INT,
             committed_at TIMESTAMPTZ TEXT,
+            behind_since TIMESTAMPTZ TEXT,
             updated_at TIMESTAMPTZ TEXT,
             retained_bytes BIGINT,
             last_error TEXT,

@@ -137,15 +137,17 @@ enum SourceClock {
                 """
                 SELECT s.plugin, s.database = current_database(), s.active_pid,
                        s.confirmed_flush_lsn, s.wal_status,
-                       pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
-                                            ELSE pg_current_wal_lsn() END, s.restart_lsn)::bigint
-                FROM pg_replication_slots s WHERE s.slot_name = $1
+                       pg_wal_lsn_diff(now.lsn, s.restart_lsn)::bigint, now.lsn
+                FROM pg_replication_slots s, (
+                    SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
+                                ELSE pg_current_wal_lsn() END AS lsn) now
+                WHERE s.slot_name = $1
                 """, [name])
             guard let row = rows.first else { return nil }
             return SlotFacts(
                 isOurKind: row[0] == "pgoutput" && row[1] == "t", activePID: row[2],
                 confirmed: row[3].flatMap { LSN($0) }, walStatus: row[4] ?? "reserved",
-                retainedBytes: row[5].flatMap { Int64($0) })
+                retainedBytes: row[5].flatMap { Int64($0) }, sourceLSN: row[6].flatMap { LSN($0) })
         }
 
         // MARK: The publication

@@ -1,6 +1,7 @@
 #if PostgreSQL
     internal import Glibc
     internal import LedgerFormat
+    internal import LedgerStorage
     internal import Logging
     internal import ReadModel
     internal import Synchronization
@@ -27,6 +28,8 @@
         private var pendingSince: ContinuousClock.Instant?
         private var lastHeard = ContinuousClock.now
         private var lastSaved = ContinuousClock.now
+        /// Where the source was at some moment; a new one when we have come there.
+        private var milestone = (lsn: LSN.zero, time: Timestamp.systemNow())
 
         init(
             _ stream: ReplicationStream, _ applier: ChangeApplier, _ heartbeat: Heartbeat,
@@ -99,6 +102,7 @@
         private func commit() throws(ReplicationFailure) {
             let rows = applier.rowsPending
             heartbeat.describe(&writer.state)
+            noteLag()
             writer.state.lastError = nil
             try applier.commit()
             pendingSince = nil
@@ -106,6 +110,14 @@
             heartbeat.durable(writer.state.lsn)
             observer.applied(rows, writer.state)
             try stream.report(writer.state.lsn)
+        }
+
+        private func noteLag() {
+            if writer.state.lsn >= milestone.lsn {
+                milestone = (writer.state.sourceLSN, .systemNow())
+            }
+            writer.state.behindSince =
+                writer.state.lsn < milestone.lsn ? "\(milestone.time)" : nil
         }
 
         /// A neighbour's changes move the log on, and nothing of ours is in them.
@@ -160,6 +172,7 @@
         func describe(_ model: inout ModelState) {
             guard let slot = state.withLock({ $0.slot }) else { return }
             model.retainedBytes = slot.retainedBytes
+            if let lsn = slot.sourceLSN { model.sourceLSN = max(model.sourceLSN, lsn) }
             var warnings: [String] = []
             if let bytes = slot.retainedBytes, bytes > ReplicationLimits.retainedBytes {
                 warnings.append(

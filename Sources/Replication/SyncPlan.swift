@@ -9,13 +9,16 @@ package struct SlotFacts: Hashable, Sendable {
     /// `reserved`, `extended`, `unreserved` or `lost`.
     package var walStatus: String
     package var retainedBytes: Int64?
+    /// Where the server's log ends.
+    package var sourceLSN: LSN?
 
     package init(
         isOurKind: Bool, activePID: String? = nil, confirmed: LSN?, walStatus: String = "reserved",
-        retainedBytes: Int64? = nil
+        retainedBytes: Int64? = nil, sourceLSN: LSN? = nil
     ) {
         (self.isOurKind, self.activePID, self.confirmed) = (isOurKind, activePID, confirmed)
         (self.walStatus, self.retainedBytes) = (walStatus, retainedBytes)
+        self.sourceLSN = sourceLSN
     }
 }
 

@@ -122,10 +122,13 @@ package final class RunningModel: Sendable {
             let state = try? readers.read(
                 until: deadline, { (_, state) throws(ModelFailure) in state })
         else { return nil }
-        let bytes = Int(max(0, state.lagBytes))
-        let committed = state.committedAt.flatMap { Timestamp(rfc3339: $0) }
-        let since = committed.map { Timestamp.systemNow().microseconds - $0.microseconds } ?? 0
-        return (bytes, bytes == 0 ? 0 : Int(max(0, since) / 1000), Int(state.retainedBytes ?? 0))
+        // While nobody follows, nobody hears how far the source is.
+        let isSilent = service.map { !$0.isFollowing } ?? false
+        let since = (isSilent ? state.updatedAt : state.behindSince).flatMap {
+            Timestamp(rfc3339: $0)
+        }
+        let behind = since.map { max(0, Timestamp.systemNow().microseconds - $0.microseconds) } ?? 0
+        return (Int(max(0, state.lagBytes)), Int(behind / 1000), Int(state.retainedBytes ?? 0))
     }
 }
 

@@ -95,6 +95,9 @@ private final class BenchRun {
         try proving()
         try opening()
         try verifying()
+        #if PostgreSQL
+            if let postgres { try following(postgres) }
+        #endif
     }
 
     private func row(_ name: String, _ figure: String, _ target: String = "") {
@@ -227,6 +230,32 @@ private final class BenchRun {
         let (chain, tree) = ProofBench.hashing()
         row("tree of a million entries, hashing", "\(fixed(tree / chain)) × the chain's", "1 ×")
     }
+
+    // MARK: The read model
+
+    #if PostgreSQL
+        private func following(_ postgres: String) throws(Failure) {
+            let bench = try ModelBench(
+                postgres: postgres, root: root, program: program,
+                rows: max(1000, min(100_000, count / 10)))
+            func tell(_ name: String, _ result: ModelBench.Result) {
+                row(
+                    name,
+                    "\(Int(Double(result.rows) / result.ours))/s, PostgreSQL's subscription "
+                        + "\(Int(Double(result.rows) / result.theirs))/s: \(fixed(result.ratio)) ×",
+                    "1 ×")
+            }
+            tell("read model: initial copy, rows", try bench.copying())
+            tell("read model: transactions of a row", try bench.applying(turns: 3))
+            let lag = try bench.lag(
+                perSecond: 5000, seconds: count < 100_000 ? 3 : 20, &source)
+            row(
+                "read model: age of its newest row",
+                "median \(lag.median) ms, at most \(lag.most) ms, at \(lag.rowsPerSecond) rows/s beside "
+                    + "\(lag.packetsPerSecond) packets/s", "1,000 ms")
+            try bench.cleanUp()
+        }
+    #endif
 
     private func measureIndex() throws(Failure) {
         let files = try ChildProcess.run(

@@ -70,9 +70,10 @@ enum Load {
         request += body
     }
 
-    /// Many packets in one request; a thread of its own takes the answers.
+    /// Many packets in one request, at a pace where one is given; a thread of its own takes the
+    /// answers.
     static func stream(
-        socket: String, packets: Int, _ source: inout PacketSource
+        socket: String, packets: Int, perSecond: Int? = nil, _ source: inout PacketSource
     ) throws(Failure) -> LoadResult {
         let connection = try LoadConnection(socket: socket)
         let answered = Monitor<(lines: Int, isDone: Bool)>((0, false))
@@ -89,10 +90,16 @@ enum Load {
         var (sent, chunk) = (0, [UInt8]())
         while sent < packets {
             chunk.removeAll(keepingCapacity: true)
-            while sent < packets, chunk.count < 1 << 18 {
+            let together = perSecond.map { max(1, $0 / 100) } ?? packets
+            let first = sent
+            while sent < packets, chunk.count < 1 << 18, sent - first < together {
                 source.append(to: &chunk)
                 chunk.append(0x0A)
                 sent += 1
+            }
+            if let perSecond {
+                let early = (start + .seconds(1) * first / perSecond - .now) / .microseconds(1)
+                if early > 0 { usleep(UInt32(early)) }
             }
             try connection.send(Array("\(String(chunk.count, radix: 16))\r\n".utf8).span)
             try connection.send(chunk.span)

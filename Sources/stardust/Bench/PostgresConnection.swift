@@ -7,12 +7,12 @@ final class PostgresConnection {
     private let connection: LoadConnection
     private var received: [UInt8] = []
 
-    /// Connects as `postgres` to the database of that name. The server must trust us.
-    init(folder: String) throws(Failure) {
+    /// Connects as `postgres`. The server must trust us.
+    init(folder: String, database: String = "postgres") throws(Failure) {
         connection = try LoadConnection(socket: folder + "/.s.PGSQL.5432")
         var startup: [UInt8] = []
         startup.append(bigEndian: UInt32(196_608))
-        for text in ["user", "postgres", "database", "postgres", ""] {
+        for text in ["user", "postgres", "database", database, ""] {
             startup.append(zeroEnded: text)
         }
         var message: [UInt8] = []
