@@ -39,9 +39,27 @@ package struct ModelFolder: Sendable {
         return Int(name.dropFirst(6).dropLast(7))
     }
 
-    /// Makes an empty file that others may not read.
-    func make(_ number: Int) throws(FileFailure) {
-        _ = try PosixVolume(root: path).open(Self.name(number), .create())
+    /// Makes an empty file that others may not read. Until it is in use, `slot` stands beside it: the
+    /// file itself may be unreadable after a crash.
+    func make(_ number: Int, slot: String?) throws(FileFailure) {
+        let volume = try PosixVolume(root: path)
+        _ = try volume.open(Self.name(number), .create())
+        if let slot { try volume.replace(Self.slotName(number), with: Array(slot.utf8)) }
+    }
+
+    private static func slotName(_ number: Int) -> String { "model-\(number).slot" }
+
+    /// Replication slots that interrupted copyings have made, or were about to.
+    package func unfinishedSlots() throws(FileFailure) -> Set<String> {
+        let (volume, current) = (try PosixVolume(root: path), current)
+        let names = Set(try volume.list(""))
+        var slots: Set<String> = []
+        for number in try numbers() where number != current {
+            guard names.contains(Self.slotName(number)) else { continue }
+            let content = try volume.content(of: Self.slotName(number))
+            slots.insert(String(decoding: content, as: UTF8.self))
+        }
+        return slots
     }
 
     /// Puts a copy in use, durably, and removes the others. The copy itself has been synced.
@@ -54,12 +72,14 @@ package struct ModelFolder: Sendable {
         }
         try volume.rename("model.tmp", to: "model.sqlite")
         try volume.syncFolder("")
+        unsafe unlink("\(path)/\(Self.slotName(number))")  // Of a copy in use nobody reads it.
         for other in try numbers() where other != number { remove(other) }
     }
 
     package func remove(_ number: Int) {
         // What stays behind is removed with the next copy.
         for suffix in ["", "-wal", "-shm", "-journal"] { unsafe unlink(file(number) + suffix) }
+        unsafe unlink("\(path)/\(Self.slotName(number))")
     }
 
     /// Makes a file that somebody put in the link's place the copy in use.

@@ -56,14 +56,14 @@ package final class ModelWriter {
     }
 
     /// Makes a new copy that is not in use yet, with the tables that are given. Until `finishCopy` a
-    /// crash leaves a file that is worth nothing but for the state in it.
+    /// crash leaves a file that is worth nothing.
     package init(
         copyingInto folder: ModelFolder, _ schemas: [TableSchema], _ state: ModelState
     ) throws(ModelFailure) {
         self.folder = folder
         do throws(FileFailure) {
             number = (try folder.numbers().last ?? 0) + 1
-            try folder.make(number)
+            try folder.make(number, slot: state.slot)
         } catch { throw .file(error) }
         self.state = state
         savedState = state

@@ -148,21 +148,17 @@ internal import Synchronization
             }
         }
 
-        /// Whether a file is there that a copying with our slot has left.
+        /// Whether a copying with our slot was interrupted.
         private func hasUnfinishedCopy() throws(ReplicationFailure) -> Bool {
             do throws(FileFailure) {
-                for number in try folder.numbers() where number != folder.current {
-                    // A file without a readable state was not yet made when there was no slot.
-                    guard let connection = try? SQLiteConnection(folder.file(number), .readOnly),
-                        let state = try? ModelState(connection)
-                    else { continue }
-                    if state.slot == settings.slot { return true }
+                let slots = try folder.unfinishedSlots()
+                for slot in slots where slot != settings.slot {
                     logger.warning(
                         "a copying that was interrupted may have left a slot at its source",
-                        metadata: ["slot": "\(state.slot ?? "")"])
+                        metadata: ["slot": "\(slot)"])
                 }
+                return slots.contains(settings.slot)
             } catch { throw .model(.file(error)) }
-            return false
         }
 
         private func follow(
