@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -35,4 +36,14 @@ void stardust_forbid_dumps(void) { prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
 
 void stardust_name_thread(const unsigned char *name) {
     prctl(PR_SET_NAME, (unsigned long)name, 0, 0, 0);
+}
+
+int64_t *stardust_thread_bytes(void) {
+    static __thread int64_t bytes;
+    return &bytes;
+}
+
+const uint8_t *stardust_find(
+    const uint8_t *bytes, size_t count, const uint8_t *needle, size_t needle_count) {
+    return memmem(bytes, count, needle, needle_count);
 }

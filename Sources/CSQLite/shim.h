@@ -9,6 +9,16 @@ static inline int stardust_sqlite_configure(sqlite3 *database, int option, int v
     return sqlite3_db_config(database, option, value, (int *)0);
 }
 
+/// How SQLite allocates; returns its code.
+static inline int stardust_sqlite_get_memory(sqlite3_mem_methods *methods) {
+    return sqlite3_config(SQLITE_CONFIG_GETMALLOC, methods);
+}
+
+/// Replaces that, before SQLite is used.
+static inline int stardust_sqlite_set_memory(const sqlite3_mem_methods *methods) {
+    return sqlite3_config(SQLITE_CONFIG_MALLOC, methods);
+}
+
 /// Binds bytes that SQLite copies.
 static inline int stardust_sqlite_bind_text(
     sqlite3_stmt *statement, int index, const void *bytes, int count) {

@@ -22,8 +22,10 @@ package struct ModelState: Hashable, Sendable {
     package var warnings: [String] = []
     /// Columns of ours that the source did not have when it was copied, as `table.column`.
     package var absentColumns: [String] = []
+    /// Of lines of a feed that were refused: what is mended must not be taken for applied.
+    package var refusedLSNs: Set<LSN> = []
 
-    package static let schemaVersion: Int64 = 1
+    package static let schemaVersion: Int64 = 2
 
     package enum Source: String, Sendable { case feed, postgres }
 
@@ -69,7 +71,7 @@ package struct LSN: Hashable, Comparable, Sendable, CustomStringConvertible {
 extension ModelState {
     private static let columns = """
         schema_version, source, phase, lsn, source_lsn, slot, publication, system_id, timeline, \
-        committed_at, behind_since, updated_at, retained_bytes, last_error, warnings, absent_columns
+        committed_at, behind_since, updated_at, retained_bytes, last_error, warnings, absent_columns, refused_lsns
         """
 
     /// Reads the row of a file; nil where there is none, or it is of another version.
@@ -77,8 +79,8 @@ extension ModelState {
         guard
             try connection.integer(
                 "SELECT count(*) FROM sqlite_schema WHERE name = 'model_state'") == 1,
+            try connection.integer("SELECT schema_version FROM model_state") == Self.schemaVersion,
             let row = try connection.rows("SELECT \(Self.columns) FROM model_state").first,
-            row[0].integer == Self.schemaVersion,
             let source = row[1].string.flatMap(Source.init),
             let phase = row[2].string.flatMap(Phase.init),
             let lsn = row[3].integer, let sourceLSN = row[4].integer
@@ -91,10 +93,11 @@ extension ModelState {
         lastError = row[13].string
         warnings = row[14].string?.split(separator: "\n").map(String.init) ?? []
         absentColumns = row[15].string?.split(separator: "\n").map(String.init) ?? []
+        refusedLSNs = Set(row[16].string?.split(separator: "\n").compactMap { LSN($0) } ?? [])
     }
 
     package func save(_ connection: SQLiteConnection) throws(SQLiteFailure) {
-        let places = (0..<17).map { _ in "?" }.joined(separator: ", ")
+        let places = (0..<18).map { _ in "?" }.joined(separator: ", ")
         _ = try connection.rows(
             "INSERT OR REPLACE INTO model_state (id, \(Self.columns)) VALUES (\(places))",
             [
@@ -107,6 +110,7 @@ extension ModelState {
                 .optional(updatedAt), retainedBytes.map(ModelValue.integer) ?? .null,
                 .optional(lastError),
                 Self.lines(warnings), Self.lines(absentColumns),
+                Self.lines(refusedLSNs.sorted().map(\.description)),
             ])
     }
 

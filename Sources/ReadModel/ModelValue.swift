@@ -25,12 +25,18 @@ extension JSONWriter {
     package mutating func value(_ value: ModelValue, _ type: ColumnType?) {
         switch value {
         case .null: null()
-        case .integer(let number) where type == .boolean: boolean(number != 0)
+        case .integer(let number) where type == .boolean && (0...1).contains(number):
+            boolean(number != 0)
         case .integer(let number) where type == .float: double(Double(number))
         case .integer(let number): integer(Int(number))
         case .real(let number): double(number)
-        case .text(let bytes) where type?.isJSON == true: json(bytes)
-        case .text(let bytes): string(String(decoding: bytes, as: UTF8.self))
+        case .text(let bytes):
+            // A column of a union has the type of its first part only.
+            if type?.isJSON == true, (try? JSONDocument(bytes, limits: .answer)) != nil {
+                json(bytes)
+            } else {
+                string(String(decoding: bytes, as: UTF8.self))
+            }
         }
     }
 

@@ -11,6 +11,8 @@ package final class ModelWriter {
     package let number: Int
     package let connection: SQLiteConnection
     package private(set) var tables: [ModelTable] = []
+    /// What the source's catalogue said of the tables, as far as it is known.
+    package private(set) var source: [String: SourceTable] = [:]
     package var state: ModelState
     private var savedState: ModelState
     private var statements: [StatementKey: SQLiteStatement] = [:]
@@ -70,7 +72,7 @@ package final class ModelWriter {
         do throws(SQLiteFailure) {
             connection = try SQLiteConnection(folder.file(number), .create)
             try connection.run("PRAGMA page_size = \(Self.pageBytes)", "PRAGMA synchronous = FULL")
-            try connection.run("BEGIN", SQLiteSchema.state)
+            try connection.run("BEGIN", SQLiteSchema.state, SourceTable.schema)
             try state.save(connection)
             for schema in schemas { try connection.run(SQLiteSchema.statement(schema)) }
             try connection.run("COMMIT")
@@ -124,7 +126,14 @@ package final class ModelWriter {
         return writer
     }
 
+    /// Keeps what the source's catalogue says of a table.
+    package func keep(_ facts: SourceTable, of table: String) throws(ModelFailure) {
+        try database { () throws(SQLiteFailure) in try facts.save(table, connection) }
+        source[table] = facts
+    }
+
     private func readTables() throws(ModelFailure) {
+        try database { () throws(SQLiteFailure) in source = try SourceTable.read(connection) }
         var found: [ModelTable] = []
         for schema in EngineSchema.tables {
             do throws(SQLiteFailure) {

@@ -13,6 +13,8 @@ package import Packets
         case badParameters(String)
         case timeIsOver
         case tooMuchMemory
+        /// There is no read model.
+        case missing
         case failed(SQLiteFailure)
     }
 
@@ -26,19 +28,31 @@ package import Packets
         }
     }
 
+    /// Where the rows come from that are seen.
+    package let state: ModelState
+
     /// `register` may add tables to the connection before it is closed for everything but reading.
     package init(
         _ path: String, _ limits: Limits,
         register: (SQLiteConnection) throws(SQLiteFailure) -> Void = { _ throws(SQLiteFailure) in }
     ) throws(Refusal) {
         guardian = SQLiteGuardian(limits.deadline, boundsMemory: true)
+        let state: ModelState?
         do throws(SQLiteFailure) {
             connection = try SQLiteConnection(path, .readOnly)
             try connection.run("PRAGMA query_only = ON", "PRAGMA temp_store = MEMORY")
+            try SQLFunctions.register(in: connection)
+            // Connected now: declaring its columns is more than a confined connection may do.
+            for table in ["json_each", "json_tree"] {
+                _ = try connection.rows("SELECT 1 FROM \(table)('[]') LIMIT 0")
+            }
             try register(connection)
-            // The first read after this is what the question sees.
+            // From here on everything is seen as it stands at this moment.
             try connection.run("BEGIN")
+            state = try ModelState(connection)
         } catch { throw .failed(error) }
+        guard let state else { throw .missing }
+        self.state = state
         confine()
     }
 
@@ -47,6 +61,7 @@ package import Packets
         for (option, value) in [
             (SQLITE_DBCONFIG_DEFENSIVE, 1), (SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0),
             (SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0), (SQLITE_DBCONFIG_ENABLE_TRIGGER, 0),
+            (SQLITE_DBCONFIG_ENABLE_FTS3_TOKENIZER, 0),
         ] as [(Int32, Int32)] {
             unsafe stardust_sqlite_configure(handle, option, value)
         }
@@ -55,7 +70,7 @@ package import Packets
             (SQLITE_LIMIT_COLUMN, 200), (SQLITE_LIMIT_EXPR_DEPTH, 100),
             (SQLITE_LIMIT_COMPOUND_SELECT, 50), (SQLITE_LIMIT_VDBE_OP, 100_000),
             (SQLITE_LIMIT_FUNCTION_ARG, 32), (SQLITE_LIMIT_ATTACHED, 0),
-            (SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1000), (SQLITE_LIMIT_VARIABLE_NUMBER, 1000),
+            (SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 200), (SQLITE_LIMIT_VARIABLE_NUMBER, 1000),
             (SQLITE_LIMIT_WORKER_THREADS, 0),
         ] as [(Int32, Int32)] {
             unsafe sqlite3_limit(handle, limit, value)
@@ -68,7 +83,8 @@ package import Packets
                 case SQLITE_SELECT, SQLITE_READ, SQLITE_RECURSIVE: return SQLITE_OK
                 case SQLITE_FUNCTION:
                     let name = unsafe second.map { unsafe String(cString: $0) } ?? ""
-                    return name.lowercased() == "load_extension" ? SQLITE_DENY : SQLITE_OK
+                    return SQLFunctions.allowed.contains(name.lowercased())
+                        ? SQLITE_OK : SQLITE_DENY
                 default: return SQLITE_DENY
                 }
             }, nil)
@@ -91,14 +107,18 @@ package import Packets
         var (rows, isCut) = (0, false)
         let start = json.bytes.count
         do throws(SQLiteFailure) {
-            while try statement.step() {
-                if rows == limits.rows || json.bytes.count - start > limits.bytes {
-                    isCut = true
-                    break
-                }
+            rows: while try statement.step() {
+                let mark = json.mark
+                isCut = rows == limits.rows
+                if isCut { break }
                 json.beginArray()
                 for (place, column) in columns.enumerated() {
                     json.value(statement.value(place), column.1)
+                    isCut = json.bytes.count - start > limits.bytes
+                    guard isCut else { continue }
+                    // A row is given whole or not at all.
+                    json.cut(to: mark)
+                    break rows
                 }
                 json.endArray()
                 rows += 1
@@ -133,12 +153,24 @@ package import Packets
         if guardian.isOverTime || failure.isInterrupted { return .timeIsOver }
         switch failure.primaryCode {
         case SQLITE_AUTH, SQLITE_READONLY:
-            return .notARead("only statements that read are answered: \(failure.message)")
+            return .notARead(
+                "only statements that read, and functions that only compute, are answered: "
+                    + failure.message)
+        case SQLITE_ERROR where Self.isDenial(failure.message):
+            return .notARead(
+                "only statements that read tables, views, json_each and json_tree are answered: "
+                    + failure.message)
         case SQLITE_ERROR, SQLITE_TOOBIG, SQLITE_MISMATCH, SQLITE_RANGE:
             let offset = unsafe sqlite3_error_offset(connection.handle)
             return .malformed(failure.message, offset: offset < 0 ? nil : Int(offset))
         default: return .failed(failure)
         }
+    }
+
+    /// What the authorizer has denied is not always told as such.
+    private static func isDenial(_ message: String) -> Bool {
+        message.hasPrefix("vtable constructor failed") || message.contains("not authorized")
+            || message.hasPrefix("authorizer")
     }
 
     // MARK: Parameters

@@ -42,6 +42,7 @@ package struct SQLiteFailure: Error, Sendable, CustomStringConvertible {
 
     package init(_ path: String, _ mode: Mode) throws(SQLiteFailure) {
         self.path = path
+        _ = SQLiteMemory.isCounted
         let flags: Int32 =
             switch mode {
             case .readOnly: SQLITE_OPEN_READONLY

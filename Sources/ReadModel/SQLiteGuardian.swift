@@ -7,18 +7,18 @@ package final class SQLiteGuardian {
     private(set) var isOverTime = false
     private(set) var isOverMemory = false
 
-    /// What a statement may take of the process's memory, where that is bounded.
+    /// What a statement may allocate, where that is bounded. It runs on the thread that made this.
     static let memoryBytes: Int64 = 128 << 20
     private static let stepsBetweenChecks: Int32 = 1000
 
     init(_ deadline: ContinuousClock.Instant, boundsMemory: Bool = false) {
         self.deadline = deadline
-        memoryMax = boundsMemory ? sqlite3_memory_used() + Self.memoryBytes : nil
+        memoryMax = boundsMemory ? SQLiteMemory.used + Self.memoryBytes : nil
     }
 
     private var goesOn: Bool {
         isOverTime = ContinuousClock.now > deadline
-        if let memoryMax { isOverMemory = sqlite3_memory_used() > memoryMax }
+        if let memoryMax { isOverMemory = SQLiteMemory.used > memoryMax }
         return !isOverTime && !isOverMemory
     }
 

@@ -3,7 +3,9 @@ package enum SQLiteSchema {
     /// The complete script.
     package static var text: String {
         let tables = EngineSchema.tables.map { statement($0) + ";" }
-        return (tables + [indexes, derived].joined().map { $0 + ";" } + [state + ";"])
+        return
+            (tables + [indexes, derived].joined().map { $0 + ";" }
+            + [state + ";", SourceTable.schema + ";"])
             .joined(separator: "\n\n") + "\n"
     }
 
@@ -251,7 +253,8 @@ package enum SQLiteSchema {
             retained_bytes BIGINT,
             last_error TEXT,
             warnings TEXT,
-            absent_columns TEXT
+            absent_columns TEXT,
+            refused_lsns TEXT
         )
         """
 }

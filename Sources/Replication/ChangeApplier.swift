@@ -229,6 +229,7 @@ package final class ChangeApplier {
             let names = gone.map(\.name).joined(separator: ", ")
             throw .schema("\(table.name) has lost \(names) at the source: renamed or dropped")
         }
+        try compareWithCatalogue(table, relation, added.map(\.name))
         if !added.isEmpty { try add(added, to: table) }
         guard let table = writer.table(relation.name),
             let key = relation.columns.firstIndex(where: { $0.name == table.key })
@@ -236,6 +237,40 @@ package final class ChangeApplier {
         let columns = relation.columns.compactMap { table.number($0.name) }
         guard columns.count == relation.columns.count else { return }
         relations[relation.id] = Relation(table: table, columns: columns, key: key)
+    }
+
+    /// What the stream does not tell: columns that changed places or came again under an old name, and
+    /// rows that were written anew.
+    private func compareWithCatalogue(
+        _ table: ModelTable, _ relation: SourceRelation, _ added: [String]
+    ) throws(ReplicationFailure) {
+        guard var now = try catalog.tables()[table.name], now != writer.source[table.name] else {
+            return
+        }
+        // The catalogue is of this moment, the stream may tell of an earlier one: then the change is
+        // still to come, and will be seen in the stream itself.
+        let isOfNow =
+            now.columns.count == relation.columns.count
+            && relation.columns.allSatisfy { now.columns[$0.name]?.type == Int64($0.typeOID) }
+        guard isOfNow else { return }
+        try check(table.name, now)
+        let known = writer.source[table.name]?.columns ?? [:]
+        now.columns = now.columns.filter { known[$0.key] != nil || added.contains($0.key) }
+        try beginHere()
+        do throws(ModelFailure) { try writer.keep(now, of: table.name) } catch {
+            throw .model(error)
+        }
+    }
+
+    private func check(_ table: String, _ now: SourceTable?) throws(ReplicationFailure) {
+        guard let now, let change = writer.source[table]?.change(to: now) else { return }
+        throw .schema("at the source, \(table) \(change)")
+    }
+
+    /// Compares all tables with the source's catalogue: a change of the schema may come without rows.
+    package func checkSource() throws(ReplicationFailure) {
+        let now = try catalog.tables()
+        for table in writer.tables { try check(table.name, now[table.name]) }
     }
 
     private func add(

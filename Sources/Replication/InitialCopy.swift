@@ -37,7 +37,14 @@
             let client = catalog.client
             _ = try client.rows("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             _ = try client.rows("SET TRANSACTION SNAPSHOT '\(snapshot)'")
-            for table in writer.tables { try copy(table, writer) }
+            let source = try catalog.tables()
+            for table in writer.tables {
+                try copy(table, writer)
+                guard let facts = source[table.name] else { continue }
+                do throws(ModelFailure) { try writer.keep(facts, of: table.name) } catch {
+                    throw .model(error)
+                }
+            }
             _ = try client.rows("COMMIT")
             writer.state.phase = .live
             (writer.state.lsn, writer.state.sourceLSN) = (lsn, lsn)
@@ -63,6 +70,7 @@
                         table.columns[number].isRequired = column.isRequired
                     } else {
                         table.columns[number].isRequired = false
+                        table.columns[number].defaultValue = nil
                         state.absentColumns.append("\(table.name).\(name)")
                         state.warnings.append("the source has no \(table.name).\(name)")
                     }

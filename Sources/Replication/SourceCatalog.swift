@@ -8,6 +8,9 @@ package protocol SourceColumns {
     func valueOfExistingRows(
         _ column: String, of table: String, _ typeOID: UInt32
     ) throws(ReplicationFailure) -> ModelValue
+
+    /// The engine's tables as the catalogue has them at this moment.
+    func tables() throws(ReplicationFailure) -> [String: SourceTable]
 }
 
 /// The protocol's clock.
@@ -54,6 +57,30 @@ enum SourceClock {
                     type: ColumnType(postgresOID: row[1].flatMap { UInt32($0) } ?? 0),
                     isRequired: row[2] == "t")
             }
+        }
+
+        func tables() throws(ReplicationFailure) -> [String: SourceTable] {
+            var tables: [String: SourceTable] = [:]
+            let rows = try client.rows(
+                """
+                SELECT c.relname, pg_relation_filenode(c.oid), a.attname, a.attnum,
+                       a.atttypid::bigint, a.atttypmod, a.xmin::text
+                FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+                JOIN pg_namespace n ON n.oid = c.relnamespace
+                WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND a.attnum > 0
+                  AND NOT a.attisdropped AND a.attgenerated = ''
+                """, [schema])
+            for row in rows {
+                guard let name = row[0], EngineSchema.table(name) != nil, let column = row[2],
+                    let number = row[3].flatMap({ Int64($0) }),
+                    let type = row[4].flatMap({ Int64($0) }),
+                    let modifier = row[5].flatMap({ Int64($0) })
+                else { continue }
+                tables[name, default: SourceTable(file: row[1] ?? "", columns: [:])].columns[
+                    column] = SourceTable.Column(
+                        number: number, type: type, modifier: modifier, version: row[6] ?? "")
+            }
+            return tables
         }
 
         /// Names that pass through a stream at this moment may be of a column that has gone since.

@@ -61,6 +61,7 @@
                 try saveIdleProgress()
                 if let target {
                     if max(writer.state.lsn, idleLSN) >= target, !applier.hasPending {
+                        try applier.checkSource()
                         return try end()
                     }
                     // The server tells by itself only now and then how far it is.
@@ -127,6 +128,7 @@
             let isFar = idleLSN.value >= writer.state.lsn.value &+ ReplicationLimits.idleBytes
             guard isFar || since >= ReplicationLimits.idleInterval else { return }
             lastSaved = .now
+            try applier.checkSource()
             let before = writer.state
             heartbeat.describe(&writer.state)
             guard idleLSN > writer.state.lsn || writer.state != before else { return }
@@ -147,6 +149,7 @@
     final class Heartbeat: Sendable {
         private let stream: ReplicationStream
         private let state: Mutex<State>
+        private let retainedBytesWarning: Int64
 
         private struct State {
             var lsn: LSN
@@ -155,8 +158,8 @@
             var failure: ReplicationFailure?
         }
 
-        init(_ stream: ReplicationStream, lsn: LSN) {
-            self.stream = stream
+        init(_ stream: ReplicationStream, lsn: LSN, retainedBytesWarning: Int64) {
+            (self.stream, self.retainedBytesWarning) = (stream, retainedBytesWarning)
             state = Mutex(State(lsn: lsn))
         }
 
@@ -174,7 +177,7 @@
             model.retainedBytes = slot.retainedBytes
             if let lsn = slot.sourceLSN { model.sourceLSN = max(model.sourceLSN, lsn) }
             var warnings: [String] = []
-            if let bytes = slot.retainedBytes, bytes > ReplicationLimits.retainedBytes {
+            if let bytes = slot.retainedBytes, bytes > retainedBytesWarning {
                 warnings.append(
                     "the slot holds back \(bytes >> 20) MiB of write-ahead log at the source")
             }
@@ -203,12 +206,12 @@
                     let slot = try catalog.slot(name)
                     state.withLock { $0.slot = slot }
                     let retained = slot?.retainedBytes ?? 0
-                    if retained > ReplicationLimits.retainedBytes, !wasWarned {
+                    if retained > retainedBytesWarning, !wasWarned {
                         logger.warning(
                             "the slot holds back much write-ahead log at the source",
                             metadata: ["slot": "\(name)", "bytes": "\(retained)"])
                     }
-                    wasWarned = retained > ReplicationLimits.retainedBytes
+                    wasWarned = retained > retainedBytesWarning
                 } catch {
                     state.withLock { $0.failure = error }
                     return

@@ -10,6 +10,8 @@ package struct SyncSettings: Hashable, Sendable {
     package var schema = "public"
     /// Whether publication and slot may be made.
     package var creates = false
+    /// Write-ahead log that the slot may hold back before somebody is warned.
+    package var retainedBytesWarning = ReplicationLimits.retainedBytes
     /// Whether to begin with a new copy.
     package var resyncs = false
     /// Whether to end when everything is applied that the source had when we came.

@@ -1,10 +1,9 @@
-package import Logging
-package import ReadModel
-internal import Synchronization
-
 #if PostgreSQL
     internal import Glibc
     internal import LedgerStorage
+    package import Logging
+    package import ReadModel
+    internal import Synchronization
 
     /// Keeps a read model in step with PostgreSQL: copies, follows, and comes back after failures.
     package final class Synchronizer: Sendable {
@@ -170,7 +169,8 @@ internal import Synchronization
                 from: writer.state.lsn)
             logger.notice("following", metadata: ["lsn": "\(writer.state.lsn)"])
             observer.applied(0, writer.state)
-            let heartbeat = Heartbeat(stream, lsn: writer.state.lsn)
+            let heartbeat = Heartbeat(
+                stream, lsn: writer.state.lsn, retainedBytesWarning: settings.retainedBytesWarning)
             let patience = Duration.milliseconds(server.senderTimeout / 3)
             let interval =
                 server.senderTimeout > 0

@@ -232,7 +232,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         if let answer = librarian.quickAnswer(route, query: query) { return respond(answer) }
         // What may wait must not keep others from the disk.
         let now = ContinuousClock.now
-        onReaders(route.mayWait ? server.indexReaders : server.readers) {
+        onReaders(route.pool(server.pools)) {
             librarian.answer(route, query: query, since: now)
         } then: {
             $0.respond($1)
@@ -254,7 +254,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         then finish: @escaping (ConnectionHandler, Value) -> Void
     ) {
         let bound = NIOLoopBound((handler: self, finish: finish), eventLoop: context.eventLoop)
-        (pool ?? server.readers).runIfActive(eventLoop: context.eventLoop, body).whenSuccess {
+        (pool ?? server.pools.quick).runIfActive(eventLoop: context.eventLoop, body).whenSuccess {
             value in
             bound.value.finish(bound.value.handler, value)
         }

@@ -34,7 +34,7 @@ final class FeedStream {
     private func release() {
         guard let session else { return }
         self.session = nil
-        connection.onReaders {
+        connection.onReaders(connection.server.pools.feed) {
             _ = session.end()
         } then: { _, _ in
         }
@@ -70,7 +70,8 @@ final class FeedStream {
         }
         isWorking = true
         connection.setReadingHeld(.room)
-        connection.onReaders { () -> Result<RunningModel.FeedSession, Problem> in
+        connection.onReaders(connection.server.pools.feed) {
+            () -> Result<RunningModel.FeedSession, Problem> in
             do throws(RunningModel.FeedRefusal) { return .success(try model.beginFeed()) } catch {
                 return .failure(Problem(error))
             }
@@ -108,7 +109,7 @@ final class FeedStream {
         isWorking = true
         connection.setReadingHeld(.room)
         let metrics = connection.server.metrics
-        connection.onReaders { () -> [UInt8] in
+        connection.onReaders(connection.server.pools.feed) { () -> [UInt8] in
             let answers = body(session)
             metrics.modelChanges.add(
                 answers.count { if case .applied = $0.outcome { true } else { false } })

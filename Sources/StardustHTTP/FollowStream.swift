@@ -76,7 +76,7 @@ final class FollowStream {
         guard connection.isWritable else { return }
         (isLooking, hasNews) = (true, false)
         let (ledger, filter, next) = (ledger, filter, next)
-        connection.onReaders(connection.server.indexReaders) {
+        connection.onReaders(connection.server.pools.waiting) {
             Self.look(ledger, filter, from: next)
         } then: { [self] _, found in
             isLooking = false

@@ -9,7 +9,7 @@ struct Librarian: Sendable {
     let ledger: RunningLedger
     private(set) var access = ReadAccess.blocking
     /// When the request came: its time runs while it waits for a thread, too.
-    private var began: ContinuousClock.Instant?
+    var began: ContinuousClock.Instant?
 
     init(ledger: RunningLedger) { self.ledger = ledger }
 

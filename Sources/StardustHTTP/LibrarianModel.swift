@@ -171,8 +171,10 @@ extension Librarian {
     // MARK: SQL
 
     /// Read-only SQL over tables, views and the ledger as `stardust_metadata`.
-    func answer(sql body: [UInt8]) -> Answer {
-        do throws(Problem) { return try sql(body) } catch { return Answer(error) }
+    func answer(sql body: [UInt8], since began: ContinuousClock.Instant) -> Answer {
+        var patient = self
+        patient.began = began
+        do throws(Problem) { return try patient.sql(body) } catch { return Answer(error) }
     }
 
     private func sql(_ body: [UInt8]) throws(Problem) -> Answer {
@@ -194,7 +196,6 @@ extension Librarian {
             map, try index(reflecting: size, until: deadline), size: size, until: deadline)
         let limits = SQLSandbox.Limits(
             rows: SocketLimits.sqlRows, bytes: SocketLimits.pageBytes, deadline: deadline)
-        let lsn = try reading { (_, state) throws(ModelFailure) in state.lsn }
         let path: String
         do throws(ModelFailure) { path = try model.readers.path() } catch { throw Problem(error) }
         do throws(SQLSandbox.Refusal) {
@@ -206,7 +207,7 @@ extension Librarian {
             json.beginObject()
             try sandbox.answer(
                 sql, parameters == nil ? nil : document, at: parameters ?? 0, limits, to: &json)
-            json.member("lsn", lsn.description)
+            json.member("lsn", sandbox.state.lsn.description)
             json.member("ledger_size", Int(size.entries))
             json.endObject()
             return Answer(200, "application/json", json.bytes)
@@ -390,6 +391,7 @@ extension Problem {
             self.init(
                 503, "too_much_memory",
                 "this needs too much memory to sort or to group; ask for less")
+        case .missing: self.init(404, "no_model", ModelReaders.noModel)
         case .failed(let failure): self.init(ModelFailure.database(failure))
         }
     }

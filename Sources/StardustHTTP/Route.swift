@@ -1,5 +1,6 @@
 internal import LedgerFormat
 internal import NIOHTTP1
+internal import NIOPosix
 internal import Reconstruction
 
 /// What a request asks for, from its method and path alone.
@@ -47,14 +48,15 @@ enum Route: Hashable {
         }
     }
 
-    /// Whether it may wait: until the index has followed, or for a checkpoint.
-    var mayWait: Bool {
+    /// Where it is answered when it blocks.
+    func pool(_ pools: ThreadPools) -> NIOThreadPool {
         switch self {
+        // Until the index has followed, for a checkpoint, or for SQLite.
         case .entityPackets, .tracePackets, .find, .children, .parents, .chain, .follow, .proof,
-            .entryProof, .consistency, .modelRows, .modelRow, .modelSQL, .modelStatus, .modelDrift,
-            .metrics:
-            true
-        default: false
+            .entryProof, .consistency, .modelRows, .modelRow, .modelStatus, .metrics:
+            pools.waiting
+        case .modelDrift: pools.drift
+        default: pools.quick
         }
     }
 

@@ -21,8 +21,9 @@ final class SQLRequest {
 
     func finish() {
         let (librarian, bytes) = (connection.server.librarian, Array(body.readableBytesView))
-        connection.onReaders(connection.server.indexReaders) {
-            librarian.answer(sql: bytes)
+        let now = ContinuousClock.now
+        connection.onReaders(connection.server.pools.sql) {
+            librarian.answer(sql: bytes, since: now)
         } then: {
             $0.respond($1)
         }

@@ -10,21 +10,16 @@ final class ServerContext: Sendable {
     let ledger: RunningLedger
     let policy: AccessPolicy
     let librarian: Librarian
-    /// For what blocks: reading records and asking the index.
-    let readers: NIOThreadPool
-    /// For what may wait until the index has followed.
-    let indexReaders: NIOThreadPool
+    let pools: ThreadPools
     let logger: Logger
     private let connections = Mutex<[UInt32: Int]>([:])
 
     init(
-        _ ledger: RunningLedger, _ policy: AccessPolicy, _ readers: NIOThreadPool,
-        _ indexReaders: NIOThreadPool, _ logger: Logger
+        _ ledger: RunningLedger, _ policy: AccessPolicy, _ pools: ThreadPools, _ logger: Logger
     ) {
         self.ledger = ledger
         self.policy = policy
-        self.readers = readers
-        self.indexReaders = indexReaders
+        self.pools = pools
         self.logger = logger
         librarian = Librarian(ledger: ledger)
     }

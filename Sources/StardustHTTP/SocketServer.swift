@@ -31,12 +31,8 @@ package struct SocketServer: Service {
     package func run() async throws {
         try SocketFile.prepare(path)
         let loops = MultiThreadedEventLoopGroup(numberOfThreads: min(2, System.coreCount))
-        let readers = NIOThreadPool(numberOfThreads: 2)
-        readers.start()
-        // More than processors, so that a long question holds up no short one.
-        let indexReaders = NIOThreadPool(numberOfThreads: 8)
-        indexReaders.start()
-        let context = ServerContext(ledger, policy, readers, indexReaders, logger)
+        let pools = ThreadPools()
+        let context = ServerContext(ledger, policy, pools, logger)
         let contexts = try await Self.loopContexts(loops)
         let channel = try await bind(loops, context, contexts)
         let place = try SocketFile.restrict(path)
@@ -48,8 +44,7 @@ package struct SocketServer: Service {
         ledger.publisher?.stopWaiting()
         await stop(channel, contexts)
         SocketFile.remove(path, at: place)
-        try await indexReaders.shutdownGracefully()
-        try await readers.shutdownGracefully()
+        try await pools.shutDown()
         try await loops.shutdownGracefully()
     }
 

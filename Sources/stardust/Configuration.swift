@@ -94,6 +94,9 @@ struct Configuration {
                 case "slot": settings.slot = try member.string()
                 case "publication": settings.publication = try member.string()
                 case "schema": settings.schema = try member.string()
+                case "retained_bytes_warning":
+                    settings.retainedBytesWarning = Int64(
+                        try member.integer(in: 1 << 20...1 << 50))
                 case "create": settings.creates = try member.boolean()
                 default: throw member.unknown
                 }

@@ -11,6 +11,8 @@ import Testing
         func valueOfExistingRows(
             _ column: String, of table: String, _ typeOID: UInt32
         ) throws(ReplicationFailure) -> ModelValue { .string("free") }
+
+        func tables() throws(ReplicationFailure) -> [String: SourceTable] { [:] }
     }
 
     static let columns: [(String, UInt32)] = [

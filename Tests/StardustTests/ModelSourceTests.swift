@@ -85,6 +85,55 @@ struct ModelSourceTests {
         #expect(try following.query("SELECT count(*) FROM creators") == ["8"])
     }
 
+    @Test(arguments: [
+        """
+        ALTER TABLE creators RENAME platform TO tmp; ALTER TABLE creators RENAME username TO platform;
+        ALTER TABLE creators RENAME tmp TO username;
+        """,
+        "ALTER TABLE creators DROP COLUMN profile_url; ALTER TABLE creators ADD COLUMN profile_url text DEFAULT 'new';",
+        "ALTER TABLE creators ALTER platform TYPE text USING upper(platform);",
+        "ALTER TABLE creators ALTER amount TYPE numeric(10, 1);",
+        "ALTER TABLE creators ALTER amount TYPE money;",
+        "ALTER TABLE creators ALTER profile_url TYPE varchar(1) USING left(profile_url, 1);",
+    ])
+    func `a change that leaves the names stops the sync, too`(_ change: String) throws {
+        let following = try Following()
+        let server = following.server
+        try server.psql("ALTER TABLE creators ADD COLUMN amount numeric(10, 4) DEFAULT 1.2345;")
+        try server.psql(
+            (0..<5).map { Self.creator($0) }.joined() + "UPDATE creators SET profile_url = 'xyz';")
+        #expect(try following.catchUp().status == 0)
+        try server.psql(
+            change + "UPDATE creators SET updated_at = now() WHERE creator_id = '\(Self.id(1))';")
+        let stopped = try following.catchUp()
+        #expect(stopped.status == 1 && stopped.error.contains("creators"), "\(stopped.error)")
+        #expect(try following.catchUp("--resync").status == 0)
+        let comparison = try following.compare()
+        #expect(comparison.isEqual && comparison.rows["creators"] == 5, "\(comparison)")
+    }
+
+    @Test func `a change without rows is noticed, and what only looks like one is not`() throws {
+        let following = try Following()
+        let server = following.server
+        try server.psql((0..<5).map { Self.creator($0) }.joined())
+        #expect(try following.catchUp().status == 0)
+        try server.psql(
+            """
+            ALTER TABLE creators ALTER platform SET DEFAULT 'none'; ALTER TABLE creators ALTER username SET STATISTICS 50;
+            GRANT SELECT (platform) ON creators TO omniva_worker; CREATE INDEX more ON creators (profile_url);
+            """)
+        try server.psql(Self.creator(6))
+        #expect(try following.catchUp().status == 0)
+        try server.psql("VACUUM FULL creators; ANALYZE creators;" + Self.creator(7))
+        #expect(try following.catchUp().status == 0)
+        try server.psql("TRUNCATE logs; INSERT INTO logs VALUES ('\(Self.id(1))', 's', 'l', 'm')")
+        #expect(try following.catchUp().status == 0)
+        #expect(try following.compare().isEqual)
+        try server.psql("ALTER TABLE creators ALTER platform TYPE text USING upper(platform)")
+        let stopped = try following.catchUp()
+        #expect(stopped.status == 1 && stopped.error.contains("written anew"), "\(stopped.error)")
+    }
+
     // MARK: Other tables and identities
 
     @Test func `tables that are none of the engine's are skipped, whatever becomes of them`() throws
@@ -252,6 +301,70 @@ struct ModelSourceTests {
             "--once",
         ])
         #expect(nobody.status == 66, "\(nobody.error)")
+    }
+
+    @Test func `a copying that was killed while it wrote is begun again`() throws {
+        let following = try Following()
+        try following.server.psql(Self.creator(1))
+        // What such a copying leaves: its slot, a file that cannot be read, and the name beside it.
+        try following.server.psql(
+            "SELECT pg_create_logical_replication_slot('stardust', 'pgoutput')")
+        for (name, text) in [("model-3.sqlite", "SQLite format 3"), ("model-3.slot", "stardust")] {
+            try Data(text.utf8).write(to: URL(fileURLWithPath: following.ledger + "/" + name))
+        }
+        let result = try following.catchUp()
+        #expect(result.status == 0, "\(result.error)")
+        #expect(try following.compare().isEqual)
+        let left = try FileManager.default.contentsOfDirectory(atPath: following.ledger)
+            .filter { $0.hasPrefix("model") }
+        #expect(
+            Set(left).isSubset(of: [
+                "model.sqlite", "model-4.sqlite", "model-4.sqlite-wal", "model-4.sqlite-shm",
+                "model.lock",
+            ]), "\(left)")
+    }
+
+    @Test func `write-ahead log that the slot holds back is a warning`() throws {
+        let server = try PostgresServer.source()
+        try server.makeEngine("postgres")
+        try server.psql(Self.creator(1))
+        let daemon = try Daemon(
+            configuration:
+                "{\"model\": {\"from\": \"\(server.address())\", \"create\": true, \"retained_bytes_warning\": 1048576}}"
+        )
+        let client = try HTTPClient(daemon.socket)
+        func warnings() throws -> [String] {
+            try client.get("/v1/model/status").json["warnings"] as? [String] ?? []
+        }
+        func wait(_ condition: () throws -> Bool) throws {
+            let deadline = Date() + 40
+            while try !condition(), Date() < deadline { usleep(100_000) }
+            let status = try client.get("/v1/model/status").text
+            #expect(try condition(), "\(status)")
+        }
+        try wait {
+            (try client.get("/v1/model/status").json["tables"] as? [String: Int])?["creators"] == 1
+        }
+        // A transaction that stays open: the slot cannot let go of what comes after it.
+        let open = try Background(
+            [
+                "-h", server.folder, "-U", "postgres", "-Xqc",
+                "BEGIN; CREATE TABLE t (a int); SELECT pg_sleep(300)",
+            ],
+            program: "/usr/bin/psql")
+        usleep(300_000)
+        try server.psql(
+            "CREATE TABLE filler AS SELECT repeat('x', 900) FROM generate_series(1, 10000)")
+        try server.psql(Self.creator(2))
+        try wait { try warnings().contains { $0.contains("holds back") } }
+        #expect(try HostileTests.metric("model_retained_bytes", daemon) > 1 << 20)
+        #expect(daemon.log.contains("holds back much write-ahead log"))
+        open.kill()
+        try server.psql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(300)%' AND pid <> pg_backend_pid()"
+        )
+        try server.psql("CHECKPOINT; " + Self.creator(3))
+        try wait { try warnings().isEmpty }
     }
 
     // MARK: The stream

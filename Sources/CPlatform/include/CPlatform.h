@@ -55,6 +55,14 @@ uint32_t stardust_crc32c(uint32_t crc, const void *bytes, size_t count);
 /// the test that compares the two.
 uint32_t stardust_crc32c_portable(uint32_t crc, const void *bytes, size_t count);
 
+/// A number of the calling thread's own, 0 when the thread begins.
+int64_t *stardust_thread_bytes(void);
+
+/// The first place of `needle` in `bytes`, in time that grows with both lengths, not with their
+/// product; NULL where it is not there.
+const uint8_t *stardust_find(
+    const uint8_t *bytes, size_t count, const uint8_t *needle, size_t needle_count);
+
 /// fallocate(2) with mode 0. Returns 0, or the errno.
 int stardust_allocate(int descriptor, int64_t offset, int64_t count);
 

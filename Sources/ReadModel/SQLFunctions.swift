@@ -1,0 +1,125 @@
+internal import CPlatform
+internal import CSQLite
+internal import Glibc
+
+/// The functions that SQL of others may call. A single call is not interrupted, so none of them takes
+/// longer than its arguments and its result are long.
+enum SQLFunctions {
+    /// Without those that reach out of the connection, that make large values of nothing, or that only
+    /// tell of SQLite itself.
+    static let allowed: Set<String> = [
+        "->", "->>", "abs", "avg", "char", "coalesce", "concat", "concat_ws", "count", "cume_dist",
+        "date", "datetime", "dense_rank", "first_value", "format", "glob", "group_concat", "hex",
+        "ifnull", "iif", "instr", "json", "json_array", "json_array_length", "json_each",
+        "json_extract", "json_group_array", "json_group_object", "json_object", "json_quote",
+        "json_tree", "json_type", "json_valid", "julianday", "lag", "last_value", "lead", "length",
+        "like", "lower", "ltrim", "max", "min", "nth_value", "ntile", "nullif", "octet_length",
+        "percent_rank", "printf", "quote", "rank", "replace", "round", "row_number", "rtrim",
+        "sign",
+        "strftime", "string_agg", "substr", "substring", "sum", "time", "timediff", "total", "trim",
+        "typeof", "unicode", "unixepoch", "unhex", "upper",
+    ]
+
+    /// Replaces those of SQLite's whose time grows with the product of two lengths.
+    static func register(in connection: SQLiteConnection) throws(SQLiteFailure) {
+        try unsafe add("instr", 2, connection) { context, _, values in
+            unsafe SQLFunctions.findPlace(context, values!)
+        }
+        try unsafe add("replace", 3, connection) { context, _, values in
+            unsafe SQLFunctions.replace(context, values!)
+        }
+        try unsafe add("trim", 2, connection) { context, _, values in
+            unsafe SQLFunctions.trim(context, values!, atStart: true, atEnd: true)
+        }
+        try unsafe add("ltrim", 2, connection) { context, _, values in
+            unsafe SQLFunctions.trim(context, values!, atStart: true, atEnd: false)
+        }
+        try unsafe add("rtrim", 2, connection) { context, _, values in
+            unsafe SQLFunctions.trim(context, values!, atStart: false, atEnd: true)
+        }
+    }
+
+    private typealias Values = UnsafeMutablePointer<OpaquePointer?>
+    private typealias Function =
+        @convention(c) (OpaquePointer?, Int32, UnsafeMutablePointer<OpaquePointer?>?) -> Void
+
+    private static func add(
+        _ name: String, _ count: Int32, _ connection: SQLiteConnection, _ function: Function
+    ) throws(SQLiteFailure) {
+        let flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS
+        let code = unsafe sqlite3_create_function_v2(
+            connection.handle, name, count, flags, nil, function, nil, nil, nil)
+        guard code == SQLITE_OK else { throw connection.failure(code) }
+    }
+
+    /// The bytes of an argument's text, lent by SQLite until the function returns; nil for NULL.
+    private static func text(_ value: OpaquePointer?) -> UnsafeBufferPointer<UInt8>? {
+        guard unsafe sqlite3_value_type(value) != SQLITE_NULL,
+            let start = unsafe sqlite3_value_text(value)
+        else { return nil }
+        return unsafe UnsafeBufferPointer(start: start, count: Int(sqlite3_value_bytes(value)))
+    }
+
+    private static func place(
+        _ needle: UnsafeBufferPointer<UInt8>, _ bytes: UnsafeBufferPointer<UInt8>, from start: Int
+    ) -> Int? {
+        let base = bytes.baseAddress!
+        // Safety: both are lent by SQLite, and `start` is at most the count.
+        let found = unsafe stardust_find(
+            base + start, bytes.count - start, needle.baseAddress, needle.count)
+        return unsafe found.map { unsafe $0 - UnsafePointer(base) }
+    }
+
+    private static func give(_ bytes: [UInt8], _ context: OpaquePointer?) {
+        // Safety: SQLite copies the bytes within the call.
+        unsafe bytes.withUnsafeBytes {
+            unsafe stardust_sqlite_result_text(context!, $0.baseAddress, Int32($0.count))
+        }
+    }
+
+    /// The character at which the second text begins in the first, from 1; 0 where it does not.
+    private static func findPlace(_ context: OpaquePointer?, _ values: Values) {
+        guard let bytes = unsafe text(values[0]), let needle = unsafe text(values[1]) else {
+            return unsafe sqlite3_result_null(context)
+        }
+        guard let place = unsafe place(needle, bytes, from: 0) else {
+            return unsafe sqlite3_result_int64(context, 0)
+        }
+        let characters = unsafe bytes[..<place].count { $0 & 0xC0 != 0x80 }
+        unsafe sqlite3_result_int64(context, Int64(characters) + 1)
+    }
+
+    private static func replace(_ context: OpaquePointer?, _ values: Values) {
+        guard let bytes = unsafe text(values[0]), let old = unsafe text(values[1]),
+            let new = unsafe text(values[2])
+        else { return unsafe sqlite3_result_null(context) }
+        guard old.count > 0 else { return unsafe sqlite3_result_value(context, values[0]) }
+        let most = unsafe Int(
+            sqlite3_limit(sqlite3_context_db_handle(context), SQLITE_LIMIT_LENGTH, -1))
+        var (result, start): ([UInt8], Int) = ([], 0)
+        while let place = unsafe place(old, bytes, from: start) {
+            unsafe result.append(contentsOf: bytes[start..<place])
+            unsafe result.append(contentsOf: new)
+            start = place + old.count
+            guard result.count <= most else { return unsafe sqlite3_result_error_toobig(context) }
+        }
+        unsafe result.append(contentsOf: bytes[start...])
+        guard result.count <= most else { return unsafe sqlite3_result_error_toobig(context) }
+        unsafe give(result, context)
+    }
+
+    private static func trim(
+        _ context: OpaquePointer?, _ values: Values, atStart: Bool, atEnd: Bool
+    ) {
+        guard let bytes = unsafe text(values[0]), let removed = unsafe text(values[1]) else {
+            return unsafe sqlite3_result_null(context)
+        }
+        let characters = unsafe Set(String(decoding: removed, as: UTF8.self).unicodeScalars)
+        var rest = unsafe String(decoding: bytes, as: UTF8.self).unicodeScalars[...]
+        if atStart { rest = rest.drop { characters.contains($0) } }
+        if atEnd {
+            while let last = rest.last, characters.contains(last) { rest.removeLast() }
+        }
+        unsafe give(Array(String(rest).utf8), context)
+    }
+}

@@ -1,0 +1,42 @@
+internal import CPlatform
+internal import CSQLite
+
+/// What SQLite has allocated on each thread, less what it has freed there: its own count is of the whole
+/// process, where one question would pay for another.
+enum SQLiteMemory {
+    // Safety: set once, before SQLite is used, and only read afterwards.
+    private nonisolated(unsafe) static var system = unsafe sqlite3_mem_methods()
+
+    /// Begins to count. False where SQLite was in use before us.
+    static let isCounted: Bool = {
+        guard unsafe stardust_sqlite_get_memory(&system) == SQLITE_OK else { return false }
+        var counting = unsafe system
+        // Safety: SQLite calls these with its own pointers, as it would the system's.
+        unsafe counting.xMalloc = { size in
+            let bytes = unsafe SQLiteMemory.system.xMalloc(size)
+            unsafe SQLiteMemory.add(bytes, 1)
+            return unsafe bytes
+        }
+        unsafe counting.xFree = { bytes in
+            unsafe SQLiteMemory.add(bytes, -1)
+            unsafe SQLiteMemory.system.xFree(bytes)
+        }
+        unsafe counting.xRealloc = { bytes, size in
+            unsafe SQLiteMemory.add(bytes, -1)
+            let other = unsafe SQLiteMemory.system.xRealloc(bytes, size)
+            unsafe SQLiteMemory.add(other ?? bytes, 1)
+            return unsafe other
+        }
+        return unsafe stardust_sqlite_set_memory(&counting) == SQLITE_OK
+    }()
+
+    private static func add(_ bytes: UnsafeMutableRawPointer?, _ sign: Int64) {
+        guard let bytes = unsafe bytes else { return }
+        unsafe stardust_thread_bytes().pointee += sign * Int64(system.xSize(bytes))
+    }
+
+    /// Bytes on this thread.
+    static var used: Int64 {
+        isCounted ? unsafe stardust_thread_bytes().pointee : sqlite3_memory_used()
+    }
+}

@@ -1,0 +1,90 @@
+/// What the source's catalogue says of a table: what the stream does not tell, and by which a table is
+/// known to be the one that was copied.
+package struct SourceTable: Hashable, Sendable {
+    /// The number of the file with the rows; another one after everything that writes them anew.
+    package var file: String
+    package var columns: [String: Column]
+
+    package struct Column: Hashable, Sendable {
+        /// Its number in the table, for ever.
+        package var number: Int64
+        package var type: Int64
+        /// The type's modifier, such as a length.
+        package var modifier: Int64
+        /// Another one after everything that changes the column's definition.
+        package var version: String
+
+        package init(number: Int64, type: Int64, modifier: Int64, version: String) {
+            (self.number, self.type, self.modifier) = (number, type, modifier)
+            self.version = version
+        }
+    }
+
+    package init(file: String, columns: [String: Column]) {
+        (self.file, self.columns) = (file, columns)
+    }
+
+    /// Why the rows that were taken from `self` may not be those of `now`; nil where they are. Columns
+    /// that `self` has not are new ones.
+    package func change(to now: SourceTable) -> String? {
+        for (name, column) in columns.sorted(by: { $0.key < $1.key }) {
+            guard let other = now.columns[name] else {
+                return "has lost \(name): renamed or dropped"
+            }
+            guard other.number == column.number else {
+                return "has another column under the name \(name)"
+            }
+            guard other.type == column.type, other.modifier == column.modifier else {
+                return "has another type for \(name)"
+            }
+            // Each alone is harmless: a new default, or rows that were only moved.
+            guard other.version == column.version || now.file == file else {
+                return "was written anew when \(name) was changed"
+            }
+        }
+        return nil
+    }
+}
+
+extension SourceTable {
+    /// Where it is kept beside the rows.
+    static let schema = """
+        CREATE TABLE model_source (
+            table_name TEXT NOT NULL,
+            column_name TEXT NOT NULL,
+            number BIGINT NOT NULL,
+            type BIGINT NOT NULL,
+            modifier BIGINT NOT NULL,
+            version TEXT NOT NULL,
+            file TEXT NOT NULL,
+            PRIMARY KEY (table_name, column_name)
+        )
+        """
+
+    static func read(_ connection: SQLiteConnection) throws(SQLiteFailure) -> [String: SourceTable]
+    {
+        var tables: [String: SourceTable] = [:]
+        for row in try connection.rows(
+            "SELECT table_name, column_name, number, type, modifier, version, file FROM model_source"
+        ) {
+            guard let table = row[0].string, let name = row[1].string, let number = row[2].integer,
+                let type = row[3].integer, let modifier = row[4].integer,
+                let version = row[5].string, let file = row[6].string
+            else { continue }
+            tables[table, default: SourceTable(file: file, columns: [:])].columns[name] = Column(
+                number: number, type: type, modifier: modifier, version: version)
+        }
+        return tables
+    }
+
+    func save(_ table: String, _ connection: SQLiteConnection) throws(SQLiteFailure) {
+        for (name, column) in columns {
+            _ = try connection.rows(
+                "INSERT OR REPLACE INTO model_source VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    .string(table), .string(name), .integer(column.number), .integer(column.type),
+                    .integer(column.modifier), .string(column.version), .string(file),
+                ])
+        }
+    }
+}
