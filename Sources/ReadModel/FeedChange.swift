@@ -116,7 +116,8 @@ enum FeedValue {
     private static func words(_ type: ColumnType) -> String {
         switch type {
         case .uuid: "a UUID"
-        case .timestamp: "a time in RFC 3339, in UTC with Z, or an infinity"
+        case .timestamp:
+            "a time in RFC 3339, in UTC with Z and at most microseconds, or an infinity"
         case .text: "a string"
         case .textArray: "an array of strings"
         case .jsonb, .json: "JSON"
@@ -177,6 +178,10 @@ enum FeedValue {
     /// A time of any year: those beyond four digits have a sign, as ISO 8601 expands them.
     private static func time(_ text: String) -> ModelValue? {
         if text == "infinity" || text == "-infinity" { return .string(text) }
+        // Beyond microseconds nothing is kept, and nothing is cut in silence.
+        let fraction = text.split(separator: ".", maxSplits: 1).dropFirst().first?.utf8
+            .prefix { $0 &- 0x30 < 10 }
+        guard fraction.map({ $0.count <= 6 }) ?? true else { return nil }
         if let time = Timestamp(rfc3339: text) { return .string("\(time)") }
         guard let sign = text.first, sign == "+" || sign == "-",
             let end = text.dropFirst().firstIndex(of: "-")

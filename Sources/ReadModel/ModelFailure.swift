@@ -53,13 +53,22 @@ package struct ModelRefusal: Error, Hashable, Sendable, CustomStringConvertible 
         _ code: Code, table: String? = nil, column: String? = nil, value: String? = nil,
         _ detail: String
     ) {
-        (self.code, self.table, self.column, self.value) = (code, table, column, value)
-        self.detail = detail
+        (self.code, self.table, self.column) = (code, table, column)
+        (self.value, self.detail) = (
+            value.map { $0.shortened(to: 200) }, detail.shortened(to: 1000)
+        )
     }
 
     package var description: String {
         let place = [table, column].compactMap(\.self).joined(separator: ".")
-        let shown = value.map { " (\($0.count > 200 ? String($0.prefix(200)) + "…" : $0))" } ?? ""
+        let shown = value.map { " (\($0))" } ?? ""
         return (place.isEmpty ? "" : "\(place): ") + detail + shown
+    }
+}
+
+extension String {
+    /// The same, where it is short enough to be told.
+    fileprivate func shortened(to count: Int) -> String {
+        utf8.count > count && self.count > count ? String(prefix(count)) + "…" : self
     }
 }

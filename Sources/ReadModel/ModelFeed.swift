@@ -25,7 +25,8 @@ package final class ModelFeed {
         package var outcome: Outcome
     }
 
-    package enum Outcome: Sendable {
+    /// Indirect, since most of a large transaction's answers carry nothing.
+    package indirect enum Outcome: Sendable {
         case applied
         /// The row stands like this already.
         case unchanged
@@ -67,12 +68,16 @@ package final class ModelFeed {
             state = .idle
             do throws(ModelFailure) { try writer.commit() } catch {
                 writer.rollback()
-                for index in answers.indices {
-                    if case .applied = answers[index].outcome {
-                        answers[index].outcome = .failed(error)
-                    }
+                // What was unchanged or skipped may have rested on what is gone now.
+                for index in answers.indices where answers[index].outcome.isTaken {
+                    answers[index].outcome = .failed(error)
                 }
             }
+        }
+        if case .idle = state, owesMore {
+            // Where this fails it is saved with the next change.
+            try? writer.save()
+            owesMore = false
         }
         guard !isWithinTransaction else { return [] }
         defer { answers = [] }
@@ -111,16 +116,54 @@ package final class ModelFeed {
             case .insert, .update, .delete, .truncate: try take(change, document)
             }
         } catch {
-            answer(.refused(error))
-            doom()
+            refuse(error, line: line)
         }
     }
 
     /// A line that was too long to be read.
     package func refuse(_ refusal: ModelRefusal, line: Int) {
         self.line = line
+        if case .doomed = state, refusals >= Self.refusalsMax {
+            answer(.rolledBack)
+            return
+        }
+        refusals += 1
         answer(.refused(refusal))
         doom()
+    }
+
+    /// Refusals of one transaction that are told one by one.
+    private static let refusalsMax = 100
+    private var refusals = 0
+
+    // MARK: Positions
+
+    /// Positions that the transaction under way has met.
+    private var met: [LSN] = []
+    /// Whether more is owed than was saved.
+    private var owesMore = false
+    private static let owedMax = 10_000
+
+    private func isApplied(_ lsn: LSN) -> Bool {
+        lsn <= (isWithinTransaction ? lsnBefore : writer.state.lsn)
+            && !writer.state.refusedLSNs.contains(lsn)
+    }
+
+    /// A line was not applied: mended, it must not be taken for one that was.
+    private func owe(_ lsns: [LSN]) {
+        guard !lsns.isEmpty else { return }
+        writer.state.refusedLSNs.formUnion(lsns)
+        owesMore = true
+    }
+
+    private func advance(to lsn: LSN?) {
+        guard let lsn else { return }
+        writer.state.refusedLSNs.remove(lsn)
+        // With too much owed nothing is skipped any more, so that nothing is lost.
+        if writer.state.refusedLSNs.count <= Self.owedMax {
+            writer.state.lsn = max(lsn, writer.state.lsn)
+        }
+        writer.state.sourceLSN = max(writer.state.sourceLSN, writer.state.lsn)
     }
 
     private func answer(_ outcome: Outcome) {
@@ -143,6 +186,7 @@ package final class ModelFeed {
             return
         }
         lsnBefore = writer.state.lsn
+        (met, refusals) = ([], 0)
         state = .transaction
         answers = before
         answer(.applied)
@@ -172,15 +216,14 @@ package final class ModelFeed {
     private func rollBack() {
         writer.rollback()
         state = .idle
-        for index in transactionStart..<answers.count {
-            switch answers[index].outcome {
-            case .applied, .unchanged, .skipped: answers[index].outcome = .rolledBack
-            case .refused, .rolledBack, .notJSON, .failed: break
-            }
+        owe(met)
+        for index in transactionStart..<answers.count where answers[index].outcome.isTaken {
+            answers[index].outcome = .rolledBack
         }
     }
 
     private func take(_ change: FeedChange, _ document: JSONDocument) throws(ModelRefusal) {
+        if isWithinTransaction, let lsn = change.lsn, !isApplied(lsn) { met.append(lsn) }
         switch state {
         case .doomed:
             answer(.rolledBack)
@@ -193,19 +236,20 @@ package final class ModelFeed {
             state = .together
         case .together, .transaction: break
         }
-        let limit = isWithinTransaction ? lsnBefore : writer.state.lsn
-        if let lsn = change.lsn, lsn <= limit {
+        if let lsn = change.lsn, isApplied(lsn) {
             answer(.skipped)
             return
         }
         do throws(ModelFailure) {
             let isChanged = try apply(change, document)
             answer(isChanged ? .applied : .unchanged)
-            if let lsn = change.lsn { writer.state.lsn = max(lsn, writer.state.lsn) }
-            writer.state.sourceLSN = max(writer.state.sourceLSN, writer.state.lsn)
+            advance(to: change.lsn)
             if let time = change.committedAt { writer.state.committedAt = time }
         } catch {
-            if case .refused(let refusal) = error { throw refusal }
+            if case .refused(let refusal) = error {
+                if !isWithinTransaction { owe(change.lsn.map { [$0] } ?? []) }
+                throw refusal
+            }
             answer(.failed(error))
             doom()
         }
@@ -320,6 +364,16 @@ package final class ModelFeed {
             try statement.run()
         } catch {
             throw row.refusal(error).map(ModelFailure.refused) ?? .database(error)
+        }
+    }
+}
+
+extension ModelFeed.Outcome {
+    /// Whether the line was taken as it was.
+    fileprivate var isTaken: Bool {
+        switch self {
+        case .applied, .unchanged, .skipped: true
+        case .refused, .rolledBack, .notJSON, .failed: false
         }
     }
 }

@@ -110,7 +110,7 @@ package final class ModelWriter {
     package func finishCopy() throws(ModelFailure) -> ModelWriter {
         do throws(SQLiteFailure) {
             statements = [:]
-            for statement in SQLiteSchema.indexes { try connection.run(statement) }
+            for statement in SQLiteSchema.indexes { try makeIndex(statement) }
             for statement in SQLiteSchema.derived { try connection.run(statement) }
             for statement in SQLiteSchema.fillDerived { try connection.run(statement) }
             // The checkpoint syncs all of the file. Never by a descriptor of our own: closing it
@@ -258,6 +258,15 @@ package final class ModelWriter {
             }
         }
         try readTables()
+    }
+
+    /// What is unique the source enforces; where it does not, the rows stand, and it is told.
+    private func makeIndex(_ statement: String) throws(SQLiteFailure) {
+        do throws(SQLiteFailure) { try connection.run(statement) } catch {
+            guard error.isConstraint, statement.hasPrefix("CREATE UNIQUE ") else { throw error }
+            try connection.run("CREATE " + statement.dropFirst("CREATE UNIQUE ".count))
+            state.warnings.append("rows are not unique as they should be: \(error.message)")
+        }
     }
 
     private func database(_ body: () throws(SQLiteFailure) -> Void) throws(ModelFailure) {

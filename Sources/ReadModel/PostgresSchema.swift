@@ -121,6 +121,18 @@ package enum PostgresSchema {
             -- archived by whoever owns the tables.
             GRANT SELECT ON \(names) TO omniva_cognitive, omniva_worker;
             GRANT INSERT, UPDATE ON \(tables) TO omniva_worker;
+
+            -- Only an owner may refresh a materialised view, so this does it for workers, after a restore
+            -- and as often as somebody needs it current.
+            CREATE FUNCTION refresh_derived_views() RETURNS void LANGUAGE plpgsql
+            SECURITY DEFINER SET search_path FROM CURRENT AS $$
+            BEGIN
+                REFRESH MATERIALIZED VIEW CONCURRENTLY latest_analysis_per_video;
+                REFRESH MATERIALIZED VIEW CONCURRENTLY best_clip_per_video;
+            END $$;
+
+            REVOKE EXECUTE ON FUNCTION refresh_derived_views() FROM PUBLIC;
+            GRANT EXECUTE ON FUNCTION refresh_derived_views() TO omniva_worker;
             """
     }
 }

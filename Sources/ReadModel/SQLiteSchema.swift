@@ -143,33 +143,53 @@ package enum SQLiteSchema {
         let watched = (["video_id"] + first.columns).joined(separator: ", ")
         let changed = (["video_id"] + first.columns).map { "OLD.\($0) IS NOT NEW.\($0)" }
             .joined(separator: " OR ")
-        func again(_ row: String, _ condition: String = "") -> String {
-            """
-                DELETE FROM \(first.name) WHERE video_id = \(row).video_id\(condition);
-                INSERT INTO \(first.name) (video_id, \(columns))
-                    SELECT video_id, \(columns) FROM \(first.source)
-                    WHERE video_id = \(row).video_id\(condition)
-                    ORDER BY \(first.descending) LIMIT 1;
-            """
-        }
-        return [
-            """
-            CREATE TRIGGER \(first.name)_inserted AFTER INSERT ON \(first.source) BEGIN
+        let insert = """
                 INSERT INTO \(first.name) (video_id, \(columns)) VALUES (NEW.video_id, \(new))
                     ON CONFLICT (video_id) DO UPDATE SET \(sets)
                     WHERE (\(first.rank("excluded."))) > (\(first.rank("")));
+            """
+        // Only where the first row goes are the others looked at.
+        let id = first.columns.first { $0.hasSuffix("_id") }!
+        let isFirst = "(SELECT \(id) FROM \(first.name) WHERE video_id = OLD.video_id) = OLD.\(id)"
+        let again = """
+                DELETE FROM \(first.name) WHERE video_id = OLD.video_id;
+                INSERT INTO \(first.name) (video_id, \(columns))
+                    SELECT video_id, \(columns) FROM \(first.source)
+                    WHERE video_id = OLD.video_id ORDER BY \(first.descending) LIMIT 1;
+            """
+        // A first row that comes to stand further ahead stays the first.
+        let stays =
+            "NEW.video_id = OLD.video_id AND (\(first.rank("NEW."))) >= (\(first.rank("OLD.")))"
+        return [
+            """
+            CREATE TRIGGER \(first.name)_inserted AFTER INSERT ON \(first.source) BEGIN
+            \(insert)
             END
             """,
             """
-            CREATE TRIGGER \(first.name)_updated AFTER UPDATE OF \(watched) ON \(first.source)
-            WHEN \(changed) BEGIN
-            \(again("NEW"))
-            \(again("OLD", " AND OLD.video_id IS NOT NEW.video_id"))
+            CREATE TRIGGER \(first.name)_passed AFTER UPDATE OF \(watched) ON \(first.source)
+            WHEN (\(changed)) AND NOT coalesce(\(isFirst), 0) BEGIN
+            \(insert)
             END
             """,
             """
-            CREATE TRIGGER \(first.name)_deleted AFTER DELETE ON \(first.source) BEGIN
-            \(again("OLD"))
+            CREATE TRIGGER \(first.name)_risen AFTER UPDATE OF \(watched) ON \(first.source)
+            WHEN (\(changed)) AND \(isFirst) AND \(stays) BEGIN
+                UPDATE \(first.name) SET \(first.columns.map { "\($0) = NEW.\($0)" }.joined(separator: ", "))
+                    WHERE video_id = NEW.video_id;
+            END
+            """,
+            """
+            CREATE TRIGGER \(first.name)_fallen AFTER UPDATE OF \(watched) ON \(first.source)
+            WHEN (\(changed)) AND \(isFirst) AND NOT coalesce(\(stays), 0) BEGIN
+            \(again)
+            \(insert)
+            END
+            """,
+            """
+            CREATE TRIGGER \(first.name)_deleted AFTER DELETE ON \(first.source)
+            WHEN \(isFirst) BEGIN
+            \(again)
             END
             """,
         ]

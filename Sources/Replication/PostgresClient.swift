@@ -26,6 +26,7 @@
             parameters["client_encoding"] = "UTF8"
             parameters["application_name"] = parameters["application_name"] ?? "stardust"
             parameters["connect_timeout"] = parameters["connect_timeout"] ?? "10"
+            parameters["tcp_user_timeout"] = parameters["tcp_user_timeout"] ?? "30000"
             if kind == .replication { parameters["replication"] = "database" }
             let names = Array(parameters.keys)
             let opened = unsafe Self.withTexts(names) { keywords in
@@ -82,7 +83,33 @@
 
         // MARK: Questions
 
-        /// The rows of a statement, all of them as text.
+        /// The rows of a statement, all of them as text. `within` bounds how long the server may take.
+        func rows(
+            _ sql: String, _ values: [String] = [], within limit: Duration
+        ) throws(ReplicationFailure) -> [[String?]] {
+            let isSent = unsafe Self.withTexts(values) { texts in
+                unsafe PQsendQueryParams(
+                    handle, sql, Int32(values.count), nil, texts, nil, nil, 0) == 1
+            }
+            guard isSent else { throw connectionFailure }
+            let deadline = ContinuousClock.now + limit
+            while unsafe PQisBusy(handle) == 1 {
+                let left = (deadline - .now) / .milliseconds(1)
+                var descriptor = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
+                guard left > 0 else {
+                    throw .connection("PostgreSQL has not answered within \(limit)")
+                }
+                // An interrupted wait is a short one.
+                _ = unsafe poll(&descriptor, 1, Int32(left) + 1)
+                try consume()
+            }
+            let result = unsafe PQgetResult(handle)
+            defer { unsafe PQclear(result) }
+            while let more = unsafe PQgetResult(handle) { unsafe PQclear(more) }
+            return unsafe try rows(of: result)
+        }
+
+        /// The same without a bound: making a slot waits for the transactions of others.
         func rows(
             _ sql: String, _ values: [String] = []
         ) throws(ReplicationFailure) -> [[String?]] {
@@ -92,6 +119,10 @@
                     : PQexecParams(handle, sql, Int32(values.count), nil, texts, nil, nil, 0)
             }
             defer { unsafe PQclear(result) }
+            return unsafe try rows(of: result)
+        }
+
+        private func rows(of result: OpaquePointer?) throws(ReplicationFailure) -> [[String?]] {
             switch unsafe PQresultStatus(result) {
             case PGRES_TUPLES_OK, PGRES_COMMAND_OK: break
             default: throw unsafe failure(result)
@@ -116,6 +147,8 @@
             while let message = try nextCopyData(waits: true) { try message.lend(take) }
             let end = unsafe PQgetResult(handle)
             defer { unsafe PQclear(end) }
+            // Nothing more comes, and only then is the connection free again.
+            while let more = unsafe PQgetResult(handle) { unsafe PQclear(more) }
             guard unsafe PQresultStatus(end) == PGRES_COMMAND_OK else {
                 throw unsafe failure(end)
             }

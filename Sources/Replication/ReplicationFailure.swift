@@ -4,6 +4,8 @@ package import ReadModel
 package enum ReplicationFailure: Error, Sendable, CustomStringConvertible {
     /// The environment: tried again, and nothing is lost.
     case connection(String)
+    /// The same, for whoever does not want to wait for it.
+    case unreachable(String)
     /// The server refuses; `state` is the SQLSTATE.
     case server(state: String, String)
     /// Somebody has to decide or to change a setting first.
@@ -16,7 +18,7 @@ package enum ReplicationFailure: Error, Sendable, CustomStringConvertible {
 
     package var description: String {
         switch self {
-        case .connection(let detail), .setup(let detail): detail
+        case .connection(let detail), .unreachable(let detail), .setup(let detail): detail
         case .server(let state, let message): "PostgreSQL (\(state)): \(message)"
         case .schema(let detail):
             "\(detail). The ledger goes on; bring the read model up to date with "
@@ -30,7 +32,7 @@ package enum ReplicationFailure: Error, Sendable, CustomStringConvertible {
     package var needsResync: Bool {
         switch self {
         case .schema, .model(.drifted): true
-        case .connection, .server, .setup, .protocolViolated, .model: false
+        case .connection, .unreachable, .server, .setup, .protocolViolated, .model: false
         }
     }
 
@@ -43,7 +45,7 @@ package enum ReplicationFailure: Error, Sendable, CustomStringConvertible {
         case .server(let state, _):
             ["08", "40", "53", "55", "57", "58"].contains { state.hasPrefix($0) }
         case .model(.database(let failure)): failure.isBusy || failure.isFull
-        case .setup, .schema, .protocolViolated, .model: false
+        case .unreachable, .setup, .schema, .protocolViolated, .model: false
         }
     }
 }

@@ -30,6 +30,8 @@ enum SourceClock {
     final class SourceCatalog: SourceColumns, Sendable {
         let client: PostgresClient
         private let schema: String
+        /// How long the server may take for an answer from its catalogue.
+        private static let patience = ReplicationLimits.silenceMax
 
         init(_ client: PostgresClient, schema: String) {
             (self.client, self.schema) = (client, schema)
@@ -50,7 +52,7 @@ enum SourceClock {
                 JOIN pg_namespace n ON n.oid = c.relnamespace
                 WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped
                   AND a.attgenerated = '' ORDER BY a.attnum
-                """, [schema, table]
+                """, [schema, table], within: Self.patience
             ).map { row in
                 Column(
                     name: row[0] ?? "",
@@ -69,7 +71,7 @@ enum SourceClock {
                 JOIN pg_namespace n ON n.oid = c.relnamespace
                 WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND a.attnum > 0
                   AND NOT a.attisdropped AND a.attgenerated = ''
-                """, [schema])
+                """, [schema], within: Self.patience)
             for row in rows {
                 guard let name = row[0], EngineSchema.table(name) != nil, let column = row[2],
                     let number = row[3].flatMap({ Int64($0) }),
@@ -169,7 +171,7 @@ enum SourceClock {
                     SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
                                 ELSE pg_current_wal_lsn() END AS lsn) now
                 WHERE s.slot_name = $1
-                """, [name])
+                """, [name], within: Self.patience)
             guard let row = rows.first else { return nil }
             return SlotFacts(
                 isOurKind: row[0] == "pgoutput" && row[1] == "t", activePID: row[2],

@@ -54,7 +54,12 @@
                     try commitIfDue(isQuiet: false)
                     if isStopped() { break }
                 }
-                if hasCome { lastHeard = .now }
+                if hasCome {
+                    lastHeard = .now
+                } else if ContinuousClock.now - lastHeard > ReplicationLimits.silenceMax {
+                    throw .connection(
+                        "PostgreSQL has said nothing for \(ReplicationLimits.silenceMax)")
+                }
                 if isStopped() { return try end() }
                 try commitIfDue(
                     isQuiet: ContinuousClock.now - lastHeard >= ReplicationLimits.quietTime)
@@ -202,7 +207,8 @@
                 }
                 due = .now + interval
                 do throws(ReplicationFailure) {
-                    try stream.report(state.withLock { $0.lsn })
+                    // The answer shows that the server is there.
+                    try stream.report(state.withLock { $0.lsn }, asksForReply: true)
                     let slot = try catalog.slot(name)
                     state.withLock { $0.slot = slot }
                     let retained = slot?.retainedBytes ?? 0

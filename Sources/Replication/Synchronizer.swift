@@ -85,8 +85,7 @@
         private func attempt(
             _ resyncs: inout Bool, isStepping: Bool
         ) throws(ReplicationFailure) {
-            let catalog = SourceCatalog(
-                try PostgresClient(settings.source, .sql), schema: settings.schema)
+            let catalog = SourceCatalog(try connect(), schema: settings.schema)
             let server = try catalog.server()
             guard server.version >= 100_000 else {
                 throw .setup("PostgreSQL 10 or later is needed, not \(server.version)")
@@ -131,6 +130,15 @@
             try follow(
                 writer!, catalog, replication, server, until: settings.endsWhenCaughtUp ? now : nil,
                 stepsUntil: isStepping ? now : .zero)
+        }
+
+        /// Whoever only wants to catch up is told at once that there is nobody.
+        private func connect() throws(ReplicationFailure) -> PostgresClient {
+            do throws(ReplicationFailure) { return try PostgresClient(settings.source, .sql) } catch
+            {
+                guard settings.endsWhenCaughtUp else { throw error }
+                throw .unreachable(error.description)
+            }
         }
 
         private func preparePublication(_ catalog: SourceCatalog) throws(ReplicationFailure) {

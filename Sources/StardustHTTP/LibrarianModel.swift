@@ -117,7 +117,8 @@ extension Librarian {
             json.array(references) { reference, json in
                 json.beginObject()
                 json.member("column", reference.column)
-                json.member("stardust_id", reference.id)
+                json.member("pointer", reference.embedded.pointer)
+                json.member("stardust_id", reference.embedded.stardustID)
                 json.key("position")
                 if let position = reference.position {
                     json.integer(Int(position.value))
@@ -152,18 +153,17 @@ extension Librarian {
     /// The packets that columns of JSON name.
     private func references(
         in row: [UInt8], _ map: LedgerMap, _ size: LedgerSize
-    ) throws(Problem) -> [(column: String, id: String, position: Position?)] {
+    ) throws(Problem) -> [(column: String, embedded: EmbeddedID, position: Position?)] {
         guard let document = try? JSONDocument(row, limits: .answer) else { return [] }
-        var found: [(String, String, Position?)] = []
+        var found: [(String, EmbeddedID, Position?)] = []
         for key in JSONChildren(document.tokens, of: 0) {
-            guard document.tokens[key + 1].kind == .object,
-                let value = document.member("stardust_id", of: key + 1),
-                let text = document.string(value)
-            else { continue }
-            let position = try UUID128(text).flatMap { (id) throws(Problem) in
-                try self.position(of: id, map)
+            let column = document.bytes.span.string(document.tokens[key])
+            for embedded in EmbeddedID.all(in: document, at: key + 1) {
+                let position = try UUID128(embedded.stardustID).flatMap { (id) throws(Problem) in
+                    try self.position(of: id, map)
+                }
+                found.append((column, embedded, position))
             }
-            found.append((document.bytes.span.string(document.tokens[key]), text, position))
         }
         return found
     }

@@ -135,7 +135,12 @@ struct ValueFormTests {
             try server.psql(
                 "SET ROLE omniva_cognitive; SELECT count(*) FROM creators, best_clip_per_video")
                 == ["0"])
-        try server.psql("SET ROLE omniva_worker; UPDATE creators SET platform = 'q'")
+        try server.psql(
+            "SET ROLE omniva_worker; UPDATE creators SET platform = 'q'; SELECT refresh_derived_views()"
+        )
+        #expect(throws: (any Error).self) {
+            try server.psql("SET ROLE omniva_cognitive; SELECT refresh_derived_views()")
+        }
         #expect(
             try server.psql(
                 "SELECT count(*) FROM pg_indexes WHERE schemaname = 'public' AND indexdef LIKE '%DESC%'"

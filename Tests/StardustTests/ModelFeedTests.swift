@@ -196,6 +196,10 @@ import Testing
                     422, "wrong_type", "posts", "posted_at", "\"2026-01-01T00:00:00+01:00\""
                 ),
                 (
+                    #"{"table":"posts","op":"update","row":{"post_id":"\#(Self.clip)","posted_at":"2026-01-01T00:00:00.1234567Z"}}"#,
+                    422, "wrong_type", "posts", "posted_at", nil
+                ),
+                (
                     #"{"table":"videos","op":"update","row":{"video_id":"\#(Self.clip)","duration_seconds":2147483648}}"#,
                     422, "wrong_type", "videos", "duration_seconds", "2147483648"
                 ),
@@ -307,6 +311,62 @@ import Testing
             "POST", "/v1/model/changes", Array(text.utf8), type: "application/x-ndjson")
         #expect(busy.status == 503 && busy.problemCode == "feed_busy")
         withExtendedLifetime(client) {}
+    }
+
+    @Test func `a line that was refused and mended is taken, whatever came after it`() throws {
+        let daemon = try Daemon()
+        func creator(_ number: Int, _ lsn: String, _ more: String) -> String {
+            #"{"table":"creators","op":"insert","row":{"creator_id":"00000000-0000-4000-8000-00000000000\#(number)","platform":"p"\#(more)},"lsn":"\#(lsn)"}"#
+        }
+        func outcomes(_ lines: String...) throws -> [String] {
+            try Self.feed(daemon, lines.joined(separator: "\n")).map {
+                $0["outcome"] as? String ?? "\($0["status"] as? Int ?? 0)"
+            }
+        }
+        let (bad, good) = (creator(1, "1/1", ""), creator(1, "1/1", #","username":"a""#))
+        let other = creator(2, "1/2", #","username":"b""#)
+        #expect(try outcomes(bad, other) == ["422", "applied"])
+        daemon.kill()
+        try daemon.start()
+        #expect(try outcomes(good, other) == ["applied", "skipped"])
+        #expect(try outcomes(good, other) == ["skipped", "skipped"])
+        // A transaction that was rolled back is owed as a whole.
+        let (begin, commit) = (#"{"op":"begin"}"#, #"{"op":"commit"}"#)
+        let third = creator(3, "1/3", #","username":"c""#)
+        #expect(
+            try outcomes(
+                begin, third, creator(4, "1/4", ""), commit, creator(5, "1/5", #","username":"e""#))
+                == ["rolled_back", "rolled_back", "422", "rolled_back", "applied"])
+        #expect(
+            try outcomes(begin, third, creator(4, "1/4", #","username":"d""#), commit)
+                == ["applied", "applied", "applied", "applied"])
+        #expect(
+            try Self.sqlite(
+                daemon, "SELECT group_concat(username, '') FROM (SELECT * FROM creators ORDER BY 1)"
+            ) == "abcde")
+        #expect(try outcomes(begin, third, commit) == ["applied", "skipped", "applied"])
+        #expect(try Self.sqlite(daemon, "SELECT refused_lsns IS NULL FROM model_state") == "1")
+    }
+
+    @Test func `a large transaction, and large refusals, cost little memory`() throws {
+        let daemon = try Daemon()
+        let long = String(repeating: "x", count: 900_000)
+        let lines =
+            [#"{"op":"begin"}"#] + (0..<200).map { _ in #"{"op":"\#(long)"}"# } + [
+                #"{"op":"commit"}"#
+            ]
+        let answers = try Self.feed(daemon, lines.joined(separator: "\n"))
+        #expect(answers.count == 202)
+        #expect(answers.count { $0["status"] as? Int == 400 } == 100)
+        let value = (answers[1]["problem"] as? [String: Any])?["value"] as? String
+        #expect(value.map { $0.count < 300 } == true)
+        let rows =
+            [#"{"op":"begin"}"#]
+            + (0..<100_000).map {
+                #"{"table":"logs","op":"insert","row":{"log_id":"00000000-0000-4000-8000-\#(String(format: "%012x", $0))","source":"s","level":"l","message":"m"}}"#
+            } + [#"{"op":"rollback"}"#]
+        #expect(try Self.feed(daemon, rows.joined(separator: "\n")).count == 100_002)
+        #expect(try HostileTests.metric("process_resident_bytes", daemon) < 300 << 20)
     }
 
     @Test func `whole transactions are applied, with changed keys and truncation`() throws {

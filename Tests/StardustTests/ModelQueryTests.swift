@@ -205,14 +205,106 @@ import Testing
         let start = ContinuousClock.now
         #expect(try Self.sql(daemon, endless).problemCode == "time_is_over")
         #expect(ContinuousClock.now - start < .seconds(5))
-        #expect(try Self.sql(daemon, "SELECT zeroblob(100000000)").status == 400)
-        let greedy = try Self.sql(
-            daemon,
-            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000000) SELECT group_concat(hex(randomblob(1000))) OVER () FROM n"
-        )
-        #expect([400, 503].contains(greedy.status), "\(greedy.text.prefix(200))")
+        for sql in [
+            "SELECT length(trim(printf('%.*c', 200000, 'a'), printf('%.*c', 200000, 'b') || 'a'))",
+            "SELECT instr(printf('%.*c', 4000000, 'a'), printf('%.*c', 2000000, 'a') || 'b')",
+            "SELECT length(replace(printf('%.*c', 2000000, 'a'), printf('%.*c', 1000000, 'a') || 'b', 'c'))",
+        ] {
+            let start = ContinuousClock.now
+            #expect(try Self.sql(daemon, sql).status == 200, "\(sql)")
+            #expect(ContinuousClock.now - start < .seconds(10), "\(sql)")
+        }
+        #expect(
+            try Self.sql(daemon, "SELECT replace(printf('%.*c', 1000000, 'a'), 'a', 'bbbbbbbb')")
+                .status == 400)
+        let wide = "SELECT " + (0..<20).map { _ in "m" }.joined(separator: ", ")
+        let answer = try Self.sql(
+            daemon, wide + " FROM (SELECT printf('%.*c', 4000000, char(1)) AS m)")
+        #expect(answer.json["cut"] as? Bool == true && answer.body.count < 1000)
+        let greedy =
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100000000) SELECT count(DISTINCT printf('%.*c', 1000 + i % 100000, 'x') || i) FROM n"
+        #expect([400, 503].contains(try Self.sql(daemon, greedy).status))
         #expect(try HostileTests.metric("process_resident_bytes", daemon) < 400 << 20)
         #expect(try Self.sql(daemon, "SELECT count(*) FROM clips").status == 200)
+    }
+
+    @Test func `functions of SQL are those that compute, and give what SQLite's give`() throws {
+        let daemon = try ModelFeedTests.daemon()
+        for sql in [
+            "SELECT fts3_tokenizer('simple')",
+            "SELECT fts3_tokenizer('simple', x'4141414141414141')",
+            "SELECT randomblob(9)", "SELECT zeroblob(9)", "SELECT sqlite_version()",
+            "SELECT sqlite_source_id()",
+            "SELECT * FROM fts3tokenize('simple')", "SELECT * FROM pragma_table_info('clips')",
+            "SELECT * FROM dbstat", "SELECT * FROM sqlite_dbpage", "SELECT load_extension('x')",
+        ] {
+            let answer = try Self.sql(daemon, sql)
+            #expect([400, 403].contains(answer.status), "\(sql): \(answer.text)")
+        }
+        for (sql, expected) in [
+            ("SELECT value FROM json_each('[1,\"a\"]')", #"[[1],["a"]]"#),
+            ("SELECT count(*) > 5 FROM clips, json_each(semantic_tags)", "[[1]]"),
+            ("SELECT count(*) > 5 FROM clips, json_tree(pantheon_votes)", "[[1]]"),
+            (
+                "SELECT instr('ü🎬a', 'a'), instr('abc', 'x'), instr('abc', ''), instr(NULL, 'a'), instr(12345, 34)",
+                "[[3,0,1,null,3]]"
+            ),
+            (
+                "SELECT replace('aXbX', 'X', '--'), replace('a', '', 'b'), replace('a', 'a', NULL), replace('aaa', 'aa', 'b')",
+                #"[["a--b--","a",null,"ba"]]"#
+            ),
+            (
+                "SELECT trim('xxüyx', 'xü'), ltrim('xay', 'xy'), rtrim('xay', 'yx'), trim('  b '), trim('b', '')",
+                #"[["y","ay","xa","b","b"]]"#
+            ),
+            // What is not JSON is a string, whatever the first part of a union was declared as.
+            (
+                #"SELECT metadata FROM clips WHERE 0 UNION ALL SELECT '], "rows": [nope'"#,
+                #"[["], \"rows\": [nope"]]"#
+            ),
+            ("SELECT gpu_required FROM edit_jobs WHERE 0 UNION ALL SELECT 7", "[[7]]"),
+            ("SELECT count(*) FROM stardust_metadata WHERE position = 3.0", "[[1]]"),
+            (
+                "SELECT count(*) FROM stardust_metadata WHERE position >= 50 AND position < 55.5",
+                "[[6]]"
+            ),
+            (
+                "SELECT count(*) FROM stardust_metadata WHERE position > 50 AND position <= 55",
+                "[[5]]"
+            ),
+            (
+                "SELECT count(*) FROM stardust_metadata WHERE entity_type = 'CLIPS' COLLATE NOCASE AND entity_id = '\(Self.clip)'",
+                "[[1]]"
+            ),
+            ("SELECT position FROM stardust_metadata ORDER BY position LIMIT 2", "[[0],[1]]"),
+        ] {
+            let answer = try Self.sql(daemon, sql)
+            #expect(answer.text.contains("\"rows\":\(expected),"), "\(sql): \(answer.text)")
+        }
+    }
+
+    @Test func `long questions hold up nobody else, and one's memory is not another's`() throws {
+        let daemon = try ModelFeedTests.daemon()
+        let slow =
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+        let clients = try (0..<8).map { _ in try HTTPClient(daemon.socket) }
+        let body = #"{"sql": "\#(slow)"}"#
+        for client in clients {
+            try client.send(
+                "POST /v1/model/sql HTTP/1.1\r\nhost: x\r\ncontent-length: \(body.utf8.count)\r\n\r\n\(body)"
+            )
+        }
+        usleep(300_000)
+        let client = try HTTPClient(daemon.socket)
+        let start = ContinuousClock.now
+        for path in [
+            "/v1/model/status", "/v1/model/tables/clips", "/v1/packets?entity_type=clips",
+            "/metrics",
+        ] {
+            #expect(try client.get(path).status == 200)
+        }
+        #expect(ContinuousClock.now - start < .seconds(3))
+        for client in clients { #expect(try client.receive().problemCode == "time_is_over") }
     }
 
     @Test func `the command shows rows, and says what was wrong`() throws {
@@ -256,7 +348,7 @@ import Testing
                 #"{"table":"clips","op":"update","row":{"clip_id":"\#(other)","metadata":{"stardust_id":"00000000-0000-4000-8000-000000000001"}}}"#,
                 #"{"table":"logs","op":"insert","row":{"log_id":"00000000-0000-4000-8000-000000000001","source":"s","level":"l","message":"m","metadata":{"entity_type":"clips"}}}"#,
                 #"{"table":"logs","op":"insert","row":{"log_id":"00000000-0000-4000-8000-000000000002","source":"s","level":"l","message":"m","metadata":{"free":true}}}"#,
-                #"{"table":"edit_jobs","op":"insert","row":{"edit_job_id":"00000000-0000-4000-8000-000000000001","clip_id":"00000000-0000-4000-8000-000000000009","operations":[]}}"#,
+                #"{"table":"edit_jobs","op":"insert","row":{"edit_job_id":"00000000-0000-4000-8000-000000000001","clip_id":"00000000-0000-4000-8000-000000000009","operations":[{"op":"trim","stardust_id":"00000000-0000-4000-8000-000000000077"},{"stardust_id":"\#(embedded)"}]}}"#,
             ].joined(separator: "\n"))
         let answer = try HTTPClient(daemon.socket).get("/v1/model/drift").json
         let findings = answer["findings"] as? [[String: Any]] ?? []
@@ -269,7 +361,16 @@ import Testing
                 "edit_jobs/00000000-0000-4000-8000-000000000001",
             ])
         #expect(found("packet_without_row") == ["upload_jobs/\(upload)"])
-        #expect(Set(found("wrong_stardust_id")) == ["clips/\(Self.clip)", "clips/\(other)"])
+        #expect(
+            Set(found("wrong_stardust_id")) == [
+                "clips/\(Self.clip)", "clips/\(other)",
+                "edit_jobs/00000000-0000-4000-8000-000000000001",
+            ])
+        #expect(
+            findings.contains {
+                ($0["detail"] as? String)?.hasPrefix("operations/0/stardust_id: there is no packet")
+                    == true
+            })
         #expect(found("votes_differ") == ["clips/\(Self.clip)"])
         #expect(found("log_unfit") == ["logs/00000000-0000-4000-8000-000000000001"])
         let counts = answer["counts"] as? [String: Int]
@@ -282,6 +383,40 @@ import Testing
         #expect(
             orphans.contains { $0["table"] as? String == "edit_jobs" && $0["rows"] as? Int == 1 })
         #expect((status["tables"] as? [String: Int])?["creators"] == 2)
+    }
+
+    @Test func `votes that are equal as JSON are no drift, and votes without a packet are`() throws
+    {
+        let daemon = try ModelFeedTests.daemon()
+        let votes = try ModelFeedTests.sqlite(
+            daemon, "SELECT pantheon_votes FROM clips WHERE clip_id = '\(Self.clip)'")
+        let object = try JSONDecoder().decode([String: Double].self, from: Data(votes.utf8))
+        let spelt = object.map { #""\#($0.key)":\#($0.value)00e0"# }.joined(separator: ",")
+        try ModelFeedTests.feed(
+            daemon,
+            #"{"table":"clips","op":"update","row":{"clip_id":"\#(Self.clip)","pantheon_votes":{\#(spelt)}}}"#
+        )
+        func kinds() throws -> [String: Int] {
+            try HTTPClient(daemon.socket).get("/v1/model/drift").json["counts"] as? [String: Int]
+                ?? [:]
+        }
+        #expect(try kinds()["votes_differ"] == 0)
+        try ModelFeedTests.feed(
+            daemon,
+            #"{"table":"clips","op":"update","row":{"clip_id":"\#(Self.clip)","pantheon_votes":null}}"#
+        )
+        #expect(try kinds()["votes_differ"] == 1)
+        let id = "00000000-0000-4000-8000-000000000031"
+        _ = try HTTPClient(daemon.socket).emit(
+            Array(
+                #"{"stardust_id":"\#(id)","entity_type":"clips","entity_id":"\#(id)","created_at":"2026-01-01T00:00:00Z","lineage":{"trace_id":"6dc6507795ec445c8c3fcb2eb2c73e14","event":"clip.made","worker":"w","_meta_parents":[]}}"#
+                    .utf8))
+        try ModelFeedTests.feed(
+            daemon,
+            #"{"table":"clips","op":"insert","row":{"clip_id":"\#(id)","video_id":"d15057b1-5998-4f94-8c74-11d717f14579","start_time":1,"end_time":2,"pantheon_votes":{"a":1}}}"#
+        )
+        #expect(
+            try kinds()["votes_differ"] == 2)
     }
 
     @Test(.enabled(if: Repository.has("python3"), "python3 is not installed"))

@@ -462,8 +462,90 @@ struct ModelSourceTests {
         #expect(try following.query("SELECT count(*) FROM logs") == ["120000"])
         let status = try String(contentsOfFile: "/proc/\(sync.pid)/status", encoding: .utf8)
         let peak = status.firstMatch(of: /VmHWM:\s+([0-9]+) kB/).flatMap { Int($0.1) } ?? .max
-        #expect(peak < 200 << 10, "\(peak) KiB")
+        #expect(peak < 110 << 10, "\(peak) KiB")
         #expect(sync.stop() == 0)
+    }
+
+    @Test func `a server that hangs is noticed, and followed again when it goes on`() throws {
+        let following = try Following()
+        let server = following.server
+        try server.psql(Self.creator(1))
+        let sync = try Background(following.arguments())
+        try sync.waitFor("following")
+        let pids = try server.psql(
+            "SELECT pid FROM pg_stat_activity WHERE application_name = 'stardust'"
+        ).compactMap { Int32($0) }
+        #expect(pids.count == 3)
+        for pid in pids { kill(pid, SIGSTOP) }
+        try server.psql(Self.creator(2))
+        let deadline = Date() + 60
+        while !sync.error.contains("interrupted"), Date() < deadline { usleep(200_000) }
+        #expect(
+            sync.error.contains("has said nothing") || sync.error.contains("has not answered"),
+            "\(sync.error)")
+        for pid in pids { kill(pid, SIGCONT) }
+        while try following.query("SELECT count(*) FROM creators") != ["2"], Date() < deadline {
+            usleep(100_000)
+        }
+        #expect(try following.query("SELECT count(*) FROM creators") == ["2"])
+        #expect(sync.stop() == 0)
+    }
+
+    @Test func `whoever only wants to catch up is told at once that there is nobody`() throws {
+        let following = try Following()
+        for address in [following.server.address("nodb"), "host=/nowhere"] {
+            let start = ContinuousClock.now
+            let result = try run([
+                Repository.program, "model", "sync", "--from", address, "--ledger",
+                following.ledger, "--create", "--once",
+            ])
+            #expect(result.status == 69, "\(result.error)")
+            #expect(ContinuousClock.now - start < .seconds(10))
+        }
+    }
+
+    @Test func `rows that the source does not keep unique, and columns that it has not, are told`()
+        throws
+    {
+        let following = try Following()
+        let server = following.server
+        try server.psql(
+            "DROP INDEX creators_handle; ALTER TABLE schedules DROP COLUMN status CASCADE;"
+                + Self.creator(1)
+                + Self.creator(1).replacingOccurrences(of: Self.id(1), with: Self.id(2)))
+        #expect(try following.catchUp().status == 0)
+        #expect(
+            try following.query(
+                "SELECT warnings LIKE '%not unique%creators%', warnings LIKE '%no schedules.status%' FROM model_state"
+            ) == ["1|1"])
+        try server.psql(
+            """
+            SET session_replication_role = replica;
+            INSERT INTO schedules (schedule_id, clip_id) VALUES ('\(Self.id(1))', '\(Self.id(1))');
+            """ + Self.creator(1).replacingOccurrences(of: Self.id(1), with: Self.id(3)))
+        #expect(try following.catchUp().status == 0)
+        #expect(try following.query("SELECT status IS NULL FROM schedules") == ["1"])
+        #expect(try following.query("SELECT count(*) FROM creators") == ["3"])
+    }
+
+    @Test func `many clips of one video are followed as fast as others`() throws {
+        let following = try Following()
+        let server = following.server
+        try server.psql(
+            """
+            SET session_replication_role = replica;
+            INSERT INTO clips (clip_id, video_id, start_time, end_time, confidence)
+            SELECT gen_random_uuid(), '\(Self.id(1))', 1, 2, random() FROM generate_series(1, 10000);
+            """)
+        #expect(try following.catchUp().status == 0)
+        try server.psql(
+            "UPDATE clips SET confidence = confidence + 10 WHERE clip_id < '40000000-0000-0000-0000-000000000000'"
+        )
+        try server.psql("DELETE FROM clips WHERE clip_id > 'b0000000-0000-0000-0000-000000000000'")
+        let start = ContinuousClock.now
+        #expect(try following.catchUp().status == 0)
+        #expect(ContinuousClock.now - start < .seconds(8))
+        #expect(try following.compare().differences == [])
     }
 
     // MARK: In the daemon

@@ -28,7 +28,7 @@ struct ModelSyncTests {
         /// Brings the read model up to date.
         @discardableResult
         func catchUp(_ more: String...) throws -> Finished {
-            try run([Repository.program] + arguments(["--once"] + more))
+            try run(["timeout", "180", Repository.program] + arguments(["--once"] + more))
         }
 
         /// Compares every row and view with what a database of the source answers.

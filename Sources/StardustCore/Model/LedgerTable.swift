@@ -6,7 +6,7 @@ internal import Packets
 package import ReadModel
 
 /// The ledger as the table `stardust_metadata`: a virtual table that exists in a connection without
-/// standing in any file. Look-ups by `stardust_id`, by entity and by `position` use the ledger's own
+/// standing in any file. Look-ups by `stardust_id`, by entity and by `position`, also between two of them, use the ledger's own
 /// indexes; everything else reads packet by packet.
 package final class LedgerTable {
     fileprivate let map: LedgerMap
@@ -38,6 +38,30 @@ package final class LedgerTable {
     /// How a question is answered; what SQLite passes from planning to filtering.
     fileprivate enum Plan: Int32 {
         case scan, id, entity, position
+        /// Positions from, to, or both.
+        case from, upTo, between
+    }
+
+    /// What a column is compared with.
+    fileprivate struct Argument {
+        let text: String?
+        /// Nil for what is no number.
+        let number: Double?
+
+        init(_ value: OpaquePointer?) {
+            let type = unsafe sqlite3_value_type(value)
+            let isNumber = type == SQLITE_INTEGER || type == SQLITE_FLOAT
+            number = isNumber ? unsafe sqlite3_value_double(value) : nil
+            // Safety: SQLite's text lives until the value changes; it is copied.
+            text = unsafe sqlite3_value_text(value).map { unsafe String(cString: $0) }
+        }
+
+        /// A bound that is not narrower than what is asked: SQLite compares again.
+        func position(_ rule: FloatingPointRoundingRule, or other: UInt64) -> UInt64 {
+            guard let number else { return other }
+            let whole = number.rounded(rule)
+            return whole <= 0 ? 0 : UInt64(exactly: min(whole, 0x1p62)) ?? other
+        }
     }
 
     /// Adds the table to a connection.
@@ -91,10 +115,8 @@ package final class LedgerTable {
             return SQLITE_OK
         }
         unsafe module.pointee.xFilter = { handle, plan, _, count, values in
-            let texts = (0..<Int(count)).map { place in
-                unsafe sqlite3_value_text(values![place]).map { unsafe String(cString: $0) }
-            }
-            return unsafe LedgerTable.cursor(handle).filter(Plan(rawValue: plan) ?? .scan, texts)
+            let arguments = (0..<Int(count)).map { unsafe Argument(values![$0]) }
+            return unsafe LedgerTable.cursor(handle).filter(plan, arguments)
         }
         unsafe module.pointee.xNext = { unsafe LedgerTable.cursor($0).next() }
         unsafe module.pointee.xEof = { unsafe LedgerTable.cursor($0).isAtEnd ? 1 : 0 }
@@ -130,27 +152,46 @@ package final class LedgerTable {
         unsafe Unmanaged<Cursor>.fromOpaque(object(handle)).takeUnretainedValue()
     }
 
-    /// Chooses by what is asked to be equal.
+    /// Chooses by what is asked to be equal, and by bounds of the position. SQLite compares again by
+    /// itself, so that a bound may be wider than what was asked.
     private static func plan(_ info: inout sqlite3_index_info) -> Int32 {
-        var places: [Column: Int] = [:]
+        var equal: [Column: Int] = [:]
+        var (lower, upper): (Int?, Int?)
         for place in 0..<Int(unsafe info.nConstraint) {
             let constraint = unsafe info.aConstraint[place]
-            guard constraint.usable != 0, Int32(constraint.op) == SQLITE_INDEX_CONSTRAINT_EQ else {
-                continue
-            }
+            guard constraint.usable != 0 else { continue }
             let column = constraint.iColumn < 0 ? .position : Column(rawValue: constraint.iColumn)
-            if let column { places[column] = place }
+            switch (column, Int32(constraint.op)) {
+            case (.position, SQLITE_INDEX_CONSTRAINT_GE), (.position, SQLITE_INDEX_CONSTRAINT_GT):
+                lower = lower ?? place
+            case (.position, SQLITE_INDEX_CONSTRAINT_LE), (.position, SQLITE_INDEX_CONSTRAINT_LT):
+                upper = upper ?? place
+            case (let column?, SQLITE_INDEX_CONSTRAINT_EQ):
+                // The indexes know exact bytes only.
+                let collation = unsafe String(
+                    cString: unsafe sqlite3_vtab_collation(&info, Int32(place)))
+                if column == .position || collation == "BINARY" { equal[column] = place }
+            default: break
+            }
         }
         var (plan, arguments, cost, rows): (Plan, [Int], Double, Int64) = (.scan, [], 1e9, 1 << 30)
-        if let id = places[.stardustID] {
+        if let id = equal[.stardustID] {
             (plan, arguments, cost, rows) = (.id, [id], 5, 1)
-        } else if let position = places[.position] {
+        } else if let position = equal[.position] {
             (plan, arguments, cost, rows) = (.position, [position], 5, 1)
-        } else if let type = places[.entityType], let id = places[.entityID] {
+        } else if let type = equal[.entityType], let id = equal[.entityID] {
             (plan, arguments, cost, rows) = (.entity, [type, id], 50, 4)
+        } else if lower != nil || upper != nil {
+            plan = lower == nil ? .upTo : upper == nil ? .from : .between
+            (arguments, cost, rows) = ([lower, upper].compactMap(\.self), 1e7, 1 << 20)
         }
         for (number, place) in arguments.enumerated() {
             unsafe info.aConstraintUsage[place].argvIndex = Int32(number + 1)
+        }
+        // Everything comes in the order of positions.
+        if unsafe info.nOrderBy == 1, unsafe info.aOrderBy[0].desc == 0 {
+            let column = unsafe info.aOrderBy[0].iColumn
+            if column < 0 || column == Column.position.rawValue { unsafe info.orderByConsumed = 1 }
         }
         unsafe info.idxNum = plan.rawValue
         unsafe info.estimatedCost = cost
@@ -165,6 +206,8 @@ package final class LedgerTable {
         /// Positions that are left: found by an index, or all.
         private var found: [Position]?
         private var place: UInt64 = 0
+        /// The last position of a range.
+        private var last = UInt64.max
         private var record: StoredRecord?
         private var document: JSONDocument?
         private var outline: PacketOutline?
@@ -174,23 +217,28 @@ package final class LedgerTable {
         var isAtEnd: Bool { record == nil }
         var rowid: Int64 { Int64(record?.entry.position.value ?? 0) }
 
-        func filter(_ plan: Plan, _ arguments: [String?]) -> Int32 {
-            (found, place) = (nil, 0)
+        func filter(_ plan: Int32, _ arguments: [Argument]) -> Int32 {
+            (found, place, last) = (nil, 0, .max)
             do throws(PacketSearch.Failure) {
-                switch plan {
+                switch Plan(rawValue: plan) ?? .scan {
                 case .scan: break
                 case .id:
                     found = []
-                    if let id = arguments[0].flatMap({ UUID128($0) }),
+                    if let id = arguments[0].text.flatMap({ UUID128($0) }),
                         let position = try position(id)
                     {
                         found = [position]
                     }
-                case .position:
-                    found = arguments[0].flatMap { UInt64($0) }.map { [Position($0)] } ?? []
+                case .position, .between:
+                    place = arguments[0].position(.down, or: 0)
+                    last = arguments.last!.position(.up, or: .max)
+                case .from: place = arguments[0].position(.down, or: 0)
+                case .upTo: last = arguments[0].position(.up, or: .max)
                 case .entity:
                     found = []
-                    if let type = arguments[0], let id = arguments[1].flatMap({ UUID128($0) }) {
+                    if let type = arguments[0].text,
+                        let id = arguments[1].text.flatMap({ UUID128($0) })
+                    {
                         let term = ledger.index.key.entity(type, id)
                         do throws(IndexFailure) {
                             try ledger.index.walk([term], in: 0..<ledger.size.entries) {
@@ -219,6 +267,7 @@ package final class LedgerTable {
                     guard place < UInt64(found.count) else { return SQLITE_OK }
                     position = found[Int(place)]
                 } else {
+                    guard place <= last else { return SQLITE_OK }
                     position = Position(place)
                 }
                 guard ledger.size.contains(position) else {

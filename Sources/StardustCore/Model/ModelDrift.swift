@@ -84,18 +84,32 @@ package struct ModelDrift: Sendable {
                 continue
             }
             coverage.covered += 1
-            guard let votes = packets.votes[id], table.name == "clips" else { continue }
-            let here = statement.value(1).string ?? "null"
-            if here != votes {
-                add(
-                    .votesDiffer, table.name, text,
-                    "pantheon_votes are \(here), the newest packet's \(votes)")
-            }
+            guard table.name == "clips" else { continue }
+            compareVotes(text, statement.value(1), packets.votes[id])
         }
         for id in unseen.sorted() {
             add(.packetWithoutRow, table.name, "\(id)", "packets tell of it, and there is no row")
         }
         self.coverage.append(coverage)
+    }
+
+    /// Votes are equal as JSON is: 1 is 1.0, and members have no order.
+    private mutating func compareVotes(_ clip: String, _ here: ModelValue, _ there: [UInt8]?) {
+        switch (here, there) {
+        case (.text(let votes), let there?):
+            if (try? isSameJSON(votes, there)) == true { return }
+            add(
+                .votesDiffer, "clips", clip,
+                "pantheon_votes are \(String(decoding: votes, as: UTF8.self)), the newest packet's "
+                    + String(decoding: there, as: UTF8.self))
+        case (.text, nil): add(.votesDiffer, "clips", clip, "no packet has the pantheon_votes")
+        case (_, let there?):
+            add(
+                .votesDiffer, "clips", clip,
+                "there are no pantheon_votes, and the newest packet has "
+                    + String(decoding: there, as: UTF8.self))
+        case (_, nil): break
+        }
     }
 
     /// Columns of JSON that name a packet.
@@ -117,10 +131,13 @@ package struct ModelDrift: Sendable {
             } catch { throw .model(.database(error)) }
             for (number, (id, text)) in pending.enumerated() {
                 if number.isMultiple(of: 256), ContinuousClock.now > deadline { throw .timeIsOver }
-                guard let embedded = EmbeddedID(text),
-                    let detail = try Self.mismatch(embedded, table.name, id, map, size)
-                else { continue }
-                add(.wrongStardustID, table.name, id, "\(column.name): \(detail)")
+                for embedded in EmbeddedID.all(in: text) {
+                    guard let detail = try Self.mismatch(embedded, table.name, id, map, size) else {
+                        continue
+                    }
+                    let place = "\(column.name)\(embedded.pointer)"
+                    add(.wrongStardustID, table.name, id, "\(place): \(detail)")
+                }
             }
         }
     }
@@ -139,6 +156,8 @@ package struct ModelDrift: Sendable {
         guard let position, size.contains(position) else {
             return "there is no packet \(id)"
         }
+        // Further inside, a row may name any packet.
+        guard embedded.isOfRow else { return nil }
         let record: StoredRecord?
         do throws(ReadFailure) { record = try map.read(position) } catch { throw .read(error) }
         guard let record, let document = try? JSONDocument(record.payload),
@@ -192,29 +211,11 @@ package struct ModelDrift: Sendable {
     }
 }
 
-/// What a row's JSON says of a packet.
-package struct EmbeddedID: Sendable {
-    package var stardustID: String
-    package var entityType: String?
-    package var entityID: String?
-
-    /// Nil where it names none.
-    package init?(_ text: [UInt8]) {
-        // Columns hold valid JSON; a text that this parser does not take names nothing.
-        guard let document = try? JSONDocument(text),
-            let id = document.member("stardust_id", of: 0).flatMap(document.string)
-        else { return nil }
-        stardustID = id
-        entityType = document.member("entity_type", of: 0).flatMap(document.string)
-        entityID = document.member("entity_id", of: 0).flatMap(document.string)
-    }
-}
-
 /// Of which rows the packets tell.
 private struct PacketCensus {
     var entities: [String: Set<UUID128>] = [:]
-    /// The votes of each clip's newest packet that has some, as jsonb writes them.
-    var votes: [UUID128: String] = [:]
+    /// The votes of each clip's newest packet that has some, as it has them.
+    var votes: [UUID128: [UInt8]] = [:]
 
     init(
         _ map: LedgerMap, _ size: LedgerSize, until deadline: ContinuousClock.Instant
@@ -236,8 +237,7 @@ private struct PacketCensus {
                 guard let found = document.member("votes", of: index),
                     document.tokens[found].kind == .object
                 else { continue }
-                votes[outline.entityID] = String(
-                    decoding: JSONBText.of(document, at: found), as: UTF8.self)
+                votes[outline.entityID] = Array(document.source(found))
             }
         }
     }

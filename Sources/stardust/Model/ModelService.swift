@@ -23,7 +23,8 @@
             var isStopped = false
         }
 
-        private static let retryInterval: Duration = .seconds(5)
+        private static let pauseMin: Duration = .seconds(5)
+        private static let pauseMax: Duration = .seconds(300)
 
         init(_ model: RunningModel, _ settings: SyncSettings, _ metrics: Metrics, logger: Logger) {
             (self.model, self.settings) = (model, settings)
@@ -55,7 +56,9 @@
 
         private func work() {
             var told: String?
+            var pause = Self.pauseMin
             while !isStopped {
+                let began = ContinuousClock.now
                 guard let reason = attempt() else { return }
                 model.serviceFailed(reason)
                 if reason != told {
@@ -64,7 +67,10 @@
                         metadata: ["reason": "\(reason)"])
                 }
                 told = reason
-                let end = ContinuousClock.now + Self.retryInterval
+                // What is wrong for long may cost a whole copy each time.
+                if ContinuousClock.now - began > Self.pauseMax { pause = Self.pauseMin }
+                let end = ContinuousClock.now + pause
+                pause = min(pause * 2, Self.pauseMax)
                 while !isStopped, ContinuousClock.now < end { usleep(50_000) }
             }
         }

@@ -119,7 +119,7 @@
         init(_ failure: ReplicationFailure) {
             let exit: ExitCode =
                 switch failure {
-                case .connection, .server: .unreachable
+                case .connection, .unreachable, .server: .unreachable
                 case .setup: .badConfiguration
                 case .schema, .protocolViolated: .no
                 case .model(let failure): Failure(failure).exit
