@@ -17,22 +17,9 @@ package enum PostgresSchema {
 
     private static func table(_ table: TableSchema) -> String {
         var lines = table.columns.map { column in
-            var line = "    \(column.name) \(column.type.postgresName)"
-            if column == table.key {
-                line += " PRIMARY KEY"
-            } else if column.isRequired {
-                line += " NOT NULL"
-            }
-            switch column.defaultValue {
-            case nil: break
-            case .now: line += " DEFAULT now()"
-            case .text(let text): line += " DEFAULT '\(text)'"
-            case .no: line += " DEFAULT false"
-            }
-            if let parent = column.references.flatMap(EngineSchema.table) {
-                line += " REFERENCES \(parent.name) (\(parent.key.name))"
-            }
-            return line
+            table.definition(
+                of: column, column.name + " " + column.type.postgresName, keyIsRequired: false,
+                now: "now()", no: "false")
         }
         let key = table.key.name
         lines.append(

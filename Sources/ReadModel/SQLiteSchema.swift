@@ -17,21 +17,12 @@ package enum SQLiteSchema {
     // MARK: Tables
 
     package static func statement(_ table: TableSchema) -> String {
+        // The source enforces foreign keys; here they say what belongs together, and orphans are
+        // reported. A key of text may be NULL in SQLite, unless it is told otherwise.
         var lines = table.columns.map { column in
-            var line = "    \(column.name.quotedIfNeeded) \(column.type.sqliteName)"
-            if column == table.key { line += " PRIMARY KEY" }
-            if column.isRequired { line += " NOT NULL" }
-            switch column.defaultValue {
-            case nil: break
-            case .now: line += " DEFAULT (\(now))"
-            case .text(let text): line += " DEFAULT '\(text)'"
-            case .no: line += " DEFAULT 0"
-            }
-            // The source enforces it; here it says what belongs together, and orphans are reported.
-            if let parent = column.references.flatMap(EngineSchema.table) {
-                line += " REFERENCES \(parent.name) (\(parent.key.name))"
-            }
-            return line
+            table.definition(
+                of: column, column.name.quotedIfNeeded + " " + column.type.sqliteName,
+                keyIsRequired: true, now: "(\(now))", no: "0")
         }
         for column in table.columns {
             switch column.type {

@@ -32,6 +32,26 @@ package struct TableSchema: Hashable, Sendable {
     package var key: Column { columns[0] }
 
     package func column(_ name: String) -> Column? { columns.first { $0.name == name } }
+
+    /// A column's line in `CREATE TABLE`, which begins with its name and type; a default of now, and of
+    /// false, is the dialect's own.
+    func definition(
+        of column: Column, _ start: String, keyIsRequired: Bool, now: String, no: String
+    ) -> String {
+        let isKey = column == key
+        var line = "    " + start + (isKey ? " PRIMARY KEY" : "")
+        if column.isRequired, !isKey || keyIsRequired { line += " NOT NULL" }
+        switch column.defaultValue {
+        case nil: break
+        case .now: line += " DEFAULT \(now)"
+        case .text(let text): line += " DEFAULT '\(text)'"
+        case .no: line += " DEFAULT \(no)"
+        }
+        if let parent = column.references.flatMap(EngineSchema.table) {
+            line += " REFERENCES \(parent.name) (\(parent.key.name))"
+        }
+        return line
+    }
 }
 
 extension TableSchema.Column {
