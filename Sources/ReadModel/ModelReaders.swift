@@ -3,6 +3,8 @@ internal import Synchronization
 /// Connections that read the copy in use, kept for the next who asks.
 package final class ModelReaders: Sendable {
     package let folder: ModelFolder
+    /// Ends what is being read, when the process ends.
+    package let stop = StopSignal()
     private let idle = Mutex(Idle())
 
     private struct Idle {
@@ -21,7 +23,7 @@ package final class ModelReaders: Sendable {
         _ body: (SQLiteConnection, ModelState) throws(ModelFailure) -> Result
     ) throws(ModelFailure) -> Result {
         let (number, connection) = try take()
-        connection.guardian = SQLiteGuardian(deadline)
+        connection.guardian = SQLiteGuardian(Patience(until: deadline, or: stop))
         do throws(SQLiteFailure) { try connection.run("BEGIN") } catch { throw .database(error) }
         // Where ending fails, the connection is not kept.
         defer { if (try? connection.run("COMMIT")) != nil { give(number, connection) } }

@@ -21,10 +21,10 @@ package import Packets
     package struct Limits: Sendable {
         package var rows: Int
         package var bytes: Int
-        package var deadline: ContinuousClock.Instant
+        package var patience: Patience
 
-        package init(rows: Int, bytes: Int, deadline: ContinuousClock.Instant) {
-            (self.rows, self.bytes, self.deadline) = (rows, bytes, deadline)
+        package init(rows: Int, bytes: Int, patience: Patience) {
+            (self.rows, self.bytes, self.patience) = (rows, bytes, patience)
         }
     }
 
@@ -36,7 +36,7 @@ package import Packets
         _ path: String, _ limits: Limits,
         register: (SQLiteConnection) throws(SQLiteFailure) -> Void = { _ throws(SQLiteFailure) in }
     ) throws(Refusal) {
-        guardian = SQLiteGuardian(limits.deadline, boundsMemory: true)
+        guardian = SQLiteGuardian(limits.patience, boundsMemory: true)
         let state: ModelState?
         do throws(SQLiteFailure) {
             connection = try SQLiteConnection(path, .readOnly)

@@ -2,7 +2,7 @@ internal import CSQLite
 
 /// Asked now and then, while a statement runs, whether it may go on.
 package final class SQLiteGuardian {
-    private let deadline: ContinuousClock.Instant
+    private let patience: Patience
     private let memoryMax: Int64?
     private(set) var isOverTime = false
     private(set) var isOverMemory = false
@@ -11,13 +11,13 @@ package final class SQLiteGuardian {
     static let memoryBytes: Int64 = 128 << 20
     private static let stepsBetweenChecks: Int32 = 1000
 
-    init(_ deadline: ContinuousClock.Instant, boundsMemory: Bool = false) {
-        self.deadline = deadline
+    init(_ patience: Patience, boundsMemory: Bool = false) {
+        self.patience = patience
         memoryMax = boundsMemory ? SQLiteMemory.used + Self.memoryBytes : nil
     }
 
     private var goesOn: Bool {
-        isOverTime = ContinuousClock.now > deadline
+        isOverTime = patience.isOver
         if let memoryMax { isOverMemory = SQLiteMemory.used > memoryMax }
         return !isOverTime && !isOverMemory
     }

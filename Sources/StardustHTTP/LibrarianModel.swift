@@ -195,7 +195,8 @@ extension Librarian {
         let table = LedgerTable(
             map, try index(reflecting: size, until: deadline), size: size, until: deadline)
         let limits = SQLSandbox.Limits(
-            rows: SocketLimits.sqlRows, bytes: SocketLimits.pageBytes, deadline: deadline)
+            rows: SocketLimits.sqlRows, bytes: SocketLimits.pageBytes,
+            patience: Patience(until: deadline, or: model.readers.stop))
         let path: String
         do throws(ModelFailure) { path = try model.readers.path() } catch { throw Problem(error) }
         do throws(SQLSandbox.Refusal) {
@@ -264,11 +265,12 @@ extension Librarian {
         let size = map.head.size
         // A comparison of everything takes its time.
         let deadline = ContinuousClock.now + SocketLimits.driftTime
+        let patience = Patience(until: deadline, or: try model().readers.stop)
         var problem: Problem?
         let answer = try reading(until: deadline) {
             (connection, state) throws(ModelFailure) -> Answer? in
             do throws(ModelDrift.Failure) {
-                let drift = try ModelDrift(map, size: size, connection, until: deadline)
+                let drift = try ModelDrift(map, size: size, connection, patience)
                 return Answer { json in
                     json.beginObject()
                     json.member("lsn", state.lsn.description)

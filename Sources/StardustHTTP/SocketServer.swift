@@ -42,6 +42,7 @@ package struct SocketServer: Service {
         // Whoever waits, for the index or a checkpoint, is told that it will not come.
         ledger.follower?.stopWaiting()
         ledger.publisher?.stopWaiting()
+        ledger.model?.stopReading()
         await stop(channel, contexts)
         SocketFile.remove(path, at: place)
         try await pools.shutDown()

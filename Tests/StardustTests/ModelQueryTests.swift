@@ -305,6 +305,16 @@ import Testing
         }
         #expect(ContinuousClock.now - start < .seconds(3))
         for client in clients { #expect(try client.receive().problemCode == "time_is_over") }
+        // And nobody who asks holds up the end.
+        for client in clients {
+            try client.send(
+                "POST /v1/model/sql HTTP/1.1\r\nhost: x\r\ncontent-length: \(body.utf8.count)\r\n\r\n\(body)"
+            )
+        }
+        usleep(200_000)
+        let stopping = ContinuousClock.now
+        #expect(daemon.stop() == 0)
+        #expect(ContinuousClock.now - stopping < .seconds(3))
     }
 
     @Test func `the command shows rows, and says what was wrong`() throws {

@@ -42,14 +42,14 @@ package struct ModelDrift: Sendable {
 
     package init(
         _ map: LedgerMap, size: LedgerSize, _ connection: SQLiteConnection,
-        until deadline: ContinuousClock.Instant
+        _ patience: Patience
     ) throws(Failure) {
-        let packets = try PacketCensus(map, size, until: deadline)
+        let packets = try PacketCensus(map, size, patience)
         for table in EngineSchema.tables {
             do throws(SQLiteFailure) {
                 try compare(table, packets, connection)
             } catch { throw .model(.database(error)) }
-            try compareEmbedded(table, map, size, connection, until: deadline)
+            try compareEmbedded(table, map, size, connection, patience)
         }
         do throws(SQLiteFailure) { try findUnfitLogs(connection) } catch {
             throw .model(.database(error))
@@ -115,7 +115,7 @@ package struct ModelDrift: Sendable {
     /// Columns of JSON that name a packet.
     private mutating func compareEmbedded(
         _ table: TableSchema, _ map: LedgerMap, _ size: LedgerSize, _ connection: SQLiteConnection,
-        until deadline: ContinuousClock.Instant
+        _ patience: Patience
     ) throws(Failure) {
         for column in table.columns where column.type == .jsonb {
             var pending: [(id: String, text: [UInt8])] = []
@@ -130,7 +130,7 @@ package struct ModelDrift: Sendable {
                 }
             } catch { throw .model(.database(error)) }
             for (number, (id, text)) in pending.enumerated() {
-                if number.isMultiple(of: 256), ContinuousClock.now > deadline { throw .timeIsOver }
+                if number.isMultiple(of: 256), patience.isOver { throw .timeIsOver }
                 for embedded in EmbeddedID.all(in: text) {
                     guard let detail = try Self.mismatch(embedded, table.name, id, map, size) else {
                         continue
@@ -218,11 +218,11 @@ private struct PacketCensus {
     var votes: [UUID128: [UInt8]] = [:]
 
     init(
-        _ map: LedgerMap, _ size: LedgerSize, until deadline: ContinuousClock.Instant
+        _ map: LedgerMap, _ size: LedgerSize, _ patience: Patience
     ) throws(ModelDrift.Failure) {
         for table in EngineSchema.tables { entities[table.name] = [] }
         for number in 0..<size.entries {
-            if number.isMultiple(of: 256), ContinuousClock.now > deadline { throw .timeIsOver }
+            if number.isMultiple(of: 256), patience.isOver { throw .timeIsOver }
             let record: StoredRecord?
             do throws(ReadFailure) { record = try map.read(Position(number)) } catch {
                 throw .read(error)

@@ -21,6 +21,9 @@ package final class RunningModel: Sendable {
 
     package var folder: ModelFolder { readers.folder }
 
+    /// Ends what is being read: the process ends.
+    package func stopReading() { readers.stop.give() }
+
     // MARK: Replication as a service
 
     /// What the service of this process that follows PostgreSQL does; nil where there is none.

@@ -1,0 +1,24 @@
+internal import Synchronization
+
+/// Tells everything that takes its time that the process ends.
+package final class StopSignal: Sendable {
+    private let isGiven = Atomic(false)
+
+    package init() {}
+
+    package func give() { isGiven.store(true, ordering: .relaxed) }
+
+    fileprivate var isSet: Bool { isGiven.load(ordering: .relaxed) }
+}
+
+/// How long something may go on.
+package struct Patience: Sendable {
+    private let deadline: ContinuousClock.Instant
+    private let signal: StopSignal
+
+    package init(until deadline: ContinuousClock.Instant, or signal: StopSignal) {
+        (self.deadline, self.signal) = (deadline, signal)
+    }
+
+    package var isOver: Bool { signal.isSet || ContinuousClock.now > deadline }
+}
