@@ -77,7 +77,7 @@ let package = Package(
                 .product(name: "NIOPosix", package: nio),
                 .product(name: "NIOHTTP1", package: nio),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-            ], swiftSettings: strict),
+            ], resources: [.embedInCode("openapi.yaml")], swiftSettings: strict),
         .executableTarget(
             name: "stardust",
             dependencies: [

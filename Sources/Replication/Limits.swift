@@ -13,7 +13,9 @@ package enum ReplicationLimits {
     /// How often the slot is looked at, and the server hears of us at the latest.
     package static let heartbeatInterval: Duration = .seconds(5)
     /// How long a server may be silent that was asked to answer.
-    package static let silenceMax: Duration = .seconds(30)
+    package static let silenceMax: Duration = .seconds(60)
+    /// How long the catalogue may take for an answer.
+    package static let catalogueTime: Duration = .seconds(30)
     /// How often somebody who wants to stop is noticed.
     package static let wakeInterval: Duration = .milliseconds(100)
     /// Between two attempts after a failure.

@@ -31,7 +31,7 @@ enum SourceClock {
         let client: PostgresClient
         private let schema: String
         /// How long the server may take for an answer from its catalogue.
-        private static let patience = ReplicationLimits.silenceMax
+        private static let patience = ReplicationLimits.catalogueTime
 
         init(_ client: PostgresClient, schema: String) {
             (self.client, self.schema) = (client, schema)

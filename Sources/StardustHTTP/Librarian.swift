@@ -52,6 +52,7 @@ struct Librarian: Sendable {
         case .readyz: return readiness
         case .metrics: return try metrics()
         case .status: return status
+        case .openapi: return Answer(200, "application/yaml", PackageResources.openapi_yaml)
         case .packet(let id, let isRaw): return try packet(id, isRaw, query)
         case .entry(let position, let isRaw): return try entry(position, isRaw, query)
         case .entityPackets(let type, let id):

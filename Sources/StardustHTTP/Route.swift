@@ -25,7 +25,7 @@ enum Route: Hashable {
     case modelRow(table: String, id: UUID128)
     case modelSQL
     case modelStatus, modelDrift
-    case status, livez, readyz, metrics
+    case status, livez, readyz, metrics, openapi
 
     /// The role that it needs; nil for anyone who can connect.
     var role: Role? {
@@ -36,14 +36,14 @@ enum Route: Hashable {
             .read
         case .entry, .checkpoint, .proof, .entryProof, .consistency, .tile: .audit
         case .status, .metrics, .modelChanges: .admin
-        case .livez, .readyz: nil
+        case .livez, .readyz, .openapi: nil
         }
     }
 
     /// Whether it is answered without touching a disk.
     var isImmediate: Bool {
         switch self {
-        case .status, .livez, .readyz, .checkpoint: true
+        case .status, .livez, .readyz, .checkpoint, .openapi: true
         default: false
         }
     }
@@ -88,6 +88,7 @@ enum Route: Hashable {
             case "readyz": return .success(.readyz)
             case "metrics": return .success(.metrics)
             case "checkpoint": return .success(.checkpoint)
+            case "openapi.yaml": return .success(.openapi)
             default: return .failure(.notFound)
             }
         case 3... where parts[0] == "tile":

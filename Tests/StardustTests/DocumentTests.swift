@@ -147,6 +147,51 @@ import Testing
         }
     }
 
+    @Test func `the OpenAPI document has every route, and the daemon every path of it`() throws {
+        let daemon = try ModelFeedTests.daemon()
+        let client = try HTTPClient(daemon.socket)
+        let document = try client.get("/openapi.yaml")
+        #expect(document.status == 200 && document.headers["content-type"] == "application/yaml")
+        #expect(document.body == (try Repository.content("Sources/StardustHTTP/openapi.yaml")))
+        let script = """
+            import sys, yaml
+            for path, item in yaml.safe_load(sys.stdin)['paths'].items():
+                for method in item:
+                    if method != 'parameters': print(method.upper(), path, item[method]['x-role'])
+            """
+        let listed = try run(["python3", "-c", script], input: document.body)
+        guard !listed.error.contains("No module named 'yaml'") else {
+            #expect(ProcessInfo.processInfo.environment["CI"] == nil, "python3-yaml is missing")
+            return
+        }
+        let operations = listed.output.split(separator: "\n").map { $0.split(separator: " ") }
+        let places = [
+            "{stardust_id}": QueryCommandTests.upload, "{position}": "0", "{type}": "clips",
+            "{id}": ModelFeedTests.clip, "{trace_id}": "6dc6507795ec445c8c3fcb2eb2c73e14",
+            "{level}": "0", "{index}": "000", "{table}": "clips", "{view}": "best_clip_per_video",
+        ]
+        for operation in operations where operation[1] != "/v1/follow" {
+            let path = places.reduce(String(operation[1])) {
+                $0.replacingOccurrences(of: $1.key, with: $1.value)
+            }
+            let answer =
+                operation[0] == "POST"
+                ? try client.request("POST", path, Array("{}".utf8), type: "application/json")
+                : try client.get(path)
+            #expect(answer.status != 405, "\(operation)")
+            #expect(answer.problemCode != "not_found" || path.hasPrefix("/tile"), "\(operation)")
+        }
+        // Every case of a route has its place in it.
+        let routes = String(
+            decoding: try Repository.content("Sources/StardustHTTP/Route.swift"), as: UTF8.self)
+        let cases = routes.components(separatedBy: "/// The role").first!
+            .matches(of: /(?m)^    case (.+)$/).flatMap {
+                $0.1.matches(of: /(\w+)(?:\([^)]*\))?(?:, |$)/)
+            }
+        // Raw forms, the two targets of a chain beside the first, views and the second checkpoint.
+        #expect(operations.count == cases.count + 6, "\(operations.count) and \(cases.map(\.1))")
+    }
+
     @Test func `errors that the pages list are all there are`() throws {
         func content(_ path: String) throws -> String {
             String(decoding: try Repository.content(path), as: UTF8.self)
