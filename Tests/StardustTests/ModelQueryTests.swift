@@ -105,6 +105,9 @@ import Testing
         }
         #expect(!clips.isEmpty && clips.allSatisfy { $0["row"] is NSNull })
         #expect(try client.get(path + "?rows=true&format=dot").status == 400)
+        let shown = try QueryCommandTests.stardust(
+            daemon, "chain", "upload_jobs", "ea449f21-0b86-453d-b01c-f829430c2e33", "--rows")
+        #expect(shown.status == 0 && shown.output.contains(#""rows":{"lsn":"#))
         #expect(try client.get(path + "?rows=perhaps").status == 400)
         let bare = try QueryCommandTests.pipeline()
         #expect(try HTTPClient(bare.socket).get(path + "?rows=true").problemCode == "no_model")

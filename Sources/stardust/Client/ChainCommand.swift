@@ -31,6 +31,9 @@ struct ChainCommand: AsyncParsableCommand {
     @Flag(help: "Give the ledger's root, and each packet's path to it.")
     var proofs = false
 
+    @Flag(help: "Give each entity's row of the read model, as JSON.")
+    var rows = false
+
     @Option(help: "Edges from a root.")
     var maxDepth: Int?
 
@@ -51,16 +54,20 @@ struct ChainCommand: AsyncParsableCommand {
         if options.json, let format, format != .json {
             throw ValidationError("--json and --format \(format.rawValue) are two formats")
         }
+        if rows, let format, format != .json {
+            throw ValidationError("--rows are part of the JSON only")
+        }
     }
 
     func run() async throws {
         var terminal = Terminal()
-        let format = format ?? (options.json || !terminal.isTerminal ? .json : .text)
+        let format = format ?? (options.json || rows || !terminal.isTerminal ? .json : .text)
         let bytes = try await options.client.get(
             path,
             [
                 ("format", format.rawValue), ("direction", direction.rawValue),
-                ("proofs", proofs ? "inclusion" : nil), ("max_depth", maxDepth.map(String.init)),
+                ("proofs", proofs ? "inclusion" : nil), ("rows", rows ? "true" : nil),
+                ("max_depth", maxDepth.map(String.init)),
                 ("max_packets", maxPackets.map(String.init)), ("as_of", asOf.map(String.init)),
             ])
         terminal.beginPaging()
