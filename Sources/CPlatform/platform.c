@@ -43,6 +43,11 @@ int64_t *stardust_thread_bytes(void) {
     return &bytes;
 }
 
+int64_t *stardust_thread_bytes_max(void) {
+    static __thread int64_t bytes;
+    return &bytes;
+}
+
 const uint8_t *stardust_find(
     const uint8_t *bytes, size_t count, const uint8_t *needle, size_t needle_count) {
     return memmem(bytes, count, needle, needle_count);

@@ -99,9 +99,11 @@ package final class ModelFeed {
         let document: JSONDocument
         do throws(JSONError) { document = try JSONDocument(bytes, limits: .answer) } catch {
             answer(.notJSON(error))
+            losePlace()
             doom()
             return
         }
+        wasNoted = false
         do throws(ModelRefusal) {
             let change = try FeedChange(document)
             switch change.operation {
@@ -116,13 +118,26 @@ package final class ModelFeed {
             case .insert, .update, .delete, .truncate: try take(change, document)
             }
         } catch {
-            refuse(error, line: line)
+            if !wasNoted { noteRefused(document) }
+            refused(error)
         }
+    }
+
+    /// A line that is none of the feed's may still say which it was meant to be.
+    private func noteRefused(_ document: JSONDocument) {
+        guard let value = document.member("lsn", of: 0) else { return }
+        guard let lsn = document.string(value).flatMap({ LSN($0) }) else { return losePlace() }
+        if isWithinTransaction { met.append(lsn) } else { owe([lsn]) }
     }
 
     /// A line that was too long to be read.
     package func refuse(_ refusal: ModelRefusal, line: Int) {
         self.line = line
+        losePlace()
+        refused(refusal)
+    }
+
+    private func refused(_ refusal: ModelRefusal) {
         if case .doomed = state, refusals >= Self.refusalsMax {
             answer(.rolledBack)
             return
@@ -140,6 +155,11 @@ package final class ModelFeed {
 
     /// Positions that the transaction under way has met.
     private var met: [LSN] = []
+    /// Whether the line in hand stands in `met`, or is owed.
+    private var wasNoted = false
+    /// A line could not be read, so that it is not known which one is missing: what comes behind it in
+    /// this feed is applied, and not taken for applied when it comes again.
+    private var hasLostPlace = false
     /// Whether more is owed than was saved.
     private var owesMore = false
     private static let owedMax = 10_000
@@ -156,11 +176,13 @@ package final class ModelFeed {
         owesMore = true
     }
 
+    private func losePlace() { hasLostPlace = true }
+
     private func advance(to lsn: LSN?) {
         guard let lsn else { return }
         writer.state.refusedLSNs.remove(lsn)
         // With too much owed nothing is skipped any more, so that nothing is lost.
-        if writer.state.refusedLSNs.count <= Self.owedMax {
+        if !hasLostPlace, writer.state.refusedLSNs.count <= Self.owedMax {
             writer.state.lsn = max(lsn, writer.state.lsn)
         }
         writer.state.sourceLSN = max(writer.state.sourceLSN, writer.state.lsn)
@@ -179,14 +201,13 @@ package final class ModelFeed {
         // What stands before it does not depend on it.
         let before = flush()
         transactionStart = before.count
+        (met, refusals, lsnBefore) = ([], 0, writer.state.lsn)
         do throws(ModelFailure) { try writer.begin() } catch {
             answers = before
             answer(.failed(error))
             state = .doomed
             return
         }
-        lsnBefore = writer.state.lsn
-        (met, refusals) = ([], 0)
         state = .transaction
         answers = before
         answer(.applied)
@@ -223,6 +244,7 @@ package final class ModelFeed {
     }
 
     private func take(_ change: FeedChange, _ document: JSONDocument) throws(ModelRefusal) {
+        wasNoted = true
         if isWithinTransaction, let lsn = change.lsn, !isApplied(lsn) { met.append(lsn) }
         switch state {
         case .doomed:
@@ -302,11 +324,12 @@ package final class ModelFeed {
             try run(.insert, row, columns: row.columns)
             return true
         } catch {
-            guard case .refused(let refusal) = error, refusal.code == .notUnique,
-                refusal.column == table.key
-            else { throw error }
-            let differing = try difference(row)
-            guard let differing else { return false }
+            guard case .refused(let refusal) = error, refusal.code == .notUnique else {
+                throw error
+            }
+            // Whichever of its unique columns were looked at first: the row itself may stand.
+            guard let differing = try difference(row) else { return false }
+            guard refusal.column == table.key else { throw error }
             throw .refused(
                 ModelRefusal(
                     .notUnique, table: table.name, column: table.key, value: refusal.value,

@@ -25,7 +25,7 @@ package struct ModelState: Hashable, Sendable {
     /// Of lines of a feed that were refused: what is mended must not be taken for applied.
     package var refusedLSNs: Set<LSN> = []
 
-    package static let schemaVersion: Int64 = 2
+    package static let schemaVersion: Int64 = 3
 
     package enum Source: String, Sendable { case feed, postgres }
 

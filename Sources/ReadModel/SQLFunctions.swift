@@ -17,7 +17,7 @@ enum SQLFunctions {
         "percent_rank", "printf", "quote", "rank", "replace", "round", "row_number", "rtrim",
         "sign",
         "strftime", "string_agg", "substr", "substring", "sum", "time", "timediff", "total", "trim",
-        "typeof", "unicode", "unixepoch", "unhex", "upper",
+        "typeof", "unicode", "unixepoch", "upper",
     ]
 
     /// Replaces those of SQLite's whose time grows with the product of two lengths.

@@ -54,7 +54,11 @@ package import Packets
         guard let state else { throw .missing }
         self.state = state
         confine()
+        SQLiteMemory.bound(to: SQLiteGuardian.memoryBytes)
     }
+
+    // Whoever made this lets it go on the same thread.
+    deinit { SQLiteMemory.bound(to: nil) }
 
     private func confine() {
         let handle = unsafe connection.handle
@@ -149,13 +153,16 @@ package import Packets
     }
 
     private func refusal(_ failure: SQLiteFailure) -> Refusal {
-        if guardian.isOverMemory { return .tooMuchMemory }
+        if guardian.isOverMemory || failure.primaryCode == SQLITE_NOMEM { return .tooMuchMemory }
         if guardian.isOverTime || failure.isInterrupted { return .timeIsOver }
         switch failure.primaryCode {
         case SQLITE_AUTH, SQLITE_READONLY:
             return .notARead(
                 "only statements that read, and functions that only compute, are answered: "
                     + failure.message)
+        case SQLITE_ERROR where failure.message.contains("use function"):
+            return .notARead(
+                "only functions that compute from their arguments are called: " + failure.message)
         case SQLITE_ERROR where Self.isDenial(failure.message):
             return .notARead(
                 "only statements that read tables, views, json_each and json_tree are answered: "

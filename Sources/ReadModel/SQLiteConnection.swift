@@ -16,6 +16,8 @@ package struct SQLiteFailure: Error, Sendable, CustomStringConvertible {
 
     package var primaryCode: Int32 { code & 0xFF }
     package var isConstraint: Bool { primaryCode == SQLITE_CONSTRAINT }
+    /// Whether the primary key is what a row violates.
+    package var isOfKey: Bool { code == SQLITE_CONSTRAINT | 6 << 8 }
     package var isFull: Bool { primaryCode == SQLITE_FULL }
     package var isBusy: Bool { primaryCode == SQLITE_BUSY || primaryCode == SQLITE_LOCKED }
     package var isInterrupted: Bool { primaryCode == SQLITE_INTERRUPT }

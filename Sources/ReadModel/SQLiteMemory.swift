@@ -13,6 +13,7 @@ enum SQLiteMemory {
         var counting = unsafe system
         // Safety: SQLite calls these with its own pointers, as it would the system's.
         unsafe counting.xMalloc = { size in
+            guard SQLiteMemory.hasRoom(Int64(size)) else { return nil }
             let bytes = unsafe SQLiteMemory.system.xMalloc(size)
             unsafe SQLiteMemory.add(bytes, 1)
             return unsafe bytes
@@ -22,6 +23,7 @@ enum SQLiteMemory {
             unsafe SQLiteMemory.system.xFree(bytes)
         }
         unsafe counting.xRealloc = { bytes, size in
+            guard SQLiteMemory.hasRoom(Int64(size)) else { return nil }
             unsafe SQLiteMemory.add(bytes, -1)
             let other = unsafe SQLiteMemory.system.xRealloc(bytes, size)
             unsafe SQLiteMemory.add(other ?? bytes, 1)
@@ -29,6 +31,18 @@ enum SQLiteMemory {
         }
         return unsafe stardust_sqlite_set_memory(&counting) == SQLITE_OK
     }()
+
+    /// SQLite takes a refusal as any other lack of memory: the statement fails.
+    private static func hasRoom(_ bytes: Int64) -> Bool {
+        let most = unsafe stardust_thread_bytes_max().pointee
+        return unsafe most == 0 || stardust_thread_bytes().pointee + bytes <= most
+    }
+
+    /// Bounds what this thread may use from now on; nil for no bound.
+    static func bound(to bytes: Int64?) {
+        guard isCounted else { return }
+        unsafe stardust_thread_bytes_max().pointee = bytes.map { used + $0 } ?? 0
+    }
 
     private static func add(_ bytes: UnsafeMutableRawPointer?, _ sign: Int64) {
         guard let bytes = unsafe bytes else { return }

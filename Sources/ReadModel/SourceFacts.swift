@@ -13,10 +13,17 @@ package struct SourceTable: Hashable, Sendable {
         package var modifier: Int64
         /// Another one after everything that changes the column's definition.
         package var version: String
+        /// Whether rows that stood when it was added take its value from the catalogue.
+        package var hasMissing: Bool
+        /// Not where it is generated: then the stream does not have it.
+        package var isPublished: Bool
 
-        package init(number: Int64, type: Int64, modifier: Int64, version: String) {
+        package init(
+            number: Int64, type: Int64, modifier: Int64, version: String, hasMissing: Bool = false,
+            isPublished: Bool = true
+        ) {
             (self.number, self.type, self.modifier) = (number, type, modifier)
-            self.version = version
+            (self.version, self.hasMissing, self.isPublished) = (version, hasMissing, isPublished)
         }
     }
 
@@ -27,7 +34,7 @@ package struct SourceTable: Hashable, Sendable {
     /// Why the rows that were taken from `self` may not be those of `now`; nil where they are. Columns
     /// that `self` has not are new ones.
     package func change(to now: SourceTable) -> String? {
-        for (name, column) in columns.sorted(by: { $0.key < $1.key }) {
+        for (name, column) in columns.sorted(by: { $0.key < $1.key }) where column.isPublished {
             guard let other = now.columns[name] else {
                 return "has lost \(name): renamed or dropped"
             }
@@ -37,8 +44,10 @@ package struct SourceTable: Hashable, Sendable {
             guard other.type == column.type, other.modifier == column.modifier else {
                 return "has another type for \(name)"
             }
-            // Each alone is harmless: a new default, or rows that were only moved.
-            guard other.version == column.version || now.file == file else {
+            // Each alone is harmless: a new default, or rows that were only moved. Rows that are moved
+            // take their value from the catalogue with them, which changes the column, too.
+            let isMoved = column.hasMissing && !other.hasMissing
+            guard other.version == column.version || now.file == file || isMoved else {
                 return "was written anew when \(name) was changed"
             }
         }
@@ -56,6 +65,8 @@ extension SourceTable {
             type BIGINT NOT NULL,
             modifier BIGINT NOT NULL,
             version TEXT NOT NULL,
+            has_missing BOOL NOT NULL,
+            is_published BOOL NOT NULL,
             file TEXT NOT NULL,
             PRIMARY KEY (table_name, column_name)
         )
@@ -65,14 +76,16 @@ extension SourceTable {
     {
         var tables: [String: SourceTable] = [:]
         for row in try connection.rows(
-            "SELECT table_name, column_name, number, type, modifier, version, file FROM model_source"
-        ) {
+            "SELECT table_name, column_name, number, type, modifier, version, has_missing, "
+                + "is_published, file FROM model_source")
+        {
             guard let table = row[0].string, let name = row[1].string, let number = row[2].integer,
                 let type = row[3].integer, let modifier = row[4].integer,
-                let version = row[5].string, let file = row[6].string
+                let version = row[5].string, let file = row[8].string
             else { continue }
             tables[table, default: SourceTable(file: file, columns: [:])].columns[name] = Column(
-                number: number, type: type, modifier: modifier, version: version)
+                number: number, type: type, modifier: modifier, version: version,
+                hasMissing: row[6].integer == 1, isPublished: row[7].integer == 1)
         }
         return tables
     }
@@ -80,10 +93,12 @@ extension SourceTable {
     func save(_ table: String, _ connection: SQLiteConnection) throws(SQLiteFailure) {
         for (name, column) in columns {
             _ = try connection.rows(
-                "INSERT OR REPLACE INTO model_source VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO model_source VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
                     .string(table), .string(name), .integer(column.number), .integer(column.type),
-                    .integer(column.modifier), .string(column.version), .string(file),
+                    .integer(column.modifier), .string(column.version),
+                    .integer(column.hasMissing ? 1 : 0), .integer(column.isPublished ? 1 : 0),
+                    .string(file),
                 ])
         }
     }

@@ -24,6 +24,8 @@ package final class ChangeApplier {
     package private(set) var hasPending = false
     package private(set) var rowsPending = 0
     package private(set) var rowsApplied = 0
+    /// The number of the source transaction under way.
+    private var transaction: UInt32 = 0
     /// A transaction that is applied already, and comes again.
     private var isSkipping = false
 
@@ -45,7 +47,9 @@ package final class ChangeApplier {
 
     package func apply(_ message: Span<UInt8>) throws(ReplicationFailure) {
         switch try decoder.decode(message) {
-        case .begin(let final, _): try begin(final)
+        case .begin(let final, _, let transaction):
+            self.transaction = transaction
+            try begin(final)
         case .commit(let end, let time):
             isWithinTransaction = false
             guard !isSkipping else { return }
@@ -182,6 +186,11 @@ package final class ChangeApplier {
             try statement.run()
         } catch {
             guard error.isConstraint else { throw .model(.database(error)) }
+            guard error.isOfKey else {
+                throw .schema(
+                    "the source allows in \(table.name) what it did not when it was copied "
+                        + "(\(error.message))")
+            }
             throw .model(.drifted("\(operation) in \(table.name): \(error.message)"))
         }
         guard writer.connection.changes == 1 else {
@@ -244,34 +253,76 @@ package final class ChangeApplier {
     private func compareWithCatalogue(
         _ table: ModelTable, _ relation: SourceRelation, _ added: [String]
     ) throws(ReplicationFailure) {
-        guard var now = try catalog.tables()[table.name], now != writer.source[table.name] else {
-            return
-        }
+        let known = writer.source[table.name]
+        guard var now = try catalog.tables()[table.name], now != known else { return }
+        try checkAdded(added, of: table.name, now, known)
         // The catalogue is of this moment, the stream may tell of an earlier one: then the change is
         // still to come, and will be seen in the stream itself.
+        let published = now.columns.filter { $0.value.isPublished }
         let isOfNow =
-            now.columns.count == relation.columns.count
-            && relation.columns.allSatisfy { now.columns[$0.name]?.type == Int64($0.typeOID) }
+            published.count == relation.columns.count
+            && relation.columns.allSatisfy { published[$0.name]?.type == Int64($0.typeOID) }
         guard isOfNow else { return }
         try check(table.name, now)
-        let known = writer.source[table.name]?.columns ?? [:]
-        now.columns = now.columns.filter { known[$0.key] != nil || added.contains($0.key) }
+        now.columns = now.columns.filter { column in
+            known?.columns[column.key] != nil || added.contains(column.key)
+                || !column.value.isPublished
+        }
         try beginHere()
         do throws(ModelFailure) { try writer.keep(now, of: table.name) } catch {
             throw .model(error)
         }
     }
 
+    /// A column's value for rows that stood is in the catalogue, or NULL; but not where the rows were
+    /// written anew with it, nor where the column is not the one that the stream tells of.
+    private func checkAdded(
+        _ names: [String], of table: String, _ now: SourceTable, _ known: SourceTable?
+    ) throws(ReplicationFailure) {
+        for name in names {
+            guard let column = now.columns[name] else { continue }
+            // Numbers of transactions go in a circle.
+            let isLater = UInt32(column.version).map { Int32(bitPattern: $0 &- transaction) > 0 }
+            guard isLater != true else {
+                throw .schema("at the source, \(table).\(name) came and went and came again")
+            }
+            guard known?.columns[name]?.isPublished != false else {
+                throw .schema("at the source, \(table).\(name) was generated, and is no longer")
+            }
+            guard column.hasMissing || known.map({ $0.file == now.file }) ?? true else {
+                throw .schema(
+                    "\(table).\(name) was added at the source, and the rows that stood were written "
+                        + "anew: their values are not known")
+            }
+        }
+    }
+
     private func check(_ table: String, _ now: SourceTable?) throws(ReplicationFailure) {
-        guard let now, let change = writer.source[table]?.change(to: now) else { return }
+        guard let now else { throw .schema("the source has lost \(table): renamed or dropped") }
+        guard let change = writer.source[table]?.change(to: now) else { return }
         throw .schema("at the source, \(table) \(change)")
     }
 
     /// Compares all tables with the source's catalogue: a change of the schema may come without rows.
+    /// What is harmless is kept, so that it is not taken together with something later. Only at a
+    /// border of source transactions.
     package func checkSource() throws(ReplicationFailure) {
+        if let obstacle = try catalog.obstacle() { throw .schema(obstacle) }
         let now = try catalog.tables()
-        for table in writer.tables { try check(table.name, now[table.name]) }
+        for table in writer.tables {
+            try check(table.name, now[table.name])
+            guard let facts = now[table.name], let known = writer.source[table.name],
+                facts != known, facts.columns.count == known.columns.count
+            else { continue }
+            try beginHere()
+            do throws(ModelFailure) { try writer.keep(facts, of: table.name) } catch {
+                throw .model(error)
+            }
+        }
     }
+
+    /// Where the source's log ends.
+    package func sourcePosition() throws(ReplicationFailure) -> LSN { try catalog.position() }
 
     private func add(
         _ columns: [SourceRelation.Column], to table: ModelTable

@@ -34,6 +34,22 @@
             guard let row = made.first, row.count >= 3, let lsn = row[1].flatMap({ LSN($0) }),
                 let snapshot = row[2]
             else { throw .protocolViolated("a slot without a snapshot") }
+            do throws(ReplicationFailure) {
+                try copyAll(writer, within: snapshot)
+            } catch {
+                // A slot that nobody reads would keep the log. Where the connection is gone, the file
+                // beside the copy tells the next attempt of it.
+                _ = try? replication.rows("DROP_REPLICATION_SLOT \(settings.slot.quoted)")
+                throw error
+            }
+            writer.state.phase = .live
+            (writer.state.lsn, writer.state.sourceLSN) = (lsn, lsn)
+            do throws(ModelFailure) { return try writer.finishCopy() } catch { throw .model(error) }
+        }
+
+        private func copyAll(
+            _ writer: ModelWriter, within snapshot: String
+        ) throws(ReplicationFailure) {
             let client = catalog.client
             _ = try client.rows("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             _ = try client.rows("SET TRANSACTION SNAPSHOT '\(snapshot)'")
@@ -46,9 +62,6 @@
                 }
             }
             _ = try client.rows("COMMIT")
-            writer.state.phase = .live
-            (writer.state.lsn, writer.state.sourceLSN) = (lsn, lsn)
-            do throws(ModelFailure) { return try writer.finishCopy() } catch { throw .model(error) }
         }
 
         /// The engine's tables with the source's types, and the columns that it has beside.

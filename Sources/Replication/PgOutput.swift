@@ -3,7 +3,7 @@ package import ReadModel
 /// The messages of pgoutput, protocol version 1 (PostgreSQL's manual, "Logical Replication Message
 /// Formats"). Every bound is checked: what comes from a socket is an error, never a trap.
 package enum PgOutputMessage: Equatable, Sendable {
-    case begin(final: LSN, commitTime: Int64)
+    case begin(final: LSN, commitTime: Int64, transaction: UInt32)
     case commit(end: LSN, commitTime: Int64)
     case relation(SourceRelation)
     /// The new row is the decoder's `new`.
@@ -59,8 +59,9 @@ package struct PgOutputDecoder: ~Copyable {
         let kind = try reader.byte(bytes)
         switch kind {
         case UInt8(ascii: "B"):
-            message = .begin(final: try reader.lsn(bytes), commitTime: try reader.int64(bytes))
-            _ = try reader.uint32(bytes)
+            message = .begin(
+                final: try reader.lsn(bytes), commitTime: try reader.int64(bytes),
+                transaction: try reader.uint32(bytes))
         case UInt8(ascii: "C"):
             _ = try reader.byte(bytes)
             _ = try reader.lsn(bytes)

@@ -16,7 +16,7 @@
         private static let options = """
             -c timezone=UTC -c datestyle=ISO -c extra_float_digits=3 -c bytea_output=hex \
             -c intervalstyle=postgres -c statement_timeout=0 -c lock_timeout=0 \
-            -c idle_in_transaction_session_timeout=0
+            -c idle_in_transaction_session_timeout=0 -c row_security=off
             """
 
         init(_ url: String, _ kind: Kind) throws(ReplicationFailure) {
@@ -244,7 +244,7 @@
     extension String {
         /// The same on one line.
         fileprivate var oneLine: String {
-            split(whereSeparator: \.isNewline).joined(separator: " ")
+            split(whereSeparator: \.isWhitespace).joined(separator: " ")
         }
     }
 #endif

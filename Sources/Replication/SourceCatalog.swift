@@ -11,6 +11,12 @@ package protocol SourceColumns {
 
     /// The engine's tables as the catalogue has them at this moment.
     func tables() throws(ReplicationFailure) -> [String: SourceTable]
+
+    /// Why what is published is not what is followed; nil where it is.
+    func obstacle() throws(ReplicationFailure) -> String?
+
+    /// Where the source's log ends.
+    func position() throws(ReplicationFailure) -> LSN
 }
 
 /// The protocol's clock.
@@ -30,11 +36,13 @@ enum SourceClock {
     final class SourceCatalog: SourceColumns, Sendable {
         let client: PostgresClient
         private let schema: String
+        private let publication: String
         /// How long the server may take for an answer from its catalogue.
         private static let patience = ReplicationLimits.catalogueTime
 
-        init(_ client: PostgresClient, schema: String) {
-            (self.client, self.schema) = (client, schema)
+        init(_ client: PostgresClient, _ settings: SyncSettings) {
+            self.client = client
+            (schema, publication) = (settings.schema, settings.publication)
         }
 
         struct Column {
@@ -66,11 +74,12 @@ enum SourceClock {
             let rows = try client.rows(
                 """
                 SELECT c.relname, pg_relation_filenode(c.oid), a.attname, a.attnum,
-                       a.atttypid::bigint, a.atttypmod, a.xmin::text
+                       a.atttypid::bigint, a.atttypmod, a.xmin::text, a.atthasmissing,
+                       a.attgenerated = ''
                 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
                 JOIN pg_namespace n ON n.oid = c.relnamespace
                 WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND a.attnum > 0
-                  AND NOT a.attisdropped AND a.attgenerated = ''
+                  AND NOT a.attisdropped
                 """, [schema], within: Self.patience)
             for row in rows {
                 guard let name = row[0], EngineSchema.table(name) != nil, let column = row[2],
@@ -80,7 +89,8 @@ enum SourceClock {
                 else { continue }
                 tables[name, default: SourceTable(file: row[1] ?? "", columns: [:])].columns[
                     column] = SourceTable.Column(
-                        number: number, type: type, modifier: modifier, version: row[6] ?? "")
+                        number: number, type: type, modifier: modifier, version: row[6] ?? "",
+                        hasMissing: row[7] == "t", isPublished: row[8] == "t")
             }
             return tables
         }
@@ -96,7 +106,7 @@ enum SourceClock {
                 JOIN pg_namespace n ON n.oid = c.relnamespace
                 WHERE n.nspname = $1 AND c.relname = $2 AND a.attname = $3 AND NOT a.attisdropped
                   AND a.atttypid = $4::text::oid
-                """, [schema, table, column, "\(typeOID)"])
+                """, [schema, table, column, "\(typeOID)"], within: Self.patience)
             guard let row = rows.first else {
                 throw .schema(
                     "\(table).\(column) came and went again at the source, or has another type now")
@@ -145,6 +155,8 @@ enum SourceClock {
             var lsn: LSN
         }
 
+        func position() throws(ReplicationFailure) -> LSN { try server().lsn }
+
         func server() throws(ReplicationFailure) -> Server {
             let rows = try client.rows(
                 """
@@ -152,7 +164,7 @@ enum SourceClock {
                        (SELECT setting FROM pg_settings WHERE name = 'wal_sender_timeout'),
                        CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
                             ELSE pg_current_wal_lsn() END
-                """)
+                """, within: Self.patience)
             guard let row = rows.first, let version = row[1].flatMap({ Int($0) }),
                 let lsn = row[3].flatMap({ LSN($0) })
             else { throw .protocolViolated("no settings") }
@@ -181,13 +193,21 @@ enum SourceClock {
 
         // MARK: The publication
 
+        func obstacle() throws(ReplicationFailure) -> String? {
+            switch try obstacle(publication: publication) {
+            case nil: nil
+            case .missing: "the publication \(publication) is gone"
+            case .wrong(let detail): "the publication \(publication) \(detail)"
+            }
+        }
+
         /// Why the publication does not serve; nil where it does.
         func obstacle(publication: String) throws(ReplicationFailure) -> PublicationObstacle? {
             let found = try client.rows(
                 """
                 SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate
                 FROM pg_publication WHERE pubname = $1
-                """, [publication])
+                """, [publication], within: Self.patience)
             guard let row = found.first else { return .missing }
             guard row[0] == "t" else {
                 return .wrong("does not publish all of insert, update, delete and truncate")
@@ -200,7 +220,7 @@ enum SourceClock {
                 LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid
                      AND r.prrelid = format('%I.%I', t.schemaname, t.tablename)::regclass
                 WHERE t.pubname = $1 AND t.schemaname = $2
-                """, [publication, schema])
+                """, [publication, schema], within: Self.patience)
             for table in EngineSchema.tables {
                 guard let row = tables.first(where: { $0[0] == table.name }) else {
                     return .wrong("does not publish \(schema).\(table.name)")

@@ -28,6 +28,9 @@
         private var pendingSince: ContinuousClock.Instant?
         private var lastHeard = ContinuousClock.now
         private var lastSaved = ContinuousClock.now
+        private var lastLooked = ContinuousClock.now
+        /// Why this ends, and the place in the source's log up to which it goes on.
+        private var ending: (ReplicationFailure, LSN)?
         /// Where the source was at some moment; a new one when we have come there.
         private var milestone = (lsn: LSN.zero, time: Timestamp.systemNow())
 
@@ -64,9 +67,10 @@
                 try commitIfDue(
                     isQuiet: ContinuousClock.now - lastHeard >= ReplicationLimits.quietTime)
                 try saveIdleProgress()
+                try lookAtSource()
                 if let target {
                     if max(writer.state.lsn, idleLSN) >= target, !applier.hasPending {
-                        try applier.checkSource()
+                        try checkSource()
                         return try end()
                     }
                     // The server tells by itself only now and then how far it is.
@@ -118,6 +122,28 @@
             try stream.report(writer.state.lsn)
         }
 
+        /// Looks at the catalogue now and then. What stood before a change was seen is applied first.
+        private func lookAtSource() throws(ReplicationFailure) {
+            guard !applier.isWithinTransaction else { return }
+            if let (failure, position) = ending {
+                guard max(writer.state.lsn, idleLSN) >= position, !applier.hasPending else {
+                    return
+                }
+                throw failure
+            }
+            guard ContinuousClock.now - lastLooked >= ReplicationLimits.idleInterval else { return }
+            lastLooked = .now
+            do throws(ReplicationFailure) { try checkSource() } catch {
+                guard error.needsResync else { throw error }
+                ending = (error, try applier.sourcePosition())
+            }
+        }
+
+        private func checkSource() throws(ReplicationFailure) {
+            try applier.checkSource()
+            if applier.hasPending, pendingSince == nil { pendingSince = .now }
+        }
+
         private func noteLag() {
             if writer.state.lsn >= milestone.lsn {
                 milestone = (writer.state.sourceLSN, .systemNow())
@@ -133,7 +159,6 @@
             let isFar = idleLSN.value >= writer.state.lsn.value &+ ReplicationLimits.idleBytes
             guard isFar || since >= ReplicationLimits.idleInterval else { return }
             lastSaved = .now
-            try applier.checkSource()
             let before = writer.state
             heartbeat.describe(&writer.state)
             guard idleLSN > writer.state.lsn || writer.state != before else { return }

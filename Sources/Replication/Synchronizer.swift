@@ -85,17 +85,17 @@
         private func attempt(
             _ resyncs: inout Bool, isStepping: Bool
         ) throws(ReplicationFailure) {
-            let catalog = SourceCatalog(try connect(), schema: settings.schema)
+            let catalog = SourceCatalog(try connect(.sql), settings)
             let server = try catalog.server()
-            guard server.version >= 100_000 else {
-                throw .setup("PostgreSQL 10 or later is needed, not \(server.version)")
+            guard server.version >= 130_000 else {
+                throw .setup("PostgreSQL 13 or later is needed, not \(server.version / 10_000)")
             }
             guard server.walLevel == "logical" else {
                 throw .setup(
                     "the source has wal_level = \(server.walLevel); set it to logical and restart "
                         + "PostgreSQL")
             }
-            let replication = try PostgresClient(settings.source, .replication)
+            let replication = try connect(.replication)
             let system = try replication.rows("IDENTIFY_SYSTEM")
             guard let row = system.first, row.count >= 2, let systemID = row[0],
                 let timeline = row[1].flatMap({ Int64($0) })
@@ -117,6 +117,11 @@
             case .stream: break
             case .copy(let dropsSlot, let reason):
                 logger.notice("copying all tables", metadata: ["reason": "\(reason)"])
+                if let slot = writer?.state.slot, slot != settings.slot {
+                    logger.warning(
+                        "the slot that was followed until now stays at its source; drop it there",
+                        metadata: ["slot": "\(slot)"])
+                }
                 writer = nil
                 let copy = InitialCopy(
                     folder: folder, settings: settings, catalog: catalog, replication: replication,
@@ -133,8 +138,10 @@
         }
 
         /// Whoever only wants to catch up is told at once that there is nobody.
-        private func connect() throws(ReplicationFailure) -> PostgresClient {
-            do throws(ReplicationFailure) { return try PostgresClient(settings.source, .sql) } catch
+        private func connect(
+            _ kind: PostgresClient.Kind
+        ) throws(ReplicationFailure) -> PostgresClient {
+            do throws(ReplicationFailure) { return try PostgresClient(settings.source, kind) } catch
             {
                 guard settings.endsWhenCaughtUp else { throw error }
                 throw .unreachable(error.description)
@@ -185,8 +192,7 @@
                 ? min(ReplicationLimits.heartbeatInterval, patience)
                 : ReplicationLimits.heartbeatInterval
             // Its own connection: the other one answers the applying thread.
-            let watcher = SourceCatalog(
-                try PostgresClient(settings.source, .sql), schema: settings.schema)
+            let watcher = SourceCatalog(try connect(.sql), settings)
             let (name, logger) = (settings.slot, logger)
             startThread("heartbeat") {
                 heartbeat.run(watcher, slot: name, every: interval, logger)

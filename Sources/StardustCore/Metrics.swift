@@ -35,7 +35,7 @@ package final class Metrics: Sendable {
         "model_lag_bytes", "Bytes of the source's log that the read model has not applied.")
     package let modelLagMilliseconds = Gauge(
         "model_lag_milliseconds",
-        "Age of the newest applied transaction while there are newer ones.")
+        "How long the source has been known to be ahead of the read model.")
     package let modelRetainedBytes = Gauge(
         "model_retained_bytes", "Write-ahead log that the slot holds back at the source.")
     package let modelChanges = Counter(

@@ -13,6 +13,8 @@ import Testing
         ) throws(ReplicationFailure) -> ModelValue { .string("free") }
 
         func tables() throws(ReplicationFailure) -> [String: SourceTable] { [:] }
+        func obstacle() throws(ReplicationFailure) -> String? { nil }
+        func position() throws(ReplicationFailure) -> LSN { .zero }
     }
 
     static let columns: [(String, UInt32)] = [

@@ -70,7 +70,7 @@ enum Message {
 
     @Test func `messages are what the manual says`() throws {
         let decoded = try Message.all.map(Self.decode)
-        #expect(decoded[0] == .begin(final: LSN(16), commitTime: 0))
+        #expect(decoded[0] == .begin(final: LSN(16), commitTime: 0, transaction: 1))
         #expect(decoded[1] == .commit(end: LSN(17), commitTime: 0))
         guard case .relation(let relation) = decoded[2] else { throw Unexpected() }
         #expect(relation.id == 7 && relation.schema == "public" && relation.name == "creators")

@@ -348,6 +348,31 @@ import Testing
         #expect(try Self.sqlite(daemon, "SELECT refused_lsns IS NULL FROM model_state") == "1")
     }
 
+    @Test func `also where the line itself could not be read`() throws {
+        func creator(_ number: Int, _ op: String = "insert") -> String {
+            #"{"table":"creators","op":"\#(op)","row":{"creator_id":"00000000-0000-4000-8000-00000000000\#(number)","platform":"p","username":"\#(number)"},"lsn":"0/1\#(number)"}"#
+        }
+        let (begin, commit) = (#"{"op":"begin"}"#, #"{"op":"commit"}"#)
+        for bad in [
+            creator(2, "isnert"), String(creator(2).prefix(90)),
+            creator(2).replacingOccurrences(of: "0/12", with: "x"),
+        ] {
+            for isWhole in [false, true] {
+                let daemon = try Daemon()
+                let wrapped = { (lines: [String]) in isWhole ? [begin] + lines + [commit] : lines }
+                let first = wrapped([creator(1), bad, creator(3)]) + [creator(4)]
+                let answers = try Self.feed(daemon, first.joined(separator: "\n"))
+                #expect(answers.contains { $0["status"] as? Int == 400 })
+                let mended = wrapped([creator(1), creator(2), creator(3)]) + [creator(4)]
+                let again = try Self.feed(daemon, mended.joined(separator: "\n"))
+                #expect(again.allSatisfy { $0["status"] as? Int == 200 }, "\(again)")
+                #expect(
+                    try Self.sqlite(daemon, "SELECT count(*) FROM creators") == "4",
+                    "\(bad) \(isWhole)")
+            }
+        }
+    }
+
     @Test func `a large transaction, and large refusals, cost little memory`() throws {
         let daemon = try Daemon()
         let long = String(repeating: "x", count: 900_000)

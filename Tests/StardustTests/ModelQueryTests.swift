@@ -220,6 +220,13 @@ import Testing
         #expect(
             try Self.sql(daemon, "SELECT replace(printf('%.*c', 1000000, 'a'), 'a', 'bbbbbbbb')")
                 .status == 400)
+        // Preparing has the same bounds.
+        var bomb = "WITH a0 AS (SELECT 1 n)"
+        for level in 1...30 {
+            bomb += ", a\(level) AS (SELECT count(*) n FROM a\(level - 1) x, a\(level - 1) y)"
+        }
+        #expect(try Self.sql(daemon, bomb + " SELECT * FROM a30").problemCode == "too_much_memory")
+        #expect(try HostileTests.metric("process_resident_bytes", daemon) < 400 << 20)
         let wide = "SELECT " + (0..<20).map { _ in "m" }.joined(separator: ", ")
         let answer = try Self.sql(
             daemon, wide + " FROM (SELECT printf('%.*c', 4000000, char(1)) AS m)")

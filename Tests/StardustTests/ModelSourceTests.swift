@@ -134,6 +134,101 @@ struct ModelSourceTests {
         #expect(stopped.status == 1 && stopped.error.contains("written anew"), "\(stopped.error)")
     }
 
+    @Test(arguments: [
+        "ALTER TABLE creators ADD COLUMN x uuid DEFAULT gen_random_uuid(); ALTER TABLE creators ALTER x DROP DEFAULT;",
+        "ALTER TABLE creators ADD COLUMN x int GENERATED ALWAYS AS IDENTITY;",
+        "ALTER TABLE creators ADD COLUMN x int DEFAULT 5; ALTER TABLE creators ALTER x DROP DEFAULT; VACUUM FULL creators;",
+        "ALTER TABLE creators ADD COLUMN x int GENERATED ALWAYS AS (length(platform)) STORED; ALTER TABLE creators ALTER x DROP EXPRESSION;",
+        "ALTER TABLE creators ADD COLUMN x int DEFAULT 5; UPDATE creators SET x = 99 WHERE username < 'u3'; ALTER TABLE creators DROP COLUMN x; ALTER TABLE creators ADD COLUMN x int DEFAULT 6;",
+        "ALTER TABLE creators ALTER username DROP NOT NULL; UPDATE creators SET username = NULL WHERE username = 'u2';",
+        "ALTER PUBLICATION stardust DROP TABLE schedules;", "DROP TABLE schedules CASCADE;",
+        "ALTER TABLE schedules RENAME TO plans;",
+        "ALTER PUBLICATION stardust SET (publish = 'insert');",
+    ])
+    func `what cannot be known of the rows stops the sync, and a new copy mends it`(
+        _ change: String
+    ) throws {
+        let following = try Following()
+        let server = following.server
+        try server.psql((0..<5).map { Self.creator($0) }.joined())
+        #expect(try following.catchUp().status == 0)
+        try server.psql(
+            change + "UPDATE creators SET profile_url = 'x' WHERE creator_id = '\(Self.id(4))';")
+        let stopped = try following.catchUp()
+        #expect([1, 78].contains(stopped.status), "\(change): \(stopped.status) \(stopped.error)")
+        guard !change.contains("schedules"), !change.contains("publish") else { return }
+        #expect(stopped.error.contains("creators") && stopped.status == 1, "\(stopped.error)")
+        #expect(try following.catchUp("--resync").status == 0)
+        let comparison = try following.compare()
+        #expect(comparison.isEqual && comparison.rows["creators"] == 5, "\(comparison)")
+    }
+
+    @Test func `a table that is moved after it got a column is still followed`() throws {
+        let following = try Following()
+        let server = following.server
+        try server.psql((0..<5).map { Self.creator($0) }.joined())
+        #expect(try following.catchUp().status == 0)
+        try server.psql(
+            "ALTER TABLE creators ADD COLUMN prio int NOT NULL DEFAULT 1;" + Self.creator(6))
+        #expect(try following.catchUp().status == 0)
+        try server.psql("VACUUM FULL creators;" + Self.creator(7))
+        let moved = try following.catchUp()
+        #expect(moved.status == 0, "\(moved.error)")
+        #expect(try following.compare().isEqual)
+    }
+
+    @Test func `while rows come, the catalogue is looked at, too`() throws {
+        let following = try Following()
+        let server = following.server
+        try server.psql((0..<5).map { Self.creator($0) }.joined())
+        let sync = try Background(following.arguments())
+        try sync.waitFor("following")
+        try server.psql("ALTER TABLE creators ALTER platform TYPE text USING upper(platform)")
+        var number = 0
+        let deadline = Date() + 40
+        while sync.isRunning, Date() < deadline {
+            number += 1
+            try server.psql(
+                "INSERT INTO logs (log_id, source, level, message) VALUES ('\(Self.id(number))', 's', 'l', 'm')"
+            )
+            usleep(200_000)
+        }
+        #expect(
+            !sync.isRunning && sync.error.contains("creators was written anew"), "\(sync.error)")
+    }
+
+    @Test func `a role that may not read everything makes no copy, and leaves no slot`() throws {
+        let following = try Following()
+        let server = following.server
+        try server.psql(
+            """
+            CREATE ROLE reader LOGIN REPLICATION; CREATE ROLE other LOGIN;
+            GRANT SELECT ON creators, posts TO reader; GRANT SELECT ON ALL TABLES IN SCHEMA public TO other;
+            CREATE PUBLICATION stardust FOR TABLE creators, posts, videos, analysis, clips, edit_jobs, upload_jobs, schedules, logs;
+            """ + Self.creator(1))
+        func sync(_ role: String) throws -> Finished {
+            try run([
+                "timeout", "60", Repository.program, "model", "sync", "--from",
+                "host=\(server.folder) user=\(role) dbname=postgres", "--ledger", following.ledger,
+                "--create", "--once",
+            ])
+        }
+        let denied = try sync("reader")
+        #expect(
+            denied.status == 69 && denied.error.contains("permission denied"), "\(denied.error)")
+        try server.psql(
+            "GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader; ALTER TABLE creators ENABLE ROW LEVEL SECURITY"
+        )
+        let hidden = try sync("reader")
+        #expect(
+            hidden.status == 69 && hidden.error.contains("row-level security"), "\(hidden.error)")
+        #expect(try server.psql("SELECT count(*) FROM pg_replication_slots") == ["0"])
+        #expect(try sync("other").status == 69)
+        try server.psql("ALTER ROLE reader BYPASSRLS")
+        #expect(try sync("reader").status == 0)
+        #expect(try following.query("SELECT count(*) FROM creators") == ["1"])
+    }
+
     // MARK: Other tables and identities
 
     @Test func `tables that are none of the engine's are skipped, whatever becomes of them`() throws

@@ -27,6 +27,7 @@ package final class Background: @unchecked Sendable {
         (try? String(contentsOfFile: folder.path + "/" + name, encoding: .utf8)) ?? ""
     }
 
+    package var isRunning: Bool { process.isRunning }
     package var pid: Int32 { process.processIdentifier }
     package var output: String { text("output") }
     package var error: String { text("error") }

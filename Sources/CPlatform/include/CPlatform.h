@@ -55,8 +55,9 @@ uint32_t stardust_crc32c(uint32_t crc, const void *bytes, size_t count);
 /// the test that compares the two.
 uint32_t stardust_crc32c_portable(uint32_t crc, const void *bytes, size_t count);
 
-/// A number of the calling thread's own, 0 when the thread begins.
+/// Two numbers of the calling thread's own, 0 when the thread begins: what it uses, and at most may.
 int64_t *stardust_thread_bytes(void);
+int64_t *stardust_thread_bytes_max(void);
 
 /// The first place of `needle` in `bytes`, in time that grows with both lengths, not with their
 /// product; NULL where it is not there.

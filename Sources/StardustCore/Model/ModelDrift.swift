@@ -118,19 +118,14 @@ package struct ModelDrift: Sendable {
         _ patience: Patience
     ) throws(Failure) {
         for column in table.columns where column.type == .jsonb {
-            var pending: [(id: String, text: [UInt8])] = []
+            let statement: SQLiteStatement
             do throws(SQLiteFailure) {
-                let statement = try connection.prepare(
+                statement = try connection.prepare(
                     "SELECT \(table.key.name), \(column.name) FROM \(table.name) "
                         + "WHERE \(column.name) LIKE '%\"stardust_id\"%'")
-                while try statement.step() {
-                    if case .text(let text) = statement.value(1) {
-                        pending.append((statement.value(0).string ?? "", text))
-                    }
-                }
             } catch { throw .model(.database(error)) }
-            for (number, (id, text)) in pending.enumerated() {
-                if number.isMultiple(of: 256), patience.isOver { throw .timeIsOver }
+            while let (id, text) = try Self.next(statement) {
+                if patience.isOver { throw .timeIsOver }
                 for embedded in EmbeddedID.all(in: text) {
                     guard let detail = try Self.mismatch(embedded, table.name, id, map, size) else {
                         continue
@@ -140,6 +135,18 @@ package struct ModelDrift: Sendable {
                 }
             }
         }
+    }
+
+    private static func next(
+        _ statement: SQLiteStatement
+    ) throws(Failure) -> (id: String, text: [UInt8])? {
+        do throws(SQLiteFailure) {
+            while try statement.step() {
+                guard case .text(let text) = statement.value(1) else { continue }
+                return (statement.value(0).string ?? "", text)
+            }
+            return nil
+        } catch { throw .model(.database(error)) }
     }
 
     /// Why an embedded id is wrong; nil where it is right.
