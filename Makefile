@@ -22,7 +22,7 @@ test: build
 
 bench: build
 	@Docs/Examples/install-packages bench
-	@folder=$$(Tests/postgres start -c wal_level=logical -c shared_buffers=2GB -c max_wal_size=8GB -c maintenance_work_mem=1GB) && \
+	@folder=$$(Tests/postgres start -c wal_level=logical -c wal_retrieve_retry_interval=10ms -c shared_buffers=2GB -c max_wal_size=8GB -c maintenance_work_mem=1GB) && \
 	trap "Tests/postgres stop $$folder" EXIT && \
 	$(PROGRAM) bench --packets $${PACKETS:-Docs/Examples/pipeline.ndjson} --count $${COUNT:-1000000} --postgres $$folder
 

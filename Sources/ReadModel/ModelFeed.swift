@@ -252,6 +252,7 @@ package final class ModelFeed {
             return
         case .idle:
             do throws(ModelFailure) { try writer.begin() } catch {
+                owe(change.lsn.map { [$0] } ?? [])
                 answer(.failed(error))
                 return
             }
@@ -268,10 +269,9 @@ package final class ModelFeed {
             advance(to: change.lsn)
             if let time = change.committedAt { writer.state.committedAt = time }
         } catch {
-            if case .refused(let refusal) = error {
-                if !isWithinTransaction { owe(change.lsn.map { [$0] } ?? []) }
-                throw refusal
-            }
+            // Refused or failed: what comes behind it must not pass for it.
+            if !isWithinTransaction { owe(change.lsn.map { [$0] } ?? []) }
+            if case .refused(let refusal) = error { throw refusal }
             answer(.failed(error))
             doom()
         }

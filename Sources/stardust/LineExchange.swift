@@ -11,14 +11,7 @@ struct LineExchange {
 
     /// Sends all of `input` and hands each line of the answer to `take`, with the bytes sent so far.
     func run(_ input: any BodyInput, take: ([UInt8], Int) -> Void) async throws {
-        let channel = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
-            .connect(unixDomainSocketPath: socket) { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHTTPClientHandlers()
-                    return try NIOAsyncChannel<HTTPClientResponsePart, HTTPClientRequestPart>(
-                        wrappingChannelSynchronously: channel)
-                }
-            }
+        let channel = try await Self.connect(socket)
         let progress = Progress()
         try await channel.executeThenClose { inbound, outbound in
             async let sent: Failure? = sending(input, outbound, progress, channel.channel)
@@ -29,6 +22,20 @@ struct LineExchange {
             }
             if let failure = await sent { throw failure }
         }
+    }
+
+    /// A connection to the daemon, on which HTTP is spoken.
+    static func connect(
+        _ socket: String
+    ) async throws -> NIOAsyncChannel<HTTPClientResponsePart, HTTPClientRequestPart> {
+        try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+            .connect(unixDomainSocketPath: socket) { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHTTPClientHandlers()
+                    return try NIOAsyncChannel<HTTPClientResponsePart, HTTPClientRequestPart>(
+                        wrappingChannelSynchronously: channel)
+                }
+            }
     }
 
     /// Bytes that were sent, for whoever shows them.

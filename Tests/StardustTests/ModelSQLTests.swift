@@ -43,7 +43,6 @@ import Testing
         #expect(
             try Self.sql(daemon, "SELECT json_extract(metadata, '$.stardust_id') FROM clips").status
                 == 200)
-        #expect(try Self.sql(daemon, "EXPLAIN QUERY PLAN SELECT * FROM clips").status != 500)
     }
 
     @Test func `SQL can do nothing but read`() throws {

@@ -6,8 +6,8 @@ internal import Packets
 package import ReadModel
 
 /// The ledger as the table `stardust_metadata`: a virtual table that exists in a connection without
-/// standing in any file. Look-ups by `stardust_id`, by entity and by `position`, also between two of them, use the ledger's own
-/// indexes; everything else reads packet by packet.
+/// standing in any file. Look-ups by `stardust_id`, by entity and by `position`, also between two of
+/// them, use the ledger's own indexes; everything else reads packet by packet.
 package final class LedgerTable {
     fileprivate let map: LedgerMap
     fileprivate let index: TermSnapshot

@@ -6,7 +6,8 @@
     internal import StardustCore
 
     /// The read model beside PostgreSQL's own subscription: the same rows, from the same server, turn
-    /// by turn. What the subscription applies is not synced by PostgreSQL's default; ours is.
+    /// by turn. What the subscription applies is not synced by PostgreSQL's default; ours is. Our time has the
+    /// start of the process in it, the subscription's begins with its worker.
     struct ModelBench {
         private let folder: String
         private let root: String
@@ -139,8 +140,14 @@
         }
 
         private func subscription(until marker: String) throws(Failure) -> Double {
-            let start = ContinuousClock.now
             try target.run("ALTER SUBSCRIPTION bench ENABLE")
+            // Its worker is started when the launcher gets to it: that is not counted.
+            try wait(or: "the subscription does not begin") { () throws(Failure) in
+                try source.values(
+                    "SELECT 1 FROM pg_replication_slots WHERE slot_name = 'bench' AND active"
+                ).isEmpty == false
+            }
+            let start = ContinuousClock.now
             try wait(or: "the subscription does not apply") { () throws(Failure) in
                 try target.values(
                     "SELECT 1 FROM creators WHERE platform = 'marker' AND username = '\(marker)'"
@@ -167,7 +174,7 @@
             let deadline = ContinuousClock.now + .seconds(300)
             while try !condition() {
                 guard ContinuousClock.now < deadline else { throw Failure(.no, words) }
-                usleep(5_000)
+                usleep(1_000)
             }
         }
 

@@ -1,6 +1,5 @@
 internal import NIOCore
 internal import NIOHTTP1
-internal import NIOPosix
 internal import Packets
 
 /// Questions to the daemon over its socket.
@@ -78,14 +77,7 @@ struct DaemonClient {
         _ target: String, _ body: [UInt8]? = nil, _ take: (HTTPClientResponsePart) -> Bool
     ) async throws(Failure) {
         do {
-            let channel = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
-                .connect(unixDomainSocketPath: socket) { channel in
-                    channel.eventLoop.makeCompletedFuture {
-                        try channel.pipeline.syncOperations.addHTTPClientHandlers()
-                        return try NIOAsyncChannel<HTTPClientResponsePart, HTTPClientRequestPart>(
-                            wrappingChannelSynchronously: channel)
-                    }
-                }
+            let channel = try await LineExchange.connect(socket)
             try await channel.executeThenClose { inbound, outbound in
                 try await outbound.write(contentsOf: Self.request(target, body))
                 for try await part in inbound {
