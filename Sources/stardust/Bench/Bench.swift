@@ -237,7 +237,7 @@ private final class BenchRun {
         private func following(_ postgres: String) throws(Failure) {
             let bench = try ModelBench(
                 postgres: postgres, root: root, program: program,
-                rows: max(1000, min(100_000, count / 10)))
+                rows: max(20_000, min(100_000, count / 10)))
             func tell(_ name: String, _ result: ModelBench.Result) {
                 row(
                     name,
