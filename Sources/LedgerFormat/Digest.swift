@@ -44,16 +44,21 @@ package struct Digest: Hashable, Sendable {
 
     /// The same digits, without a string between.
     package func appendHex(to text: inout [UInt8]) {
-        appendHex(words.0, to: &text)
-        appendHex(words.1, to: &text)
-        appendHex(words.2, to: &text)
-        appendHex(words.3, to: &text)
+        let start = text.count
+        text.append(contentsOf: repeatElement(UInt8(ascii: "0"), count: 2 * Self.byteCount))
+        var span = text.mutableSpan
+        Self.store(words.0, in: &span, at: start)
+        Self.store(words.1, in: &span, at: start + 16)
+        Self.store(words.2, in: &span, at: start + 32)
+        Self.store(words.3, in: &span, at: start + 48)
     }
 
-    private func appendHex(_ word: UInt64, to text: inout [UInt8]) {
+    @inline(__always)
+    private static func store(_ word: UInt64, in text: inout MutableSpan<UInt8>, at offset: Int) {
         let number = word.byteSwapped
-        HexadecimalWord(number: UInt32(number >> 32)).append(to: &text)
-        HexadecimalWord(number: UInt32(truncatingIfNeeded: number)).append(to: &text)
+        text.store(HexadecimalWord(number: UInt32(number >> 32)).digits, at: offset)
+        text.store(
+            HexadecimalWord(number: UInt32(truncatingIfNeeded: number)).digits, at: offset + 8)
     }
 
     /// The form that the interface uses: `sha256:` and 64 hexadecimal digits.

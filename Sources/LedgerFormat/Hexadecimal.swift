@@ -36,7 +36,7 @@ extension [UInt8] {
 /// Eight hexadecimal digits of either case in one word, the first in the lowest byte. Read all at
 /// once: ids and digests are a good part of every packet.
 package struct HexadecimalWord {
-    private let digits: UInt64
+    package let digits: UInt64
 
     private static let ones: UInt64 = 0x0101_0101_0101_0101
     private static let highBits = ones &* 0x80
@@ -75,11 +75,6 @@ package struct HexadecimalWord {
         nibbles = (nibbles << 4 | nibbles) & (Self.ones &* 0x0F)
         let isLetter = (nibbles &+ Self.ones &* 6) >> 4 & Self.ones
         digits = (nibbles &+ Self.ones &* 0x30 &+ isLetter &* 0x27).byteSwapped
-    }
-
-    package func append(to text: inout [UInt8]) {
-        // Safety: the word is read as the eight bytes that it is.
-        unsafe withUnsafeBytes(of: digits.littleEndian) { unsafe text.append(contentsOf: $0) }
     }
 
     /// Whether all are digits in lower case.

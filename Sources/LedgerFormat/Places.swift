@@ -2,9 +2,14 @@
 package struct Position: Hashable, Comparable, Sendable, CustomStringConvertible {
     package var value: UInt64
 
-    package init(_ value: UInt64) { self.value = value }
+    @inlinable package init(_ value: UInt64) { self.value = value }
 
-    package static func < (left: Self, right: Self) -> Bool { left.value < right.value }
+    // Sets and dictionaries of positions do little else.
+    @inlinable package static func == (left: Self, right: Self) -> Bool {
+        left.value == right.value
+    }
+    @inlinable package func hash(into hasher: inout Hasher) { hasher.combine(value) }
+    @inlinable package static func < (left: Self, right: Self) -> Bool { left.value < right.value }
 
     /// The position after this one. Wraps around at the end, which only a forged entry can name.
     package var next: Position { Position(value &+ 1) }

@@ -58,19 +58,25 @@ package struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertibl
         let (days, secondOfDay) = seconds.quotientAndRemainder(flooring: 86_400)
         let (year, month, day) = civilDate(daysSinceEpoch: Int(days))
         text.append(decimal: year, digits: 4)
-        text.append(UInt8(ascii: "-"))
-        text.append(decimal: month, digits: 2)
-        text.append(UInt8(ascii: "-"))
-        text.append(decimal: day, digits: 2)
-        text.append(UInt8(ascii: "T"))
-        text.append(decimal: Int(secondOfDay / 3600), digits: 2)
-        text.append(UInt8(ascii: ":"))
-        text.append(decimal: Int(secondOfDay / 60 % 60), digits: 2)
-        text.append(UInt8(ascii: ":"))
-        text.append(decimal: Int(secondOfDay % 60), digits: 2)
-        text.append(UInt8(ascii: "."))
-        text.append(decimal: Int(fraction), digits: 6)
-        text.append(UInt8(ascii: "Z"))
+        let start = text.count
+        text.append("-00-00T00:00:00.000000Z")
+        var span = text.mutableSpan
+        span.store(twoDigits: month, at: start + 1)
+        span.store(twoDigits: day, at: start + 4)
+        span.store(twoDigits: Int(secondOfDay / 3600), at: start + 7)
+        span.store(twoDigits: Int(secondOfDay / 60 % 60), at: start + 10)
+        span.store(twoDigits: Int(secondOfDay % 60), at: start + 13)
+        span.store(twoDigits: Int(fraction / 10_000), at: start + 16)
+        span.store(twoDigits: Int(fraction / 100 % 100), at: start + 18)
+        span.store(twoDigits: Int(fraction % 100), at: start + 20)
+    }
+}
+
+extension MutableSpan<UInt8> {
+    @inline(__always)
+    fileprivate mutating func store(twoDigits value: Int, at offset: Int) {
+        self[offset] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: value / 10)
+        self[offset + 1] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: value % 10)
     }
 }
 

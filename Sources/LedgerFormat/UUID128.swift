@@ -96,19 +96,17 @@ package struct UUID128: Hashable, Comparable, Sendable, CustomStringConvertible 
     }
 
     package func appendText(to text: inout [UInt8]) {
-        func group(_ word: UInt64, _ shift: UInt64) {
-            text.append(hexadecimal: UInt8(truncatingIfNeeded: word >> (shift + 8)))
-            text.append(hexadecimal: UInt8(truncatingIfNeeded: word >> shift))
-        }
-        HexadecimalWord(number: UInt32(high >> 32)).append(to: &text)
-        text.append(UInt8(ascii: "-"))
-        group(high, 16)
-        text.append(UInt8(ascii: "-"))
-        group(high, 0)
-        text.append(UInt8(ascii: "-"))
-        group(low, 48)
-        text.append(UInt8(ascii: "-"))
-        group(low, 32)
-        HexadecimalWord(number: UInt32(truncatingIfNeeded: low)).append(to: &text)
+        let start = text.count
+        text.append("00000000-0000-0000-0000-000000000000")
+        let middle = HexadecimalWord(number: UInt32(truncatingIfNeeded: high)).digits
+        let next = HexadecimalWord(number: UInt32(low >> 32)).digits
+        var span = text.mutableSpan
+        span.store(HexadecimalWord(number: UInt32(high >> 32)).digits, at: start)
+        span.store(UInt32(truncatingIfNeeded: middle), at: start + 9)
+        span.store(UInt32(middle >> 32), at: start + 14)
+        span.store(UInt32(truncatingIfNeeded: next), at: start + 19)
+        span.store(UInt32(next >> 32), at: start + 24)
+        span.store(
+            HexadecimalWord(number: UInt32(truncatingIfNeeded: low)).digits, at: start + 28)
     }
 }

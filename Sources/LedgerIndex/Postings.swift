@@ -41,6 +41,13 @@ enum TermSource: Sendable {
         }
     }
 
+    /// False where surely no packet has all the terms. A buffer does not tell.
+    func mayHold(all terms: [UInt64]) -> Bool {
+        guard case .run(let run) = self else { return true }
+        for term in terms where !run.mayHold(term) { return false }
+        return true
+    }
+
     func postings(_ term: UInt64, _ access: ReadAccess) -> Postings {
         switch self {
         case .run(let run): Postings(term, in: run, access)

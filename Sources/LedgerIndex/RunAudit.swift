@@ -23,7 +23,8 @@ package struct RunAudit {
         for name in try volume.list(LedgerLayout.index).sorted() where name.hasSuffix(".run") {
             let path = LedgerLayout.index + "/" + name
             do throws(IndexFailure) {
-                runs.append(RunAudit(path: path, run: try TermRun(volume, path: path)))
+                runs.append(
+                    RunAudit(path: path, run: try TermRun(volume, path: path, withFilter: false)))
             } catch { report(path, error.description) }
         }
         return runs
@@ -35,12 +36,17 @@ package struct RunAudit {
         var (pairs, sum): (UInt64, UInt64) = (0, 0)
         do throws(IndexFailure) {
             var reader = try TermRun.Reader(run)
+            var filter = TermFilterReader(run)
             while !reader.isAtEnd {
                 pairs += 1
+                guard try filter.holds(reader.term) else {
+                    return "its filter does not know all of its terms"
+                }
                 sum &+= RunHeader.mark(
                     reader.term, run.header.first.value + UInt64(reader.ordinal))
                 try reader.advance()
             }
+            guard try filter.isWhole() else { return "the checksum of its filter does not hold" }
         } catch .unusable(let detail) { return detail }
         let isWhole = pairs == run.header.pairs && sum == run.header.sum
         return isWhole ? nil : "its pairs are not those that it was written with"
@@ -59,4 +65,42 @@ package struct RunAudit {
     }
 
     package func agrees(with tally: Tally) -> Bool { tally.agrees(with: run.header) }
+}
+
+/// Reads a run's filter beside its terms, the smallest first.
+private struct TermFilterReader: ~Copyable {
+    private let run: TermRun
+    private var bytes: [UInt8] = []
+    /// Where `bytes` begins in the filter.
+    private var start = 0
+    private var checksum = CRC32C()
+
+    private static let pieceBytes = 1 << 16
+
+    init(_ run: TermRun) { self.run = run }
+
+    mutating func holds(_ term: UInt64) throws(IndexFailure) -> Bool {
+        let place = TermFilter.place(of: term, among: Int(run.header.filterBlocks))
+        let offset = place * TermFilter.blockBytes
+        while offset >= start + bytes.count { try advance() }
+        let mask = TermFilter.mask(of: term)
+        return TermFilter.block(bytes.span, at: offset - start) & mask == mask
+    }
+
+    /// Whether all of it, to its end, is as it was written.
+    mutating func isWhole() throws(IndexFailure) -> Bool {
+        while start + bytes.count < run.header.filterBytes { try advance() }
+        return checksum == run.header.filterChecksum
+    }
+
+    private mutating func advance() throws(IndexFailure) {
+        start += bytes.count
+        bytes = [UInt8](
+            repeating: 0, count: min(Self.pieceBytes, run.header.filterBytes - start))
+        do throws(FileFailure) {
+            _ = try run.file.read(
+                into: &bytes, 0..<bytes.count, at: IndexLimits.blockBytes + start)
+        } catch { throw IndexFailure(error) }
+        checksum = checksum.continued(over: bytes.span)
+    }
 }

@@ -3,7 +3,8 @@ internal import Packets
 
 /// The first block of a run's file: what it covers, what it was made with, and what it must hold.
 /// The file is derived and may be made again, so its bytes are described here alone: this header,
-/// the blocks of pairs, for each block its first pair, and for each zone its bounds.
+/// the filter of terms, the blocks of pairs, for each block its first pair, and for each zone its
+/// bounds.
 struct RunHeader: Sendable {
     /// SHA-256 of the ledger's identity file.
     var identity: Digest
@@ -14,8 +15,11 @@ struct RunHeader: Sendable {
     /// Entry hash of the last of them: the run belongs to a ledger that has it there.
     var lastHash: Digest
     var pairs: UInt64 = 0
+    /// Distinct terms.
+    var terms: UInt64 = 0
     /// Sum of `RunHeader.mark` over all pairs, the same whatever runs they stand in.
     var sum: UInt64 = 0
+    var filterBlocks: UInt64
     var blocks: UInt64 = 0
     var zones: UInt64 = 0
     /// Packets that could not be read.
@@ -23,8 +27,10 @@ struct RunHeader: Sendable {
     var flags = RunFlags()
     /// Over the fences and the zones behind the blocks.
     var tableChecksum = CRC32C()
+    /// Over the filter.
+    var filterChecksum = CRC32C()
 
-    static let formatVersion: UInt32 = 1
+    static let formatVersion: UInt32 = 2
     /// "SDTERM", then the line ends of `SegmentHeader`.
     private static let magic: UInt64 = 0x0A0D_4D52_4554_4453
     static let fenceBytes = 12
@@ -32,7 +38,14 @@ struct RunHeader: Sendable {
 
     var packets: Int { Int(end.value - first.value) }
 
-    var tableOffset: Int { (Int(blocks) + 1) * IndexLimits.blockBytes }
+    var filterBytes: Int { TermFilter.fileBytes(Int(filterBlocks)) }
+
+    /// Where a block of pairs begins.
+    func offset(ofBlock block: Int) -> Int {
+        IndexLimits.blockBytes + filterBytes + block * IndexLimits.blockBytes
+    }
+
+    var tableOffset: Int { offset(ofBlock: Int(blocks)) }
     var tableBytes: Int { Int(blocks) * Self.fenceBytes + Int(zones) * Self.zoneBytes }
 
     /// What a pair adds to the sum.
@@ -59,8 +72,11 @@ struct RunHeader: Sendable {
         static let zones = 136
         static let unindexed = 144
         static let tableChecksum = 152
-        static let checksum = 156
-        static let byteCount = 160
+        static let filterChecksum = 156
+        static let terms = 160
+        static let filterBlocks = 168
+        static let checksum = 176
+        static let byteCount = 180
     }
 
     var bytes: [UInt8] {
@@ -81,6 +97,9 @@ struct RunHeader: Sendable {
         span.store(zones, at: Field.zones)
         span.store(unindexed, at: Field.unindexed)
         span.store(tableChecksum.value, at: Field.tableChecksum)
+        span.store(filterChecksum.value, at: Field.filterChecksum)
+        span.store(terms, at: Field.terms)
+        span.store(filterBlocks, at: Field.filterBlocks)
         let checksum = CRC32C().continued(over: span.span.extracting(0..<Field.checksum))
         span.store(checksum.value, at: Field.checksum)
         return result
@@ -109,18 +128,27 @@ struct RunHeader: Sendable {
         zones = bytes.littleEndian(at: Field.zones)
         unindexed = bytes.littleEndian(at: Field.unindexed)
         tableChecksum = CRC32C(bytes.littleEndian(at: Field.tableChecksum))
+        filterChecksum = CRC32C(bytes.littleEndian(at: Field.filterChecksum))
+        terms = bytes.littleEndian(at: Field.terms)
+        filterBlocks = bytes.littleEndian(at: Field.filterBlocks)
         guard first < end, end.value <= UInt64(UInt32.max), blocks < 1 << 40, zones < 1 << 40,
+            (1..<1 << 40).contains(filterBlocks),
             fileBytes == tableOffset + tableBytes,
             Int(zones) == (packets + IndexLimits.zonePackets - 1) / IndexLimits.zonePackets
         else { return nil }
     }
 
-    init(identity: Digest, key: TermKey, first: Position, end: Position, lastHash: Digest) {
+    /// Of a run that has at most so many distinct terms.
+    init(
+        identity: Digest, key: TermKey, first: Position, end: Position, lastHash: Digest,
+        termsMax: Int
+    ) {
         self.identity = identity
         self.key = key
         self.first = first
         self.end = end
         self.lastHash = lastHash
+        filterBlocks = UInt64(TermFilter.blocks(forTerms: termsMax))
     }
 
     /// The file that a run of these positions has.

@@ -53,7 +53,7 @@ struct RunMerge: ~Copyable {
         let path = LedgerLayout.index + "/" + RunHeader.fileName(first.first, last.end)
         let header = RunHeader(
             identity: first.identity, key: first.key, first: first.first, end: last.end,
-            lastHash: last.lastHash)
+            lastHash: last.lastHash, termsMax: runs.reduce(0) { $0 + Int($1.header.terms) })
         var writer = try RunWriter(volume, path: path, header)
         var (terms, written) = (terms, 0)
         while let term = terms.min(), term != Self.ended {

@@ -16,7 +16,8 @@ struct RunWriter: ~Copyable {
     private var used = RunBlock.start
     /// Blocks that wait to be written together, and where they go.
     private var pending: [UInt8] = []
-    private var offset = IndexLimits.blockBytes
+    private var offset: Int
+    private var filter: TermFilterWriter
     private var fences: [UInt8] = []
     private var lastTerm: UInt64?
     private var lastOrdinal: UInt32 = 0
@@ -36,6 +37,9 @@ struct RunWriter: ~Copyable {
             if try volume.list(path.folder).contains(beside.lastName) { try volume.remove(beside) }
             file = try volume.open(beside, .create())
         } catch { throw IndexFailure(error) }
+        offset = header.offset(ofBlock: 0)
+        filter = TermFilterWriter(
+            file, at: IndexLimits.blockBytes, count: Int(header.filterBlocks))
         pending.reserveCapacity(Self.writeBytes + IndexLimits.blockBytes)
     }
 
@@ -44,6 +48,10 @@ struct RunWriter: ~Copyable {
         if term == lastTerm, ordinal == lastOrdinal { return }
         header.pairs += 1
         header.sum &+= RunHeader.mark(term, header.first.value + UInt64(ordinal))
+        if term != lastTerm {
+            header.terms += 1
+            try filter.add(term)
+        }
         if used + Self.groupBytes > IndexLimits.blockBytes { try endBlock() }
         if used == RunBlock.start {
             beginBlock(term, ordinal)
@@ -123,6 +131,8 @@ struct RunWriter: ~Copyable {
         header.unindexed = UInt64(unindexed)
         header.flags = flags
         header.tableChecksum = CRC32C().continued(over: table.span)
+        try filter.finish()
+        header.filterChecksum = filter.checksum
         pending += table
         try flush()
         do throws(FileFailure) {

@@ -162,6 +162,7 @@ package final class TermIndex: Sendable {
     }
 
     private func written(_ buffer: TermBuffer) throws(IndexFailure) -> TermRun {
+        let terms = buffer.sort()
         let contents = buffer.contents
         let end = Position(buffer.first.value + UInt64(contents.count))
         let path = LedgerLayout.index + "/" + RunHeader.fileName(buffer.first, end)
@@ -169,9 +170,9 @@ package final class TermIndex: Sendable {
             volume, path: path,
             RunHeader(
                 identity: identity, key: key, first: buffer.first, end: end,
-                lastHash: contents.lastHash))
+                lastHash: contents.lastHash, termsMax: terms))
         for range in contents.ranges.indices {
-            for pair in contents.ranges[range].sorted() {
+            for pair in contents.ranges[range] {
                 try writer.add(TermBuffer.term(of: pair), TermBuffer.ordinal(of: pair))
             }
         }

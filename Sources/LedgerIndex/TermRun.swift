@@ -7,7 +7,9 @@ final class TermRun: Sendable {
     let header: RunHeader
     let path: String
     let zones: TimeZones
-    private let file: any VolumeFile
+    /// Nil where only the pairs are wanted.
+    private let filter: TermFilter?
+    let file: any VolumeFile
     private let fenceTerms: [UInt64]
     private let fenceOrdinals: [UInt32]
     /// For each value of a term's first bits, the first block that begins with that or more: a
@@ -17,10 +19,13 @@ final class TermRun: Sendable {
     private static let prefixBits: UInt64 = 12
 
     /// Opens a file, and throws where anything but a block is not as it was written.
-    init(_ volume: any Volume, path: String) throws(IndexFailure) {
+    /// Without its filter it takes little memory, and is no good for looking up.
+    init(
+        _ volume: any Volume, path: String, withFilter: Bool = true
+    ) throws(IndexFailure) {
         self.path = path
         func damaged(_ what: String) -> IndexFailure { .unusable("\(path): \(what)") }
-        let content: (file: any VolumeFile, header: RunHeader, table: [UInt8])
+        let content: (file: any VolumeFile, header: RunHeader, table: [UInt8], filter: [UInt8])
         do throws(FileFailure) {
             let file = try volume.open(path, .read)
             var head = [UInt8](repeating: 0, count: IndexLimits.blockBytes)
@@ -30,7 +35,9 @@ final class TermRun: Sendable {
             else { throw FileFailure(.read, path, errorNumber: 0) }
             var table = [UInt8](repeating: 0, count: header.tableBytes)
             _ = try file.read(into: &table, 0..<table.count, at: header.tableOffset)
-            content = (file, header, table)
+            var filter = [UInt8](repeating: 0, count: withFilter ? header.filterBytes : 0)
+            _ = try file.read(into: &filter, 0..<filter.count, at: IndexLimits.blockBytes)
+            content = (file, header, table, filter)
         } catch  where error.errorNumber == 0 { throw damaged("it is no run of this format") } catch
         { throw IndexFailure(error) }
         (file, header) = (content.file, content.header)
@@ -38,6 +45,11 @@ final class TermRun: Sendable {
         guard CRC32C().continued(over: table.span) == header.tableChecksum else {
             throw damaged("the checksum of its table does not hold")
         }
+        let bits = content.filter
+        guard !withFilter || CRC32C().continued(over: bits.span) == header.filterChecksum else {
+            throw damaged("the checksum of its filter does not hold")
+        }
+        filter = withFilter ? TermFilter(bits.span, count: Int(header.filterBlocks)) : nil
         var (terms, ordinals): ([UInt64], [UInt32]) = ([], [])
         terms.reserveCapacity(Int(header.blocks))
         ordinals.reserveCapacity(Int(header.blocks))
@@ -82,6 +94,9 @@ final class TermRun: Sendable {
     var fileBytes: Int { header.tableOffset + header.tableBytes }
 
     // MARK: Looking up
+
+    /// False where no packet of the run has the term.
+    func mayHold(_ term: UInt64) -> Bool { filter!.mayHold(term) }
 
     /// The last block that begins at or before a pair; nil where the first begins behind it.
     func block(of term: UInt64, _ ordinal: UInt32) -> Int? {
@@ -140,7 +155,7 @@ final class TermRun: Sendable {
         do throws(FileFailure) {
             count = try file.read(
                 into: &buffer, 0..<IndexLimits.blockBytes,
-                at: (block + 1) * IndexLimits.blockBytes, access)
+                at: header.offset(ofBlock: block), access)
         } catch { throw IndexFailure(error) }
         guard count == IndexLimits.blockBytes, let used = RunBlock.used(buffer.span, at: 0) else {
             throw .unusable("\(path): block \(block) is not as it was written")
@@ -214,7 +229,7 @@ final class TermRun: Sendable {
                 let wanted = count * IndexLimits.blockBytes
                 do throws(FileFailure) {
                     _ = try run.file.read(
-                        into: &bytes, 0..<wanted, at: (nextBlock + 1) * IndexLimits.blockBytes)
+                        into: &bytes, 0..<wanted, at: run.header.offset(ofBlock: nextBlock))
                 } catch { throw IndexFailure(error) }
             }
             let start = place * IndexLimits.blockBytes

@@ -39,7 +39,7 @@ package struct TermSnapshot: Sendable {
         for source in isDescending ? sources.reversed() : sources {
             let (first, end) = (source.first.value, source.end.value)
             let part = range.clamped(to: first..<max(first, end))
-            guard !part.isEmpty else { continue }
+            guard !part.isEmpty, source.mayHold(all: terms) else { continue }
             var walk = SourceWalk(source, terms, created, deadline, access)
             let ordinals = UInt32(part.lowerBound - first)...UInt32(part.upperBound - 1 - first)
             let step = try walk.run(ordinals, isDescending: isDescending) { ordinal in

@@ -126,13 +126,13 @@ struct IDsFile: Sendable {
         }
 
         /// Nil where the slot does not hold.
-        func slot(_ ordinal: Int, _ access: ReadAccess) throws(FileFailure) -> Slot? {
-            var bytes = [UInt8](repeating: 0, count: slotBytes)
-            let at = headerBytes + ordinal * slotBytes
-            guard try file.read(into: &bytes, 0..<slotBytes, at: at, access) == slotBytes else {
-                return nil
-            }
-            return IDsFile.slot(bytes.span, at: 0, seed: seed)
+        func slot(
+            _ ordinal: Int, _ window: inout ReadWindow, _ access: ReadAccess
+        ) throws(FileFailure) -> Slot? {
+            let offset = headerBytes + ordinal * slotBytes
+            let (index, count, _) = try window.find(slotBytes, of: file, at: offset, access)
+            guard count >= slotBytes else { return nil }
+            return IDsFile.slot(window.bytes.span, at: index, seed: seed)
         }
     }
 

@@ -89,6 +89,14 @@ package final class LedgerMap: Sendable {
     package func position(
         of id: UUID128, includingStaged: Bool = false, _ access: ReadAccess = .blocking
     ) throws(FileFailure) -> Position? {
+        var window = ReadWindow(firstBytes: IDsFile.slotBytes)
+        return try position(of: id, includingStaged: includingStaged, &window, access)
+    }
+
+    func position(
+        of id: UUID128, includingStaged: Bool = false, _ window: inout ReadWindow,
+        _ access: ReadAccess
+    ) throws(FileFailure) -> Position? {
         let places = state.withLock { state in
             state.ids.candidates(for: id).compactMap { position in
                 includingStaged || state.head.size.contains(position)
@@ -96,38 +104,45 @@ package final class LedgerMap: Sendable {
             }
         }
         for (position, place) in places {
-            if try slot(at: place, access).stardustID == id { return position }
+            if try slot(at: place, &window, access).stardustID == id { return position }
         }
         return nil
     }
 
+    /// Where a record begins.
+    struct RecordPlace {
+        var file: any VolumeFile
+        var header: SegmentHeader
+        var offset: Int
+    }
+
     /// Segment and offset of a synced position; nil beyond the ledger.
     func record(
-        at position: Position, _ access: ReadAccess
-    ) throws(FileFailure) -> (file: any VolumeFile, header: SegmentHeader, offset: Int)? {
+        at position: Position, _ window: inout ReadWindow, _ access: ReadAccess
+    ) throws(FileFailure) -> RecordPlace? {
         let place = state.withLock { state in
             state.head.size.contains(position) ? state.place(of: position) : nil
         }
         guard let place else { return nil }
-        let slot = try slot(at: place, access)
+        let offset = Int(try slot(at: place, &window, access).offset)
         switch place {
         case .open(_, let file, let header):
-            return (file, header, Int(slot.offset))
+            return RecordPlace(file: file, header: header, offset: offset)
         case .sealed(let header, _):
             let file = try sealedFiles.file(of: header, access).segment
-            return (file, header, Int(slot.offset))
+            return RecordPlace(file: file, header: header, offset: offset)
         }
     }
 
     private func slot(
-        at place: Place, _ access: ReadAccess
+        at place: Place, _ window: inout ReadWindow, _ access: ReadAccess
     ) throws(FileFailure) -> IDsFile.Slot {
         switch place {
         case .open(let slot, _, _): return slot
         case .sealed(let header, let position):
             let ordinal = Int(position.value - header.firstPosition.value)
             let file = try sealedFiles.file(of: header, access)
-            if let slot = try file.ids?.slot(ordinal, access) { return slot }
+            if let slot = try file.ids?.slot(ordinal, &window, access) { return slot }
             guard access == .blocking else { throw .wouldBlock(file.segment.path) }
             // Lost or damaged since the ledger was opened: the segment itself has the answer.
             let ids = try SegmentScan.ids(of: header, volume)

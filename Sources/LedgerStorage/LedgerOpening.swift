@@ -310,7 +310,10 @@ struct LedgerOpening {
             if position == header.firstPosition { return header.previous }
             let ids = try volume.open(LedgerLayout.ids(header.firstPosition), .read)
             let ordinal = Int(position.value - header.firstPosition.value)
-            guard let slot = try IDsFile.Reader(ids)?.slot(ordinal, .blocking) else { return nil }
+            var window = ReadWindow(firstBytes: IDsFile.slotBytes)
+            guard let slot = try IDsFile.Reader(ids)?.slot(ordinal, &window, .blocking) else {
+                return nil
+            }
             let file = try volume.open(LedgerLayout.segment(header.firstPosition), .read)
             return try previous(in: file, at: Int(slot.offset))
         }

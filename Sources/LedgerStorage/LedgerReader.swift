@@ -4,7 +4,6 @@ package import LedgerFormat
 package struct StoredRecord: Sendable {
     package var entry: Entry
     package var entryHash: Digest
-    package var entryBytes: [UInt8]
     package var payload: [UInt8]
 }
 
@@ -32,55 +31,8 @@ extension LedgerMap {
     package func read(
         _ position: Position, _ access: ReadAccess = .blocking
     ) throws(ReadFailure) -> StoredRecord? {
-        let result: Result<StoredRecord, ReadFailure>
-        do throws(FileFailure) {
-            guard let (file, header, offset) = try record(at: position, access) else { return nil }
-            result = try checked(position, file, header, offset, access)
-        } catch { throw .file(error) }
-        return try result.get()
-    }
-
-    private func checked(
-        _ position: Position, _ file: any VolumeFile, _ header: SegmentHeader, _ offset: Int,
-        _ access: ReadAccess
-    ) throws(FileFailure) -> Result<StoredRecord, ReadFailure> {
-        func damaged(_ code: Finding.Code, _ detail: String) -> Result<StoredRecord, ReadFailure> {
-            .failure(
-                .damaged(
-                    Finding(
-                        code, file: LedgerLayout.segment(header.firstPosition), position: position,
-                        offset: ByteOffset(offset), detail)))
-        }
-        // Most packets of the workload come with the first read.
-        var bytes = [UInt8](repeating: 0, count: 4096)
-        var count = try file.read(into: &bytes, 0..<bytes.count, at: offset, access)
-        guard count >= RecordFrame.payloadOffset,
-            RecordFrame.isIntact(bytes.span, at: 0, seed: header.seed),
-            let payloadBytes = RecordFrame(bytes.span, at: 0).payloadBytes,
-            payloadBytes <= StorageLimits.payloadBytesMax
-        else { return damaged(.recordDamaged, "the checksum of frame and entry does not hold") }
-        let end = RecordFrame.payloadOffset + payloadBytes
-        if end > count {
-            bytes += [UInt8](repeating: 0, count: max(0, end - bytes.count))
-            count += try file.read(into: &bytes, count..<end, at: offset + count, access)
-        }
-        guard count >= end else { return damaged(.recordIncomplete, "the file ends too early") }
-        let entryRange = RecordFrame.byteCount..<RecordFrame.payloadOffset
-        let entry: Entry
-        do throws(Entry.DecodeError) {
-            entry = try Entry(bytes.span, at: entryRange.lowerBound)
-        } catch { return damaged(.entryVersion, error.description) }
-        guard entry.position == position else {
-            return damaged(.positionMismatch, "the entry says position \(entry.position)")
-        }
-        let payload = Array(bytes[RecordFrame.payloadOffset..<end])
-        guard Digest.sha256(payload) == entry.payloadDigest else {
-            return damaged(.payloadDigestMismatch, "the payload is not what its entry says")
-        }
-        return .success(
-            StoredRecord(
-                entry: entry, entryHash: Merkle.leaf(bytes.span.extracting(entryRange)),
-                entryBytes: Array(bytes[entryRange]), payload: payload))
+        var reader = RecordReader(self, access)
+        return try reader.read(position)
     }
 }
 
@@ -95,12 +47,14 @@ extension LedgerMap {
     package func entryBytes(
         _ position: Position, _ access: ReadAccess
     ) throws(FileFailure) -> [UInt8]? {
-        guard let (file, header, offset) = try record(at: position, access) else { return nil }
+        var slots = ReadWindow(firstBytes: IDsFile.slotBytes)
+        guard let place = try record(at: position, &slots, access) else { return nil }
         var bytes = [UInt8](repeating: 0, count: RecordFrame.payloadOffset)
-        let count = try file.read(into: &bytes, 0..<bytes.count, at: offset, access)
-        guard count == bytes.count, RecordFrame.isIntact(bytes.span, at: 0, seed: header.seed)
+        let count = try place.file.read(into: &bytes, 0..<bytes.count, at: place.offset, access)
+        guard count == bytes.count,
+            RecordFrame.isIntact(bytes.span, at: 0, seed: place.header.seed)
         else {
-            throw FileFailure(.read, file.path, errorNumber: FileFailure.inputOutputNumber)
+            throw FileFailure(.read, place.file.path, errorNumber: FileFailure.inputOutputNumber)
         }
         return Array(bytes[RecordFrame.byteCount...])
     }

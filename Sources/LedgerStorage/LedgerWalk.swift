@@ -8,9 +8,11 @@ extension LedgerMap {
         from start: Position, _ body: (SegmentCursor.Record, Span<UInt8>) -> Bool
     ) throws(ReadFailure) {
         var position = start
+        var slots = ReadWindow(firstBytes: IDsFile.slotBytes)
         do throws(FileFailure) {
-            while let (file, header, offset) = try record(at: position, .blocking) {
-                var cursor = try SegmentCursor(file, header: header, from: offset)
+            while let place = try record(at: position, &slots, .blocking) {
+                var cursor = try SegmentCursor(
+                    place.file, header: place.header, from: place.offset)
                 let first = position
                 walk: while head.size.contains(position) {
                     switch try cursor.next() {

@@ -148,8 +148,8 @@ private final class PosixFile: VolumeFile {
             unsafe stardust_read_cached(
                 descriptor, $0.baseAddress! + range.lowerBound, range.count, Int64(offset))
         }
-        // A part of it is there, or none, or the file system cannot tell.
-        return count == Int64(range.count) ? range.count : nil
+        // None of it is there, or the file system cannot tell.
+        return count < 0 ? nil : Int(count)
     }
 
     func write(_ bytes: Span<UInt8>, at offset: Int) throws(FileFailure) {

@@ -36,7 +36,7 @@ package protocol VolumeFile: AnyObject, Sendable {
         into buffer: inout [UInt8], _ range: Range<Int>, at offset: Int
     ) throws(FileFailure) -> Int
 
-    /// The same where that waits for no disk; nil where it would.
+    /// The same where that waits for no disk: less also where the rest would, nil where all would.
     func readCached(
         into buffer: inout [UInt8], _ range: Range<Int>, at offset: Int
     ) throws(FileFailure) -> Int?
@@ -70,8 +70,17 @@ extension VolumeFile {
     package func read(
         into buffer: inout [UInt8], _ range: Range<Int>, at offset: Int, _ access: ReadAccess
     ) throws(FileFailure) -> Int {
+        try read(into: &buffer, range, atLeast: range.count, at: offset, access)
+    }
+
+    /// The same where more than `wanted` bytes are only welcome.
+    package func read(
+        into buffer: inout [UInt8], _ range: Range<Int>, atLeast wanted: Int, at offset: Int,
+        _ access: ReadAccess
+    ) throws(FileFailure) -> Int {
         guard access == .cachedOnly else { return try read(into: &buffer, range, at: offset) }
-        guard let count = try readCached(into: &buffer, range, at: offset) else {
+        // Where the file ends is found out by who may wait.
+        guard let count = try readCached(into: &buffer, range, at: offset), count >= wanted else {
             throw .wouldBlock(path)
         }
         return count

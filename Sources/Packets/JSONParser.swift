@@ -27,6 +27,9 @@ package struct JSONParser: ~Copyable {
 
     package init(limits: Limits = .packet) { self.limits = limits }
 
+    /// Takes memory for a document of so many bytes at once: packets have a token for twelve.
+    mutating func expect(_ bytes: Int) { tokens.reserveCapacity(min(bytes, 1 << 16) / 12) }
+
     /// Parses one JSON value with nothing but white space around it.
     package mutating func parse(_ bytes: Span<UInt8>) throws(JSONError) {
         guard bytes.count <= limits.bytes else {

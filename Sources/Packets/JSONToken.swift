@@ -30,6 +30,7 @@ package struct JSONDocument: Sendable {
         _ bytes: [UInt8], limits: JSONParser.Limits = .packet
     ) throws(JSONError) {
         var parser = JSONParser(limits: limits)
+        parser.expect(bytes.count)
         try parser.parse(bytes.span)
         self.bytes = bytes
         tokens = parser.tokens
@@ -61,6 +62,7 @@ extension Span<UInt8> {
     /// The text of a string or key with its escapes resolved. The token was parsed from these
     /// bytes, so the escapes are whole.
     package func text(_ token: JSONToken) -> [UInt8] {
+        guard token.isEscaped else { return Array(extracting(token.bytes)) }
         var result: [UInt8] = []
         result.reserveCapacity(token.bytes.count)
         var index = Int(token.start)

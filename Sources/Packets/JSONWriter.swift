@@ -50,13 +50,18 @@ package struct JSONWriter: Sendable {
     package mutating func string(_ text: String) {
         separate()
         bytes.append(UInt8(ascii: "\""))
-        let isPlain = text.utf8.allSatisfy {
-            $0 &- 0x20 < 0x5F && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\")
-        }
-        if isPlain {
-            bytes.append(contentsOf: text.utf8)
-        } else {
-            for scalar in text.unicodeScalars { append(scalar) }
+        append(text)
+        bytes.append(UInt8(ascii: "\""))
+    }
+
+    /// An id, with a fragment behind it where there is one.
+    package mutating func string(_ id: UUID128, fragment: String? = nil) {
+        separate()
+        bytes.append(UInt8(ascii: "\""))
+        id.appendText(to: &bytes)
+        if let fragment {
+            bytes.append(UInt8(ascii: "#"))
+            append(fragment)
         }
         bytes.append(UInt8(ascii: "\""))
     }
@@ -70,10 +75,15 @@ package struct JSONWriter: Sendable {
     package mutating func null() { raw("null") }
 
     /// JSON that stands already, as it is.
-    package mutating func json(_ text: some Collection<UInt8>) {
+    package mutating func json(_ text: ArraySlice<UInt8>) {
         separate()
         bytes.append(contentsOf: text)
     }
+
+    package mutating func json(_ text: [UInt8]) { json(text[...]) }
+
+    /// Room for so many more bytes.
+    package mutating func reserve(_ count: Int) { bytes.reserveCapacity(bytes.count + count) }
 
     /// A string of characters that need no escape, appended by `body`.
     package mutating func plainString(_ body: (inout [UInt8]) -> Void) {
@@ -162,6 +172,17 @@ package struct JSONWriter: Sendable {
         bytes.append(UInt8(ascii: "\""))
         bytes.append(name)
         bytes.append(UInt8(ascii: "\""))
+    }
+
+    private mutating func append(_ text: String) {
+        let start = bytes.count
+        bytes.append(contentsOf: text.utf8)
+        let isPlain = bytes[start...].allSatisfy {
+            $0 &- 0x20 < 0x5F && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\")
+        }
+        if isPlain { return }
+        bytes.removeSubrange(start...)
+        for scalar in text.unicodeScalars { append(scalar) }
     }
 
     private mutating func append(_ scalar: Unicode.Scalar) {

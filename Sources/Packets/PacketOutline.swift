@@ -72,6 +72,16 @@ extension JSONDocument {
         tokens[index].kind == .string ? bytes.span.string(tokens[index]) : nil
     }
 
+    /// The UUID that a string is; nil where it is none, without dashes only where that `isAllowed`.
+    package func id(_ index: Int, withoutDashes isAllowed: Bool = false) -> UUID128? {
+        let token = tokens[index]
+        func read(_ text: Span<UInt8>) -> UUID128? {
+            isAllowed ? UUID128(anyText: text) : UUID128(text: text)
+        }
+        if token.isEscaped { return read(bytes.span.text(token).span) }
+        return read(bytes.span.extracting(token.bytes))
+    }
+
     /// A value as it was written; strings with their quotes.
     package func source(_ index: Int) -> ArraySlice<UInt8> {
         let range = tokens[index].bytes

@@ -42,7 +42,7 @@ extension JSONWriter {
 
     private mutating func double(_ number: Double) {
         if number.isFinite {
-            json("\(number)".utf8)
+            json(Array("\(number)".utf8))
         } else {
             string(number.isNaN ? "NaN" : number < 0 ? "-Infinity" : "Infinity")
         }

@@ -58,13 +58,12 @@ package struct Chain: Sendable {
         let digest: String
         /// Of the first packet that says them.
         fileprivate(set) var members: [RepeatedMember] = []
-        /// Packets by id, steps as `<stardust_id>#<node>`.
-        fileprivate(set) var citedBy: [String] = []
-        private var known: Set<String> = []
+        fileprivate(set) var citedBy: [Citation] = []
+        private var known: Set<Citation> = []
 
         fileprivate init(digest: String) { self.digest = digest }
 
-        fileprivate mutating func cite(by citer: String, _ item: EvidenceItem?) {
+        fileprivate mutating func cite(by citer: Citation, _ item: EvidenceItem?) {
             if known.insert(citer).inserted { citedBy.append(citer) }
             for member in item?.members ?? []
             where !members.contains(where: { $0.name == member.name }) {
@@ -118,7 +117,7 @@ package struct Chain: Sendable {
 
     private static func evidence(of packets: [ChainPacket]) -> [Evidence] {
         var (items, places): ([Evidence], [String: Int]) = ([], [:])
-        func cite(_ digest: String, by citer: String, _ item: EvidenceItem?) {
+        func cite(_ digest: String, by citer: Citation, _ item: EvidenceItem?) {
             let place = places[digest] ?? items.count
             if place == items.count {
                 places[digest] = place
@@ -127,14 +126,14 @@ package struct Chain: Sendable {
             items[place].cite(by: citer, item)
         }
         for packet in packets {
-            for item in packet.evidence { cite(item.digest, by: "\(packet.stardustID)", item) }
+            for item in packet.evidence { cite(item.digest, by: Citation(packet.stardustID), item) }
             for node in packet.decision?.nodes ?? [] {
                 for name in node.evidence {
                     let named = packet.evidence.first { $0.id == name }
                     let text = name.description
                     let isDigest = text.hasPrefix("sha256:") || text.hasPrefix("blake3:")
                     guard let digest = named?.digest ?? (isDigest ? text : nil) else { continue }
-                    cite(digest, by: ChainStep.id(packet.stardustID, node.id), named)
+                    cite(digest, by: Citation(packet.stardustID, node.id), named)
                 }
             }
         }

@@ -1,4 +1,5 @@
 internal import LedgerFormat
+internal import Packets
 
 /// Something in the chain that does not fit together. It is listed, never resolved.
 struct ChainConflict: Sendable {
@@ -94,13 +95,6 @@ struct ConflictSearch<Source: ChainSource> {
 
     // MARK: Amendments
 
-    /// A packet that says something of another one.
-    private struct Amendment {
-        var child: ChainPacket
-        var edge: ChainEdge
-        var target: Position { edge.to! }
-    }
-
     private mutating func amendments() throws(Source.Failure) -> [Amendment] {
         var found: [Amendment] = []
         for target in walked {
@@ -124,7 +118,7 @@ struct ConflictSearch<Source: ChainSource> {
 
     private mutating func findForks(_ amendments: [Amendment]) {
         let revisions = amendments.filter { $0.edge.relation == "revision_of" }
-        for (target, group) in grouped(revisions, by: \.target) {
+        for (target, group) in revisions.grouped(by: { $0.target }) {
             let revisers = Set(group.map(\.child.position)).sorted()
             guard revisers.count > 1 else { continue }
             add(
@@ -142,7 +136,7 @@ struct ConflictSearch<Source: ChainSource> {
             }
             users[parent, default: []].append(edge.from)
         }
-        for (target, group) in grouped(retractions, by: \.target) {
+        for (target, group) in retractions.grouped(by: { $0.target }) {
             let retractors = Set(group.map(\.child.position)).sorted()
             let isUsed = users[target] != nil
             guard isUsed || roots.contains(target) else { continue }
@@ -169,9 +163,9 @@ struct ConflictSearch<Source: ChainSource> {
         let created = packets.filter { packet in
             packet.event == "created" || packet.event?.hasSuffix(".created") == true
         }
-        for (entity, group) in grouped(
-            created, by: { EntityName(type: $0.entityType, id: $0.entityID) })
-        where group.count > 1 {
+        for (entity, group) in created.grouped(by: {
+            EntityName(type: $0.entityType, id: $0.entityID)
+        }) where group.count > 1 {
             let positions = group.map(\.position)
             add(
                 .doubleCreated, positions,
@@ -182,16 +176,18 @@ struct ConflictSearch<Source: ChainSource> {
     private mutating func findContradictions(_ packets: [ChainPacket], _ amendments: [Amendment]) {
         let superseded = Set(
             amendments.filter { $0.edge.relation == "supersedes" }.map(\.target))
-        var answers: [(question: Question, position: Position, canonical: [UInt8])] = []
+        var answers: [(question: Question, position: Position, chosen: ArraySlice<UInt8>)] = []
         for packet in packets where !superseded.contains(packet.position) {
             guard let key = packet.decision?.key, let chosen = packet.decision?.chosen else {
                 continue
             }
             let entity = EntityName(type: packet.entityType, id: packet.entityID)
-            answers.append((Question(entity, key), packet.position, chosen.canonical))
+            answers.append((Question(entity, key), packet.position, chosen))
         }
-        for (question, group) in grouped(answers, by: \.question)
-        where Set(group.map(\.canonical)).count > 1 {
+        for (question, group) in answers.grouped(by: { $0.question }) where group.count > 1 {
+            // Each was part of a document that was parsed.
+            let values = group.compactMap { (try? JSONDocument(Array($0.chosen)))?.canonicalBytes }
+            guard Set(values).count > 1 else { continue }
             let positions = group.map(\.position)
             add(
                 .contradiction, positions,
@@ -232,7 +228,7 @@ struct ConflictSearch<Source: ChainSource> {
                     if nodes[owner]!.contains(name) { continue }
                     add(
                         .unknownNodeParent, [packet.position],
-                        "node \(node.id) builds on \(ChainStep.id(owner, name)), which is not there",
+                        "node \(node.id) builds on \(Citation(owner, name)), which is not there",
                         "\(node.pointer)/parents/\(index)")
                 }
             }
@@ -245,22 +241,33 @@ struct ConflictSearch<Source: ChainSource> {
         return Set(try source.packet(at: position)?.decision?.nodes.map(\.id) ?? [])
     }
 
-    /// What a decision answers.
-    private struct Question: Hashable {
-        var entity: EntityName
-        var key: ExactText
-
-        init(_ entity: EntityName, _ key: ExactText) { (self.entity, self.key) = (entity, key) }
+    private func list(_ positions: [Position]) -> String {
+        positions.map(\.description).joined(separator: ", ")
     }
+}
 
-    // MARK: Groups
+// Not within the search, whose types differ from source to source.
 
+/// A packet that says something of another one.
+private struct Amendment {
+    var child: ChainPacket
+    var edge: ChainEdge
+    var target: Position { edge.to! }
+}
+
+/// What a decision answers.
+private struct Question: Hashable {
+    var entity: EntityName
+    var key: ExactText
+
+    init(_ entity: EntityName, _ key: ExactText) { (self.entity, self.key) = (entity, key) }
+}
+
+extension Array {
     /// Groups in the order in which they first appear.
-    private func grouped<Element, Key: Hashable>(
-        _ elements: [Element], by key: (Element) -> Key
-    ) -> [(Key, [Element])] {
+    fileprivate func grouped<Key: Hashable>(by key: (Element) -> Key) -> [(Key, [Element])] {
         var (groups, places): ([(Key, [Element])], [Key: Int]) = ([], [:])
-        for element in elements {
+        for element in self {
             let key = key(element)
             if let place = places[key] {
                 groups[place].1.append(element)
@@ -270,9 +277,5 @@ struct ConflictSearch<Source: ChainSource> {
             }
         }
         return groups
-    }
-
-    private func list(_ positions: [Position]) -> String {
-        positions.map(\.description).joined(separator: ", ")
     }
 }

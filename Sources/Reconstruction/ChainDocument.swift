@@ -5,6 +5,7 @@ package import Packets
 extension Chain {
     package var json: [UInt8] {
         var json = JSONWriter()
+        json.reserve(4096 + packets.count * 512 + steps.count * 1024)
         json.beginObject()
         json.member("stardust", "chain/1")
         json.key("target")
@@ -96,13 +97,14 @@ extension Chain {
     private func write(_ step: ChainStep, _ json: inout JSONWriter) {
         json.beginObject()
         json.member("step", step.number)
-        json.member("id", step.id)
+        json.key("id")
+        json.string(step.owner, fragment: step.node.id.description)
         json.member("packet", step.owner)
         json.member("position", Int(step.packet.value))
         json.member("pointer", step.node.pointer)
         json.member("kind", step.node.kind)
         json.key("parents")
-        json.array(step.parents) { $1.string($0) }
+        json.array(step.parents) { $1.citation($0) }
         json.member("parents_implied", step.areParentsImplied)
         json.member("outcome", step.isOutcome)
         for member in step.node.members {
@@ -120,7 +122,7 @@ extension Chain {
             json.json(member.source)
         }
         json.key("cited_by")
-        json.array(item.citedBy) { $1.string($0) }
+        json.array(item.citedBy) { $1.citation($0) }
         json.endObject()
     }
 
@@ -167,6 +169,12 @@ extension ChainEdge {
         }
         more(&json)
         json.endObject()
+    }
+}
+
+extension JSONWriter {
+    fileprivate mutating func citation(_ citation: Citation) {
+        string(citation.packet, fragment: citation.node?.description)
     }
 }
 

@@ -49,7 +49,7 @@ extension Chain {
         let packet = entry.packet
         var label = ["\(packet.entityType) \(packet.event ?? "")", "\(packet.entityID)"]
         if let chosen = packet.decision?.chosen {
-            label.append("chose \(String(decoding: chosen.source.prefix(120), as: UTF8.self))")
+            label.append("chose \(String(decoding: chosen.prefix(120), as: UTF8.self))")
         }
         return label + ["position \(packet.position)"]
     }

@@ -37,9 +37,12 @@ package final class ChainPacket: Sendable {
         document.eachKnownMember(of: outline.lineage) { name, value in
             switch name {
             case .traceID:
-                trace = UUID128(anyText: document.bytes.span.text(document.tokens[value]).span)
+                trace = document.id(value, withoutDashes: true)
             case .event: event = document.string(value)
-            case .producer: worker = document.member("worker", of: value).flatMap(document.string)
+            case .producer:
+                document.eachKnownMember(of: value) { name, value in
+                    if name == .worker { worker = document.string(value) }
+                }
             case .metaParents:
                 for element in JSONChildren(document.tokens, of: value) {
                     parents.append(ParentReference(document, element, index: parents.count))
@@ -69,7 +72,7 @@ package final class ParentReference: Sendable {
     /// Why, in the worker's words.
     let why: String?
     /// As it was written, a bare id as an object.
-    let source: [UInt8]
+    let source: ArraySlice<UInt8>
 
     package enum PacketHash: Hashable, Sendable {
         case sha256(Digest)
@@ -92,9 +95,9 @@ package final class ParentReference: Sendable {
         var (relation, why): (String?, String?) = (nil, nil)
         if document.tokens[token].kind == .string {
             id = document.id(token)
-            source = Array("{\"stardust_id\":".utf8) + document.source(token) + [0x7D]
+            source = (Array("{\"stardust_id\":".utf8) + document.source(token) + [0x7D])[...]
         } else {
-            source = Array(document.source(token))
+            source = document.source(token)
         }
         document.eachKnownMember(of: token) { name, value in
             switch name {
@@ -151,30 +154,33 @@ struct EvidenceItem: Sendable {
             case .digest: digest = document.string(value)
             case .id: id = document.string(value)
             case .uri, .role, .mediaType, .bytes, .retainUntil:
-                members.append(RepeatedMember(document, name, value))
+                members.insert(RepeatedMember(document, name, value))
             default: break
             }
         }
         guard let digest else { return nil }
         (self.digest, self.id) = (digest, id.map(ExactText.init))
-        self.members = members.sorted { $0.name.rawValue < $1.name.rawValue }
+        self.members = members
     }
 }
 
-/// A member that is repeated as it was written.
+/// A member that is repeated as it was written. Its bytes are the packet's own.
 struct RepeatedMember: Sendable {
     let name: MemberName
-    let source: [UInt8]
+    let source: ArraySlice<UInt8>
 
     init(_ document: JSONDocument, _ name: MemberName, _ value: Int) {
         self.name = name
-        source = Array(document.source(value))
+        source = document.source(value)
     }
 }
 
-extension JSONDocument {
-    fileprivate func id(_ index: Int) -> UUID128? {
-        UUID128(text: bytes.span.text(tokens[index]).span)
+extension [RepeatedMember] {
+    /// Puts a member in its place: they are in the order of the schema's names.
+    fileprivate mutating func insert(_ member: RepeatedMember) {
+        var index = count
+        while index > 0, self[index - 1].name.rawValue > member.name.rawValue { index -= 1 }
+        insert(member, at: index)
     }
 }
 
@@ -187,11 +193,17 @@ struct Decision: Sendable {
 
     init(_ document: JSONDocument, _ chain: Int, of owner: UUID128) {
         let isObject = document.tokens[chain].kind == .object
-        func text(_ name: String) -> String? {
-            document.member(name, of: chain).flatMap(document.string)
+        var list = isObject ? nil : chain
+        var (key, declared): (String?, String?) = (nil, nil)
+        document.eachKnownMember(of: chain) { name, value in
+            switch name {
+            case .decisionKey: key = document.string(value)
+            case .nodes: list = value
+            case .outcome: declared = document.string(value)
+            default: break
+            }
         }
-        key = text("decision_key").map(ExactText.init)
-        let list = isObject ? document.member("nodes", of: chain) : chain
+        self.key = key.map(ExactText.init)
         let pointer = isObject ? "/decision_chain/nodes/" : "/decision_chain/"
         nodes =
             list.map { list in
@@ -200,7 +212,7 @@ struct Decision: Sendable {
                         document, $0.element, pointer: pointer + "\($0.offset)", of: owner)
                 }
             } ?? []
-        outcome = Self.outcome(nodes, declared: text("outcome").map(ExactText.init))
+        outcome = Self.outcome(nodes, declared: declared.map(ExactText.init))
     }
 
     /// What is declared, else the only node that no other builds on, else the last.
@@ -216,13 +228,8 @@ struct Decision: Sendable {
         return sinks.count == 1 ? sinks[0] : nodes.indices.last
     }
 
-    /// What the outcome chose, as one text for equal values; nil where it chose nothing.
-    var chosen: (source: [UInt8], canonical: [UInt8])? {
-        guard let outcome, let source = nodes[outcome].member(.chosen) else { return nil }
-        // It was part of a document that was parsed.
-        guard let value = try? JSONDocument(source) else { return nil }
-        return (source, value.canonicalBytes)
-    }
+    /// What the outcome chose; nil where it chose nothing.
+    var chosen: ArraySlice<UInt8>? { outcome.flatMap { nodes[$0].member(.chosen) } }
 }
 
 /// One node of a decision chain.
@@ -275,15 +282,17 @@ final class ReasoningNode: Sendable {
                 .status, .rationale, .votes, .options, .alternatives, .evidence, .inputs, .at,
                 .durationMS:
                 if name == .evidence { evidence = texts(value).map(ExactText.init) }
-                members.append(RepeatedMember(document, name, value))
+                members.insert(RepeatedMember(document, name, value))
             default: break
             }
         }
         self.id = ExactText(id ?? "")
         self.kind = kind ?? ""
         (self.parents, self.evidence) = (parents, evidence)
-        self.members = members.sorted { $0.name.rawValue < $1.name.rawValue }
+        self.members = members
     }
 
-    func member(_ name: MemberName) -> [UInt8]? { members.first { $0.name == name }?.source }
+    func member(_ name: MemberName) -> ArraySlice<UInt8>? {
+        members.first { $0.name == name }?.source
+    }
 }

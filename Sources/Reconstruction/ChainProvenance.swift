@@ -118,11 +118,11 @@ extension Chain {
     /// Evidence that a packet cites was used by what the packet is about.
     private func writeUses(_ json: inout JSONWriter) {
         let positions = Dictionary(
-            uniqueKeysWithValues: packets.map { ("\($0.packet.stardustID)", $0.packet.position) })
+            uniqueKeysWithValues: packets.map { ($0.packet.stardustID, $0.packet.position) })
         json.beginObject()
         for (index, item) in evidence.enumerated() {
-            for citer in item.citedBy {
-                guard let position = positions[citer] else { continue }
+            for citer in item.citedBy where citer.node == nil {
+                guard let position = positions[citer.packet] else { continue }
                 json.key("_:u\(position)-\(index)")
                 json.beginObject()
                 json.member("prov:activity", "stardust:activity-\(position)")

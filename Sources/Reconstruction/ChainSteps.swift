@@ -8,15 +8,21 @@ struct ChainStep: Sendable {
     let packet: Position
     let owner: UUID128
     let node: ReasoningNode
-    /// Steps that it builds on, as `<stardust_id>#<node>`.
-    let parents: [String]
+    /// Steps that it builds on.
+    let parents: [Citation]
     /// Whether the parents follow from the packet's own parents, and were not stated.
     let areParentsImplied: Bool
     let isOutcome: Bool
+}
 
-    var id: String { Self.id(owner, node.id) }
+/// How a packet, or a step of its reasoning, is cited: `<stardust_id>` or `<stardust_id>#<node>`.
+struct Citation: Hashable, Sendable, CustomStringConvertible {
+    let packet: UUID128
+    let node: ExactText?
 
-    static func id(_ packet: UUID128, _ node: ExactText) -> String { "\(packet)#\(node)" }
+    init(_ packet: UUID128, _ node: ExactText? = nil) { (self.packet, self.node) = (packet, node) }
+
+    var description: String { node.map { "\(packet)#\($0)" } ?? "\(packet)" }
 }
 
 /// Makes steps of the packets' reasoning, packet by packet in the order of the chain.
@@ -31,7 +37,7 @@ struct StepSequence {
             let implied = (parents[packet.position] ?? []).compactMap { parent in
                 parent.decision.flatMap { decision in
                     decision.outcome.map {
-                        ChainStep.id(parent.stardustID, decision.nodes[$0].id)
+                        Citation(parent.stardustID, decision.nodes[$0].id)
                     }
                 }
             }
@@ -40,7 +46,7 @@ struct StepSequence {
     }
 
     private mutating func append(
-        _ packet: ChainPacket, _ decision: Decision, _ implied: [String]
+        _ packet: ChainPacket, _ decision: Decision, _ implied: [Citation]
     ) {
         var places: [ExactText: Int] = [:]
         for (index, node) in decision.nodes.enumerated() {
@@ -64,8 +70,8 @@ struct StepSequence {
             let node = decision.nodes[index]
             let stated = node.parents.map { parent in
                 switch parent {
-                case .own(let name): ChainStep.id(packet.stardustID, name)
-                case .foreign(let other, let name): ChainStep.id(other, name)
+                case .own(let name): Citation(packet.stardustID, name)
+                case .foreign(let other, let name): Citation(other, name)
                 }
             }
             let isImplied = stated.isEmpty && !implied.isEmpty

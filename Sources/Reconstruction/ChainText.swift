@@ -101,7 +101,7 @@ private struct ChainText {
     }
 
     private func agent(_ node: ReasoningNode) -> String? {
-        guard let source = node.member(.agent), let document = try? JSONDocument(source) else {
+        guard let source = node.member(.agent), let document = try? JSONDocument(Array(source)) else {
             return nil
         }
         let id = document.string(0) ?? document.member("id", of: 0).flatMap(document.string)
@@ -109,14 +109,14 @@ private struct ChainText {
     }
 
     private func words(_ node: ReasoningNode, _ name: MemberName) -> String? {
-        guard let source = node.member(name), let document = try? JSONDocument(source) else {
+        guard let source = node.member(name), let document = try? JSONDocument(Array(source)) else {
             return nil
         }
         return document.string(0).map(escaped)
     }
 
     private func votes(_ node: ReasoningNode) -> [String] {
-        guard let source = node.member(.votes), let document = try? JSONDocument(source) else {
+        guard let source = node.member(.votes), let document = try? JSONDocument(Array(source)) else {
             return []
         }
         let votes = JSONChildren(document.tokens, of: 0).map { key in
@@ -131,10 +131,10 @@ private struct ChainText {
 
     private func text(ofVote index: Int, _ document: JSONDocument) -> String {
         func member(_ name: String) -> String? {
-            document.member(name, of: index).map { value(Array(document.source($0))) }
+            document.member(name, of: index).map { value(document.source($0)) }
         }
         guard document.tokens[index].kind == .object else {
-            return value(Array(document.source(index)))
+            return value(document.source(index))
         }
         var parts: [String] = []
         if let option = document.member("option", of: index).flatMap(document.string) {
@@ -151,14 +151,14 @@ private struct ChainText {
     }
 
     private func alternatives(_ node: ReasoningNode) -> [String] {
-        guard let source = node.member(.alternatives), let document = try? JSONDocument(source)
+        guard let source = node.member(.alternatives), let document = try? JSONDocument(Array(source))
         else { return [] }
         return JSONChildren(document.tokens, of: 0).map { index in
             func member(_ name: String) -> String? {
                 document.member(name, of: index).flatMap(document.string).map(escaped)
             }
             let score = document.member("score", of: index).map {
-                " (score \(value(Array(document.source($0)))))"
+                " (score \(value(document.source($0))))"
             }
             let label = member("label").map { " “\($0)”" } ?? ""
             let why = member("why_not").map { ": \($0)" } ?? ""
@@ -203,7 +203,7 @@ private struct ChainText {
         let lines = chain.evidence.map { item in
             let members = item.members.filter { $0.name == .role || $0.name == .uri }
                 .map { " \(value($0.source))" }.joined()
-            let citers = item.citedBy.map(escaped).joined(separator: ", ")
+            let citers = item.citedBy.map { escaped($0.description) }.joined(separator: ", ")
             return "  \(escaped(item.digest))\(members), cited by \(citers)"
         }
         return ["EVIDENCE"] + lines + [""]
@@ -226,7 +226,7 @@ private struct ChainText {
     // MARK: Values
 
     /// A value as it was written, safe to show.
-    private func value(_ source: [UInt8]) -> String {
+    private func value(_ source: ArraySlice<UInt8>) -> String {
         escaped(String(decoding: source, as: UTF8.self))
     }
 

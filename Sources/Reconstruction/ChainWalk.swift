@@ -8,17 +8,12 @@ struct ChainWalk<Source: ChainSource> {
     private let book: EdgeBook<Source>
 
     /// Packets by position, with their distance from the nearest root.
-    private(set) var walked: [Position: Walked] = [:]
+    private(set) var walked: [Position: WalkedPacket] = [:]
     private(set) var edges: [ChainEdge] = []
     private(set) var frontier: [FrontierItem] = []
     private(set) var reasons: Set<IncompleteReason> = []
     private var knownEdges: Set<ChainEdge.Key> = []
     private var payloadBytes = 0
-
-    struct Walked {
-        var packet: ChainPacket
-        var depth: Int
-    }
 
     init(_ source: Source, _ limits: ChainLimits, _ book: EdgeBook<Source>) {
         self.source = source
@@ -65,7 +60,7 @@ struct ChainWalk<Source: ChainSource> {
         }
         guard let packet = try source.packet(at: position) else { return nil }
         payloadBytes += packet.payloadBytes
-        walked[position] = Walked(packet: packet, depth: depth)
+        walked[position] = WalkedPacket(packet: packet, depth: depth)
         return packet
     }
 
@@ -160,6 +155,12 @@ struct ChainWalk<Source: ChainSource> {
     private mutating func take(_ edge: ChainEdge) {
         if knownEdges.insert(edge.key).inserted { edges.append(edge) }
     }
+}
+
+/// Not within the walk, whose types differ from source to source.
+struct WalkedPacket {
+    var packet: ChainPacket
+    var depth: Int
 }
 
 /// Why a document does not have everything.

@@ -10,7 +10,10 @@ struct ExactText: Hashable, Sendable, CustomStringConvertible {
     }
 
     func hash(into hasher: inout Hasher) {
-        hasher.combine(description.utf8.count)
-        for byte in description.utf8 { hasher.combine(byte) }
+        // Safety: the bytes are read while they are lent.
+        let isHashed: Void? = unsafe description.utf8.withContiguousStorageIfAvailable {
+            unsafe hasher.combine(bytes: UnsafeRawBufferPointer($0))
+        }
+        precondition(isHashed != nil, "a native string is contiguous")
     }
 }

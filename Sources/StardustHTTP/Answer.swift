@@ -1,5 +1,7 @@
 internal import LedgerFormat
 internal import LedgerStorage
+internal import NIOCore
+internal import NIOHTTP1
 internal import Packets
 internal import StardustCore
 
@@ -31,6 +33,36 @@ struct Answer: Sendable {
         var json = JSONWriter()
         write(&json)
         self.init(status, "application/json", json.bytes)
+    }
+}
+
+extension Answer {
+    /// What stands in the head beside the status.
+    func headers(isLast: Bool) -> [(name: String, value: String)] {
+        var headers = [
+            ("content-type", contentType), ("content-length", String(body.count)),
+        ]
+        if let retryAfterSeconds { headers.append(("retry-after", String(retryAfterSeconds))) }
+        if let cacheControl { headers.append(("cache-control", cacheControl)) }
+        if let allow { headers.append(("allow", allow)) }
+        if isLast { headers.append(("connection", "close")) }
+        return headers
+    }
+
+    /// The whole response, for a request that did not come through the pipeline.
+    func message(isLast: Bool) -> ByteBuffer {
+        let reason = HTTPResponseStatus(statusCode: status).reasonPhrase
+        var bytes = ByteBufferAllocator().buffer(capacity: body.count + 256)
+        bytes.writeString("HTTP/1.1 \(status) \(reason)\r\n")
+        for header in headers(isLast: isLast) {
+            bytes.writeString(header.name)
+            bytes.writeStaticString(": ")
+            bytes.writeString(header.value)
+            bytes.writeStaticString("\r\n")
+        }
+        bytes.writeStaticString("\r\n")
+        bytes.writeBytes(body)
+        return bytes
     }
 }
 

@@ -1,6 +1,7 @@
 internal import NIOCore
 
-/// First in the pipeline: tells the connection's handler of every byte that comes and goes.
+/// First in the pipeline: tells the connection's handler of every byte that comes and goes, and has
+/// a plain request answered at once where it can be.
 final class ByteWatch: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundIn = IOData
@@ -9,6 +10,8 @@ final class ByteWatch: ChannelDuplexHandler {
     private let handler: ConnectionHandler
     private var context: ChannelHandlerContext?
     private var unsent = 0
+    /// Whether the decoder stands between two requests: all that it got were whole ones.
+    private var isDecoderIdle = true
 
     init(_ handler: ConnectionHandler) { self.handler = handler }
 
@@ -22,17 +25,34 @@ final class ByteWatch: ChannelDuplexHandler {
     /// Answers where there is no request that the pipeline knows of, and closes.
     func sendLast(_ answer: Answer) {
         guard let context else { return }
-        let head =
-            "HTTP/1.1 \(answer.status) Request Timeout\r\ncontent-type: \(answer.contentType)\r\n"
-            + "content-length: \(answer.body.count)\r\nconnection: close\r\n\r\n"
-        let bytes = ByteBuffer(bytes: Array(head.utf8) + answer.body)
+        let bytes = answer.message(isLast: true)
         context.writeAndFlush(wrapOutboundOut(.byteBuffer(bytes))).assumeIsolated()
             .whenComplete { _ in context.close(promise: nil) }
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        handler.received(unwrapInboundIn(data).readableBytes)
+        let bytes = unwrapInboundIn(data)
+        handler.received(bytes.readableBytes)
+        if isDecoderIdle {
+            let request = PlainRequest(bytes.readableBytesUInt8Span)
+            if let request, let answer = handler.answerAtOnce(request) {
+                return send(answer, context)
+            }
+            isDecoderIdle = request != nil
+        }
         context.fireChannelRead(data)
+    }
+
+    /// In pieces, so that a client that reads slowly is seen to read.
+    private func send(_ answer: Answer, _ context: ChannelHandlerContext) {
+        var bytes = answer.message(isLast: false)
+        while let piece = bytes.readSlice(
+            length: min(bytes.readableBytes, SocketLimits.writeBytes)),
+            piece.readableBytes > 0
+        {
+            write(context: context, data: wrapOutboundOut(.byteBuffer(piece)), promise: nil)
+        }
+        context.flush()
     }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {

@@ -102,6 +102,19 @@ final class ConnectionHandler: ChannelDuplexHandler {
         }
     }
 
+    /// The answer to a request that did not come through the pipeline, where it is there at once.
+    func answerAtOnce(_ request: PlainRequest) -> Answer? {
+        guard case .idle = state, !isDraining else { return nil }
+        let (path, query) = request.target.pathAndQuery
+        guard case .success(let route) = Route.parse(.GET, path: path),
+            route.isQuick, route.role.map(grant.allows) ?? true,
+            let answer = server.librarian.quickAnswer(route, query: query)
+        else { return nil }
+        server.metrics.requests.add()
+        deadlines.answered(now: .now)
+        return answer
+    }
+
     private func begin(_ head: HTTPRequestHead) {
         // What follows an answer that was the last one is dropped.
         guard case .idle = state else { return }
@@ -112,10 +125,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
         if head.method == .POST, head.uri == "/v1/packets", grant.allows(.append) {
             return beginEmission(head, query: nil)
         }
-        let target = head.uri.originForm.split(
-            separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-        let query = target.count == 2 ? target[1] : nil
-        switch Route.parse(head.method, path: target.first ?? "/") {
+        let (path, query) = head.uri.pathAndQuery
+        switch Route.parse(head.method, path: path) {
         case .failure(let problem): refuse(problem, head)
         case .success(let route):
             if let role = route.role, !grant.allows(role) {
@@ -307,15 +318,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     private func send(_ answer: Answer, isHead: Bool, isLast: Bool) {
-        var headers = HTTPHeaders()
-        headers.add(name: "content-type", value: answer.contentType)
-        headers.add(name: "content-length", value: String(answer.body.count))
-        if let seconds = answer.retryAfterSeconds {
-            headers.add(name: "retry-after", value: String(seconds))
-        }
-        if let cache = answer.cacheControl { headers.add(name: "cache-control", value: cache) }
-        if let allow = answer.allow { headers.add(name: "allow", value: allow) }
-        if isLast { headers.add(name: "connection", value: "close") }
+        let headers = HTTPHeaders(answer.headers(isLast: isLast))
         let status = HTTPResponseStatus(statusCode: answer.status)
         write(.head(HTTPResponseHead(version: .http1_1, status: status, headers: headers)))
         writePieces(of: ByteBuffer(bytes: isHead ? [] : answer.body))
@@ -460,33 +463,16 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 }
 
-/// The media types that emitting takes.
-private enum MediaType {
-    case json, ndjson
-    case other(String)
-
-    init(_ header: String?) {
-        let essence = (header ?? "").prefix { $0 != ";" }.lowercased()
-            .trimmingSpaces
-        switch essence {
-        // `curl -d` sends a form's type for whatever it is given.
-        case "", "application/json", "application/x-www-form-urlencoded": self = .json
-        case "application/x-ndjson": self = .ndjson
-        default: self = .other(essence)
-        }
-    }
-}
-
 extension String {
-    /// The path and query of a request's target, whose other form has scheme and authority too
-    /// (RFC 9112 section 3.2.2).
-    fileprivate var originForm: Substring {
-        guard hasPrefix("http://") else { return self[...] }
-        let authority = dropFirst("http://".count)
-        return authority.firstIndex(of: "/").map { authority[$0...] } ?? "/"
-    }
-
-    fileprivate var trimmingSpaces: String {
-        String(drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
+    /// A request's target in its parts. Its other form has scheme and authority too (RFC 9112
+    /// section 3.2.2).
+    fileprivate var pathAndQuery: (path: Substring, query: Substring?) {
+        var target = self[...]
+        if hasPrefix("http://") {
+            let authority = dropFirst("http://".count)
+            target = authority.firstIndex(of: "/").map { authority[$0...] } ?? "/"
+        }
+        guard let mark = target.utf8.firstIndex(of: UInt8(ascii: "?")) else { return (target, nil) }
+        return (target[..<mark], target[target.utf8.index(after: mark)...])
     }
 }

@@ -100,7 +100,7 @@ struct Librarian: Sendable {
             throw .unknown("position \(position)")
         }
         return isRaw
-            ? Answer(200, "application/octet-stream", record.entryBytes) : try shown(record)
+            ? Answer(200, "application/octet-stream", record.entry.bytes) : try shown(record)
     }
 
     /// The ledger and the size that a request without other parameters asks about.

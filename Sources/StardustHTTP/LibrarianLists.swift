@@ -49,6 +49,7 @@ extension Librarian {
         _ page: PacketSearch.Page, _ request: ListRequest, total: (count: Int, isExact: Bool)?
     ) -> Answer {
         Answer { json in
+            json.reserve(page.found.reduce(256) { $0 + $1.record.payload.count + 512 })
             json.beginObject()
             json.member("ledger_size", Int(request.size.entries))
             if let total {

@@ -48,6 +48,15 @@ enum Route: Hashable {
         }
     }
 
+    /// Whether a short answer may be given on the event loop.
+    var isQuick: Bool {
+        switch self {
+        // A follower's answer has no end; checkpoints are paced; some wait for the index or more.
+        case .emit, .follow, .checkpoint, .modelChanges, .modelSQL: false
+        default: true
+        }
+    }
+
     /// Where it is answered when it blocks.
     func pool(_ pools: ThreadPools) -> NIOThreadPool {
         switch self {
@@ -62,9 +71,10 @@ enum Route: Hashable {
 
     /// Reads method and path; the problem says what was wrong with them.
     static func parse(_ method: HTTPMethod, path: Substring) -> Result<Route, Problem> {
-        let parts = path.split(separator: "/", omittingEmptySubsequences: false).dropFirst()
+        let parts = path.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+            .dropFirst().map(Substring.init)
         let route: Route
-        switch find(Array(parts)) {
+        switch find(parts) {
         case .failure(let problem): return .failure(problem)
         case .success(let found): route = found
         }

@@ -72,7 +72,7 @@ package struct ProofSource: Sendable {
     package func proof(of record: StoredRecord) throws(Failure) -> TLogProof {
         let position = record.entry.position
         return TLogProof(
-            extra: record.entryBytes, index: position.value,
+            extra: record.entry.bytes, index: position.value,
             path: try inclusion(of: position, record.entryHash), checkpoint: published.note.bytes)
     }
 

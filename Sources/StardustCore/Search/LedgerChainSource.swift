@@ -10,6 +10,7 @@ package final class LedgerChainSource: ChainSource {
 
     package let size: LedgerSize
     private let map: LedgerMap
+    private var reader: RecordReader
     private let index: TermSnapshot
     private let flags: RunFlags
     private let deadline: ContinuousClock.Instant
@@ -17,7 +18,11 @@ package final class LedgerChainSource: ChainSource {
     private var read: [Position: ChainPacket?] = [:]
     private var steps = 0
 
+    /// Payload bytes of what is in `read`.
+    private var bytes = 0
+
     private static let packetsKept = 10_000
+    private static let bytesKept = 64 << 20
     /// Positions of one list that are taken at a time.
     private static let listPiece = 4096
 
@@ -26,6 +31,7 @@ package final class LedgerChainSource: ChainSource {
         until deadline: ContinuousClock.Instant
     ) {
         self.map = map
+        reader = RecordReader(map, index.access)
         self.index = index
         flags = index.flags
         self.size = size
@@ -41,15 +47,19 @@ package final class LedgerChainSource: ChainSource {
         if let known = read[position] { return known }
         try step()
         let record: StoredRecord?
-        do throws(ReadFailure) { record = try map.read(position, index.access) } catch {
+        do throws(ReadFailure) { record = try reader.read(position) } catch {
             throw Failure(error)
         }
         let packet = record.flatMap {
             $0.entry.kind != .packet
                 ? nil : ChainPacket($0.entry, entryHash: $0.entryHash, payload: $0.payload)
         }
-        if read.count >= Self.packetsKept { read.removeAll(keepingCapacity: true) }
+        if read.count >= Self.packetsKept || bytes >= Self.bytesKept {
+            read.removeAll(keepingCapacity: true)
+            bytes = 0
+        }
         read[position] = .some(packet)
+        bytes += record?.payload.count ?? 0
         return packet
     }
 
@@ -63,7 +73,7 @@ package final class LedgerChainSource: ChainSource {
     package func position(of id: UUID128) throws(Failure) -> Position? {
         try step()
         let position: Position?
-        do throws(FileFailure) { position = try map.position(of: id, index.access) } catch {
+        do throws(FileFailure) { position = try reader.position(of: id) } catch {
             throw Failure(.file(error))
         }
         return position.flatMap { size.contains($0) ? $0 : nil }

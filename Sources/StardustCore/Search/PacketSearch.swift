@@ -90,6 +90,7 @@ package struct PacketSearch: Sendable {
         _ page: inout Page, _ body: (Found, inout Page) -> TermSnapshot.Step
     ) throws(Failure) {
         var judge = PacketJudge(filter, index.access)
+        var reader = RecordReader(map, index.access)
         var failure: Failure?
         do throws(IndexFailure) {
             let cut = try index.walk(
@@ -97,7 +98,7 @@ package struct PacketSearch: Sendable {
                 isDescending: isDescending, until: deadline
             ) { position in
                 do throws(Failure) {
-                    guard let record = try self.read(position) else { return .goOn }
+                    guard let record = try Self.read(position, &reader) else { return .goOn }
                     do throws(JSONContainment.TooCostly) {
                         guard let outline = try judge.judge(record) else { return .goOn }
                         return body(Found(record: record, outline: outline), &page)
@@ -116,8 +117,10 @@ package struct PacketSearch: Sendable {
         if let failure { throw failure }
     }
 
-    private func read(_ position: Position) throws(Failure) -> StoredRecord? {
-        do throws(ReadFailure) { return try map.read(position, index.access) } catch {
+    private static func read(
+        _ position: Position, _ reader: inout RecordReader
+    ) throws(Failure) -> StoredRecord? {
+        do throws(ReadFailure) { return try reader.read(position) } catch {
             throw Failure(error)
         }
     }

@@ -1,0 +1,83 @@
+package import LedgerFormat
+
+/// Reads the entries and payloads that one question asks for, one after the other, and checks each
+/// against its digests. One thread.
+package struct RecordReader: ~Copyable {
+    private let map: LedgerMap
+    private let access: ReadAccess
+    private var slots = ReadWindow(firstBytes: 32 * IDsFile.slotBytes)
+    /// Most packets of the workload come with the first read.
+    private var records = ReadWindow(firstBytes: 4096)
+
+    package init(_ map: LedgerMap, _ access: ReadAccess = .blocking) {
+        (self.map, self.access) = (map, access)
+    }
+
+    /// The position of an id, whose record may be read next; nil where the ledger does not have it.
+    package mutating func position(of id: UUID128) throws(FileFailure) -> Position? {
+        try map.position(of: id, &slots, access)
+    }
+
+    /// Nil beyond the ledger.
+    package mutating func read(_ position: Position) throws(ReadFailure) -> StoredRecord? {
+        let result: Result<StoredRecord, ReadFailure>
+        do throws(FileFailure) {
+            guard let place = try map.record(at: position, &slots, access) else { return nil }
+            result = try checked(position, place)
+        } catch { throw .file(error) }
+        return try result.get()
+    }
+
+    private mutating func checked(
+        _ position: Position, _ place: LedgerMap.RecordPlace
+    ) throws(FileFailure) -> Result<StoredRecord, ReadFailure> {
+        while true {
+            var isFresh = true
+            let result = try record(position, place, &isFresh)
+            // The open segment may have been written on since the window was read.
+            if case .failure = result, !isFresh { records.forget() } else { return result }
+        }
+    }
+
+    private mutating func record(
+        _ position: Position, _ place: LedgerMap.RecordPlace, _ isFresh: inout Bool
+    ) throws(FileFailure) -> Result<StoredRecord, ReadFailure> {
+        func damaged(_ code: Finding.Code, _ detail: String) -> Result<StoredRecord, ReadFailure> {
+            let path = LedgerLayout.segment(place.header.firstPosition)
+            let offset = ByteOffset(place.offset)
+            return .failure(
+                .damaged(Finding(code, file: path, position: position, offset: offset, detail)))
+        }
+        let head = try records.find(
+            RecordFrame.payloadOffset, of: place.file, at: place.offset, access)
+        isFresh = head.isFresh
+        guard head.count >= RecordFrame.payloadOffset,
+            RecordFrame.isIntact(records.bytes.span, at: head.index, seed: place.header.seed),
+            let payloadBytes = RecordFrame(records.bytes.span, at: head.index).payloadBytes,
+            payloadBytes <= StorageLimits.payloadBytesMax
+        else { return damaged(.recordDamaged, "the checksum of frame and entry does not hold") }
+        let byteCount = RecordFrame.payloadOffset + payloadBytes
+        let (start, count, _) = try records.find(
+            byteCount, of: place.file, at: place.offset, access)
+        guard count >= byteCount else {
+            return damaged(.recordIncomplete, "the file ends too early")
+        }
+        let bytes = records.bytes.span.extracting(start..<start + byteCount)
+        let entryRange = RecordFrame.byteCount..<RecordFrame.payloadOffset
+        let entry: Entry
+        do throws(Entry.DecodeError) { entry = try Entry(bytes, at: entryRange.lowerBound) } catch {
+            return damaged(.entryVersion, error.description)
+        }
+        guard entry.position == position else {
+            return damaged(.positionMismatch, "the entry says position \(entry.position)")
+        }
+        let payload = bytes.extracting(RecordFrame.payloadOffset..<byteCount)
+        guard Digest.sha256(payload) == entry.payloadDigest else {
+            return damaged(.payloadDigestMismatch, "the payload is not what its entry says")
+        }
+        return .success(
+            StoredRecord(
+                entry: entry, entryHash: Merkle.leaf(bytes.extracting(entryRange)),
+                payload: Array(payload)))
+    }
+}
