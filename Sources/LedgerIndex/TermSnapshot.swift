@@ -51,6 +51,16 @@ package struct TermSnapshot: Sendable {
         return nil
     }
 
+    /// False where no packet has a term.
+    package func mayHold(_ term: UInt64) -> Bool {
+        sources.contains { source in
+            switch source {
+            case .run(let run): run.mayHold(term)
+            case .buffer(let buffer): !buffer.ordinals(of: term).isEmpty
+            }
+        }
+    }
+
     /// The lowest position of a list.
     package func first(_ term: UInt64, in range: Range<UInt64>) throws(IndexFailure) -> Position? {
         var found: Position?

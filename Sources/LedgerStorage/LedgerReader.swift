@@ -5,6 +5,10 @@ package struct StoredRecord: Sendable {
     package var entry: Entry
     package var entryHash: Digest
     package var payload: [UInt8]
+
+    package init(entry: Entry, entryHash: Digest, payload: [UInt8]) {
+        (self.entry, self.entryHash, self.payload) = (entry, entryHash, payload)
+    }
 }
 
 package enum ReadFailure: Error, Sendable, CustomStringConvertible {

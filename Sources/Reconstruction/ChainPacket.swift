@@ -3,11 +3,9 @@ internal import Packets
 
 /// A packet as far as a chain needs it. A class, like its parts: a walk hands them around a lot.
 package final class ChainPacket: Sendable {
-    package let position: Position
-    package let stardustID: UUID128
-    package let createdAt: Timestamp
+    package let entry: Entry
     package let entryHash: Digest
-    package let payloadDigest: Digest
+    package let payload: [UInt8]
     package let entityType: String
     package let entityID: UUID128
     package let traceID: UUID128?
@@ -17,19 +15,18 @@ package final class ChainPacket: Sendable {
     package let parents: [ParentReference]
     let decision: Decision?
     let evidence: [EvidenceItem]
-    let payloadBytes: Int
+
+    package var position: Position { entry.position }
+    package var stardustID: UUID128 { entry.stardustID }
+    package var createdAt: Timestamp { entry.createdAt }
+    package var payloadDigest: Digest { entry.payloadDigest }
 
     /// Reads a stored packet. Nil for an entry that is none.
     package init?(_ entry: Entry, entryHash: Digest, payload: [UInt8]) {
         guard let document = try? JSONDocument(payload),
             let outline = PacketOutline(document.tokens, document.bytes.span)
         else { return nil }
-        position = entry.position
-        stardustID = entry.stardustID
-        createdAt = entry.createdAt
-        payloadDigest = entry.payloadDigest
-        payloadBytes = payload.count
-        self.entryHash = entryHash
+        (self.entry, self.entryHash, self.payload) = (entry, entryHash, payload)
         entityType = outline.entityType
         entityID = outline.entityID
         var (trace, event, worker): (UUID128?, String?, String?) = (nil, nil, nil)
@@ -118,6 +115,13 @@ package final class ParentReference: Sendable {
         } else {
             entity = nil
         }
+    }
+
+    /// Whether it can be found to name a packet: what it carries first is the packet's own.
+    package func mayName(_ packet: ChainPacket) -> Bool {
+        if let id { return id == packet.stardustID }
+        if let hash { return hash == .sha256(packet.payloadDigest) }
+        return entity == EntityName(type: packet.entityType, id: packet.entityID)
     }
 
     /// Whether it says something of the parent itself, not only that it was used.

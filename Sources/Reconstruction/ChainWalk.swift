@@ -59,7 +59,7 @@ struct ChainWalk<Source: ChainSource> {
             return nil
         }
         guard let packet = try source.packet(at: position) else { return nil }
-        payloadBytes += packet.payloadBytes
+        payloadBytes += packet.payload.count
         walked[position] = WalkedPacket(packet: packet, depth: depth)
         return packet
     }

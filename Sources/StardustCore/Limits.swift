@@ -23,6 +23,8 @@ package enum LedgerLimits {
     package static let indexDelay: Duration = .milliseconds(50)
     /// How long a look-up may take, waiting for the index included.
     package static let queryTime: Duration = .seconds(5)
+    /// Memory for parsed packets that chains read lately: some ten thousand.
+    package static let packetCacheBytes = 64 << 20
     /// Between two checkpoints while the ledger grows, and while somebody waits for one: signing and
     /// making durable cost about a batch each.
     package static let checkpointInterval: Duration = .seconds(1)

@@ -10,6 +10,7 @@ package final class RunningLedger: Sendable {
     package let identity: LedgerIdentity
     package let inbox: Inbox
     package let metrics = Metrics()
+    package let packetCache = PacketCache()
     package let settings: Settings
     /// The engine's tables; nil where this process keeps none.
     package let model: RunningModel?

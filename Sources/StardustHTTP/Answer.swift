@@ -99,14 +99,14 @@ extension JSONWriter {
     /// A packet as lists and look-ups show it. On one line, line ends between its values become
     /// spaces; within a string there are none.
     mutating func packet(
-        _ record: StoredRecord, _ outline: PacketOutline, onOneLine: Bool = false
+        _ record: StoredRecord, _ entity: PacketEntity, onOneLine: Bool = false
     ) {
         let entry = record.entry
         beginObject()
         member("position", Int(entry.position.value))
         member("stardust_id", entry.stardustID)
-        member("entity_type", outline.entityType)
-        member("entity_id", outline.entityID)
+        member("entity_type", entity.type)
+        member("entity_id", entity.id)
         member("created_at", entry.createdAt)
         member("received_at", entry.receivedAt)
         key("peer")

@@ -108,7 +108,7 @@ final class FollowStream {
             var json = JSONWriter()
             for found in page.found {
                 json.clear()
-                json.packet(found.record, found.outline, onOneLine: true)
+                json.packet(found.record, found.entity, onOneLine: true)
                 look.lines.writeBytes(json.bytes)
                 look.lines.writeInteger(UInt8(ascii: "\n"))
             }

@@ -112,14 +112,11 @@ struct Librarian: Sendable {
 
     private func shown(_ record: StoredRecord) throws(Problem) -> Answer {
         if record.entry.kind == .keyRotation { return Answer { $0.keyRotation(record) } }
-        var parser = JSONParser()
-        guard (try? parser.parse(record.payload.span)) != nil,
-            let outline = PacketOutline(parser.tokens, record.payload.span)
-        else {
+        guard let entity = PacketEntity(record.payload.span) else {
             throw Problem(
                 500, "damaged", "position \(record.entry.position) does not hold a packet")
         }
-        return Answer { $0.packet(record, outline) }
+        return Answer { $0.packet(record, entity) }
     }
 
     func position(of id: UUID128, _ map: LedgerMap) throws(Problem) -> Position? {

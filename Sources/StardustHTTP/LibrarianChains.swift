@@ -63,7 +63,8 @@ extension Librarian {
         let size = try parameters.size(upTo: current)
         let deadline = deadline
         let index = try index(reflecting: current, until: deadline)
-        return LedgerChainSource(map, index, size: size, until: deadline)
+        return LedgerChainSource(
+            map, index, size: size, ledger.packetCache, until: deadline)
     }
 
     // MARK: Edges
@@ -71,7 +72,7 @@ extension Librarian {
     /// What a packet names as its parents. Their packets are paged; an edge stands on the page of
     /// its parent, one without a packet on the first.
     func parents(of id: UUID128, _ query: Substring?) throws(Problem) -> Answer {
-        let (parameters, map, request) = try edgeRequest("parents \(id)", query)
+        let (parameters, request) = try edgeRequest("parents \(id)", query)
         let source = try source(parameters)
         let edges = try searching { () throws(PacketSearch.Failure) in
             let packet = try known(id, source)
@@ -85,7 +86,7 @@ extension Librarian {
         let positions = Set(edges.compactMap(\.to)).filter { request.range.contains($0.value) }
         let isFirst = request.range == 0..<request.size.entries
         return try page(
-            positions.sorted { ($0 < $1) != request.isDescending }, request, map
+            positions.sorted { ($0 < $1) != request.isDescending }, request, source
         ) { shown in
             edges.filter { $0.to.map(shown.contains) ?? isFirst }
         }
@@ -93,7 +94,7 @@ extension Librarian {
 
     /// The packets that name one as their parent, with the edges that do.
     func children(of id: UUID128, _ query: Substring?) throws(Problem) -> Answer {
-        let (parameters, map, request) = try edgeRequest("children \(id)", query)
+        let (parameters, request) = try edgeRequest("children \(id)", query)
         let source = try source(parameters)
         var edges: [Position: [ChainEdge]] = [:]
         let positions = try searching { () throws(PacketSearch.Failure) -> [Position]? in
@@ -103,7 +104,7 @@ extension Librarian {
                 guard request.range.contains(candidate.value),
                     let child = try source.packet(at: candidate)
                 else { return true }
-                for reference in child.parents {
+                for reference in child.parents where reference.mayName(packet) {
                     let edge = try source.resolve(reference, of: child)
                     if edge.to == packet.position { edges[candidate, default: []].append(edge) }
                 }
@@ -125,18 +126,18 @@ extension Librarian {
             return positions
         }
         guard let positions else { throw .unknown("the packet \(id)") }
-        return try page(positions, request, map) { shown in
+        return try page(positions, request, source) { shown in
             positions.filter(shown.contains).flatMap { edges[$0]! }
         }
     }
 
     private func edgeRequest(
         _ question: String, _ query: Substring?
-    ) throws(Problem) -> (Parameters, LedgerMap, ListRequest) {
+    ) throws(Problem) -> (Parameters, ListRequest) {
         let parameters = try Parameters(query: query, known: ListRequest.parameters)
         let map = try readableMap()
         let request = try ListRequest(parameters, question: question, current: map.head.size)
-        return (parameters, map, request)
+        return (parameters, request)
     }
 
     private func known(
@@ -147,21 +148,23 @@ extension Librarian {
     }
 
     private func page(
-        _ positions: [Position], _ request: ListRequest, _ map: LedgerMap,
+        _ positions: [Position], _ request: ListRequest, _ source: LedgerChainSource,
         _ edges: (Set<Position>) -> [ChainEdge]
     ) throws(Problem) -> Answer {
-        var (records, bytes, next): ([StoredRecord], Int, Position?) = ([], 0, nil)
+        var (packets, bytes, next): ([ChainPacket], Int, Position?) = ([], 0, nil)
         for position in positions {
-            if records.count == request.limit || bytes > SocketLimits.pageBytes {
+            if packets.count == request.limit || bytes > SocketLimits.pageBytes {
                 next = position
                 break
             }
-            guard let record = try read(position, map) else { continue }
-            bytes += record.payload.count
-            records.append(record)
+            let packet = try searching { () throws(PacketSearch.Failure) in
+                try source.packet(at: position)
+            }
+            guard let packet else { continue }
+            bytes += packet.payload.count
+            packets.append(packet)
         }
-        let shown = edges(Set(records.map(\.entry.position)))
-        var parser = JSONParser()
+        let shown = edges(Set(packets.map(\.position)))
         return Answer { json in
             json.beginObject()
             json.member("ledger_size", Int(request.size.entries))
@@ -171,12 +174,11 @@ extension Librarian {
             json.endArray()
             json.key("packets")
             json.beginArray()
-            for record in records {
-                // Found as a packet just now.
-                guard (try? parser.parse(record.payload.span)) != nil,
-                    let outline = PacketOutline(parser.tokens, record.payload.span)
-                else { continue }
-                json.packet(record, outline)
+            for packet in packets {
+                json.packet(
+                    StoredRecord(
+                        entry: packet.entry, entryHash: packet.entryHash, payload: packet.payload),
+                    PacketEntity(type: packet.entityType, id: packet.entityID))
             }
             json.endArray()
             json.next(request.cursor(next))

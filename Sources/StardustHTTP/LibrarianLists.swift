@@ -58,7 +58,7 @@ extension Librarian {
             }
             json.key("packets")
             json.beginArray()
-            for found in page.found { json.packet(found.record, found.outline) }
+            for found in page.found { json.packet(found.record, found.entity) }
             json.endArray()
             json.next(request.cursor(page.next), isCut: page.isCut)
             if !page.notCompared.isEmpty {

@@ -13,6 +13,7 @@ package final class LedgerChainSource: ChainSource {
     private var reader: RecordReader
     private let index: TermSnapshot
     private let flags: RunFlags
+    private let cache: PacketCache
     private let deadline: ContinuousClock.Instant
     /// Packets that were read, since a walk comes back to most of them.
     private var read: [Position: ChainPacket?] = [:]
@@ -27,7 +28,7 @@ package final class LedgerChainSource: ChainSource {
     private static let listPiece = 4096
 
     package init(
-        _ map: LedgerMap, _ index: TermSnapshot, size: LedgerSize,
+        _ map: LedgerMap, _ index: TermSnapshot, size: LedgerSize, _ cache: PacketCache,
         until deadline: ContinuousClock.Instant
     ) {
         self.map = map
@@ -35,6 +36,7 @@ package final class LedgerChainSource: ChainSource {
         self.index = index
         flags = index.flags
         self.size = size
+        self.cache = cache
         self.deadline = deadline
     }
 
@@ -45,21 +47,28 @@ package final class LedgerChainSource: ChainSource {
     package func packet(at position: Position) throws(Failure) -> ChainPacket? {
         guard size.contains(position) else { return nil }
         if let known = read[position] { return known }
-        try step()
-        let record: StoredRecord?
-        do throws(ReadFailure) { record = try reader.read(position) } catch {
-            throw Failure(error)
-        }
-        let packet = record.flatMap {
-            $0.entry.kind != .packet
-                ? nil : ChainPacket($0.entry, entryHash: $0.entryHash, payload: $0.payload)
-        }
+        var packet = cache[position]
+        if packet == nil { packet = try parsed(position) }
         if read.count >= Self.packetsKept || bytes >= Self.bytesKept {
             read.removeAll(keepingCapacity: true)
             bytes = 0
         }
         read[position] = .some(packet)
-        bytes += record?.payload.count ?? 0
+        bytes += packet?.payload.count ?? 0
+        return packet
+    }
+
+    private func parsed(_ position: Position) throws(Failure) -> ChainPacket? {
+        try step()
+        let record: StoredRecord?
+        do throws(ReadFailure) { record = try reader.read(position) } catch {
+            throw Failure(error)
+        }
+        guard let record, record.entry.kind == .packet,
+            let packet = ChainPacket(
+                record.entry, entryHash: record.entryHash, payload: record.payload)
+        else { return nil }
+        cache.insert(packet)
         return packet
     }
 
@@ -157,31 +166,36 @@ package final class LedgerChainSource: ChainSource {
     package func eachChild(
         of packet: ChainPacket, _ body: (Position) throws(Failure) -> Bool
     ) throws(Failure) {
-        let key = index.key
-        var lists = key.parent(.id(packet.stardustID)).map { ($0, 0..<size.entries) }
-        if flags.contains(.namesParentsByHash) {
-            lists += key.parent(.hash(packet.payloadDigest)).map { ($0, 0..<size.entries) }
-        }
-        if flags.contains(.namesParentsByEntity) {
-            let range = try positionsThatSee(packet)
-            lists += key.parent(.entity(packet.entityID)).map { ($0, range) }
-        }
-        try eachOf(lists, body)
+        try eachOf(lists(of: packet) { index.key.parent($0) }, body)
     }
 
     package func eachAmendment(
         of packet: ChainPacket, _ body: (Position) throws(Failure) -> Bool
     ) throws(Failure) {
-        let key = index.key
-        var lists = [(key.amendment(.id(packet.stardustID)), 0..<size.entries)]
+        try eachOf(lists(of: packet) { [index.key.amendment($0)] }, body)
+    }
+
+    /// Lists of those that name a packet in any way, and where in them its own are. Most packets
+    /// have none.
+    private func lists(
+        of packet: ChainPacket, _ terms: (ParentKey) -> [UInt64]
+    ) throws(Failure) -> [(term: UInt64, range: Range<UInt64>)] {
+        let all = 0..<size.entries
+        var lists: [(term: UInt64, range: Range<UInt64>)] = []
+        for term in terms(.id(packet.stardustID)) where index.mayHold(term) {
+            lists.append((term, all))
+        }
         if flags.contains(.namesParentsByHash) {
-            lists.append((key.amendment(.hash(packet.payloadDigest)), 0..<size.entries))
+            for term in terms(.hash(packet.payloadDigest)) where index.mayHold(term) {
+                lists.append((term, all))
+            }
         }
         if flags.contains(.namesParentsByEntity) {
-            let range = try positionsThatSee(packet)
-            lists.append((key.amendment(.entity(packet.entityID)), range))
+            for term in terms(.entity(packet.entityID)) where index.mayHold(term) {
+                lists.append((term, try positionsThatSee(packet)))
+            }
         }
-        try eachOf(lists, body)
+        return lists
     }
 
     /// Positions at which a packet is the newest of its entity: up to the next one.
@@ -202,7 +216,7 @@ package final class LedgerChainSource: ChainSource {
         _ body: (Position) throws(Failure) -> Bool
     ) throws(Failure) {
         var start: UInt64 = 0
-        while true {
+        while !lists.isEmpty {
             var found: Set<UInt64> = []
             // Up to here all lists are known.
             var end = size.entries

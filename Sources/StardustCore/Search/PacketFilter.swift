@@ -39,6 +39,9 @@ package struct PacketFilter: Sendable {
         return terms
     }
 
+    /// Whether more than the entry and the entity of a packet decides.
+    var readsLineageOrChain: Bool { lineage != nil || decisionChain != nil || traceID != nil }
+
     /// The span that created_at must lie in; nil for any.
     var created: Range<Int64>? {
         guard createdFrom != nil || createdBefore != nil else { return nil }
@@ -63,10 +66,10 @@ struct PacketJudge: ~Copyable {
         decisionChain = filter.decisionChain.map { JSONContainment($0) }
     }
 
-    /// What is known of the packet if it is wanted; nil if it is not.
+    /// What the packet is about if it is wanted; nil if it is not.
     mutating func judge(
         _ record: StoredRecord
-    ) throws(JSONContainment.TooCostly) -> PacketOutline? {
+    ) throws(JSONContainment.TooCostly) -> PacketEntity? {
         let entry = record.entry
         guard entry.kind == .packet, entry.createdAt >= filter.createdFrom ?? entry.createdAt,
             entry.receivedAt >= filter.receivedFrom ?? entry.receivedAt
@@ -75,24 +78,30 @@ struct PacketJudge: ~Copyable {
         if let before = filter.receivedBefore, entry.receivedAt >= before { return nil }
         let bytes = record.payload.span
         // What is no packet is not wanted by anybody.
-        guard (try? parser.parse(bytes)) != nil,
-            let outline = PacketOutline(parser.tokens, bytes),
-            filter.entityType == nil || filter.entityType == outline.entityType,
-            filter.entityID == nil || filter.entityID == outline.entityID,
-            hasTrace(outline, bytes)
+        guard let entity = PacketEntity(bytes),
+            filter.entityType == nil || filter.entityType == entity.type,
+            filter.entityID == nil || filter.entityID == entity.id
         else { return nil }
+        guard filter.readsLineageOrChain else { return entity }
+        return try holds(bytes) ? entity : nil
+    }
+
+    private mutating func holds(_ bytes: Span<UInt8>) throws(JSONContainment.TooCostly) -> Bool {
+        guard (try? parser.parse(bytes)) != nil,
+            let outline = PacketOutline(parser.tokens, bytes), hasTrace(outline, bytes)
+        else { return false }
         if lineage != nil {
             guard
                 try lineage!.isContained(
                     in: parser.tokens, bytes, at: outline.lineage, steps: steps)
-            else { return nil }
+            else { return false }
         }
         if decisionChain != nil {
             guard let chain = outline.decisionChain,
                 try decisionChain!.isContained(in: parser.tokens, bytes, at: chain, steps: steps)
-            else { return nil }
+            else { return false }
         }
-        return outline
+        return true
     }
 
     private func hasTrace(_ outline: PacketOutline, _ bytes: Span<UInt8>) -> Bool {

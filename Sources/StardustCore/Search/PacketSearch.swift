@@ -20,7 +20,7 @@ package struct PacketSearch: Sendable {
 
     package struct Found: Sendable {
         package var record: StoredRecord
-        package var outline: PacketOutline
+        package var entity: PacketEntity
     }
 
     package struct Page: Sendable {
@@ -100,8 +100,8 @@ package struct PacketSearch: Sendable {
                 do throws(Failure) {
                     guard let record = try Self.read(position, &reader) else { return .goOn }
                     do throws(JSONContainment.TooCostly) {
-                        guard let outline = try judge.judge(record) else { return .goOn }
-                        return body(Found(record: record, outline: outline), &page)
+                        guard let entity = try judge.judge(record) else { return .goOn }
+                        return body(Found(record: record, entity: entity), &page)
                     } catch {
                         guard index.access == .blocking else { throw Failure.wouldBlock }
                         page.notCompared.append(position)
