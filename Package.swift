@@ -111,7 +111,9 @@ let package = Package(
             ], swiftSettings: testing),
         .testTarget(
             name: "ReconstructionTests",
-            dependencies: ["LedgerFormat", "Packets", "Reconstruction", "TestSupport"],
+            dependencies: [
+                "LedgerFormat", "Packets", "Reconstruction", "StardustCore", "TestSupport",
+            ],
             swiftSettings: testing),
         .testTarget(
             name: "PublishingTests",

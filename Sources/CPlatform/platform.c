@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -36,6 +37,15 @@ void stardust_forbid_dumps(void) { prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
 
 void stardust_name_thread(const unsigned char *name) {
     prctl(PR_SET_NAME, (unsigned long)name, 0, 0, 0);
+}
+
+int stardust_get_processors(int thread, uint8_t *mask) {
+    memset(mask, 0, STARDUST_PROCESSOR_BYTES);
+    return sched_getaffinity(thread, STARDUST_PROCESSOR_BYTES, (cpu_set_t *)mask);
+}
+
+int stardust_set_processors(int thread, const uint8_t *mask) {
+    return sched_setaffinity(thread, STARDUST_PROCESSOR_BYTES, (const cpu_set_t *)mask);
 }
 
 int64_t *stardust_thread_bytes(void) {

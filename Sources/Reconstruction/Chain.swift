@@ -82,30 +82,20 @@ package struct Chain: Sendable {
         var walk = ChainWalk(source, request.limits, book)
         try walk.run(request)
         let order = ChainOrder(walk.walked.keys, walk.edges)
-        let ordered = order.positions.map { walk.walked[$0]!.packet }
-        let roots = Set(walk.walked.values.filter { $0.depth == 0 }.map(\.packet.position))
-        var search = ConflictSearch(source, ordered, walk.edges, roots: roots, book)
+        let walked = order.positions.map { walk.walked[$0]! }
+        let table = PacketTable(walked.map(\.packet))
+        let roots = Set(walked.filter { $0.depth == 0 }.map(\.packet.position))
+        var search = ConflictSearch(source, table, walk.edges, roots: roots, book)
         try search.run()
-        let places = Dictionary(
-            uniqueKeysWithValues: order.positions.enumerated().map { ($0.element, $0.offset) })
-        edges = walk.edges.sorted {
-            (places[$0.from]!, $0.reference.index) < (places[$1.from]!, $1.reference.index)
-        }
-        var parents: [Position: [ChainPacket]] = [:]
-        for edge in edges where edge.order != .self {
-            guard let parent = edge.to.flatMap({ walk.walked[$0]?.packet }),
-                !parents[edge.from, default: []].contains(where: { $0.position == edge.to })
-            else { continue }
-            parents[edge.from, default: []].append(parent)
-        }
-        let sequence = StepSequence(ordered, parents: parents)
+        edges = Self.ordered(walk.edges, table)
+        let sequence = StepSequence(table.packets, parents: Self.parents(edges, table))
         steps = sequence.steps
-        packets = ordered.enumerated().map { index, packet in
+        packets = walked.enumerated().map { index, walked in
             Entry(
-                order: index + 1, packet: packet, depth: walk.walked[packet.position]!.depth,
-                isTainted: search.tainted.contains(packet.position))
+                order: index + 1, packet: walked.packet, depth: walked.depth,
+                isTainted: search.tainted.contains(walked.packet.position))
         }
-        evidence = Self.evidence(of: ordered)
+        evidence = Self.evidence(of: table.packets)
         conflicts = search.conflicts + sequence.conflicts
         cyclesCut = order.cut
         frontier = walk.frontier
@@ -113,6 +103,27 @@ package struct Chain: Sendable {
         if !order.cut.isEmpty { reasons.insert(.cyclesCut) }
         if search.isLimited { reasons.insert(.maxPackets) }
         self.reasons = IncompleteReason.allCases.filter(reasons.contains)
+    }
+
+    /// Edges in the order of their children, and of the references in each.
+    private static func ordered(_ edges: [ChainEdge], _ table: PacketTable) -> [ChainEdge] {
+        edges.indices.map { index in
+            let edge = edges[index]
+            return (table.place(of: edge.from)!, edge.reference.index, index)
+        }.sorted { ($0.0, $0.1) < ($1.0, $1.1) }.map { edges[$0.2] }
+    }
+
+    /// For each packet those that it was derived from, each once.
+    private static func parents(_ edges: [ChainEdge], _ table: PacketTable) -> [[ChainPacket]] {
+        var parents: [[ChainPacket]] = Array(repeating: [], count: table.packets.count)
+        for edge in edges where edge.order != .self {
+            guard let child = table.place(of: edge.from),
+                let parent = edge.to.flatMap({ table[$0] }),
+                !parents[child].contains(where: { $0.position == parent.position })
+            else { continue }
+            parents[child].append(parent)
+        }
+        return parents
     }
 
     private static func evidence(of packets: [ChainPacket]) -> [Evidence] {

@@ -40,11 +40,10 @@ struct ChainConflict: Sendable {
 /// revise them.
 struct ConflictSearch<Source: ChainSource> {
     private let source: Source
-    private let walked: [ChainPacket]
+    private let table: PacketTable
     private let edges: [ChainEdge]
     private let roots: Set<Position>
     private let book: EdgeBook<Source>
-    private let byPosition: [Position: ChainPacket]
 
     private(set) var conflicts: [ChainConflict] = []
     /// Packets downstream of a retracted one.
@@ -54,22 +53,25 @@ struct ConflictSearch<Source: ChainSource> {
 
     /// `roots` are the packets that were asked for.
     init(
-        _ source: Source, _ walked: [ChainPacket], _ edges: [ChainEdge], roots: Set<Position>,
+        _ source: Source, _ table: PacketTable, _ edges: [ChainEdge], roots: Set<Position>,
         _ book: EdgeBook<Source>
     ) {
         self.source = source
         self.roots = roots
         self.book = book
-        self.walked = walked
+        self.table = table
         self.edges = edges
-        byPosition = Dictionary(uniqueKeysWithValues: walked.map { ($0.position, $0) })
     }
 
     mutating func run() throws(Source.Failure) {
         let amendments = try amendments()
-        var covered = byPosition
-        for amendment in amendments { covered[amendment.child.position] = amendment.child }
-        let packets = covered.values.sorted { $0.position < $1.position }
+        var packets = table.packets
+        var others: Set<Position> = []
+        for child in amendments.map(\.child)
+        where table[child.position] == nil && others.insert(child.position).inserted {
+            packets.append(child)
+        }
+        packets.sort { $0.position < $1.position }
         findForks(amendments)
         findDoubleCreations(packets)
         findContradictions(packets, amendments)
@@ -97,10 +99,10 @@ struct ConflictSearch<Source: ChainSource> {
 
     private mutating func amendments() throws(Source.Failure) -> [Amendment] {
         var found: [Amendment] = []
-        for target in walked {
+        for target in table.packets {
             let before = found.count
             try source.eachAmendment(of: target) { (candidate) throws(Source.Failure) in
-                let known = byPosition[candidate]
+                let known = table[candidate]
                 let read = known == nil ? try source.packet(at: candidate) : known
                 guard let child = read else { return true }
                 for edge in try book.edges(of: child)
@@ -151,7 +153,7 @@ struct ConflictSearch<Source: ChainSource> {
     private mutating func taint(downstreamOf target: Position, _ users: [Position: [Position]]) {
         var pending = [target]
         while let next = pending.popLast() {
-            for user in users[next] ?? [] where byPosition[user] != nil {
+            for user in users[next] ?? [] where table[user] != nil {
                 if tainted.insert(user).inserted { pending.append(user) }
             }
         }
@@ -198,8 +200,7 @@ struct ConflictSearch<Source: ChainSource> {
 
     private mutating func findTimes() {
         for edge in edges {
-            guard let parent = edge.to.flatMap({ byPosition[$0] }),
-                let child = byPosition[edge.from],
+            guard let parent = edge.to.flatMap({ table[$0] }), let child = table[edge.from],
                 parent.createdAt > child.createdAt
             else { continue }
             add(
@@ -211,21 +212,20 @@ struct ConflictSearch<Source: ChainSource> {
     // MARK: Nodes
 
     private mutating func findUnknownNodes() throws(Source.Failure) {
-        var nodes: [UUID128: Set<ExactText>] = [:]
-        for packet in walked {
-            guard let decision = packet.decision else { continue }
-            nodes[packet.stardustID] = Set(decision.nodes.map(\.id))
-        }
-        for packet in walked {
+        var others: [UUID128: ChainPacket?] = [:]
+        for packet in table.packets {
             for node in packet.decision?.nodes ?? [] {
                 for (index, parent) in node.parents.enumerated() {
-                    let (owner, name): (UUID128, ExactText) =
-                        switch parent {
-                        case .own(let name): (packet.stardustID, name)
-                        case .foreign(let other, let name): (other, name)
-                        }
-                    if nodes[owner] == nil { nodes[owner] = try self.nodes(of: owner) }
-                    if nodes[owner]!.contains(name) { continue }
+                    let (owner, name): (UUID128, ExactText)
+                    var named: ChainPacket? = packet
+                    switch parent {
+                    case .own(let own): (owner, name) = (packet.stardustID, own)
+                    case .foreign(let other, let foreign):
+                        (owner, name) = (other, foreign)
+                        if others[other] == nil { others[other] = try self.packet(other) }
+                        named = others[other]!
+                    }
+                    if named?.decision?.places[name] != nil { continue }
                     add(
                         .unknownNodeParent, [packet.position],
                         "node \(node.id) builds on \(Citation(owner, name)), which is not there",
@@ -235,10 +235,11 @@ struct ConflictSearch<Source: ChainSource> {
         }
     }
 
-    /// The nodes of a packet that was not walked.
-    private func nodes(of id: UUID128) throws(Source.Failure) -> Set<ExactText> {
-        guard let position = try source.position(of: id) else { return [] }
-        return Set(try source.packet(at: position)?.decision?.nodes.map(\.id) ?? [])
+    /// A packet that may not have been walked.
+    private func packet(_ id: UUID128) throws(Source.Failure) -> ChainPacket? {
+        guard let position = try source.position(of: id) else { return nil }
+        if let packet = table[position] { return packet }
+        return try source.packet(at: position)
     }
 
     private func list(_ positions: [Position]) -> String {

@@ -192,6 +192,10 @@ extension [RepeatedMember] {
 struct Decision: Sendable {
     let key: ExactText?
     let nodes: [ReasoningNode]
+    /// Index of the first node of each name.
+    let places: [ExactText: Int]
+    /// The nodes in the order of steps.
+    let order: NodeOrder
     /// Index of the node that is the packet's outcome; nil where there are no nodes.
     let outcome: Int?
 
@@ -216,14 +220,20 @@ struct Decision: Sendable {
                         document, $0.element, pointer: pointer + "\($0.offset)", of: owner)
                 }
             } ?? []
-        outcome = Self.outcome(nodes, declared: declared.map(ExactText.init))
+        var places: [ExactText: Int] = [:]
+        for (index, node) in nodes.enumerated() where places[node.id] == nil {
+            places[node.id] = index
+        }
+        self.places = places
+        order = NodeOrder(nodes, places)
+        outcome = Self.outcome(nodes, places, declared: declared.map(ExactText.init))
     }
 
     /// What is declared, else the only node that no other builds on, else the last.
-    private static func outcome(_ nodes: [ReasoningNode], declared: ExactText?) -> Int? {
-        if let declared, let index = nodes.firstIndex(where: { $0.id == declared }) {
-            return index
-        }
+    private static func outcome(
+        _ nodes: [ReasoningNode], _ places: [ExactText: Int], declared: ExactText?
+    ) -> Int? {
+        if let declared, let index = places[declared] { return index }
         let used = Set(
             nodes.flatMap { node in
                 node.parents.compactMap(\.ownName).filter { $0 != node.id }

@@ -1,4 +1,3 @@
-internal import HeapModule
 internal import LedgerFormat
 
 /// One reasoning node in its place in the whole chain.
@@ -30,11 +29,11 @@ struct StepSequence {
     private(set) var steps: [ChainStep] = []
     private(set) var conflicts: [ChainConflict] = []
 
-    /// `parents` gives the packets that a packet was derived from, as far as they were walked.
-    init(_ packets: [ChainPacket], parents: [Position: [ChainPacket]]) {
-        for packet in packets {
+    /// `parents` gives for each packet those that it was derived from, as far as they were walked.
+    init(_ packets: [ChainPacket], parents: [[ChainPacket]]) {
+        for (packet, parents) in zip(packets, parents) {
             guard let decision = packet.decision else { continue }
-            let implied = (parents[packet.position] ?? []).compactMap { parent in
+            let implied = parents.compactMap { parent in
                 parent.decision.flatMap { decision in
                     decision.outcome.map {
                         Citation(parent.stardustID, decision.nodes[$0].id)
@@ -48,25 +47,20 @@ struct StepSequence {
     private mutating func append(
         _ packet: ChainPacket, _ decision: Decision, _ implied: [Citation]
     ) {
-        var places: [ExactText: Int] = [:]
-        for (index, node) in decision.nodes.enumerated() {
-            if places[node.id] == nil {
-                places[node.id] = index
-            } else {
-                conflicts.append(
-                    ChainConflict(
-                        .duplicateNode, [packet.position], "node \(node.id) stands twice",
-                        node.pointer))
-            }
+        for (index, node) in decision.nodes.enumerated() where decision.places[node.id] != index {
+            conflicts.append(
+                ChainConflict(
+                    .duplicateNode, [packet.position], "node \(node.id) stands twice",
+                    node.pointer))
         }
-        let (order, cycle) = Self.ordered(decision.nodes, places)
-        if let cycle {
+        if !decision.order.cycle.isEmpty {
+            let names = decision.order.cycle.map { decision.nodes[$0].id.description }
             conflicts.append(
                 ChainConflict(
                     .nodeCycle, [packet.position],
-                    "the nodes \(cycle.joined(separator: ", ")) wait for each other", nil))
+                    "the nodes \(names.joined(separator: ", ")) wait for each other", nil))
         }
-        for index in order {
+        for index in decision.order.indices {
             let node = decision.nodes[index]
             let stated = node.parents.map { parent in
                 switch parent {
@@ -81,39 +75,5 @@ struct StepSequence {
                     node: node, parents: isImplied ? implied : stated,
                     areParentsImplied: isImplied, isOutcome: index == decision.outcome))
         }
-    }
-
-    /// Indices of nodes, parents first, ties as listed; and the nodes that only a cycle held back,
-    /// which are taken as listed.
-    private static func ordered(
-        _ nodes: [ReasoningNode], _ places: [ExactText: Int]
-    ) -> (order: [Int], cycle: [String]?) {
-        var waiting = nodes.map { node in
-            Set(node.parents.compactMap { parent in parent.ownName.flatMap { places[$0] } })
-        }
-        var children: [[Int]] = Array(repeating: [], count: nodes.count)
-        var (order, cycle, ready) = ([Int](), [String](), Heap<Int>())
-        for index in nodes.indices {
-            if waiting[index].remove(index) != nil { cycle.append(nodes[index].id.description) }
-            for parent in waiting[index] { children[parent].append(index) }
-            if waiting[index].isEmpty { ready.insert(index) }
-        }
-        var isDone = [Bool](repeating: false, count: nodes.count)
-        var lowest = 0
-        while order.count < nodes.count {
-            while let next = ready.popMin() {
-                isDone[next] = true
-                order.append(next)
-                for child in children[next] where waiting[child].remove(next) != nil {
-                    if waiting[child].isEmpty, !isDone[child] { ready.insert(child) }
-                }
-            }
-            while lowest < nodes.count, isDone[lowest] { lowest += 1 }
-            guard lowest < nodes.count else { break }
-            cycle.append(nodes[lowest].id.description)
-            waiting[lowest] = []
-            ready.insert(lowest)
-        }
-        return (order, cycle.isEmpty ? nil : cycle)
     }
 }

@@ -101,7 +101,8 @@ private struct ChainText {
     }
 
     private func agent(_ node: ReasoningNode) -> String? {
-        guard let source = node.member(.agent), let document = try? JSONDocument(Array(source)) else {
+        guard let source = node.member(.agent), let document = try? JSONDocument(Array(source))
+        else {
             return nil
         }
         let id = document.string(0) ?? document.member("id", of: 0).flatMap(document.string)
@@ -116,7 +117,8 @@ private struct ChainText {
     }
 
     private func votes(_ node: ReasoningNode) -> [String] {
-        guard let source = node.member(.votes), let document = try? JSONDocument(Array(source)) else {
+        guard let source = node.member(.votes), let document = try? JSONDocument(Array(source))
+        else {
             return []
         }
         let votes = JSONChildren(document.tokens, of: 0).map { key in
@@ -151,7 +153,8 @@ private struct ChainText {
     }
 
     private func alternatives(_ node: ReasoningNode) -> [String] {
-        guard let source = node.member(.alternatives), let document = try? JSONDocument(Array(source))
+        guard let source = node.member(.alternatives),
+            let document = try? JSONDocument(Array(source))
         else { return [] }
         return JSONChildren(document.tokens, of: 0).map { index in
             func member(_ name: String) -> String? {

@@ -46,11 +46,12 @@ final class ByteWatch: ChannelDuplexHandler {
     /// In pieces, so that a client that reads slowly is seen to read.
     private func send(_ answer: Answer, _ context: ChannelHandlerContext) {
         var bytes = answer.message(isLast: false)
-        while let piece = bytes.readSlice(
-            length: min(bytes.readableBytes, SocketLimits.writeBytes)),
-            piece.readableBytes > 0
-        {
-            write(context: context, data: wrapOutboundOut(.byteBuffer(piece)), promise: nil)
+        while bytes.readableBytes > 0 {
+            let count = min(bytes.readableBytes, SocketLimits.writeBytes)
+            guard let piece = bytes.readSlice(length: count) else { break }
+            let promise = context.eventLoop.makePromise(of: Void.self)
+            handler.lastWrite = promise.futureResult
+            write(context: context, data: wrapOutboundOut(.byteBuffer(piece)), promise: promise)
         }
         context.flush()
     }

@@ -20,7 +20,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private var deadlines = ConnectionDeadlines(now: .now)
     private(set) var context: ChannelHandlerContext!
     private var head: HTTPRequestHead?
-    private var lastWrite: EventLoopFuture<Void>?
+    var lastWrite: EventLoopFuture<Void>?
     /// For an answer to what is no request yet.
     weak var watch: ByteWatch?
     private var isDraining = false
@@ -42,6 +42,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
         case sql(SQLRequest)
         /// Packets go out as they come.
         case following(FollowStream)
+        /// The request is complete, and is answered when the client has taken earlier answers.
+        case held(() -> Void)
         /// The request is complete, its answer on the way.
         case answering
         /// Answered before the body ended: the rest is read and dropped.
@@ -84,7 +86,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         if case .some(.inputClosed) = event as? ChannelEvent {
             isDraining = true
             switch state {
-            case .answering, .following: break
+            case .held, .answering, .following: break
             case .stream(let emission) where emission.isBodyWhole: break
             default: close()
             }
@@ -104,7 +106,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     /// The answer to a request that did not come through the pipeline, where it is there at once.
     func answerAtOnce(_ request: PlainRequest) -> Answer? {
-        guard case .idle = state, !isDraining else { return nil }
+        guard case .idle = state, !isDraining, isWritable else { return nil }
         let (path, query) = request.target.pathAndQuery
         guard case .success(let route) = Route.parse(.GET, path: path),
             route.isQuick, route.role.map(grant.allows) ?? true,
@@ -178,31 +180,36 @@ final class ConnectionHandler: ChannelDuplexHandler {
         case .stream(let emission): emission.take(bytes)
         case .feed(let feed): feed.take(bytes)
         case .sql(let request): request.take(bytes)
-        case .idle, .lookUp, .refused, .following, .answering, .discarding, .closed: break
+        case .idle, .lookUp, .refused, .following, .held, .answering, .discarding, .closed: break
         }
     }
 
     private func finish() {
         deadlines.bodyEnded(now: .now)
         switch state {
-        case .lookUp(.follow, let query):
-            state = .answering
-            beginFollowing(query)
-        case .lookUp(let route, let query):
-            state = .answering
-            lookUp(route, query)
+        case .lookUp(.follow, let query): answerWhenTaken { self.beginFollowing(query) }
+        case .lookUp(let route, let query): answerWhenTaken { self.lookUp(route, query) }
         case .refused(let problem): respond(Answer(problem))
         case .single(let emission):
             state = .answering
             emission.finish()
         case .stream(let emission): emission.finish()
         case .feed(let feed): feed.finish()
-        case .sql(let request):
-            state = .answering
-            request.finish()
+        case .sql(let request): answerWhenTaken { request.finish() }
         case .discarding: close()
-        case .idle, .following, .answering, .closed: break
+        case .idle, .following, .held, .answering, .closed: break
         }
+    }
+
+    /// Answers once the client has taken most of what it was given: whoever asks and does not read
+    /// must not fill the memory.
+    private func answerWhenTaken(_ answer: @escaping () -> Void) {
+        guard isWritable else {
+            state = .held(answer)
+            return
+        }
+        state = .answering
+        answer()
     }
 
     private func beginFollowing(_ query: Substring?) {
@@ -381,6 +388,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
             switch state {
             case .stream(let emission): emission.clientTookAnswers()
             case .following(let follow): follow.pump()
+            case .held(let answer):
+                state = .answering
+                answer()
             default: break
             }
         }

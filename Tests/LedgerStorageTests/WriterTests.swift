@@ -54,6 +54,39 @@ import Testing
         #expect(try fixture.problems() == [])
     }
 
+    @Test func `one reader reads records near and far, and those that are written meanwhile`()
+        throws
+    {
+        var fixture = try LedgerFixture.make(seed: 25, segmentBytes: 64 << 10)
+        var generator = SeededGenerator(seed: 25)
+        func grow(_ fixture: inout LedgerFixture) throws {
+            // Smaller than a window, and larger than the largest.
+            let size = [0, 0, 0, 3000, 9000, 40_000].randomElement(using: &generator)!
+            try fixture.append([LedgerFixture.payload(fixture.newID(), bytes: size)])
+        }
+        for _ in 0..<60 { try grow(&fixture) }
+        var reader = RecordReader(fixture.map)
+        var position = 0
+        for step in 0..<3000 {
+            if step.isMultiple(of: 50) { try grow(&fixture) }
+            let count = fixture.acknowledged.count
+            switch Int.random(in: 0..<4, using: &generator) {
+            case 0: position = Int.random(in: 0..<count, using: &generator)
+            case 1: position = max(0, position - 1)
+            case 2: position = count - 1
+            default: position = min(count - 1, position + 1)
+            }
+            let wanted = fixture.acknowledged[position]
+            if step.isMultiple(of: 3) {
+                #expect(try reader.position(of: wanted.id) == wanted.position)
+            }
+            let record = try #require(try reader.read(wanted.position))
+            #expect(record.entry.stardustID == wanted.id && record.entryHash == wanted.hash)
+            #expect(record.payload == wanted.payload)
+        }
+        #expect(try reader.read(Position(UInt64(fixture.acknowledged.count))) == nil)
+    }
+
     @Test func `a write that finds no room keeps nothing, and the next one goes on`() throws {
         for call in 0..<3 {
             var fixture = try LedgerFixture.make(seed: 24)

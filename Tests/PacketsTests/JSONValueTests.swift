@@ -1,4 +1,6 @@
+import LedgerFormat
 import Packets
+import TestSupport
 import Testing
 
 /// When two packets say the same: J-06.
@@ -26,5 +28,35 @@ import Testing
     ])
     func `another value is not`(left: String, right: String) throws {
         #expect(try !isSameJSON(Array(left.utf8), Array(right.utf8)))
+    }
+}
+
+/// What a packet is about, read from its front.
+@Suite struct PacketEntityTests {
+    @Test func `the front of a packet says what all of it says`() {
+        var random = RandomJSON(seed: 31)
+        let (type, id) = ("clips", "c11b0000-0000-4000-8000-00000000c11b")
+        for _ in 0..<2000 {
+            var members: [(String, RandomJSON.Value)] = [
+                ("entity_type", .string(type)), ("entity_id", .string(id)),
+                ("lineage", .object([("trace_id", .string(id)), ("x", random.value())])),
+            ]
+            members += ["stardust_id", "created_at", "other"].map { ($0, random.value()) }
+            let text = random.text(.object(members.shuffled(using: &random.generator)))
+            let bytes = Array(text.utf8)
+            let found = PacketEntity(bytes.span)
+            #expect(found == PacketEntity(type: type, id: UUID128(id)!), "\(text)")
+        }
+    }
+
+    @Test(arguments: [
+        "", "{", "[]", "{}", "{\"entity_type\":\"clips\"}", "{\"entity_type\":\"clips\",",
+        "{\"entity_type\":\"clips\",\"entity_id\":\"none\",\"lineage\":{}}",
+        "{\"lineage\":{\"entity_type\":\"clips\",\"entity_id\":\"c11b0000-0000-4000-8000-00000000c11b\"}}",
+    ])
+    func `what is no packet is about nothing`(text: String) {
+        let bytes = Array(text.utf8)
+        let found = PacketEntity(bytes.span)
+        #expect(found == nil)
     }
 }

@@ -1,4 +1,4 @@
-// What Swift cannot reach by itself: processor instructions and two Linux calls.
+// What Swift cannot reach by itself: processor instructions and a few Linux calls.
 #ifndef STARDUST_CPLATFORM_H
 #define STARDUST_CPLATFORM_H
 #include <stddef.h>
@@ -63,6 +63,12 @@ int64_t *stardust_thread_bytes_max(void);
 /// product; NULL where it is not there.
 const uint8_t *stardust_find(
     const uint8_t *bytes, size_t count, const uint8_t *needle, size_t needle_count);
+
+/// The processors that a thread may run on, a bit each, the first in the lowest bit of the first
+/// byte; 0 is the calling thread. Both return 0, or -1.
+enum { STARDUST_PROCESSOR_BYTES = 128 };
+int stardust_get_processors(int thread, uint8_t *mask);
+int stardust_set_processors(int thread, const uint8_t *mask);
 
 /// fallocate(2) with mode 0. Returns 0, or the errno.
 int stardust_allocate(int descriptor, int64_t offset, int64_t count);

@@ -1,5 +1,5 @@
-internal import LedgerFormat
-internal import Reconstruction
+package import LedgerFormat
+package import Reconstruction
 internal import Synchronization
 
 /// Packets that chains read lately, parsed: chains that are asked for together share most of theirs,
@@ -20,7 +20,7 @@ package final class PacketCache: Sendable {
     /// Takes about as much memory as `bytesMax` says.
     package init(bytesMax: Int = LedgerLimits.packetCacheBytes) { self.bytesMax = bytesMax }
 
-    subscript(position: Position) -> ChainPacket? {
+    package subscript(position: Position) -> ChainPacket? {
         state.withLock { state in
             if let packet = state.young[position] { return packet }
             guard let packet = state.old[position] else { return nil }
@@ -29,7 +29,7 @@ package final class PacketCache: Sendable {
         }
     }
 
-    func insert(_ packet: ChainPacket) { state.withLock { insert(packet, &$0) } }
+    package func insert(_ packet: ChainPacket) { state.withLock { insert(packet, &$0) } }
 
     private func insert(_ packet: ChainPacket, _ state: inout State) {
         // The payload itself, and what is made of it.

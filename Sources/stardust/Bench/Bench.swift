@@ -200,6 +200,9 @@ private final class BenchRun {
         }
         let bench = try QueryBench(
             socket: socket, count, of: packets, postgres: postgres, times: questions)
+        let processor = SharedProcessor(try bench.processes())
+        defer { processor?.release() }
+        row("questions are asked on", processor == nil ? "any processor" : "one processor")
         for result in try bench.run() {
             var figure = "\(result.daemon) µs"
             if let other = result.postgres {

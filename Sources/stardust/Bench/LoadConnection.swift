@@ -33,6 +33,15 @@ final class LoadConnection {
 
     deinit { close(descriptor) }
 
+    /// The process that listens at the other end.
+    var peer: pid_t {
+        var credentials: (pid: pid_t, uid: uid_t, gid: gid_t) = (0, 0, 0)
+        var size = socklen_t(MemoryLayout.size(ofValue: credentials))
+        // Safety: SO_PEERCRED fills the three numbers of the kernel's `struct ucred`.
+        _ = unsafe getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &size)
+        return credentials.pid
+    }
+
     func send(_ bytes: Span<UInt8>) throws(Failure) {
         var done = 0
         while done < bytes.count {

@@ -132,6 +132,12 @@ struct QueryBench {
     private static let columns =
         "stardust_id, entity_type, entity_id, lineage, decision_chain, created_at"
 
+    /// Processes that answer.
+    func processes() throws(Failure) -> [pid_t] {
+        let backend = try postgres?.values("SELECT pg_backend_pid()").compactMap { pid_t($0) }
+        return [try LoadConnection(socket: socket).peer] + (backend ?? [])
+    }
+
     func run() throws(Failure) -> [Result] {
         let columns = Self.columns
         let containing =
@@ -194,7 +200,11 @@ struct QueryBench {
         ]
     }
 
-    /// Asks one question many times, the daemon and PostgreSQL in turn, and takes the medians.
+    /// Questions that one side is asked before it is the other's turn: few enough that both see the
+    /// same minute, and so many that neither is measured while the other still finishes its work.
+    private static let questionsInTurn = 25
+
+    /// Asks one question many times, the daemon and PostgreSQL in turns, and takes the medians.
     private func ask(
         _ name: String, _ target: Double, _ sql: String, share: Int = 1,
         _ question: (Int) -> (path: String, parameters: [String])
@@ -204,31 +214,41 @@ struct QueryBench {
         var (ours, theirs, rows): ([Int], [Int], Int) = ([], [], 0)
         let count = max(10, times / share)
         // Once through before, so that both sides have the pages in memory.
-        for turn in -count..<count {
-            let isCounted = turn >= 0
-            let turn = isCounted ? turn : turn + count
-            let (path, parameters) = question(turn)
-            let request = Array("GET \(path) HTTP/1.1\r\nhost: x\r\n\r\n".utf8)
-            var start = ContinuousClock.now
-            try daemon.send(request.span)
-            var status: Int?
-            while status == nil {
-                guard try daemon.fill() else { throw Failure(.unreachable, "\(path): closed") }
-                status = daemon.takeResponse()
+        for start in stride(from: -count, to: count, by: Self.questionsInTurn) {
+            let isCounted = start >= 0
+            let turns = start..<min(start + Self.questionsInTurn, isCounted ? count : 0)
+            let questions = turns.map { question($0 < 0 ? $0 + count : $0) }
+            for (path, _) in questions {
+                let time = try ask(path, daemon)
+                if isCounted { ours.append(time) }
             }
-            if isCounted { ours.append(Int((ContinuousClock.now - start) / .microseconds(1))) }
-            guard status == 200 else { throw Failure(.no, "\(path): status \(status!)") }
             guard let postgres else { continue }
-            start = .now
-            let found = try postgres.execute(name, parameters)
-            guard isCounted else { continue }
-            rows += found
-            theirs.append(Int((ContinuousClock.now - start) / .microseconds(1)))
+            for (_, parameters) in questions {
+                let start = ContinuousClock.now
+                let found = try postgres.execute(name, parameters)
+                guard isCounted else { continue }
+                theirs.append(Int((ContinuousClock.now - start) / .microseconds(1)))
+                rows += found
+            }
         }
         return Result(
             name: name, daemon: ours.sorted()[ours.count / 2],
             postgres: theirs.isEmpty ? nil : theirs.sorted()[theirs.count / 2], target: target,
             rows: theirs.isEmpty ? 0 : rows / theirs.count)
+    }
+
+    /// Microseconds that the daemon takes for one answer.
+    private func ask(_ path: String, _ daemon: LoadConnection) throws(Failure) -> Int {
+        let request = Array("GET \(path) HTTP/1.1\r\nhost: x\r\n\r\n".utf8)
+        let start = ContinuousClock.now
+        try daemon.send(request.span)
+        while true {
+            guard try daemon.fill() else { throw Failure(.unreachable, "\(path): closed") }
+            guard let status = daemon.takeResponse() else { continue }
+            let time = Int((ContinuousClock.now - start) / .microseconds(1))
+            guard status == 200 else { throw Failure(.no, "\(path): status \(status)") }
+            return time
+        }
     }
 }
 
