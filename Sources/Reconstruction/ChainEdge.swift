@@ -51,7 +51,25 @@ package struct ChainEdge: Sendable {
     }
 }
 
+extension ChainEdge {
+    /// Whether it stays as it is however the ledger grows: what it names came before the child, or
+    /// is not a packet at all.
+    package var isSettled: Bool { order == .earlier || foundBy == .uri }
+}
+
 extension ChainSource {
+    package func edges(of packet: ChainPacket) throws(Failure) -> [ChainEdge] {
+        try resolved(packet)
+    }
+
+    /// Finds what each of a packet's references names.
+    package func resolved(_ packet: ChainPacket) throws(Failure) -> [ChainEdge] {
+        var edges: [ChainEdge] = []
+        edges.reserveCapacity(packet.parents.count)
+        for reference in packet.parents { edges.append(try resolve(reference, of: packet)) }
+        return edges
+    }
+
     /// Finds what a reference names: by id, else by hash, else the newest packet of the entity
     /// before the child. The first that it carries decides, also where that is not in the ledger:
     /// a packet that was named is not replaced by another.

@@ -23,6 +23,10 @@ package protocol ChainSource {
         ofEntity type: String, _ id: UUID128, before: Position
     ) throws(Failure) -> Position?
 
+    /// What a packet's references name, one edge for each. There is one way to find them, `resolved`;
+    /// a source may remember what it found.
+    func edges(of packet: ChainPacket) throws(Failure) -> [ChainEdge]
+
     /// Lends the positions of a target in order, until `body` returns false.
     func each(
         of target: ChainTarget, _ body: (Position) throws(Failure) -> Bool

@@ -14,11 +14,7 @@ final class EdgeBook<Source: ChainSource> {
     /// The edges of a packet, one for each of its references.
     func edges(of packet: ChainPacket) throws(Source.Failure) -> [ChainEdge] {
         if let edges = known[packet.position] { return edges }
-        var edges: [ChainEdge] = []
-        edges.reserveCapacity(packet.parents.count)
-        for reference in packet.parents {
-            edges.append(try source.resolve(reference, of: packet))
-        }
+        let edges = try source.edges(of: packet)
         if count > Self.edgesKept { (known, count) = ([:], 0) }
         known[packet.position] = edges
         count += edges.count

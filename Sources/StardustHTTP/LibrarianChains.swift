@@ -76,11 +76,9 @@ extension Librarian {
         let source = try source(parameters)
         let edges = try searching { () throws(PacketSearch.Failure) in
             let packet = try known(id, source)
-            var edges: [ChainEdge] = []
-            for reference in packet?.parents ?? [] {
-                edges.append(try source.resolve(reference, of: packet!))
+            return try packet.map { (packet) throws(PacketSearch.Failure) in
+                try source.edges(of: packet)
             }
-            return packet == nil ? nil : edges
         }
         guard let edges else { throw .unknown("the packet \(id)") }
         let positions = Set(edges.compactMap(\.to)).filter { request.range.contains($0.value) }

@@ -137,6 +137,13 @@ package final class LedgerChainSource: ChainSource {
         if let failure { throw failure }
     }
 
+    package func edges(of packet: ChainPacket) throws(Failure) -> [ChainEdge] {
+        if let edges = cache.edges(of: packet.position) { return edges }
+        let edges = try resolved(packet)
+        cache.insert(edges, of: packet.position)
+        return edges
+    }
+
     // MARK: Targets
 
     package func each(

@@ -2,8 +2,8 @@ package import LedgerFormat
 package import Reconstruction
 internal import Synchronization
 
-/// Packets that chains read lately, parsed: chains that are asked for together share most of theirs,
-/// and packets never change.
+/// Packets that chains read lately, parsed, with their edges: chains that are asked for together
+/// share most of theirs, and packets never change.
 ///
 /// Two generations: what is found in the old one moves to the young one, and when that is full the
 /// old one is forgotten. So what is in use stays, at a constant cost.
@@ -12,34 +12,57 @@ package final class PacketCache: Sendable {
     private let bytesMax: Int
 
     private struct State {
-        var young: [Position: ChainPacket] = [:]
-        var old: [Position: ChainPacket] = [:]
+        var young: [Position: Kept] = [:]
+        var old: [Position: Kept] = [:]
         var youngBytes = 0
+    }
+
+    private struct Kept {
+        var packet: ChainPacket
+        /// Nil where they are not known, or may still change.
+        var edges: [ChainEdge]?
+
+        /// The payload itself, and what is made of it.
+        var bytes: Int { 3 * packet.payload.count + 1024 }
     }
 
     /// Takes about as much memory as `bytesMax` says.
     package init(bytesMax: Int = LedgerLimits.packetCacheBytes) { self.bytesMax = bytesMax }
 
     package subscript(position: Position) -> ChainPacket? {
-        state.withLock { state in
-            if let packet = state.young[position] { return packet }
-            guard let packet = state.old[position] else { return nil }
-            insert(packet, &state)
-            return packet
-        }
+        state.withLock { kept(position, &$0)?.packet }
     }
 
-    package func insert(_ packet: ChainPacket) { state.withLock { insert(packet, &$0) } }
+    /// The edges of a packet where they are known.
+    func edges(of position: Position) -> [ChainEdge]? {
+        state.withLock { kept(position, &$0)?.edges }
+    }
 
-    private func insert(_ packet: ChainPacket, _ state: inout State) {
-        // The payload itself, and what is made of it.
-        let bytes = 3 * packet.payload.count + 1024
-        guard bytes <= bytesMax / 8 else { return }
-        if state.youngBytes + bytes > bytesMax / 2 {
+    private func kept(_ position: Position, _ state: inout State) -> Kept? {
+        if let kept = state.young[position] { return kept }
+        guard let kept = state.old[position] else { return nil }
+        insert(kept, &state)
+        return kept
+    }
+
+    package func insert(_ packet: ChainPacket) {
+        state.withLock { insert(Kept(packet: packet), &$0) }
+    }
+
+    /// Keeps the edges of a packet that is kept itself, if they are as they will be at any size of
+    /// the ledger.
+    func insert(_ edges: [ChainEdge], of position: Position) {
+        guard edges.allSatisfy(\.isSettled) else { return }
+        state.withLock { $0.young[position]?.edges = edges }
+    }
+
+    private func insert(_ kept: Kept, _ state: inout State) {
+        guard kept.bytes <= bytesMax / 8 else { return }
+        if state.youngBytes + kept.bytes > bytesMax / 2 {
             (state.old, state.young, state.youngBytes) = (state.young, [:], 0)
         }
-        if state.young.updateValue(packet, forKey: packet.position) == nil {
-            state.youngBytes += bytes
+        if state.young.updateValue(kept, forKey: kept.packet.position) == nil {
+            state.youngBytes += kept.bytes
         }
     }
 }
