@@ -90,10 +90,13 @@ private struct SourceWalk {
         _ deadline: ContinuousClock.Instant?, _ access: ReadAccess
     ) {
         // The rarest decide; more lists than these cost more than reading the packets.
-        lists = terms.map { term in
-            let list = source.postings(term, access)
-            return (list: list, cost: list.cost)
-        }.sorted { $0.cost < $1.cost }.prefix(4).map(\.list)
+        lists =
+            terms.count == 1
+            ? [source.postings(terms[0], access)]
+            : terms.map { term in
+                let list = source.postings(term, access)
+                return (list: list, cost: list.cost)
+            }.sorted { $0.cost < $1.cost }.prefix(4).map(\.list)
         zones = created == nil ? nil : source.zones
         self.created = created
         self.deadline = deadline

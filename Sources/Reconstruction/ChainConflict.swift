@@ -213,6 +213,7 @@ struct ConflictSearch<Source: ChainSource> {
 
     private mutating func findUnknownNodes() throws(Source.Failure) {
         var others: [UUID128: ChainPacket?] = [:]
+        for packet in table.packets { others[packet.stardustID] = packet }
         for packet in table.packets {
             for node in packet.decision?.nodes ?? [] {
                 for (index, parent) in node.parents.enumerated() {
@@ -235,10 +236,9 @@ struct ConflictSearch<Source: ChainSource> {
         }
     }
 
-    /// A packet that may not have been walked.
+    /// A packet that was not walked.
     private func packet(_ id: UUID128) throws(Source.Failure) -> ChainPacket? {
         guard let position = try source.position(of: id) else { return nil }
-        if let packet = table[position] { return packet }
         return try source.packet(at: position)
     }
 

@@ -107,20 +107,14 @@ extension Chain {
         json.array(step.parents) { $1.citation($0) }
         json.member("parents_implied", step.areParentsImplied)
         json.member("outcome", step.isOutcome)
-        for member in step.node.members {
-            json.key(member.name.text)
-            json.json(member.source)
-        }
+        json.members(step.node.members)
         json.endObject()
     }
 
     private func write(_ item: Evidence, _ json: inout JSONWriter) {
         json.beginObject()
         json.member("digest", item.digest)
-        for member in item.members {
-            json.key(member.name.text)
-            json.json(member.source)
-        }
+        json.members(item.members)
         json.key("cited_by")
         json.array(item.citedBy) { $1.citation($0) }
         json.endObject()
@@ -173,6 +167,13 @@ extension ChainEdge {
 }
 
 extension JSONWriter {
+    fileprivate mutating func members(_ members: [RepeatedMember]) {
+        for member in members {
+            key(member.name.text)
+            json(member.source)
+        }
+    }
+
     fileprivate mutating func citation(_ citation: Citation) {
         string(citation.packet, fragment: citation.node?.description)
     }

@@ -24,6 +24,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// For an answer to what is no request yet.
     weak var watch: ByteWatch?
     private var isDraining = false
+    /// Whether the request that comes through the pipeline next could not be answered at once.
+    private var isSlow = false
     /// When the last checkpoint was given.
     private var lastCheckpoint: ContinuousClock.Instant?
     /// Why reading is held back, where it is.
@@ -108,10 +110,15 @@ final class ConnectionHandler: ChannelDuplexHandler {
     func answerAtOnce(_ request: PlainRequest) -> Answer? {
         guard case .idle = state, !isDraining, isWritable else { return nil }
         let (path, query) = request.target.pathAndQuery
+        let librarian = server.librarian
         guard case .success(let route) = Route.parse(.GET, path: path),
             route.isQuick, route.role.map(grant.allows) ?? true,
-            let answer = server.librarian.quickAnswer(route, query: query)
+            librarian.sizeToAwait(route, query) == nil
         else { return nil }
+        guard let answer = librarian.quickAnswer(route, query: query) else {
+            isSlow = true
+            return nil
+        }
         server.metrics.requests.add()
         deadlines.answered(now: .now)
         return answer
@@ -247,7 +254,11 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private func answer(_ route: Route, _ query: Substring?) {
         if case .closed = state { return }
         let librarian = server.librarian
-        if let answer = librarian.quickAnswer(route, query: query) { return respond(answer) }
+        let isTried = isSlow
+        isSlow = false
+        if !isTried, let answer = librarian.quickAnswer(route, query: query) {
+            return respond(answer)
+        }
         // What may wait must not keep others from the disk.
         let now = ContinuousClock.now
         onReaders(route.pool(server.pools)) {
