@@ -33,6 +33,8 @@ void stardust_keep_freed_memory(int bytes) {
     mallopt(M_TRIM_THRESHOLD, bytes);
 }
 
+void stardust_give_back_memory(void) { malloc_trim(0); }
+
 void stardust_forbid_dumps(void) { prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
 
 void stardust_name_thread(const unsigned char *name) {

@@ -48,10 +48,13 @@ enum TermSource: Sendable {
         return true
     }
 
-    func postings(_ term: UInt64, _ access: ReadAccess) -> Postings {
+    /// The packets in `part` that have a term; of a run all that have it.
+    func postings(
+        _ term: UInt64, in part: ClosedRange<UInt32>, _ access: ReadAccess
+    ) -> Postings {
         switch self {
         case .run(let run): Postings(term, in: run, access)
-        case .buffer(let buffer): Postings(buffer.ordinals(of: term))
+        case .buffer(let buffer): Postings(buffer.ordinals(of: term, in: part))
         }
     }
 }

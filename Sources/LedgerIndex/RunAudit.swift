@@ -33,12 +33,15 @@ package struct RunAudit {
     /// What is wrong with the file in itself; nil where its pairs are those that it was written
     /// with.
     package func damage() throws(IndexFailure) -> String? {
-        var (pairs, sum): (UInt64, UInt64) = (0, 0)
+        var (pairs, terms, sum): (UInt64, UInt64, UInt64) = (0, 0, 0)
+        var last: UInt64?
         do throws(IndexFailure) {
             var reader = try TermRun.Reader(run)
             var filter = TermFilterReader(run)
             while !reader.isAtEnd {
                 pairs += 1
+                if reader.term != last { terms += 1 }
+                last = reader.term
                 guard try filter.holds(reader.term) else {
                     return "its filter does not know all of its terms"
                 }
@@ -48,20 +51,31 @@ package struct RunAudit {
             }
             guard try filter.isWhole() else { return "the checksum of its filter does not hold" }
         } catch .unusable(let detail) { return detail }
-        let isWhole = pairs == run.header.pairs && sum == run.header.sum
+        let header = run.header
+        let isWhole = pairs == header.pairs && terms == header.terms && sum == header.sum
         return isWhole ? nil : "its pairs are not those that it was written with"
     }
 
     /// The sum that the ledger gives, to be compared with the file's.
     package struct Tally: Sendable {
         private var sum: UInt64 = 0
+        private var unindexed: UInt64 = 0
+        private var flags = RunFlags()
+
         package init() {}
 
-        package mutating func add(_ terms: [UInt64], at position: Position) {
-            for term in Set(terms) { sum &+= RunHeader.mark(term, position.value) }
+        package mutating func add(
+            _ scanner: borrowing TermScanner, isReadable: Bool, at position: Position
+        ) {
+            for term in Set(scanner.terms) { sum &+= RunHeader.mark(term, position.value) }
+            if !isReadable { unindexed += 1 }
+            if scanner.namesParentsByHash { flags.insert(.namesParentsByHash) }
+            if scanner.namesParentsByEntity { flags.insert(.namesParentsByEntity) }
         }
 
-        fileprivate func agrees(with header: RunHeader) -> Bool { sum == header.sum }
+        fileprivate func agrees(with header: RunHeader) -> Bool {
+            sum == header.sum && unindexed == header.unindexed && flags == header.flags
+        }
     }
 
     package func agrees(with tally: Tally) -> Bool { tally.agrees(with: run.header) }

@@ -133,6 +133,10 @@ struct RunHeader: Sendable {
         filterBlocks = bytes.littleEndian(at: Field.filterBlocks)
         guard first < end, end.value <= UInt64(UInt32.max), blocks < 1 << 40, zones < 1 << 40,
             (1..<1 << 40).contains(filterBlocks),
+            // A block holds a pair at least, and a byte of it is the least that a pair takes.
+            terms <= pairs, blocks <= pairs, pairs <= blocks * UInt64(IndexLimits.blockBytes),
+            filterBlocks <= UInt64(TermFilter.blocks(forTerms: Int(pairs))),
+            unindexed <= UInt64(packets),
             fileBytes == tableOffset + tableBytes,
             Int(zones) == (packets + IndexLimits.zonePackets - 1) / IndexLimits.zonePackets
         else { return nil }

@@ -23,6 +23,8 @@ package final class TermBuffer: Sendable {
         var ranges: [[UInt64]]
         var count = 0
         var terms = 0
+        /// Ranges below this are in order of terms, and of ordinals within each.
+        var sortedRanges = 0
         var zones = TimeZones()
         var unindexed = 0
         var flags = RunFlags()
@@ -93,16 +95,51 @@ package final class TermBuffer: Sendable {
     var unindexed: Int { state.withLock { $0.unindexed } }
     var zones: TimeZones { state.withLock { $0.zones } }
 
-    /// Ordinals of the packets with a term, in order.
-    func ordinals(of term: UInt64) -> [UInt32] {
+    /// Ordinals in `part` of the packets with a term, in order.
+    func ordinals(of term: UInt64, in part: ClosedRange<UInt32>) -> [UInt32] {
+        var found: [UInt32] = []
+        each(of: term, in: part) { ordinal in
+            if found.last != ordinal { found.append(ordinal) }
+            return true
+        }
+        return found
+    }
+
+    /// Whether any packet has a term.
+    func has(_ term: UInt64) -> Bool {
+        var isFound = false
+        each(of: term, in: 0...UInt32(IndexLimits.bufferPackets - 1)) { _ in
+            isFound = true
+            return false
+        }
+        return isFound
+    }
+
+    /// Lends ordinals until `body` returns false. Where they begin is found by halving.
+    private func each(
+        of term: UInt64, in part: ClosedRange<UInt32>, _ body: (UInt32) -> Bool
+    ) {
         let range = Int(term >> (TermKey.termBits - Self.rangeBits))
-        return state.withLock { state in
-            var found: [UInt32] = []
-            for pair in state.ranges[range] where pair >> Self.ordinalBits == term {
-                let ordinal = UInt32(pair & (1 << Self.ordinalBits - 1))
-                if found.last != ordinal { found.append(ordinal) }
+        state.withLock { state in
+            let pairs = state.ranges[range]
+            let isSorted = range < state.sortedRanges
+            let first = term << Self.ordinalBits | UInt64(part.lowerBound)
+            var (low, high) = (0, pairs.count)
+            while low < high {
+                let middle = (low + high) / 2
+                let isBefore =
+                    isSorted
+                    ? pairs[middle] < first : Self.ordinal(of: pairs[middle]) < part.lowerBound
+                if isBefore { low = middle + 1 } else { high = middle }
             }
-            return found
+            for index in low..<pairs.count {
+                let (found, ordinal) = (Self.term(of: pairs[index]), Self.ordinal(of: pairs[index]))
+                if isSorted ? found != term || ordinal > part.upperBound : ordinal > part.upperBound
+                {
+                    break
+                }
+                if found == term, !body(ordinal) { break }
+            }
         }
     }
 
@@ -116,6 +153,7 @@ package final class TermBuffer: Sendable {
             // One at a time, so that nobody who looks up waits long.
             state.withLock { state in
                 state.ranges[range].sort()
+                state.sortedRanges = range + 1
                 var last: UInt64?
                 for pair in state.ranges[range] where Self.term(of: pair) != last {
                     last = Self.term(of: pair)

@@ -57,9 +57,9 @@ final class TermRun: Sendable {
             terms.append(table.span.littleEndian(at: index * RunHeader.fenceBytes))
             ordinals.append(table.span.littleEndian(at: index * RunHeader.fenceBytes + 8))
         }
-        guard terms.allSatisfy({ $0 >> TermKey.termBits == 0 }) else {
-            throw damaged("a block begins with what is no term")
-        }
+        guard terms.allSatisfy({ $0 >> TermKey.termBits == 0 }),
+            zip(terms, terms.dropFirst()).allSatisfy(<=)
+        else { throw damaged("its blocks are not in order") }
         (fenceTerms, fenceOrdinals) = (terms, ordinals)
         prefixes = Self.prefixes(terms)
         let start = Int(header.blocks) * RunHeader.fenceBytes
@@ -173,6 +173,7 @@ final class TermRun: Sendable {
         private var index = 0
         private var used = 0
         private var isWithinGroup = false
+        private var isAtStart = true
         private(set) var term: UInt64 = 0
         private(set) var ordinal: UInt32 = 0
         private(set) var isAtEnd = false
@@ -191,8 +192,11 @@ final class TermRun: Sendable {
             } while !isAtEnd && self.term == term
         }
 
-        /// Goes to the next pair.
+        /// Goes to the next pair. Throws where it does not follow the one before: whoever made the
+        /// checksums may have made the pairs, too.
         mutating func advance() throws(IndexFailure) {
+            let last = isAtStart ? nil : (term, ordinal)
+            isAtStart = false
             if index >= used {
                 guard try nextBlockIsThere() else {
                     isAtEnd = true
@@ -205,6 +209,9 @@ final class TermRun: Sendable {
                 term &+= nextVarint()
                 take(after: 0)
             }
+            guard term >> TermKey.termBits == 0, Int(ordinal) < run.header.packets,
+                last.map({ $0 < (term, ordinal) }) ?? true
+            else { throw .unusable("\(run.path): its pairs are not in order") }
         }
 
         private mutating func take(after last: UInt32) {

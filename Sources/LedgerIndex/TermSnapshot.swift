@@ -40,8 +40,8 @@ package struct TermSnapshot: Sendable {
             let (first, end) = (source.first.value, source.end.value)
             let part = range.clamped(to: first..<max(first, end))
             guard !part.isEmpty, source.mayHold(all: terms) else { continue }
-            var walk = SourceWalk(source, terms, created, deadline, access)
             let ordinals = UInt32(part.lowerBound - first)...UInt32(part.upperBound - 1 - first)
+            var walk = SourceWalk(source, terms, ordinals, created, deadline, access)
             let step = try walk.run(ordinals, isDescending: isDescending) { ordinal in
                 body(Position(first + UInt64(ordinal)))
             }
@@ -56,7 +56,7 @@ package struct TermSnapshot: Sendable {
         sources.contains { source in
             switch source {
             case .run(let run): run.mayHold(term)
-            case .buffer(let buffer): !buffer.ordinals(of: term).isEmpty
+            case .buffer(let buffer): buffer.has(term)
             }
         }
     }
@@ -86,15 +86,15 @@ private struct SourceWalk {
     private static let stepsBetweenLooks = 64
 
     init(
-        _ source: TermSource, _ terms: [UInt64], _ created: Range<Int64>?,
-        _ deadline: ContinuousClock.Instant?, _ access: ReadAccess
+        _ source: TermSource, _ terms: [UInt64], _ part: ClosedRange<UInt32>,
+        _ created: Range<Int64>?, _ deadline: ContinuousClock.Instant?, _ access: ReadAccess
     ) {
         // The rarest decide; more lists than these cost more than reading the packets.
         lists =
             terms.count == 1
-            ? [source.postings(terms[0], access)]
+            ? [source.postings(terms[0], in: part, access)]
             : terms.map { term in
-                let list = source.postings(term, access)
+                let list = source.postings(term, in: part, access)
                 return (list: list, cost: list.cost)
             }.sorted { $0.cost < $1.cost }.prefix(4).map(\.list)
         zones = created == nil ? nil : source.zones

@@ -5,8 +5,13 @@ package import LedgerFormat
 package struct JSONWriter: Sendable {
     package private(set) var bytes: [UInt8] = []
     private var needsComma = false
+    /// Beyond it arrays are not gone on with, and the text is no good.
+    private let bytesMax: Int
 
-    package init() {}
+    package init(bytesMax: Int = .max) { self.bytesMax = bytesMax }
+
+    /// Whether the text became longer than it may.
+    package var isTooLong: Bool { bytes.count > bytesMax }
 
     /// Begins again, keeping the memory.
     package mutating func clear() {
@@ -98,7 +103,10 @@ package struct JSONWriter: Sendable {
         _ elements: [Element], _ write: (Element, inout JSONWriter) -> Void
     ) {
         beginArray()
-        for element in elements { write(element, &self) }
+        for element in elements {
+            if isTooLong { break }
+            write(element, &self)
+        }
         endArray()
     }
 

@@ -43,6 +43,7 @@ package struct Chain: Sendable {
         packets.map { ($0.packet.position, $0.packet.entryHash) }
     }
 
+    package var payloadBytes: Int { packets.reduce(0) { $0 + $1.packet.payload.count } }
     package var isComplete: Bool { reasons.isEmpty }
     package var packetCount: Int { packets.count }
 
@@ -81,27 +82,30 @@ package struct Chain: Sendable {
         let book = EdgeBook(source)
         var walk = ChainWalk(source, request.limits, book)
         try walk.run(request)
-        let order = ChainOrder(walk.walked.keys, walk.edges)
+        let order = try ChainOrder(walk.walked.keys, walk.edges, source.spend)
         let walked = order.positions.map { walk.walked[$0]! }
         let table = PacketTable(walked.map(\.packet))
         let roots = Set(walked.filter { $0.depth == 0 }.map(\.packet.position))
         var search = ConflictSearch(source, table, walk.edges, roots: roots, book)
         try search.run()
         edges = Self.ordered(walk.edges, table)
-        let sequence = StepSequence(table.packets, parents: Self.parents(edges, table))
+        let sequence = try StepSequence(
+            table.packets, parents: Self.parents(edges, table), source.spend)
         steps = sequence.steps
         packets = walked.enumerated().map { index, walked in
             Entry(
                 order: index + 1, packet: walked.packet, depth: walked.depth,
                 isTainted: search.tainted.contains(walked.packet.position))
         }
-        evidence = Self.evidence(of: table.packets)
-        conflicts = search.conflicts + sequence.conflicts
+        evidence = try Self.evidence(of: table.packets, source.spend)
+        let conflicts = search.conflicts + sequence.conflicts
+        self.conflicts = Array(conflicts.prefix(ChainLimits.conflictsMax))
         cyclesCut = order.cut
         frontier = walk.frontier
         var reasons = walk.reasons
         if !order.cut.isEmpty { reasons.insert(.cyclesCut) }
         if search.isLimited { reasons.insert(.maxPackets) }
+        if conflicts.count > ChainLimits.conflictsMax { reasons.insert(.maxConflicts) }
         self.reasons = IncompleteReason.allCases.filter(reasons.contains)
     }
 
@@ -116,17 +120,22 @@ package struct Chain: Sendable {
     /// For each packet those that it was derived from, each once.
     private static func parents(_ edges: [ChainEdge], _ table: PacketTable) -> [[ChainPacket]] {
         var parents: [[ChainPacket]] = Array(repeating: [], count: table.packets.count)
+        // Edges of one child stand together.
+        var (last, known): (Position?, Set<Position>) = (nil, [])
         for edge in edges where edge.order != .self {
+            if edge.from != last { (last, known) = (edge.from, []) }
             guard let child = table.place(of: edge.from),
                 let parent = edge.to.flatMap({ table[$0] }),
-                !parents[child].contains(where: { $0.position == parent.position })
+                known.insert(parent.position).inserted
             else { continue }
             parents[child].append(parent)
         }
         return parents
     }
 
-    private static func evidence(of packets: [ChainPacket]) -> [Evidence] {
+    private static func evidence<Failure: Error>(
+        of packets: [ChainPacket], _ spend: (Int) throws(Failure) -> Void
+    ) throws(Failure) -> [Evidence] {
         var (items, places): ([Evidence], [String: Int]) = ([], [:])
         func cite(_ digest: String, by citer: Citation, _ item: EvidenceItem?) {
             let place = places[digest] ?? items.count
@@ -137,10 +146,16 @@ package struct Chain: Sendable {
             items[place].cite(by: citer, item)
         }
         for packet in packets {
-            for item in packet.evidence { cite(item.digest, by: Citation(packet.stardustID), item) }
+            try spend(packet.evidence.count)
+            var named: [ExactText: EvidenceItem] = [:]
+            for item in packet.evidence {
+                cite(item.digest, by: Citation(packet.stardustID), item)
+                if let id = item.id, named[id] == nil { named[id] = item }
+            }
             for node in packet.decision?.nodes ?? [] {
+                try spend(node.evidence.count)
                 for name in node.evidence {
-                    let named = packet.evidence.first { $0.id == name }
+                    let named = named[name]
                     let text = name.description
                     let isDigest = text.hasPrefix("sha256:") || text.hasPrefix("blake3:")
                     guard let digest = named?.digest ?? (isDigest ? text : nil) else { continue }

@@ -72,6 +72,7 @@ struct ConflictSearch<Source: ChainSource> {
             packets.append(child)
         }
         packets.sort { $0.position < $1.position }
+        try source.spend(packets.count + edges.count + amendments.count)
         findForks(amendments)
         findDoubleCreations(packets)
         findContradictions(packets, amendments)
@@ -88,6 +89,8 @@ struct ConflictSearch<Source: ChainSource> {
         _ kind: ChainConflict.Kind, _ positions: [Position], _ detail: String,
         _ pointer: String? = nil
     ) {
+        // One more than are listed, to tell that there are more.
+        guard conflicts.count <= ChainLimits.conflictsMax else { return }
         conflicts.append(ChainConflict(kind, positions, detail, pointer))
     }
 
@@ -99,23 +102,32 @@ struct ConflictSearch<Source: ChainSource> {
 
     private mutating func amendments() throws(Source.Failure) -> [Amendment] {
         var found: [Amendment] = []
+        // What each of them amends: one packet may amend many.
+        var amended: [Position: [Position: [Amendment]]] = [:]
         for target in table.packets {
             let before = found.count
             try source.eachAmendment(of: target) { (candidate) throws(Source.Failure) in
-                let known = table[candidate]
-                let read = known == nil ? try source.packet(at: candidate) : known
-                guard let child = read else { return true }
-                for edge in try book.edges(of: child)
-                where edge.reference.isAmendment && edge.to == target.position
-                    && edge.order != .self
-                {
-                    found.append(Amendment(child: child, edge: edge))
-                }
+                if amended[candidate] == nil { amended[candidate] = try amendments(by: candidate) }
+                found += amended[candidate]![target.position] ?? []
                 return found.count - before <= ChainLimits.amendmentsMax
             }
             if found.count - before > ChainLimits.amendmentsMax { isLimited = true }
         }
         return found
+    }
+
+    private func amendments(
+        by position: Position
+    ) throws(Source.Failure) -> [Position: [Amendment]] {
+        let known = table[position]
+        let read = known == nil ? try source.packet(at: position) : known
+        guard let child = read else { return [:] }
+        let edges = try book.edges(of: child)
+        try source.spend(edges.count)
+        return Dictionary(
+            grouping: edges.filter {
+                $0.reference.isAmendment && $0.to != nil && $0.order != .self
+            }.map { Amendment(child: child, edge: $0) }, by: { $0.target })
     }
 
     private mutating func findForks(_ amendments: [Amendment]) {
@@ -216,6 +228,7 @@ struct ConflictSearch<Source: ChainSource> {
         for packet in table.packets { others[packet.stardustID] = packet }
         for packet in table.packets {
             for node in packet.decision?.nodes ?? [] {
+                try source.spend(node.parents.count)
                 for (index, parent) in node.parents.enumerated() {
                     let (owner, name): (UUID128, ExactText)
                     var named: ChainPacket? = packet
@@ -227,6 +240,7 @@ struct ConflictSearch<Source: ChainSource> {
                         named = others[other]!
                     }
                     if named?.decision?.places[name] != nil { continue }
+                    if conflicts.count > ChainLimits.conflictsMax { return }
                     add(
                         .unknownNodeParent, [packet.position],
                         "node \(node.id) builds on \(Citation(owner, name)), which is not there",

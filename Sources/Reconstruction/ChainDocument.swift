@@ -3,9 +3,10 @@ package import Packets
 
 /// The chain as JSON. Numbers and strings that come from packets are repeated as they were sent.
 extension Chain {
-    package var json: [UInt8] {
-        var json = JSONWriter()
-        json.reserve(4096 + packets.count * 512 + steps.count * 1024)
+    /// Nil where that is longer than `bytesMax`.
+    func json(bytesMax: Int) -> [UInt8]? {
+        var json = JSONWriter(bytesMax: bytesMax)
+        json.reserve(min(bytesMax, 4096 + packets.count * 512 + steps.count * 1024))
         json.beginObject()
         json.member("stardust", "chain/1")
         json.key("target")
@@ -55,7 +56,7 @@ extension Chain {
             json.json(rows)
         }
         json.endObject()
-        return json.bytes
+        return json.isTooLong ? nil : json.bytes
     }
 
     private func write(_ target: ChainTarget, _ json: inout JSONWriter) {

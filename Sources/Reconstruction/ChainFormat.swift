@@ -12,13 +12,18 @@ package enum ChainFormat: String, CaseIterable, Sendable {
 }
 
 extension Chain {
-    package func rendered(_ format: ChainFormat) -> [UInt8] {
-        switch format {
-        case .json: json + [0x0A]
-        case .text: Array(text.utf8)
-        case .dot: Array(dot.utf8)
-        case .mermaid: Array(mermaid.utf8)
-        case .prov: provenance + [0x0A]
-        }
+    /// The document in one of its forms. Nil where that is longer than `bytesMax`.
+    package func rendered(
+        _ format: ChainFormat, bytesMax: Int = ChainLimits.documentBytesMax
+    ) -> [UInt8]? {
+        let bytes: [UInt8]? =
+            switch format {
+            case .json: json(bytesMax: bytesMax).map { $0 + [0x0A] }
+            case .text: Array(text.utf8)
+            case .dot: Array(dot.utf8)
+            case .mermaid: Array(mermaid.utf8)
+            case .prov: provenance + [0x0A]
+            }
+        return bytes.flatMap { $0.count > bytesMax ? nil : $0 }
     }
 }

@@ -15,7 +15,11 @@ struct ChainOrder {
     private var path: [Position] = []
     private var places: [Position: Int] = [:]
 
-    init(_ walked: some Collection<Position>, _ edges: [ChainEdge]) {
+    /// `spend` hears of the work.
+    init<Failure: Error>(
+        _ walked: some Collection<Position>, _ edges: [ChainEdge],
+        _ spend: (Int) throws(Failure) -> Void
+    ) throws(Failure) {
         positions = walked.sorted()
         let known = Set(positions)
         let inside = edges.filter { edge in
@@ -26,10 +30,12 @@ struct ChainOrder {
             waiting[edge.from, default: [:]][edge.to!, default: 0] += 1
             children[edge.to!, default: []].append(edge.from)
         }
-        sort()
+        try sort(spend)
     }
 
-    private mutating func sort() {
+    private mutating func sort<Failure: Error>(
+        _ spend: (Int) throws(Failure) -> Void
+    ) throws(Failure) {
         let all = positions
         positions = []
         var ready = Heap<Position>()
@@ -41,10 +47,12 @@ struct ChainOrder {
             while let next = ready.popMin() {
                 positions.append(next)
                 done.insert(next)
-                for child in Set(children[next] ?? []) { release(child, from: next, &ready) }
+                let children = Set(children[next] ?? [])
+                try spend(children.count)
+                for child in children { release(child, from: next, &ready) }
             }
             while lowest < all.count, done.contains(all[lowest]) { lowest += 1 }
-            if lowest < all.count { cutCycle(above: all[lowest], &ready) }
+            if lowest < all.count { try cutCycle(above: all[lowest], &ready, spend) }
         }
     }
 
@@ -60,7 +68,10 @@ struct ChainOrder {
 
     /// Every packet that waits, waits for one that waits too: following them leads into a cycle. It
     /// is cut at its lowest position.
-    private mutating func cutCycle(above start: Position, _ ready: inout Heap<Position>) {
+    private mutating func cutCycle<Failure: Error>(
+        above start: Position, _ ready: inout Heap<Position>,
+        _ spend: (Int) throws(Failure) -> Void
+    ) throws(Failure) {
         while let last = path.last, waiting[last] == nil {
             places[last] = nil
             path.removeLast()
@@ -69,9 +80,11 @@ struct ChainOrder {
         while places[current] == nil {
             places[current] = path.count
             path.append(current)
+            try spend(waiting[current]!.count)
             current = waiting[current]!.keys.min()!
         }
         let cycle = path[places[current]!...]
+        try spend(cycle.count)
         let lowest = cycle.min()!
         let place = cycle.firstIndex(of: lowest)!
         let parent = place + 1 < cycle.endIndex ? cycle[place + 1] : cycle.first!

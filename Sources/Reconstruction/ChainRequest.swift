@@ -42,4 +42,13 @@ package struct ChainLimits: Hashable, Sendable {
     package static let payloadBytesMax = 64 << 20
     /// Packets that retract, supersede or revise one packet and are looked at.
     package static let amendmentsMax = 1_000
+    /// Conflicts that are listed: packets can be made to have far more than anybody reads.
+    package static let conflictsMax = 10_000
+    /// Bytes of a document: implied parents alone can be far more than the packets they come from.
+    package static let documentBytesMax = 128 << 20
+
+    package static func checkRelations() {
+        // What packets say themselves is repeated with some more around it.
+        precondition(documentBytesMax >= 2 * payloadBytesMax)
+    }
 }

@@ -10,6 +10,10 @@ package protocol ChainSource {
     /// Whether packets may be missing from the look-ups below.
     var isPartlyUnindexed: Bool { get }
 
+    /// Hears of work that is done in memory, in units of a few hash look-ups, and throws where the
+    /// time for all of it is over.
+    func spend(_ work: Int) throws(Failure)
+
     /// Nil for an entry that is no packet.
     func packet(at position: Position) throws(Failure) -> ChainPacket?
 

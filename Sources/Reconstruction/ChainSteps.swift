@@ -30,7 +30,10 @@ struct StepSequence {
     private(set) var conflicts: [ChainConflict] = []
 
     /// `parents` gives for each packet those that it was derived from, as far as they were walked.
-    init(_ packets: [ChainPacket], parents: [[ChainPacket]]) {
+    init<Failure: Error>(
+        _ packets: [ChainPacket], parents: [[ChainPacket]],
+        _ spend: (Int) throws(Failure) -> Void
+    ) throws(Failure) {
         for (packet, parents) in zip(packets, parents) {
             guard let decision = packet.decision else { continue }
             let implied = parents.compactMap { parent in
@@ -40,6 +43,8 @@ struct StepSequence {
                     }
                 }
             }
+            try spend(
+                implied.count + decision.nodes.reduce(0) { $0 + 1 + $1.parents.count })
             append(packet, decision, implied)
         }
     }
@@ -48,6 +53,7 @@ struct StepSequence {
         _ packet: ChainPacket, _ decision: Decision, _ implied: [Citation]
     ) {
         for (index, node) in decision.nodes.enumerated() where decision.places[node.id] != index {
+            guard conflicts.count <= ChainLimits.conflictsMax else { break }
             conflicts.append(
                 ChainConflict(
                     .duplicateNode, [packet.position], "node \(node.id) stands twice",

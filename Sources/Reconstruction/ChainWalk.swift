@@ -170,6 +170,7 @@ enum IncompleteReason: String, CaseIterable, Sendable {
     case maxDepth = "max_depth"
     case maxPackets = "max_packets"
     case maxBytes = "max_bytes"
+    case maxConflicts = "max_conflicts"
     case unindexed
 }
 

@@ -1,3 +1,4 @@
+internal import CPlatform
 internal import LedgerStorage
 
 /// The running ledger's state in words.
@@ -56,6 +57,9 @@ extension IndexFollower.Phase {
 
 /// This process as the kernel accounts for it.
 package enum ProcessMemory {
+    /// Gives what is free back to the system. Blocks for some milliseconds.
+    package static func giveBack() { stardust_give_back_memory() }
+
     /// Resident memory in bytes; 0 where /proc does not tell.
     package static var residentBytes: Int {
         // Where /proc is missing there is nothing to report, and nothing depends on it.

@@ -70,14 +70,19 @@ package struct ConnectionDeadlines: Sendable {
     package mutating func wrote(now: Instant) { unsentSince = unsentSince ?? now }
 
     /// The client took everything, or a part of it.
-    package mutating func sent(isAll: Bool, now: Instant) { unsentSince = isAll ? nil : now }
+    package mutating func sent(isAll: Bool, now: Instant) {
+        unsentSince = isAll ? nil : now
+        // What is idle is so from when it has everything.
+        if isAll, case .idle = phase { phase = .idle(since: now) }
+    }
 
     // MARK: The answer
 
     package func expiry(now: Instant) -> Expiry? {
         switch phase {
         case .idle(let since):
-            if let unsentSince, now - unsentSince > SocketLimits.writeTime { return .write }
+            // As long as the client takes its answer it is not idle.
+            if let unsentSince { return now - unsentSince > SocketLimits.writeTime ? .write : nil }
             return now - since > SocketLimits.idleTime ? .idle : nil
         case .header(let since): return now - since > SocketLimits.headerTime ? .header : nil
         case .body(let since, let bytes):

@@ -321,6 +321,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
         let isHead = head?.method == .HEAD
         let isLast = becomeIdle()
         send(answer, isHead: isHead, isLast: isLast)
+        if answer.body.count > SocketLimits.largeAnswerBytes {
+            let pool = server.pools.quick
+            lastWrite?.whenComplete { _ in pool.submit { _ in ProcessMemory.giveBack() } }
+        }
         if isLast { close() }
     }
 
@@ -481,19 +485,5 @@ final class ConnectionHandler: ChannelDuplexHandler {
             endStreaming()
         default: break
         }
-    }
-}
-
-extension String {
-    /// A request's target in its parts. Its other form has scheme and authority too (RFC 9112
-    /// section 3.2.2).
-    fileprivate var pathAndQuery: (path: Substring, query: Substring?) {
-        var target = self[...]
-        if hasPrefix("http://") {
-            let authority = dropFirst("http://".count)
-            target = authority.firstIndex(of: "/").map { authority[$0...] } ?? "/"
-        }
-        guard let mark = target.utf8.firstIndex(of: UInt8(ascii: "?")) else { return (target, nil) }
-        return (target[..<mark], target[target.utf8.index(after: mark)...])
     }
 }

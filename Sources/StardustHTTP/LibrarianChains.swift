@@ -53,7 +53,19 @@ extension Librarian {
                 root: root, inclusion: Dictionary(uniqueKeysWithValues: inclusion))
         }
         if wantsRows { chain.rows = try rows(of: chain.entities) }
-        return Answer(200, format.contentType, chain.rendered(format))
+        let isQuick = access == .cachedOnly
+        if isQuick, chain.payloadBytes > SocketLimits.quickBytes { throw .wouldBlock }
+        let bytesMax = isQuick ? SocketLimits.quickBytes : ChainLimits.documentBytesMax
+        guard let document = chain.rendered(format, bytesMax: bytesMax) else {
+            if isQuick { throw .wouldBlock }
+            var problem = Problem(
+                400, "answer_too_large",
+                "the document would have more than \(bytesMax) bytes; ask for less, with max_depth "
+                    + "or max_packets")
+            problem.limit = bytesMax
+            throw problem
+        }
+        return Answer(200, format.contentType, document)
     }
 
     /// The ledger at the size that is asked for.

@@ -34,8 +34,8 @@ package enum SocketLimits {
     package static let streamChunkBytes = 256 << 10
     /// How long a stopping daemon waits for requests that are under way.
     package static let drainTime: Duration = .seconds(3)
-    /// Pieces in which an answer is written.
-    package static let writeBytes = 256 << 10
+    /// Pieces in which an answer is written: whoever takes one within `writeTime` is reading, if slowly.
+    package static let writeBytes = 16 << 10
     /// Lines of one NDJSON connection that are being worked on.
     package static let streamLinesInFlight = 1 << 16
     /// A refusal that the client has not taken counts as this many receipts: it is that much larger.
@@ -44,6 +44,11 @@ package enum SocketLimits {
     package static let pageBytes = 4 << 20
     /// How long an answer may take where others wait for the same thread: a few hundred packets.
     package static let quickTime: Duration = .milliseconds(2)
+    /// Bytes of packets, or of a document made of them, in such an answer.
+    package static let quickBytes = 512 << 10
+    /// An answer after which free memory goes back to the system: it took some times as much, in
+    /// whatever thread's heap.
+    package static let largeAnswerBytes = 8 << 20
     /// Packets that such an answer may ask for: the usual page.
     package static let quickPackets = 100
     /// How often a follower hears that nothing came.

@@ -2,6 +2,7 @@ import ArgumentParser
 internal import LedgerIndex
 internal import LedgerStorage
 internal import Packets
+internal import Reconstruction
 internal import StardustCore
 internal import StardustHTTP
 
@@ -23,6 +24,7 @@ struct Stardust: AsyncParsableCommand {
         IndexLimits.checkRelations()
         LedgerLimits.checkRelations()
         SocketLimits.checkRelations()
+        ChainLimits.checkRelations()
         Signals.ignoreWhatCallsReport()
         do {
             var command = try parseAsRoot()

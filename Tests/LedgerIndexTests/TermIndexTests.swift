@@ -199,6 +199,80 @@ import Testing
         }
     }
 
+    @Test func `a list is the same while its buffer is put in order and written`() throws {
+        var model = try Model(seed: 10)
+        model.append(3000)
+        let before = model.index.snapshot()
+        model.index.beginBuffer()
+        _ = try model.index.writeWaitingBuffer()
+        for number in 0..<40 {
+            let terms = model.scanner.pattern(
+                Array("{\"list\":[\(number)]}".utf8).span, in: .lineage)
+            for range in [0..<3000, 17..<18, 1000..<2500, 2999..<3000] as [Range<UInt64>] {
+                var found: [Int] = []
+                try before.walk(terms, in: range) { position in
+                    found.append(Int(position.value))
+                    return .goOn
+                }
+                #expect(found == range.map(Int.init).filter { model.packets[$0].b == number })
+            }
+            #expect(before.mayHold(terms[0]) == model.packets.contains { $0.b == number })
+        }
+    }
+
+    /// Whoever can write a run can also make its checksums.
+    @Test(
+        arguments: [
+            (112, UInt64.max), (112, 1 << 63), (160, .max), (160, 1 << 36), (144, .max), (168, 0),
+            (168, 1 << 39), (128, .max), (136, 1 << 39), (104, .max), (104, 0),
+        ] as [(Int, UInt64)])
+    func `a header that was forged is refused`(offset: Int, value: UInt64) throws {
+        var model = try Model(seed: 11)
+        for _ in 0..<4 {
+            model.append(300)
+            model.index.beginBuffer()
+            _ = try model.index.writeWaitingBuffer()
+        }
+        for name in try model.volume.list("index") {
+            let file = try model.volume.open("index/" + name, .update)
+            var header = Array(try model.volume.content(of: "index/" + name).prefix(180))
+            var span = header.mutableSpan
+            span.store(value, at: offset)
+            let checksum = CRC32C().continued(over: span.span.extracting(0..<176))
+            span.store(checksum.value, at: 176)
+            try file.write(header.span, at: 0)
+        }
+        try model.reopen()
+        #expect(model.index.size == .empty)
+    }
+
+    @Test func `pairs that are not in order are found by audit and merge, not by a crash`() throws {
+        var model = try Model(seed: 12)
+        for _ in 0..<IndexLimits.mergeWidth {
+            model.append(300)
+            model.index.beginBuffer()
+            _ = try model.index.writeWaitingBuffer()
+        }
+        let name = try model.volume.list("index").sorted()[0]
+        var content = try model.volume.content(of: "index/" + name)
+        let blocks = Int(content.span.littleEndian(UInt64.self, at: 128))
+        let filterBytes = Int(content.span.littleEndian(UInt64.self, at: 168)) * 32
+        let first = 1024 + (filterBytes + 1023) / 1024 * 1024
+        #expect(blocks > 2)
+        // The second group of a block goes far beyond all terms, and the block is sealed again.
+        for index in 8..<14 { content[first + 1024 + index] |= 0x80 }
+        let sealed = CRC32C().continued(
+            over: content.span.extracting(first + 1028..<first + 2048))
+        for byte in 0..<4 {
+            content[first + 1024 + byte] = UInt8(truncatingIfNeeded: sealed.value >> (8 * byte))
+        }
+        try model.volume.open("index/" + name, .update).write(content.span, at: 0)
+        try model.reopen()
+        let run = try #require(try RunAudit.runs(model.volume) { _, _ in }.first)
+        #expect(try run.damage() != nil)
+        #expect(throws: IndexFailure.self) { while try model.index.merge() {} }
+    }
+
     @Test func `a run knows all of its terms, and nearly none of others`() throws {
         var model = try Model(seed: 8)
         for _ in 0..<5 {

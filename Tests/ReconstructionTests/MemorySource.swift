@@ -32,6 +32,11 @@ final class MemorySource: ChainSource {
         return .sha256(payload)
     }
 
+    /// Work that was told of.
+    private(set) var spent = 0
+
+    func spend(_ work: Int) { spent += work }
+
     func packet(at position: Position) -> ChainPacket? {
         size.contains(position) ? packets[Int(position.value)] : nil
     }

@@ -66,7 +66,7 @@ import Testing
             let request = ChainRequest(
                 targets[Int(seed / 3 % 2)], direction: direction, limits: limits)
             let chain = try Chain(request, in: source)
-            let json = chain.rendered(.json)
+            let json = try #require(chain.rendered(.json))
             #expect(try Chain(request, in: source).rendered(.json) == json, "seed \(seed)")
             let document = try #require(
                 try JSONSerialization.jsonObject(with: Data(json)) as? [String: Any])

@@ -196,6 +196,19 @@ import Testing
         #expect(expiry(deadlines, 1000) == nil)
     }
 
+    @Test func `a client that takes its answer slowly is neither idle nor cut`() {
+        var deadlines = Deadlines(now: start)
+        deadlines.wrote(now: start)
+        deadlines.answered(now: start)
+        for second in stride(from: 9.0, through: 180, by: 9) {
+            #expect(expiry(deadlines, second) == nil)
+            deadlines.sent(isAll: false, now: start + .seconds(second))
+        }
+        #expect(expiry(deadlines, 189) == nil && expiry(deadlines, 191) == .write)
+        deadlines.sent(isAll: true, now: start + .seconds(189))
+        #expect(expiry(deadlines, 248) == nil && expiry(deadlines, 250) == .idle)
+    }
+
     @Test func `after an early answer 2 s or 8 MiB are read`() {
         var deadlines = Deadlines(now: start)
         deadlines.beganDiscarding(now: start)

@@ -149,8 +149,9 @@ import Testing
         let folder = daemon.ledger + "/index"
         let run = folder + "/" + (try FileManager.default.contentsOfDirectory(atPath: folder))[0]
         var bytes = Array(try Data(contentsOf: URL(fileURLWithPath: run)))
-        // Within the first block of pairs, which opening does not read.
-        bytes[1100] ^= 0x40
+        // Within the first block of pairs, which opening does not read: behind header and filter.
+        let filterBytes = Int(bytes.span.littleEndian(UInt64.self, at: 168)) * 32
+        bytes[1024 + (filterBytes + 1023) / 1024 * 1024 + 76] ^= 0x40
         try Data(bytes).write(to: URL(fileURLWithPath: run))
         #expect(try daemon.verify("--index").status == 1)
         try daemon.start()

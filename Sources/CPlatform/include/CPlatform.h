@@ -83,6 +83,9 @@ int stardust_open(const char *path, int flags, uint32_t mode);
 /// Tells malloc to keep up to `bytes` of freed memory and not to map smaller blocks one by one.
 void stardust_keep_freed_memory(int bytes);
 
+/// malloc_trim(3): what is free goes back to the system. Takes milliseconds.
+void stardust_give_back_memory(void);
+
 /// prctl(2) PR_SET_DUMPABLE off: the process leaves no core dump, and only root may trace it.
 void stardust_forbid_dumps(void);
 

@@ -17,11 +17,13 @@ package final class LedgerChainSource: ChainSource {
     private let deadline: ContinuousClock.Instant
     /// Packets that were read, since a walk comes back to most of them.
     private var read: [Position: ChainPacket?] = [:]
-    private var steps = 0
+    /// Since the clock was looked at.
+    private var work = 0
 
     /// Payload bytes of what is in `read`.
     private var bytes = 0
 
+    private static let workBetweenLooks = 1024
     private static let packetsKept = 10_000
     private static let bytesKept = 64 << 20
     /// Positions of one list that are taken at a time.
@@ -72,10 +74,14 @@ package final class LedgerChainSource: ChainSource {
         return packet
     }
 
-    /// Looks at the clock now and then.
-    private func step() throws(Failure) {
-        steps += 1
-        guard steps.isMultiple(of: 16), ContinuousClock.now > deadline else { return }
+    /// Looks at the clock now and then: reading a packet is as much as much of the other work.
+    private func step() throws(Failure) { try spend(Self.workBetweenLooks / 16) }
+
+    package func spend(_ work: Int) throws(Failure) {
+        self.work += work
+        guard self.work >= Self.workBetweenLooks else { return }
+        self.work = 0
+        guard ContinuousClock.now > deadline else { return }
         throw index.access == .blocking ? .timeIsOver : .wouldBlock
     }
 

@@ -71,16 +71,17 @@ package struct DerivedComparison {
         var scanner = TermScanner(key: run.key)
         var tally = RunAudit.Tally()
         while stream.position.value < run.range.upperBound {
-            guard let position = try stream.next(&scanner) else {
+            guard let (position, isReadable) = try stream.next(&scanner) else {
                 return "the ledger ends at \(stream.position)"
             }
-            tally.add(scanner.terms, at: position)
+            tally.add(scanner, isReadable: isReadable, at: position)
         }
         if stream.lastHash != run.lastHash { return "it followed a ledger with other entries" }
         do throws(IndexFailure) {
             if let damage = try run.damage() { return damage }
         } catch { return error.description }
-        return run.agrees(with: tally) ? nil : "its terms are not those of the packets"
+        return run.agrees(with: tally)
+            ? nil : "its terms, or what it says of all of them, are not those of the packets"
     }
 }
 
@@ -99,8 +100,11 @@ private struct RecordStream: ~Copyable {
         self.segments = segments[...]
     }
 
-    /// Scans the next record's payload and gives its position; nil at the end.
-    mutating func next(_ scanner: inout TermScanner) throws(FileFailure) -> Position? {
+    /// Scans the next record's payload and gives its position, and whether its terms are known; nil
+    /// at the end.
+    mutating func next(
+        _ scanner: inout TermScanner
+    ) throws(FileFailure) -> (position: Position, isReadable: Bool)? {
         while true {
             if cursor == nil {
                 guard let first = segments.popFirst() else { return nil }
@@ -117,8 +121,8 @@ private struct RecordStream: ~Copyable {
                 position = record.entry.position.next
                 lastHash = record.entryHash
                 // What cannot be read has a term that says so.
-                cursor!.withPayload(of: record) { _ = scanner.scan(record, $0) }
-                return record.entry.position
+                let isReadable = cursor!.withPayload(of: record) { scanner.scan(record, $0) }
+                return (record.entry.position, isReadable)
             }
         }
     }
