@@ -134,10 +134,7 @@ package final class TermBuffer: Sendable {
             }
             for index in low..<pairs.count {
                 let (found, ordinal) = (Self.term(of: pairs[index]), Self.ordinal(of: pairs[index]))
-                if isSorted ? found != term || ordinal > part.upperBound : ordinal > part.upperBound
-                {
-                    break
-                }
+                if ordinal > part.upperBound || (isSorted && found != term) { break }
                 if found == term, !body(ordinal) { break }
             }
         }

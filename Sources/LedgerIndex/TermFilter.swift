@@ -8,7 +8,7 @@ internal import Packets
 /// A Bloom filter in blocks of 256 bits, of which a term sets eight: one look at memory (Putze,
 /// Sanders, Singler, "Cache-, Hash- and Space-Efficient Bloom Filters", 2007). Terms are spread
 /// evenly, so the block is the term's place among all terms: the filter is written and checked from
-/// front to back, as the terms come. With ten bits a term, one of fifty others passes.
+/// front to back, as the terms come. With ten bits a term, about one of a hundred others passes.
 struct TermFilter: Sendable {
     typealias Block = SIMD8<UInt32>
 

@@ -21,6 +21,12 @@ package final class ChainPacket: Sendable {
     package var createdAt: Timestamp { entry.createdAt }
     package var payloadDigest: Digest { entry.payloadDigest }
 
+    /// About how much memory it takes: the payload, which its parts share, and the parts.
+    package var memoryBytes: Int {
+        payload.count + 1024
+            + 512 * (parents.count + evidence.count + (decision?.nodes.count ?? 0))
+    }
+
     /// Reads a stored packet. Nil for an entry that is none.
     package init?(_ entry: Entry, entryHash: Digest, payload: [UInt8]) {
         guard let document = try? JSONDocument(payload),

@@ -13,7 +13,7 @@ import Testing
                 .random(using: &generator), entity: .random(using: &generator), lineage: "\"a\":1")
         }
         // Room for about 40 packets.
-        let cache = PacketCache(bytesMax: 40 * (3 * source.packets[0].payload.count + 1024))
+        let cache = PacketCache(bytesMax: 40 * source.packets[0].memoryBytes)
         for packet in source.packets {
             cache.insert(packet)
             #expect(cache[packet.position] === packet)
@@ -28,7 +28,7 @@ import Testing
 
     @Test func `a packet that would take most of the room is not kept`() throws {
         let source = MemorySource()
-        let text = String(repeating: "x", count: 100_000)
+        let text = String(repeating: "x", count: 200_000)
         source.append(
             UUID128(high: 0, low: 1), entity: UUID128(high: 0, low: 2), lineage: "\"a\":\"\(text)\""
         )

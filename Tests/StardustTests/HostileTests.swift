@@ -142,6 +142,49 @@ import Testing
         }
     }
 
+    /// Whoever can write a run can also make its checksum. Without the flag, look-ups by hash and
+    /// entity would pass over packets.
+    @Test(
+        arguments: [
+            (offset: 12, was: 2, forged: 0), (offset: 144, was: 0, forged: 1),
+            (offset: 160, was: nil, forged: 1),
+        ] as [(offset: Int, was: UInt64?, forged: UInt64)])
+    func `what a run says of all its packets is held against them`(
+        field: (offset: Int, was: UInt64?, forged: UInt64)
+    ) throws {
+        let daemon = try Daemon()
+        let client = try HTTPClient(daemon.socket)
+        #expect(try client.emit(EmitTests.packet(EmitTests.id)).status == 201)
+        let parent =
+            "{\"entity_type\":\"clips\",\"entity_id\":\"c11b0000-0000-4000-8000-00000000c11b\"}"
+        let child = String(
+            decoding: EmitTests.packet("5b0f6c1e-2a47-4d7e-9a51-0c2f3d9b7e11"), as: UTF8.self
+        ).replacing("\"_meta_parents\":[]", with: "\"_meta_parents\":[\(parent)]")
+        #expect(try client.emit(Array(child.utf8)).status == 201)
+        #expect(daemon.stop() == 0)
+        #expect(try daemon.verify("--index").status == 0)
+        let folder = daemon.ledger + "/index"
+        let run = folder + "/" + (try FileManager.default.contentsOfDirectory(atPath: folder))[0]
+        var bytes = Array(try Data(contentsOf: URL(fileURLWithPath: run)))
+        let isFlags = field.offset == 12
+        let found =
+            isFlags
+            ? UInt64(bytes.span.littleEndian(UInt32.self, at: 12))
+            : bytes.span.littleEndian(UInt64.self, at: field.offset)
+        #expect(field.was == nil || found == field.was)
+        var span = bytes.mutableSpan
+        if isFlags {
+            span.store(UInt32(field.forged), at: 12)
+        } else {
+            span.store(field.forged, at: field.offset)
+        }
+        let checksum = CRC32C().continued(over: span.span.extracting(0..<176))
+        span.store(checksum.value, at: 176)
+        try Data(bytes).write(to: URL(fileURLWithPath: run))
+        let result = try daemon.verify("--index")
+        #expect(result.status == 1, "\(result.output)")
+    }
+
     @Test func `a block of the index that is damaged while it is read is made again`() throws {
         let daemon = try Daemon()
         #expect(try HTTPClient(daemon.socket).emit(EmitTests.packet(EmitTests.id)).status == 201)

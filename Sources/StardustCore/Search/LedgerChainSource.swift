@@ -49,6 +49,7 @@ package final class LedgerChainSource: ChainSource {
     package func packet(at position: Position) throws(Failure) -> ChainPacket? {
         guard size.contains(position) else { return nil }
         if let known = read[position] { return known }
+        try spend(1)
         var packet = cache[position]
         if packet == nil { packet = try parsed(position) }
         if read.count >= Self.packetsKept || bytes >= Self.bytesKept {
@@ -74,7 +75,7 @@ package final class LedgerChainSource: ChainSource {
         return packet
     }
 
-    /// Looks at the clock now and then: reading a packet is as much as much of the other work.
+    /// A look-up in files or index takes as long as many in memory.
     private func step() throws(Failure) { try spend(Self.workBetweenLooks / 16) }
 
     package func spend(_ work: Int) throws(Failure) {
@@ -144,7 +145,10 @@ package final class LedgerChainSource: ChainSource {
     }
 
     package func edges(of packet: ChainPacket) throws(Failure) -> [ChainEdge] {
-        if let edges = cache.edges(of: packet.position) { return edges }
+        if let edges = cache.edges(of: packet.position) {
+            try spend(1 + edges.count)
+            return edges
+        }
         let edges = try resolved(packet)
         cache.insert(edges, of: packet.position)
         return edges
@@ -204,8 +208,10 @@ package final class LedgerChainSource: ChainSource {
             }
         }
         if flags.contains(.namesParentsByEntity) {
-            for term in terms(.entity(packet.entityID)) where index.mayHold(term) {
-                lists.append((term, try positionsThatSee(packet)))
+            let named = terms(.entity(packet.entityID)).filter(index.mayHold)
+            if !named.isEmpty {
+                let range = try positionsThatSee(packet)
+                lists += named.map { ($0, range) }
             }
         }
         return lists

@@ -21,9 +21,6 @@ package final class PacketCache: Sendable {
         var packet: ChainPacket
         /// Nil where they are not known, or may still change.
         var edges: [ChainEdge]?
-
-        /// The payload itself, and what is made of it.
-        var bytes: Int { 3 * packet.payload.count + 1024 }
     }
 
     /// Takes about as much memory as `bytesMax` says.
@@ -57,12 +54,13 @@ package final class PacketCache: Sendable {
     }
 
     private func insert(_ kept: Kept, _ state: inout State) {
-        guard kept.bytes <= bytesMax / 8 else { return }
-        if state.youngBytes + kept.bytes > bytesMax / 2 {
+        let bytes = kept.packet.memoryBytes
+        guard bytes <= bytesMax / 8 else { return }
+        if state.youngBytes + bytes > bytesMax / 2 {
             (state.old, state.young, state.youngBytes) = (state.young, [:], 0)
         }
         if state.young.updateValue(kept, forKey: kept.packet.position) == nil {
-            state.youngBytes += kept.bytes
+            state.youngBytes += bytes
         }
     }
 }
