@@ -1,30 +1,43 @@
-# Two commands for a newcomer: `make run` and `make test`. Both install the Debian packages that are
-# missing (as root, or with sudo) and build what they need.
+# Builds, shows and tests Stardust. Two commands for a newcomer: `make run` and `make test`.
 
 SHELL := /bin/bash
-PROGRAM := .build/release/stardust
-BUILD := swift build -c release --build-tests --explicit-target-dependency-import-check error
+.DEFAULT_GOAL := help
+.PHONY: help run test soak bench lint build packages
 
-.PHONY: run test build packages bench lint
+BIN := .build/release
+# The commit that `stardust --version` prints.
+export STARDUST_COMMIT := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
+SWIFT_BUILD := swift build -c release --build-tests --explicit-target-dependency-import-check error
+SWIFT_TEST := swift test -c release --skip-build --disable-xctest
 
-packages:
-	@Docs/Examples/install-packages build
+help: ## show this list
+	@echo "Debian packages that are missing are installed as root or with sudo."
+	@echo
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort -s -k1,1 | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
+	@echo
+	@echo "One suite: make test FILTER=ProofTests. Settings: ONCE=1 with run; COUNT and PACKETS with bench."
 
-build: packages
-	$(BUILD)
+run: build ## build, serve a ledger under var/ and show it at work; ONCE=1 stops afterwards
+	@Scripts/run $(BIN)/stardust
 
-run: build
-	@Docs/Examples/run $(PROGRAM)
+test: build ## run every test; FILTER=name runs the tests whose names contain it
+	@Scripts/install-packages test
+	$(SWIFT_TEST) $(if $(FILTER),--filter $(FILTER))
 
-test: build
-	@Docs/Examples/install-packages test
-	swift test -c release --skip-build --disable-xctest
+soak: build ## run the randomised tests with large counts; start it again to resume
+	@Scripts/install-packages test
+	@mkdir -p var
+	STARDUST_SOAK=$(CURDIR)/var/soak-$(STARDUST_COMMIT).log $(SWIFT_TEST) --no-parallel --filter '$(or $(FILTER),PowerCut|RotationTests|ContainmentTests|FaultTests.*kill|ModelSyncTests)'
 
-bench: build
-	@Docs/Examples/install-packages bench
-	@folder=$$(Tests/postgres start -c wal_level=logical -c wal_retrieve_retry_interval=10ms -c shared_buffers=2GB -c max_wal_size=8GB -c maintenance_work_mem=1GB) && \
-	trap "Tests/postgres stop $$folder" EXIT && \
-	$(PROGRAM) bench --packets $${PACKETS:-Docs/Examples/pipeline.ndjson} --count $${COUNT:-1000000} --postgres $$folder
+bench: build ## measure this machine; COUNT packets (a million), PACKETS=file to send
+	@Scripts/install-packages bench
+	@Scripts/bench $(BIN)/stardust-bench $${PACKETS:-Docs/Examples/pipeline.ndjson} $${COUNT:-1000000}
 
-lint:
+lint: ## check the formatting
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests
+
+build: packages ## build the program, the benchmark and the tests
+	$(SWIFT_BUILD)
+
+packages: ## install the Debian packages that building needs
+	@Scripts/install-packages build

@@ -11,8 +11,20 @@ let strict: [SwiftSetting] = [
 // Tests read better without a mark at each call of the system.
 let testing: [SwiftSetting] = [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)]
 
+// The commit that `--version` prints, from the Makefile.
+let commit: [CSetting] =
+    Context.environment["STARDUST_COMMIT"].map {
+        [.define("STARDUST_COMMIT", to: "\"\($0)\"")]
+    } ?? []
+
 let nio = "swift-nio"
 let log = Target.Dependency.product(name: "Logging", package: "swift-log")
+
+/// What tests of a ledger on disk use.
+let ledger: [Target.Dependency] = [
+    "LedgerFormat", "Platform", "Packets", "LedgerStorage", "Verification", "Publishing",
+    "LedgerTestSupport",
+]
 
 let package = Package(
     name: "stardust",
@@ -22,26 +34,40 @@ let package = Package(
         .trait(name: "PostgreSQL", description: "Replicate from PostgreSQL; needs libpq"),
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
-        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
-        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
-        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
         .package(
-            url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+            url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
     ],
     targets: [
         .systemLibrary(
             name: "CLibCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .target(name: "CPlatform"),
+        .target(name: "CStardustCommit", cSettings: commit),
         .target(
             name: "LedgerFormat", dependencies: ["CLibCrypto", "CPlatform"], swiftSettings: strict),
         .target(
+            name: "Platform", dependencies: ["CPlatform", "LedgerFormat"], swiftSettings: strict),
+        .target(
             name: "Packets", dependencies: ["LedgerFormat", "CPlatform"], swiftSettings: strict),
         .target(
-            name: "LedgerStorage", dependencies: ["LedgerFormat", "CPlatform"],
+            name: "LedgerStorage", dependencies: ["CPlatform", "LedgerFormat", "Platform"],
             swiftSettings: strict),
         .target(
-            name: "LedgerIndex", dependencies: ["LedgerFormat", "Packets", "LedgerStorage"],
+            name: "LedgerIndex",
+            dependencies: ["LedgerFormat", "Platform", "Packets", "LedgerStorage"],
+            swiftSettings: strict),
+        .target(
+            name: "Verification",
+            dependencies: [
+                "LedgerFormat", "Platform", "Packets", "LedgerStorage", "LedgerIndex",
+                .product(name: "HeapModule", package: "swift-collections"),
+            ], swiftSettings: strict),
+        .target(
+            name: "Publishing",
+            dependencies: ["LedgerFormat", "Platform", "LedgerStorage", log],
             swiftSettings: strict),
         .target(
             name: "Reconstruction",
@@ -54,26 +80,26 @@ let package = Package(
         .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .target(
             name: "ReadModel",
-            dependencies: ["CPlatform", "CSQLite", "LedgerFormat", "Packets", "LedgerStorage"],
+            dependencies: ["CPlatform", "CSQLite", "LedgerFormat", "Platform", "Packets"],
             swiftSettings: strict),
         .target(
             name: "Replication",
             dependencies: [
-                "LedgerFormat", "LedgerStorage", "ReadModel", log,
+                "LedgerFormat", "Platform", "ReadModel", log,
                 .target(name: "CLibPQ", condition: .when(traits: ["PostgreSQL"])),
             ], swiftSettings: strict),
         .target(
             name: "StardustCore",
             dependencies: [
-                "CPlatform", "CSQLite", "LedgerFormat", "Packets", "LedgerStorage", "LedgerIndex",
-                "ReadModel", "Reconstruction", log,
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                "CSQLite", "LedgerFormat", "Platform", "Packets", "LedgerStorage", "LedgerIndex",
+                "Publishing", "ReadModel", "Reconstruction", log,
             ], swiftSettings: strict),
         .target(
             name: "StardustHTTP",
             dependencies: [
-                "LedgerFormat", "Packets", "LedgerStorage", "LedgerIndex", "Reconstruction",
-                "ReadModel", "StardustCore", log, .product(name: "NIOCore", package: nio),
+                "LedgerFormat", "Platform", "Packets", "LedgerStorage", "LedgerIndex",
+                "Publishing", "Reconstruction", "ReadModel", "StardustCore", log,
+                .product(name: "NIOCore", package: nio),
                 .product(name: "NIOPosix", package: nio),
                 .product(name: "NIOHTTP1", package: nio),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -81,56 +107,75 @@ let package = Package(
         .executableTarget(
             name: "stardust",
             dependencies: [
-                "CPlatform", "LedgerFormat", "Packets", "LedgerStorage", "LedgerIndex",
-                "ReadModel", "Reconstruction", "Replication", "StardustCore", "StardustHTTP", log,
+                "CPlatform", "CStardustCommit", "LedgerFormat", "Platform", "Packets",
+                "LedgerStorage", "LedgerIndex", "Verification", "Publishing", "ReadModel", "Reconstruction", "Replication",
+                "StardustCore", "StardustHTTP", log,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "NIOCore", package: nio), .product(name: "NIOPosix", package: nio),
                 .product(name: "NIOHTTP1", package: nio),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ], swiftSettings: strict),
+        // What measures: built with the tests, never installed.
         .target(
-            name: "TestSupport",
-            dependencies: ["LedgerFormat", "Packets", "LedgerStorage", "StardustCore"],
-            path: "Tests/TestSupport", swiftSettings: testing),
-        .testTarget(
-            name: "LedgerFormatTests", dependencies: ["LedgerFormat", "TestSupport"],
-            swiftSettings: testing),
-        .testTarget(
-            name: "PacketsTests", dependencies: ["LedgerFormat", "Packets", "TestSupport"],
-            exclude: ["schema_cases.py"], swiftSettings: testing),
-        .testTarget(
-            name: "LedgerStorageTests",
-            dependencies: ["LedgerFormat", "LedgerStorage", "StardustCore", "TestSupport"],
-            swiftSettings: testing),
-        .testTarget(
-            name: "LedgerIndexTests",
+            name: "PipelineWorkload", dependencies: ["LedgerFormat"], swiftSettings: strict),
+        .executableTarget(
+            name: "stardust-bench",
             dependencies: [
-                "LedgerFormat", "Packets", "LedgerStorage", "LedgerIndex", "StardustCore",
-                "TestSupport",
-            ], swiftSettings: testing),
-        .testTarget(
-            name: "ReconstructionTests",
+                "CPlatform", "LedgerFormat", "Platform", "Packets", "ReadModel", "PipelineWorkload",
+                .target(name: "CLibPQ", condition: .when(traits: ["PostgreSQL"])),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], swiftSettings: strict),
+    ] + testTargets
+)
+
+// MARK: Tests
+
+/// Tests of a target of the same name, with what they use beside it.
+func testTarget(
+    of target: String, named name: String? = nil, _ more: [Target.Dependency] = [],
+    exclude: [String] = []
+) -> Target {
+    .testTarget(
+        name: name ?? target + "Tests",
+        dependencies: [.target(name: target), "TestSupport", "PipelineWorkload"] + more,
+        exclude: exclude, swiftSettings: testing)
+}
+
+var testTargets: [Target] {
+    [
+        .target(
+            name: "TestSupport", dependencies: ["PipelineWorkload"], path: "Tests/TestSupport",
+            swiftSettings: testing),
+        .target(
+            name: "LedgerTestSupport",
             dependencies: [
-                "LedgerFormat", "Packets", "Reconstruction", "StardustCore", "TestSupport",
-            ],
-            swiftSettings: testing),
+                "LedgerFormat", "Platform", "Packets", "LedgerStorage", "Verification", "Publishing",
+                "Reconstruction", "PipelineWorkload", "TestSupport",
+            ], path: "Tests/LedgerTestSupport", swiftSettings: testing),
+        .target(
+            name: "DaemonTestSupport",
+            dependencies: ["LedgerFormat", "PipelineWorkload", "TestSupport"],
+            path: "Tests/DaemonTestSupport", swiftSettings: testing),
+        testTarget(of: "LedgerFormat"),
+        testTarget(of: "Platform"),
+        testTarget(of: "Packets", ["LedgerFormat"], exclude: ["schema_cases.py"]),
+        testTarget(of: "LedgerStorage", ledger),
+        testTarget(of: "LedgerIndex", ledger),
+        testTarget(of: "Verification", ledger),
+        testTarget(of: "Publishing", ledger),
+        testTarget(of: "Reconstruction", ["LedgerFormat", "Packets", "LedgerTestSupport"]),
+        testTarget(of: "ReadModel", ["Packets", "DaemonTestSupport"]),
+        testTarget(of: "Replication", ["Platform", "ReadModel", log]),
+        testTarget(of: "StardustCore", ledger + ["Reconstruction", log]),
+        testTarget(of: "StardustHTTP"),
+        testTarget(of: "PipelineWorkload", ["LedgerFormat", "Packets"]),
+        testTarget(of: "stardust-bench", named: "BenchTests"),
         .testTarget(
-            name: "PublishingTests",
-            dependencies: ["LedgerFormat", "LedgerStorage", "StardustCore", "TestSupport"],
-            swiftSettings: testing),
-        .testTarget(
-            name: "ReadModelTests", dependencies: ["Packets", "ReadModel", "TestSupport"],
-            swiftSettings: testing),
-        .testTarget(
-            name: "ReplicationTests",
-            dependencies: ["LedgerStorage", "ReadModel", "Replication", "TestSupport", log],
-            swiftSettings: testing),
-        .testTarget(
-            name: "StardustTests",
+            name: "EndToEndTests",
             dependencies: [
-                "stardust", "LedgerFormat", "Packets", "LedgerStorage", "StardustCore",
-                "StardustHTTP", "TestSupport",
+                "stardust", "DaemonTestSupport", "LedgerFormat", "LedgerStorage", "Packets",
+                "PipelineWorkload", "Platform", "TestSupport",
             ], exclude: ["scales_audit.py"], swiftSettings: testing),
     ]
-)
+}

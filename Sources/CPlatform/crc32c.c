@@ -1,7 +1,7 @@
 #include "CPlatform.h"
 #include <string.h>
 
-// Reflected polynomial of CRC-32C, one table entry a byte value.
+// Reflected polynomial of CRC-32C, one table entry per byte value.
 static uint32_t table[256];
 
 __attribute__((constructor)) static void make_table(void) {

@@ -1,22 +1,23 @@
 internal import CLibCrypto
 
-/// The standard alphabet with padding (RFC 4648 section 4), and only its canonical form.
+/// Base64 with the standard alphabet and padding (RFC 4648 section 4). Canonical form only.
 package enum Base64 {
     package static func encoded(_ bytes: [UInt8]) -> String {
-        // Safety: EVP_EncodeBlock writes four characters for each three bytes begun, and a zero.
+        // Safety: EVP_EncodeBlock writes four characters per started group of three bytes, then a
+        // zero byte.
         var text = [UInt8](repeating: 0, count: (bytes.count + 2) / 3 * 4 + 1)
         let count = unsafe EVP_EncodeBlock(&text, bytes, Int32(bytes.count))
         return String(decoding: text.prefix(Int(count)), as: UTF8.self)
     }
 
-    /// Nil for anything but what `encoded` gives: no white space, no missing padding, no bits that
-    /// are set beyond the last byte.
+    /// Nil for anything but what `encoded` returns: white space, missing padding and bits set after
+    /// the last byte are all refused.
     package static func decoded(_ text: some Collection<UInt8>) -> [UInt8]? {
         let text = Array(text)
         guard text.count.isMultiple(of: 4), text.count <= 1 << 24 else { return nil }
         let padding = text.suffix(2).filter { $0 == UInt8(ascii: "=") }.count
         var bytes = [UInt8](repeating: 0, count: text.count / 4 * 3)
-        // Safety: EVP_DecodeBlock writes three bytes for each four characters, as many as there are.
+        // Safety: EVP_DecodeBlock writes three bytes per four characters, which fills `bytes`.
         let count = unsafe EVP_DecodeBlock(&bytes, text, Int32(text.count))
         guard Int(count) == bytes.count else { return nil }
         bytes.removeLast(padding)
@@ -30,6 +31,6 @@ package enum Base64 {
 }
 
 extension Digest {
-    /// 44 characters, as C2SP formats write a hash.
+    /// 44 characters, the form of a hash in C2SP formats.
     package var base64: String { Base64.encoded(bytes) }
 }

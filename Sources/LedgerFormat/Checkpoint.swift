@@ -4,7 +4,7 @@ package struct Checkpoint: Hashable, Sendable {
     package var origin: String
     package var size: LedgerSize
     package var root: Digest
-    /// Lines behind the first three. We write none.
+    /// Lines after the first three. Stardust writes none.
     package var extensions: [String] = []
 
     package init(origin: String, size: LedgerSize, root: Digest) {
@@ -23,10 +23,11 @@ package struct Checkpoint: Hashable, Sendable {
         package var description: String {
             switch self {
             case .lines: "a checkpoint has three lines: origin, size and root"
-            case .origin: "the checkpoint's first line is no origin"
-            case .size: "the checkpoint's second line is no size: decimal without leading zeros"
-            case .root: "the checkpoint's third line is no root: 32 bytes in base64"
-            case .rootOfNothing: "the checkpoint has size 0 and not the root of nothing"
+            case .origin: "the checkpoint's first line is not a valid origin"
+            case .size:
+                "the checkpoint's second line is not a size: a decimal without leading zeros"
+            case .root: "the checkpoint's third line is not a root: 32 bytes in base64"
+            case .rootOfNothing: "the checkpoint has size 0 but not the root of the empty tree"
             }
         }
     }
@@ -47,8 +48,8 @@ package struct Checkpoint: Hashable, Sendable {
         extensions = lines.dropFirst(3).map { String(decoding: $0, as: UTF8.self) }
     }
 
-    /// Whether it is of the log with that key's name, byte for byte: strings that only look the same
-    /// are other origins.
+    /// Whether this checkpoint belongs to the log that the key names. Compared byte for byte:
+    /// strings that only look the same are different origins.
     package func isOf(_ log: NoteVerifier) -> Bool { origin.utf8.elementsEqual(log.keyName.name) }
 
     package var text: [UInt8] {
@@ -57,7 +58,7 @@ package struct Checkpoint: Hashable, Sendable {
 }
 
 extension UInt64 {
-    /// Decimal digits without sign, leading zeros and white space; nil for anything else.
+    /// Reads decimal digits without sign, leading zeros or white space; nil for anything else.
     package init?(canonical digits: some Collection<UInt8>) {
         guard !digits.isEmpty, digits.count <= 20,
             digits.allSatisfy({ (0x30...0x39).contains($0) }),

@@ -1,5 +1,6 @@
-/// Where the ledger stood when the daemon last stopped cleanly: a lower bound that stays true for
-/// ever, so that a cut at a record's border is seen. `ledger-format.md`, section "Close marker".
+/// The ledger's size and last hash when the daemon last stopped cleanly. A sound ledger is never
+/// shorter again, so a cut at a record boundary is detected. See `ledger-format.md`, section "Close
+/// marker".
 package struct CloseMarker: Hashable, Sendable {
     package var size: LedgerSize
     /// The hash of the last entry, or the digest of the identity file for an empty ledger.
@@ -12,7 +13,7 @@ package struct CloseMarker: Hashable, Sendable {
         self.lastHash = lastHash
     }
 
-    /// Reads the whole file; nil where a byte of it is not as it was written.
+    /// Reads the whole file; nil if any byte differs from what was written.
     package init?(fileContent: [UInt8]) {
         guard let text = String(validating: fileContent, as: UTF8.self) else { return nil }
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false)

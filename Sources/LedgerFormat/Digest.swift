@@ -9,7 +9,7 @@ package struct Digest: Hashable, Sendable {
 
     private init() { words = (0, 0, 0, 0) }
 
-    /// Reads the 32 bytes at `offset`. The caller has checked that they are there.
+    /// Reads the 32 bytes at `offset`. The caller has checked the bounds.
     package init(_ bytes: Span<UInt8>, at offset: Int = 0) {
         words = (
             bytes.littleEndian(at: offset), bytes.littleEndian(at: offset + 8),
@@ -42,7 +42,7 @@ package struct Digest: Hashable, Sendable {
     /// 64 lower-case hexadecimal digits.
     package var hex: String { String(hexadecimal: bytes) }
 
-    /// The same digits, without a string between.
+    /// Appends the same digits without creating a string.
     package func appendHex(to text: inout [UInt8]) {
         let start = text.count
         text.append(contentsOf: repeatElement(UInt8(ascii: "0"), count: 2 * Self.byteCount))
@@ -61,7 +61,7 @@ package struct Digest: Hashable, Sendable {
             HexadecimalWord(number: UInt32(truncatingIfNeeded: number)).digits, at: offset + 8)
     }
 
-    /// The form that the interface uses: `sha256:` and 64 hexadecimal digits.
+    /// The form used in the interface: `sha256:` followed by 64 hexadecimal digits.
     package var tagged: String { "sha256:" + hex }
 
     package static func == (left: Digest, right: Digest) -> Bool { left.words == right.words }
@@ -69,12 +69,12 @@ package struct Digest: Hashable, Sendable {
     package func hash(into hasher: inout Hasher) { hasher.combine(words.0) }
 }
 
-/// SHA-256 (FIPS 180-4) over bytes that come in pieces, by OpenSSL. No allocation.
+/// Incremental SHA-256 (FIPS 180-4) by OpenSSL. Does not allocate.
 package struct SHA256Hasher {
     private var context = SHA256_CTX()
 
     package init() {
-        // Safety: the context is ours for the duration of the call, here and below.
+        // Safety: we own the context for the duration of the call, here and below.
         unsafe SHA256_Init(&context)
     }
 
@@ -94,7 +94,7 @@ package struct SHA256Hasher {
         unsafe SHA256_Update(&context, &digest, Digest.byteCount)
     }
 
-    /// The digest of all that was given. The hasher is used up.
+    /// The digest of all bytes given so far. Consumes the hasher.
     package consuming func finish() -> Digest {
         var digest = Digest.zero
         // Safety: a Digest is 32 bytes without padding, which is what SHA256_Final writes.

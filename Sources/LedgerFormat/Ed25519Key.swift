@@ -27,7 +27,7 @@ package struct Ed25519Key: Sendable {
         var result = [UInt8](repeating: 0, count: 32)
         var count = result.count
         let status = unsafe EVP_PKEY_get_raw_public_key(key, &result, &count)
-        precondition(status == 1 && count == 32, "libcrypto without Ed25519")
+        precondition(status == 1 && count == 32, "libcrypto lacks Ed25519")
         return result
     }
 
@@ -50,12 +50,13 @@ package struct Ed25519Key: Sendable {
         return result
     }
 
-    /// Whether a signature of any length is that of a message by a public key of any length.
+    /// Whether a message has this signature by this public key. A signature or key of the wrong
+    /// length is invalid.
     package static func isValid(
         _ signature: [UInt8], of message: [UInt8], publicKey: [UInt8]
     ) -> Bool {
         guard signature.count == signatureBytes, publicKey.count == 32 else { return false }
-        // Safety: as above. A public key that is no point of the curve verifies nothing.
+        // Safety: as above. A public key that is not a point on the curve verifies nothing.
         let key = unsafe EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nil, publicKey, 32)
         let context = unsafe EVP_MD_CTX_new()
         defer {

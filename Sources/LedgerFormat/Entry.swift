@@ -1,12 +1,12 @@
 /// What the ledger commits to for one packet: a fixed-size record that only the daemon writes.
-/// `ledger-format.md`, section "Entry", has its bytes.
+/// `ledger-format.md`, section "Entry", describes its bytes.
 ///
 /// Invariants of every entry in a sound ledger:
-///  1. `position` is its place, `previous` the entry hash of the place before.
-///  2. `receivedAt` is never earlier than that of the place before.
-///  3. `payloadBytes` and `payloadDigest` are those of the payload that stands beside it.
-///  4. `stardustID` is the payload's own unless `.idAssigned`; `createdAt` is the payload's own
-///     unless `.createdAtAssigned`, and then it is `receivedAt`.
+///  1. `position` is the entry's own position. `previous` is the hash of the entry before.
+///  2. `receivedAt` is never earlier than that of the entry before.
+///  3. `payloadBytes` and `payloadDigest` are those of the payload stored with the entry.
+///  4. `stardustID` is the payload's own unless `.idAssigned` is set. `createdAt` is the payload's
+///     own unless `.createdAtAssigned` is set; then it equals `receivedAt`.
 package struct Entry: Hashable, Sendable {
     package static let byteCount = 160
     package static let formatVersion: UInt16 = 1
@@ -18,7 +18,7 @@ package struct Entry: Hashable, Sendable {
     package var receivedAt: Timestamp
     package var stardustID: UUID128
     package var createdAt: Timestamp
-    /// Who was connected to the socket, as the kernel said.
+    /// The process connected to the socket, as the kernel reported it.
     package var peer: Peer
     package var payloadBytes: UInt64
     package var payloadDigest: Digest
@@ -41,7 +41,7 @@ package struct Entry: Hashable, Sendable {
         self.previous = previous
     }
 
-    /// What an entry stands for. Values other than these are reserved.
+    /// What an entry records. Other values are reserved.
     package struct Kind: RawRepresentable, Hashable, Sendable {
         package var rawValue: UInt16
         package init(rawValue: UInt16) { self.rawValue = rawValue }
@@ -59,12 +59,12 @@ package struct Entry: Hashable, Sendable {
         package static let idAssigned = Flags(rawValue: 1 << 0)
         /// The packet came without a created_at.
         package static let createdAtAssigned = Flags(rawValue: 1 << 1)
-        /// The clock stood before the last entry's time, which was taken instead.
+        /// The clock was behind the previous entry's time, which was used instead.
         package static let clockHeldBack = Flags(rawValue: 1 << 2)
         package static let known: Flags = [.idAssigned, .createdAtAssigned, .clockHeldBack]
     }
 
-    /// A process as the kernel names it.
+    /// A process's user and group, as the kernel reports them.
     package struct Peer: Hashable, Sendable {
         package var uid: UInt32
         package var gid: UInt32
@@ -110,7 +110,7 @@ extension Entry {
         }
     }
 
-    /// Reads the 160 bytes at `offset`. The caller has checked that they are there.
+    /// Reads the 160 bytes at `offset`. The caller has checked the bounds.
     package init(_ bytes: Span<UInt8>, at offset: Int) throws(DecodeError) {
         self.init(unchecked: bytes, at: offset)
         guard formatVersion == Self.formatVersion else { throw .formatVersion(formatVersion) }
@@ -134,7 +134,7 @@ extension Entry {
         previous = Digest(bytes, at: offset + Field.previous)
     }
 
-    /// Writes the entry's 160 bytes at `offset` of a buffer that has room for them.
+    /// Writes the entry's 160 bytes at `offset`. The buffer must have room for them.
     package func store(in bytes: inout MutableSpan<UInt8>, at offset: Int) {
         bytes.store(formatVersion, at: offset + Field.formatVersion)
         bytes.store(kind.rawValue, at: offset + Field.kind)

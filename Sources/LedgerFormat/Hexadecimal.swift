@@ -1,5 +1,5 @@
 extension String {
-    /// Two lower-case digits a byte.
+    /// Two lower-case digits per byte.
     package init(hexadecimal bytes: some Collection<UInt8>) {
         var digits: [UInt8] = []
         digits.reserveCapacity(bytes.count * 2)
@@ -9,7 +9,7 @@ extension String {
 }
 
 extension [UInt8] {
-    /// Reads pairs of hexadecimal digits of either case; nil where there is anything else.
+    /// Reads pairs of hexadecimal digits of either case; nil for anything else.
     package init?(hexadecimal digits: some Collection<UInt8>) {
         guard digits.count.isMultiple(of: 2) else { return nil }
         self.init()
@@ -33,8 +33,8 @@ extension [UInt8] {
     }
 }
 
-/// Eight hexadecimal digits of either case in one word, the first in the lowest byte. Read all at
-/// once: ids and digests are a good part of every packet.
+/// Eight hexadecimal digits of either case in one word, the first in the lowest byte. All eight
+/// are processed at once because ids and digests make up much of every packet.
 package struct HexadecimalWord {
     package let digits: UInt64
 
@@ -50,7 +50,7 @@ package struct HexadecimalWord {
         ((bytes | highBits) &- ones &* UInt64(bound)) & highBits
     }
 
-    /// The number that the digits are, the first the most significant; nil where one is none.
+    /// The number the digits spell, most significant first; nil if one is not a hexadecimal digit.
     @inline(__always)
     package var value: UInt32? {
         let (ones, highBits) = (Self.ones, Self.highBits)
@@ -66,7 +66,7 @@ package struct HexadecimalWord {
         return UInt32(truncatingIfNeeded: nibbles | nibbles >> 16).byteSwapped
     }
 
-    /// The eight digits of a number in lower case, the most significant first.
+    /// The eight lower-case digits of a number, most significant first.
     @inline(__always)
     package init(number: UInt32) {
         var nibbles = UInt64(number)
@@ -77,7 +77,7 @@ package struct HexadecimalWord {
         digits = (nibbles &+ Self.ones &* 0x30 &+ isLetter &* 0x27).byteSwapped
     }
 
-    /// Whether all are digits in lower case.
+    /// Whether all eight are lower-case hexadecimal digits.
     @inline(__always)
     package var isLowerCase: Bool {
         let highBits = Self.highBits

@@ -1,8 +1,8 @@
-/// What a ledger's operator says when its key changes: the payload of an entry of kind 1, a note
-/// that the old and the new key have both signed. `ledger-format.md`, section "Change of key".
+/// An operator's statement that the ledger's key changes: the payload of an entry of kind 1. It is
+/// a note signed by both the old and the new key. See `ledger-format.md`, section "Change of key".
 package struct KeyRotation: Hashable, Sendable {
     package var origin: String
-    /// Where the entry stands, and what is before it, so that it cannot be put elsewhere.
+    /// The entry's position and the hash before it, so the note cannot be reused elsewhere.
     package var position: Position
     package var previous: Digest
     package var oldKey: NoteVerifier
@@ -36,11 +36,11 @@ package struct KeyRotation: Hashable, Sendable {
         package var description: String {
             switch self {
             case .note(let error): error.description
-            case .lines: "the text is not the seven lines of a change of key"
+            case .lines: "the text does not have the seven lines of a change of key"
             case .key(let error): error.description
-            case .names: "the keys are not two different ones of the ledger's name"
+            case .names: "the keys must be two different Ed25519 keys with the ledger's name"
             case .signatures(let failure): failure.description
-            case .unsigned(let key): "\(key) has not signed it"
+            case .unsigned(let key): "the signature of \(key) is missing"
             }
         }
     }
@@ -85,7 +85,7 @@ package struct KeyRotation: Hashable, Sendable {
         return Array(lines.map { $0 + "\n" }.joined().utf8)
     }
 
-    /// The payload, signed by the two that it names.
+    /// The payload, signed by both keys it names.
     package func payload(signedBy old: NoteSigner, _ new: NoteSigner) -> [UInt8] {
         precondition(old.verifier == oldKey && new.verifier == newKey)
         let signatures = [old.signature(of: text), new.signature(of: text)]
@@ -93,20 +93,20 @@ package struct KeyRotation: Hashable, Sendable {
     }
 }
 
-/// Which keys may sign a ledger's checkpoints, from the first on.
+/// The keys that may sign a ledger's checkpoints, starting with the first.
 package struct KeyHistory: Hashable, Sendable {
     package private(set) var first: NoteVerifier
     package private(set) var rotations: [KeyRotation] = []
 
     package init(first: NoteVerifier) { self.first = first }
 
-    /// The key that must sign what comes now.
+    /// The key that must sign new checkpoints.
     package var current: NoteVerifier { rotations.last?.newKey ?? first }
 
     package var all: [NoteVerifier] { [first] + rotations.map(\.newKey) }
 
-    /// Goes on with the next change. False where it does not change the key that is current, or
-    /// brings back one that was.
+    /// Adds the next change of key. False if it does not replace the current key, or if its new key
+    /// was used before.
     package mutating func add(_ rotation: KeyRotation) -> Bool {
         guard rotation.oldKey == current, !all.contains(rotation.newKey) else { return false }
         rotations.append(rotation)
@@ -118,7 +118,8 @@ package struct KeyHistory: Hashable, Sendable {
         rotations.last { size.contains($0.position) }?.newKey ?? first
     }
 
-    /// Keys that may have signed a checkpoint of this size, whose last entry was received then.
+    /// Keys that may have signed a checkpoint of this size whose last entry was received at that
+    /// time.
     package func permitted(at size: LedgerSize, lastReceivedAt: Timestamp) -> [NoteVerifier] {
         let overlapping = rotations.filter {
             size.contains($0.position) && lastReceivedAt < $0.oldKeyUntil

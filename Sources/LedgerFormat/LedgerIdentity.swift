@@ -1,14 +1,16 @@
-/// What a ledger is from its first moment on. Its file's digest is the link before position 0, so
-/// no byte of it can change later. `ledger-format.md`, section "Identity", has the lines.
+/// What identifies a ledger from its creation on. The digest of its file is the `previous` hash of
+/// position 0, so no byte of it can change later. `ledger-format.md`, section "Identity",
+/// describes the lines.
 package struct LedgerIdentity: Hashable, Sendable {
     package var ledgerID: UUID128
-    /// The ledger's name in checkpoints, a URL without its scheme.
+    /// The ledger's name in checkpoints: a URL without its scheme.
     package var origin: String
-    /// Public half of the ledger's first key, as C2SP signed-note writes it.
+    /// Public half of the ledger's first key, in C2SP signed-note form.
     package var verifierKey: NoteVerifier
     package var createdAt: Timestamp
 
-    private static let firstLine = "stardust-ledger/1"
+    package static let formatVersion = 1
+    private static let firstLine = "stardust-ledger/\(formatVersion)"
 
     package init(ledgerID: UUID128, origin: String, verifierKey: NoteVerifier, createdAt: Timestamp)
     {
@@ -25,7 +27,7 @@ package struct LedgerIdentity: Hashable, Sendable {
         package var description: String {
             switch self {
             case .notAnIdentity:
-                "the identity file is not the five lines that begin with \(firstLine)"
+                "the identity file does not have five lines beginning with \(firstLine)"
             case .field(let name): "the identity file has no valid \(name)"
             }
         }
@@ -58,6 +60,6 @@ package struct LedgerIdentity: Hashable, Sendable {
         Array("\(Self.firstLine)\n\(ledgerID)\n\(origin)\n\(verifierKey)\n\(createdAt)\n".utf8)
     }
 
-    /// The link before position 0.
+    /// The `previous` hash of position 0.
     package var digest: Digest { .sha256(fileContent) }
 }

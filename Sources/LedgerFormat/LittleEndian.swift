@@ -6,7 +6,7 @@ extension Span<UInt8> {
         _ type: Value.Type = Value.self, at offset: Int
     ) -> Value {
         precondition(offset >= 0 && offset + MemoryLayout<Value>.size <= count)
-        // Safety: the range was checked in the line above, and every bit pattern is an integer.
+        // Safety: the line above checked the range, and every bit pattern is a valid integer.
         return unsafe withUnsafeBytes {
             Value(littleEndian: unsafe $0.loadUnaligned(fromByteOffset: offset, as: type))
         }
@@ -19,7 +19,7 @@ extension MutableSpan<UInt8> {
         _ value: Value, at offset: Int
     ) {
         precondition(offset >= 0 && offset + MemoryLayout<Value>.size <= count)
-        // Safety: the range was checked in the line above.
+        // Safety: the line above checked the range.
         unsafe withUnsafeMutableBytes {
             unsafe $0.storeBytes(of: value.littleEndian, toByteOffset: offset, as: Value.self)
         }

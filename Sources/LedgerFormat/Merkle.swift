@@ -1,6 +1,6 @@
 /// Merkle tree hashing of RFC 6962 section 2.1 with SHA-256.
 package enum Merkle {
-    /// SHA-256(0x00 ‖ entry): the entry hash, link of the chain and leaf of the tree in one.
+    /// SHA-256(0x00 ‖ entry): the entry hash, both the link of the chain and the leaf of the tree.
     package static func leaf(_ entry: Span<UInt8>) -> Digest {
         var hasher = SHA256Hasher()
         hasher.update(0x00)
@@ -17,14 +17,14 @@ package enum Merkle {
         return hasher.finish()
     }
 
-    /// The root of a tree without leaves: SHA-256 of nothing.
+    /// The root of the empty tree: SHA-256 of no bytes.
     package static let emptyRoot = Digest.sha256([])
 }
 
-/// What must be kept of a run of leaves to go on hashing: the roots of the largest perfect subtrees
-/// that tile it, left to right. At most two for each level, so under 4 KiB for any ledger.
+/// The state needed to continue hashing a run of leaves: the roots of the largest perfect subtrees
+/// that tile it, left to right. At most two per level, so under 4 KiB for any ledger.
 ///
-/// Two runs that touch can be joined, so that parts of a ledger can be hashed side by side.
+/// Adjacent runs can be joined, so parts of a ledger can be hashed in parallel.
 package struct CompactRange: Hashable, Sendable {
     private struct Subtree: Hashable, Sendable {
         var level: UInt8
@@ -43,8 +43,8 @@ package struct CompactRange: Hashable, Sendable {
         end = start
     }
 
-    /// Goes on from a tree that stands elsewhere: `roots` are those of `Merkle.subtrees` of its
-    /// leaves.
+    /// Continues from a tree stored elsewhere. `roots` are the roots of the `Merkle.subtrees` that
+    /// tile its leaves.
     package init(size: LedgerSize, roots: [Digest]) {
         start = Position(0)
         end = size.nextPosition
@@ -53,8 +53,8 @@ package struct CompactRange: Hashable, Sendable {
         }
     }
 
-    /// Adds the next leaf. Amortised one node hash. `completed` hears of each hash of a tile's
-    /// level above the leaves that this makes known.
+    /// Adds the next leaf, at an amortised cost of one node hash. `completed` is called for each
+    /// newly known hash on a tile level above the leaves.
     package mutating func append(
         _ leaf: Digest, completed: (Merkle.Subtree, Digest) -> Void = { _, _ in }
     ) {
@@ -62,11 +62,12 @@ package struct CompactRange: Hashable, Sendable {
         end = end.next
     }
 
-    /// Adds a run that begins where this one ends. `completed` hears of what neither run had.
+    /// Adds a run that begins where this one ends. `completed` is called for each hash on a tile
+    /// level that neither run had.
     package mutating func append(
         _ run: CompactRange, completed: (Merkle.Subtree, Digest) -> Void = { _, _ in }
     ) {
-        precondition(run.start == end, "the runs do not touch")
+        precondition(run.start == end, "the runs are not adjacent")
         for subtree in run.subtrees { push(subtree, completed) }
         end = run.end
     }

@@ -1,6 +1,7 @@
-/// Places and proofs in the tree of RFC 6962 section 2.1.
+/// Subtrees and proofs in the tree of RFC 6962 section 2.1.
 extension Merkle {
-    /// A perfect subtree: `index` counts those of its level from the left; level 0 are the leaves.
+    /// A perfect subtree. `index` counts the subtrees of its level from the left; level 0 holds the
+    /// leaves.
     package struct Subtree: Hashable, Sendable {
         package var level: Int
         package var index: UInt64
@@ -9,7 +10,7 @@ extension Merkle {
     }
 
     /// The perfect subtrees that tile the leaves of a range, left to right. Its start must be a
-    /// multiple of the largest power of two below its length, as the ranges of proofs are.
+    /// multiple of the largest power of two not above its length, as it is in the ranges of proofs.
     package static func subtrees(_ range: Range<UInt64>) -> [Subtree] {
         var (result, start) = ([Subtree](), range.lowerBound)
         while start < range.upperBound {
@@ -20,8 +21,8 @@ extension Merkle {
         return result
     }
 
-    /// The ranges whose hashes prove that a leaf is in the tree of a size, the leaf's sibling first
-    /// (RFC 6962 section 2.1.1).
+    /// The ranges whose hashes prove that a leaf is in the tree of this size, the leaf's sibling
+    /// first (RFC 6962 section 2.1.1).
     package static func inclusionRanges(of leaf: UInt64, in size: UInt64) -> [Range<UInt64>] {
         precondition(leaf < size)
         var (ranges, within) = ([Range<UInt64>](), 0..<size)
@@ -38,8 +39,8 @@ extension Merkle {
         return ranges.reversed()
     }
 
-    /// The ranges whose hashes prove that the tree of one size goes on from that of another (RFC
-    /// 6962 section 2.1.2). None where the sizes are equal, or the first is 0.
+    /// The ranges whose hashes prove that the tree of size `to` extends the one of size `from` (RFC
+    /// 6962 section 2.1.2). Empty if the sizes are equal or `from` is 0.
     package static func consistencyRanges(from: UInt64, to: UInt64) -> [Range<UInt64>] {
         precondition(from <= to)
         guard from > 0, from < to else { return [] }
@@ -54,20 +55,20 @@ extension Merkle {
                 within = middle..<within.upperBound
             }
         }
-        // The verifier knows the whole of the first tree.
+        // If this range is the whole first tree, the verifier already knows its root.
         if within.lowerBound > 0 { ranges.append(within) }
         return ranges.reversed()
     }
 
-    /// The hash of a range from those of the subtrees that tile it.
+    /// The hash of a range, computed from the hashes of the subtrees that tile it.
     package static func hash(of subtrees: [Digest]) -> Digest {
         guard var hash = subtrees.last else { return emptyRoot }
         for left in subtrees.dropLast().reversed() { hash = node(left, hash) }
         return hash
     }
 
-    /// The root that a leaf and its path lead to; nil where the path has not the length that it
-    /// must have (RFC 9162 section 2.1.3.2).
+    /// The root that a leaf and its path lead to; nil if the leaf is outside the tree or the path
+    /// has the wrong length (RFC 9162 section 2.1.3.2).
     package static func root(
         from leaf: Digest, at index: UInt64, in size: UInt64, _ path: [Digest]
     ) -> Digest? {
@@ -86,14 +87,14 @@ extension Merkle {
         return sn == 0 ? hash : nil
     }
 
-    /// Whether hashes prove that a tree goes on from an earlier one (RFC 9162 section 2.1.4.2).
+    /// Whether the hashes prove that a tree extends an earlier one (RFC 9162 section 2.1.4.2).
     package static func isConsistent(
         from: UInt64, _ fromRoot: Digest, to: UInt64, _ toRoot: Digest, _ hashes: [Digest]
     ) -> Bool {
         guard from <= to else { return false }
         if from == to { return hashes.isEmpty && fromRoot == toRoot }
         if from == 0 { return hashes.isEmpty && fromRoot == emptyRoot }
-        // An earlier tree that is perfect is a node of the later one, and its root is known.
+        // A perfect earlier tree is a node of the later one, so the proof omits its known root.
         var path = hashes[...]
         if from & (from - 1) == 0 { path = [fromRoot] + path }
         guard let first = path.popFirst() else { return false }
@@ -115,8 +116,8 @@ extension Merkle {
 }
 
 extension Range<UInt64> {
-    /// Where RFC 6962 splits a tree over these leaves: before the largest power of two below its
-    /// size.
+    /// Where RFC 6962 splits a tree over these leaves: the left part has as many leaves as the
+    /// largest power of two below the tree's size.
     fileprivate var split: UInt64 {
         let size = upperBound - lowerBound
         return lowerBound + 1 << UInt64(63 - (size - 1).leadingZeroBitCount)

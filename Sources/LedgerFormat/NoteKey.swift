@@ -1,5 +1,5 @@
-/// What kind of signature a key makes, the type byte of C2SP signed-note. Values other than these
-/// are kept and understood by nobody here.
+/// The kind of signature a key makes: the type byte of C2SP signed-note. Other values are kept but
+/// not interpreted.
 package struct SignatureType: RawRepresentable, Hashable, Sendable {
     package var rawValue: UInt8
     package init(rawValue: UInt8) { self.rawValue = rawValue }
@@ -9,7 +9,7 @@ package struct SignatureType: RawRepresentable, Hashable, Sendable {
     package static let cosignature = SignatureType(rawValue: 0x04)
 }
 
-/// Name and key ID, by which a signature line says whose it is.
+/// Name and key ID, which identify the signer in a signature line.
 package struct NoteKeyName: Hashable, Sendable, CustomStringConvertible {
     /// UTF-8, compared byte by byte.
     package let name: [UInt8]
@@ -24,8 +24,8 @@ package struct NoteKeyName: Hashable, Sendable, CustomStringConvertible {
 
     var keyIDBytes: [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: keyID >> (24 - 8 * $0)) } }
 
-    /// Whether a name may stand in a note: not empty, without white space, control characters and
-    /// plus signs (C2SP signed-note), and of at most 255 bytes.
+    /// Whether a name is allowed in a note: not empty, at most 255 bytes, and without white space,
+    /// control characters and plus signs (C2SP signed-note).
     package static func isValid(_ name: String) -> Bool {
         !name.isEmpty && name.utf8.count <= 255
             && name.unicodeScalars.allSatisfy {
@@ -44,8 +44,8 @@ package struct NoteKeyName: Hashable, Sendable, CustomStringConvertible {
     package init(name: [UInt8], keyID: UInt32) { (self.name, self.keyID) = (name, keyID) }
 }
 
-/// A public key as C2SP signed-note writes it: `name+<key ID, 8 hexadecimal digits>+<base64 of type
-/// and public key>`.
+/// A public key in C2SP signed-note form: `name+<key ID, 8 hexadecimal digits>+<base64 of type and
+/// public key>`.
 package struct NoteVerifier: Hashable, Sendable, CustomStringConvertible {
     package let name: String
     package let type: SignatureType
@@ -66,14 +66,14 @@ package struct NoteVerifier: Hashable, Sendable, CustomStringConvertible {
         package var description: String {
             switch self {
             case .notAKey:
-                "not a verifier key: name, plus, the key ID's 8 hexadecimal digits, plus, base64"
+                "not a verifier key: expected name+<key ID, 8 hexadecimal digits>+<base64>"
             case .type(let byte):
-                "a key of type \(byte), which this version does not know; it knows 1 and 4"
+                "the key has type \(byte); this version supports only 1 and 4"
             }
         }
     }
 
-    /// Reads the text of a key that can verify something here.
+    /// Reads a key's text. Only types that this version can verify are accepted.
     package init(_ text: some StringProtocol) throws(DecodeError) {
         let fields = text.split(separator: "+", maxSplits: 2, omittingEmptySubsequences: false)
         guard fields.count == 3, NoteKeyName.isValid(String(fields[0])),
@@ -91,7 +91,7 @@ package struct NoteVerifier: Hashable, Sendable, CustomStringConvertible {
         "\(keyName)+\(Base64.encoded([type.rawValue] + publicKey))"
     }
 
-    /// Whether a signature line's payload is this key's for a note's text.
+    /// Whether a signature line's payload is this key's valid signature of a note's text.
     package func accepts(_ payload: [UInt8], of text: [UInt8]) -> Bool {
         switch type {
         case .ed25519: Ed25519Key.isValid(payload, of: text, publicKey: publicKey)
@@ -106,7 +106,7 @@ package struct NoteVerifier: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// A private key with its name, in the form of golang.org/x/mod's note package:
+/// A private key with its name, in the format of golang.org/x/mod's note package:
 /// `PRIVATE+KEY+name+<key ID>+<base64 of type and seed>`.
 package struct NoteSigner: Sendable, CustomStringConvertible {
     package let verifier: NoteVerifier
@@ -118,7 +118,7 @@ package struct NoteSigner: Sendable, CustomStringConvertible {
         verifier = NoteVerifier(name: name, type: type, publicKey: key.publicKey)
     }
 
-    /// Nil for what is no such key. White space around it is the file's.
+    /// Nil for anything else. A line feed after the key is ignored.
     package init?(_ text: String) {
         let text = text.trimmingLineEnd
         guard text.hasPrefix(Self.prefix) else { return nil }
@@ -139,7 +139,7 @@ package struct NoteSigner: Sendable, CustomStringConvertible {
         "\(Self.prefix)\(verifier.keyName)+\(Base64.encoded([verifier.type.rawValue] + key.seed))"
     }
 
-    /// Signs a note's text. `time` is what a cosignature vouches for, in seconds since the epoch.
+    /// Signs a note's text. `time` is the time a cosignature attests, in seconds since the epoch.
     package func signature(of text: [UInt8], time: UInt64 = 0) -> SignedNote.Signature {
         let payload =
             verifier.type == .cosignature
@@ -152,12 +152,12 @@ package struct NoteSigner: Sendable, CustomStringConvertible {
 }
 
 extension String {
-    /// Without one line end behind it.
+    /// The string without one trailing line feed.
     fileprivate var trimmingLineEnd: String { hasSuffix("\n") ? String(dropLast()) : self }
 }
 
-/// A witness's statement that it saw a checkpoint at a time, consistent with all that it saw before
-/// (C2SP tlog-cosignature, cosignature/v1).
+/// A witness's statement that, at a given time, it saw a checkpoint that is consistent with all it
+/// saw before (C2SP tlog-cosignature, cosignature/v1).
 package struct Cosignature: Hashable, Sendable {
     /// Seconds since the epoch.
     package var time: UInt64
@@ -167,7 +167,7 @@ package struct Cosignature: Hashable, Sendable {
         (self.time, self.signature) = (time, signature)
     }
 
-    /// Reads 8 bytes of time, big-endian, and 64 of signature.
+    /// Reads a time of 8 bytes, big-endian, and a signature of 64.
     package init?(_ payload: [UInt8]) {
         guard payload.count == 8 + Ed25519Key.signatureBytes else { return nil }
         time = payload.prefix(8).reduce(0) { $0 << 8 | UInt64($1) }

@@ -4,20 +4,20 @@ package struct Position: Hashable, Comparable, Sendable, CustomStringConvertible
 
     @inlinable package init(_ value: UInt64) { self.value = value }
 
-    // Sets and dictionaries of positions do little else.
+    // Inlinable because sets and dictionaries of positions spend most of their time here.
     @inlinable package static func == (left: Self, right: Self) -> Bool {
         left.value == right.value
     }
     @inlinable package func hash(into hasher: inout Hasher) { hasher.combine(value) }
     @inlinable package static func < (left: Self, right: Self) -> Bool { left.value < right.value }
 
-    /// The position after this one. Wraps around at the end, which only a forged entry can name.
+    /// The position after this one. Wraps around at the maximum, which only a forged entry has.
     package var next: Position { Position(value &+ 1) }
 
     package var description: String { String(value) }
 }
 
-/// How many entries a ledger has; also the position that its next entry will take.
+/// The number of entries in a ledger; also the position of its next entry.
 package struct LedgerSize: Hashable, Comparable, Sendable, CustomStringConvertible {
     package var entries: UInt64
 

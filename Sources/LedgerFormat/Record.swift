@@ -1,19 +1,21 @@
-/// How an entry and its payload lie in a segment: a frame of 16 bytes, the entry, the payload, and
-/// zeros up to a multiple of eight. `ledger-format.md`, section "Record", has the bytes.
+/// How an entry and its payload are stored in a segment: a 16-byte frame, the entry, the payload,
+/// and zeros up to a multiple of eight. `ledger-format.md`, section "Record", describes the bytes.
 package struct RecordFrame: Hashable, Sendable {
     package static let byteCount = 16
-    /// Frame and entry: where the payload begins in a record.
+    /// Size of frame and entry: where the payload begins in a record.
     package static let payloadOffset = byteCount + Entry.byteCount
     /// Records begin at multiples of this.
     package static let alignment = 8
 
-    /// Where the first record of the same batch begins in the file. A record whose batch began
-    /// before some damage may have been lost with it; one whose batch began after it was written
-    /// when the damaged place had been durable.
+    /// Where the first record of the same batch begins in the file. This tells a torn tail from
+    /// damage. A record whose batch begins at or before a bad place may belong to the same batch,
+    /// which a crash left half written. If its batch begins after that place, the place was already
+    /// durable when the record was written.
     package var batchStart: ByteOffset
-    /// Bytes of entry and payload.
+    /// Size of entry and payload in bytes.
     package var length: UInt32
-    /// CRC-32C of the frame's first 12 bytes and the entry, continued from the segment header's.
+    /// CRC-32C of the frame's first 12 bytes and the entry, continued from the checksum of the
+    /// segment's header.
     package var checksum: CRC32C
 
     package init(batchStart: ByteOffset, payloadBytes: Int, checksum: CRC32C = CRC32C()) {
@@ -22,25 +24,25 @@ package struct RecordFrame: Hashable, Sendable {
         self.checksum = checksum
     }
 
-    /// Reads the 16 bytes at `offset`. The caller has checked that they are there.
+    /// Reads the 16 bytes at `offset`. The caller has checked the bounds.
     package init(_ bytes: Span<UInt8>, at offset: Int) {
         batchStart = ByteOffset(bytes.littleEndian(UInt64.self, at: offset))
         length = bytes.littleEndian(at: offset + 8)
         checksum = CRC32C(bytes.littleEndian(at: offset + 12))
     }
 
-    /// Bytes of the payload; nil where the length is below that of an entry.
+    /// Size of the payload in bytes; nil if `length` is less than that of an entry.
     package var payloadBytes: Int? {
         let count = Int(length) - Entry.byteCount
         return count < 0 ? nil : count
     }
 
-    /// Bytes that a record with this much payload takes in a segment.
+    /// Size in a segment of a record with this much payload.
     package static func recordBytes(payloadBytes: Int) -> Int {
         (payloadOffset + payloadBytes + alignment - 1) & ~(alignment - 1)
     }
 
-    /// Whether the frame and entry at `offset` are what was written there in the segment whose
+    /// Whether the checksum of the frame and entry at `offset` is right for the segment whose
     /// header has the checksum `seed`.
     package static func isIntact(_ bytes: Span<UInt8>, at offset: Int, seed: CRC32C) -> Bool {
         checksum(bytes, at: offset, seed: seed).value
@@ -95,7 +97,7 @@ extension [UInt8] {
 }
 
 extension String {
-    /// The text that these bytes are in UTF-8; what is none is replaced.
+    /// Decodes UTF-8; invalid sequences are replaced.
     package init(utf8 bytes: Span<UInt8>) {
         // Safety: the pointer is used only while the span lives.
         self = unsafe bytes.withUnsafeBufferPointer { unsafe String(decoding: $0, as: UTF8.self) }

@@ -1,13 +1,13 @@
-/// The first 128 bytes of a segment. `ledger-format.md`, section "Segment", has them.
+/// The first 128 bytes of a segment. `ledger-format.md`, section "Segment", describes them.
 package struct SegmentHeader: Hashable, Sendable {
     package static let byteCount = 128
     package static let formatVersion: UInt32 = 1
-    /// "SDSEG", then line ends of three systems: a copy in text mode breaks the magic itself.
+    /// "SDSEG", then the bytes 1A, CR and LF: a copy in text mode changes them and so is detected.
     private static let magic: UInt64 = 0x0A0D_1A47_4553_4453
 
     package var ledgerID: UUID128
     package var firstPosition: Position
-    /// The entry hash before the first, or the digest of the identity file for position 0.
+    /// The hash of the entry before the first one; for position 0, the digest of the identity file.
     package var previous: Digest
 
     package init(ledgerID: UUID128, firstPosition: Position, previous: Digest) {
@@ -35,8 +35,8 @@ package struct SegmentHeader: Hashable, Sendable {
 
         package var description: String {
             switch self {
-            case .magic: "the file does not begin like a segment"
-            case .checksum: "the checksum of the segment header does not hold"
+            case .magic: "the file does not begin with the magic of a segment"
+            case .checksum: "the checksum of the segment header does not match"
             case .formatVersion(let found):
                 "the segment has format version \(found); this version reads "
                     + "\(SegmentHeader.formatVersion)"
@@ -45,7 +45,7 @@ package struct SegmentHeader: Hashable, Sendable {
         }
     }
 
-    /// Reads the first 128 bytes. The caller has checked that they are there.
+    /// Reads the first 128 bytes. The caller has checked the bounds.
     package init(_ bytes: Span<UInt8>) throws(DecodeError) {
         guard bytes.littleEndian(UInt64.self, at: Field.magic) == Self.magic else { throw .magic }
         guard
@@ -78,8 +78,8 @@ package struct SegmentHeader: Hashable, Sendable {
         return result
     }
 
-    /// The header's own checksum, from which those of its records go on: a record that was written
-    /// for another segment does not pass in this one.
+    /// The header's own checksum. Record checksums continue from it, so a record written for
+    /// another segment does not pass in this one.
     package var seed: CRC32C {
         CRC32C(bytes.span.littleEndian(UInt32.self, at: Field.checksum))
     }

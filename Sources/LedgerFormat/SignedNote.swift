@@ -1,14 +1,14 @@
-/// A text with signatures behind it (C2SP signed-note). Kept byte for byte.
+/// A text followed by signatures (C2SP signed-note). Kept byte for byte.
 package struct SignedNote: Hashable, Sendable {
     /// What is signed; ends with LF.
     package let text: [UInt8]
     package private(set) var signatures: [Signature]
 
-    /// As other implementations bound it, so that nobody is kept busy with forged lines.
+    /// The limits other implementations use, so forged lines cannot keep a reader busy.
     package static let signaturesMax = 100
     package static let bytesMax = 1_000_000
 
-    /// One line: whose, and bytes that only that kind of key understands.
+    /// One signature line: the signer's key, and bytes that only this kind of key can interpret.
     package struct Signature: Hashable, Sendable {
         package var key: NoteKeyName
         package var payload: [UInt8]
@@ -29,7 +29,7 @@ package struct SignedNote: Hashable, Sendable {
             switch self {
             case .tooLong: "a note has at most \(SignedNote.bytesMax) bytes"
             case .notText: "a note is UTF-8 without control characters"
-            case .noSignatures: "no blank line with signatures behind it"
+            case .noSignatures: "no blank line followed by signatures"
             case .tooManySignatures: "more than \(SignedNote.signaturesMax) signatures"
             case .signatureLine(let number): "signature line \(number) is malformed"
             }
@@ -48,14 +48,14 @@ package struct SignedNote: Hashable, Sendable {
         guard String(validating: bytes, as: UTF8.self) != nil,
             bytes.allSatisfy({ $0 >= 0x20 || $0 == 0x0A })
         else { throw .notText }
-        // The last blank line: the text may have some of its own.
+        // Take the last blank line: the text itself may contain some.
         let blank = bytes.indices.dropFirst().last { bytes[$0] == 0x0A && bytes[$0 - 1] == 0x0A }
         guard let blank, bytes.last == 0x0A, blank + 1 < bytes.count else { throw .noSignatures }
         text = Array(bytes[..<blank])
         signatures = try Self.signatures(bytes[(blank + 1)...])
     }
 
-    /// Reads signature lines, at least one, and nothing else.
+    /// Reads one or more signature lines and nothing else.
     package static func signatures(
         _ bytes: ArraySlice<UInt8>
     ) throws(DecodeError) -> [Signature] {
@@ -74,7 +74,7 @@ package struct SignedNote: Hashable, Sendable {
         signatures.reduce(text + [0x0A]) { $0 + $1.line }
     }
 
-    /// Adds a signature behind the others, unless its key has one already.
+    /// Appends a signature, unless its key already has one.
     package mutating func add(_ signature: Signature) {
         guard !signatures.contains(where: { $0.key == signature.key }) else { return }
         signatures.append(signature)
@@ -83,20 +83,20 @@ package struct SignedNote: Hashable, Sendable {
     // MARK: Checking
 
     package enum Failure: Error, Hashable, CustomStringConvertible {
-        /// A key that is known did not sign this.
+        /// The signature of a known key is wrong.
         case badSignature(NoteKeyName)
         case noKnownKey
 
         package var description: String {
             switch self {
-            case .badSignature(let key): "the signature of \(key) does not hold"
-            case .noKnownKey: "none of the signatures is by a key that was given"
+            case .badSignature(let key): "the signature of \(key) is invalid"
+            case .noKnownKey: "no signature is by one of the given keys"
             }
         }
     }
 
-    /// Which of the keys have signed, in the order of the lines. Lines of unknown keys are passed
-    /// over; of several lines of one key the first counts.
+    /// Which of the keys have signed, in the order of the lines. Lines of unknown keys are skipped.
+    /// If a key has several lines, only the first counts.
     package func signers(among keys: [NoteVerifier]) throws(Failure) -> [NoteVerifier] {
         var found: [NoteVerifier] = []
         for signature in signatures {
@@ -128,7 +128,7 @@ extension SignedNote.Signature {
         payload = Array(bytes.dropFirst(4))
     }
 
-    /// The line with its end.
+    /// The line, including its line end.
     package var line: [UInt8] {
         Self.dash + key.name + [0x20] + Array(Base64.encoded(key.keyIDBytes + payload).utf8)
             + [0x0A]

@@ -1,5 +1,6 @@
-/// A proof that an entry is in a log, in one file (C2SP tlog-proof): place, path and checkpoint. The
-/// extra data, which nothing authenticates by itself, is our entry: the leaf hash is made of it.
+/// A proof in one file that an entry is in a log (C2SP tlog-proof): index, path and checkpoint. The
+/// extra data is our entry. The format does not authenticate it, but the leaf hash is computed from
+/// it.
 package struct TLogProof: Hashable, Sendable {
     package var extra: [UInt8]?
     package var index: UInt64
@@ -9,7 +10,7 @@ package struct TLogProof: Hashable, Sendable {
     package var checkpoint: [UInt8]
 
     private static let firstLine = "c2sp.org/tlog-proof@v1"
-    /// No tree needs more.
+    /// No tree needs a longer path.
     private static let pathMax = 63
 
     package init(extra: [UInt8]?, index: UInt64, path: [Digest], checkpoint: [UInt8]) {
@@ -26,10 +27,10 @@ package struct TLogProof: Hashable, Sendable {
         package var description: String {
             switch self {
             case .firstLine: "the first line is not \(TLogProof.firstLine)"
-            case .extra: "the line `extra` has no base64"
-            case .index: "there is no line `index` with a position"
-            case .hash(let line): "line \(line) is no hash: 32 bytes in base64"
-            case .checkpoint: "there is no blank line with a checkpoint behind it"
+            case .extra: "the `extra` line is not base64"
+            case .index: "there is no `index` line with a position"
+            case .hash(let line): "line \(line) is not a hash: 32 bytes in base64"
+            case .checkpoint: "there is no blank line followed by a checkpoint"
             }
         }
     }
@@ -79,7 +80,7 @@ package struct TLogProof: Hashable, Sendable {
 }
 
 extension ArraySlice<UInt8> {
-    /// What stands behind a word at the start; nil where the line begins otherwise.
+    /// What follows a word at the start of the line; nil if the line begins differently.
     fileprivate func value(of word: String) -> ArraySlice<UInt8>? {
         starts(with: word.utf8) ? dropFirst(word.utf8.count) : nil
     }

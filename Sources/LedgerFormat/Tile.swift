@@ -1,28 +1,28 @@
 /// A part of a log as C2SP tlog-tiles addresses it.
 package struct Tile: Hashable, Sendable {
     package static let width = 256
-    /// Levels of 256 that a tree of 2^64 leaves has.
+    /// The tile levels of a tree of 2^64 leaves, each 256 times narrower than the one below.
     package static let levels = 0...7
 
     package enum Content: Hashable, Sendable {
-        /// Hashes of a level: each over 256 of the level below.
+        /// Hashes of a level, each over 256 of the level below.
         case hashes(level: Int)
-        /// Entries with their lengths, an entry bundle.
+        /// An entry bundle: entries, each preceded by its length.
         case entries
     }
 
     package var content: Content
     package var index: UInt64
-    /// 256, or fewer from the left.
+    /// 256, or fewer for a partial tile, which has the leftmost ones.
     package var count: Int
 
     package init(_ content: Content, index: UInt64, count: Int = Tile.width) {
         (self.content, self.index, self.count) = (content, index, count)
     }
 
-    /// Reads what stands behind `/tile/` of a path, split at its slashes: the level or `entries`,
-    /// groups of three digits, all but the last with an `x`, and for part of a tile `.p` and its
-    /// width. Nil for any other spelling.
+    /// Reads the part of a path after `/tile/`, split at its slashes: the level or `entries`, then
+    /// groups of three digits, all but the last prefixed with `x`. A partial tile has `.p` and its
+    /// width at the end. Nil for any other spelling.
     package init?(path: some Collection<Substring>) {
         guard let first = path.first else { return nil }
         if first == "entries" {
@@ -62,7 +62,7 @@ package struct Tile: Hashable, Sendable {
         return UInt64(text)
     }
 
-    /// The path behind `/`, as clients ask for it.
+    /// The path after `/`, as clients request it.
     package var path: String {
         var (groups, rest) = ([String](), index)
         repeat {
@@ -80,27 +80,27 @@ package struct Tile: Hashable, Sendable {
         return count == Self.width ? whole : whole + ".p/\(count)"
     }
 
-    /// Hashes or entries that a tile's level has in a log of a size.
+    /// How many hashes or entries a tile's level has in a log of this size.
     package static func countOfLevel(_ content: Content, _ size: LedgerSize) -> UInt64 {
         guard case .hashes(let level) = content, level > 0 else { return size.entries }
         return level < 8 ? size.entries >> UInt64(8 * level) : 0
     }
 
-    /// Whether a log of a size has all of it.
+    /// Whether a log of this size has the whole tile.
     package func isCovered(by size: LedgerSize) -> Bool {
         let (start, isTooFar) = index.multipliedReportingOverflow(by: UInt64(Self.width))
         let all = Self.countOfLevel(content, size)
         return !isTooFar && start <= all && all - start >= UInt64(count)
     }
 
-    /// Appends an entry to a bundle: its length, two bytes, big-endian, and itself.
+    /// Appends an entry to a bundle: a length of two bytes, big-endian, then the entry.
     package static func append(_ entry: [UInt8], toBundle bundle: inout [UInt8]) {
         precondition(entry.count <= 65_535)
         bundle += [UInt8(entry.count >> 8), UInt8(entry.count & 255)]
         bundle += entry
     }
 
-    /// The tiles of a log of a size, those of a level from left to right: what it must serve.
+    /// All tiles that a log of this size must serve, left to right within each level.
     package static func all(_ size: LedgerSize) -> [Tile] {
         let contents = [Content.entries] + levels.map { .hashes(level: $0) }
         return contents.flatMap { content -> [Tile] in

@@ -9,8 +9,8 @@ package struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertibl
     }
 
     /// Reads RFC 3339 in UTC, `2026-09-14T10:42:07.311Z` or with `+00:00`, with one to nine digits
-    /// of fraction. Fractions finer than a microsecond are cut. Nil for another form, for a day
-    /// that the calendar does not have and for a leap second, which no count of seconds can hold.
+    /// of fraction. Digits finer than a microsecond are dropped. Nil for any other form, for a day
+    /// that does not exist, and for a leap second, which a count of seconds cannot represent.
     package init?(rfc3339 text: Span<UInt8>) {
         guard text.count >= 20,
             let year = text.decimal(at: 0, digits: 4), text[4] == UInt8(ascii: "-"),
@@ -101,7 +101,7 @@ extension Span<UInt8> {
 }
 
 extension StaticString {
-    /// The byte at `index` of the text. `index` is below `utf8CodeUnitCount`.
+    /// The byte at `index` of the text. `index` must be below `utf8CodeUnitCount`.
     @inlinable package func byte(at index: Int) -> UInt8 {
         precondition(index >= 0 && index < utf8CodeUnitCount)
         // Safety: the index was checked, and a static string lives forever.
@@ -110,8 +110,8 @@ extension StaticString {
 }
 
 extension [UInt8] {
-    /// Appends a number in decimal with leading zeros up to `digits`. A negative year, before 0000,
-    /// gets a minus sign.
+    /// Appends a number in decimal, padded with leading zeros to `digits`. A negative number, such
+    /// as a year before 0000, gets a minus sign.
     package mutating func append(decimal value: Int, digits: Int = 1) {
         if value < 0 { append(UInt8(ascii: "-")) }
         var magnitude = value.magnitude
@@ -132,7 +132,7 @@ extension Int64 {
 }
 
 // The proleptic Gregorian calendar, counted from the first of March so that a leap day ends a year.
-// A cycle of 400 years has 146,097 days; 719,468 of them lie between 0000-03-01 and the epoch.
+// A cycle of 400 years has 146,097 days. From 0000-03-01 to the epoch there are 719,468 days.
 
 private func daysInMonth(_ month: Int, _ year: Int) -> Int {
     let isLeap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)

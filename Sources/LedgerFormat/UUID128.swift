@@ -14,7 +14,7 @@ package struct UUID128: Hashable, Comparable, Sendable, CustomStringConvertible 
         self.low = low
     }
 
-    /// Reads the 16 bytes at `offset`. The caller has checked that they are there.
+    /// Reads the 16 bytes at `offset`. The caller has checked the bounds.
     package init(_ bytes: Span<UInt8>, at offset: Int) {
         high = bytes.littleEndian(UInt64.self, at: offset).byteSwapped
         low = bytes.littleEndian(UInt64.self, at: offset + 8).byteSwapped
@@ -36,7 +36,7 @@ package struct UUID128: Hashable, Comparable, Sendable, CustomStringConvertible 
         low = UInt64(third) << 32 | UInt64(fourth)
     }
 
-    /// Digits of the form without dashes, as trace ids have it.
+    /// Digits in the form without dashes, which trace ids use.
     package static let digitCount = 32
 
     /// Reads the text form, or 32 hexadecimal digits without dashes.
@@ -69,7 +69,7 @@ package struct UUID128: Hashable, Comparable, Sendable, CustomStringConvertible 
         UUID128(high: generator.next(), low: generator.next()).shapedAsVersion4
     }
 
-    /// The same bits with those of version and variant set to UUIDv4's.
+    /// The same bits, with version and variant set to those of UUIDv4.
     package var shapedAsVersion4: UUID128 {
         UUID128(
             high: high & ~0xF000 | 0x4000,

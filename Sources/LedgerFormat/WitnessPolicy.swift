@@ -1,16 +1,16 @@
-/// Which witnesses a log asks, and whose cosignatures make a checkpoint a published one (C2SP
+/// Which witnesses a log asks, and whose cosignatures it needs to publish a checkpoint (C2SP
 /// tlog-policy).
 package struct WitnessPolicy: Sendable {
     package private(set) var logs: [NoteVerifier] = []
     package private(set) var witnesses: [Witness] = []
     private var groups: [String: Group] = [:]
-    /// The name of a witness or a group; nil where nobody's cosignature is needed.
+    /// The name of a witness or a group; nil if no cosignature is needed.
     private var quorum: String?
 
     package struct Witness: Hashable, Sendable {
         package var name: String
         package var key: NoteVerifier
-        /// Where it takes checkpoints; nil for one that others ask.
+        /// Where it accepts checkpoints; nil for a witness that others ask.
         package var url: String?
     }
 
@@ -19,7 +19,7 @@ package struct WitnessPolicy: Sendable {
         var members: [String]
     }
 
-    /// More of each than any log has.
+    /// Limit on logs, on witnesses and on groups: more than any log has.
     package static let countMax = 64
 
     package struct DecodeError: Error, Hashable, CustomStringConvertible {
@@ -29,7 +29,7 @@ package struct WitnessPolicy: Sendable {
         package var description: String { "line \(line): \(problem)" }
     }
 
-    /// Nobody is asked, and nobody is needed.
+    /// No witness is asked and none is needed.
     package init() {}
 
     /// Reads a policy file.
@@ -41,7 +41,7 @@ package struct WitnessPolicy: Sendable {
             let fields = line.split { $0 == " " || $0 == "\t" }.map(String.init)
             guard let word = fields.first else { continue }
             guard !hasQuorum || word != "quorum" else {
-                throw DecodeError(line: number + 1, problem: "a second quorum")
+                throw DecodeError(line: number + 1, problem: "a second quorum line")
             }
             hasQuorum = hasQuorum || word == "quorum"
             if let problem = take(word, Array(fields.dropFirst())) {
@@ -50,23 +50,23 @@ package struct WitnessPolicy: Sendable {
         }
         guard hasQuorum else {
             throw DecodeError(
-                line: lines.count, problem: "there is no quorum; `quorum none` asks nobody")
+                line: lines.count, problem: "no quorum line; `quorum none` needs no cosignatures")
         }
     }
 
-    /// Why a line cannot be taken; nil where it was.
+    /// Applies a line. Returns what is wrong with it, or nil.
     private mutating func take(_ word: String, _ fields: [String]) -> String? {
         switch word {
         case "log": takeLog(fields)
         case "witness": takeWitness(fields)
         case "group": takeGroup(fields)
         case "quorum": takeQuorum(fields)
-        default: "\(word) is none of log, witness, group, quorum"
+        default: "\(word) is not one of log, witness, group, quorum"
         }
     }
 
     private mutating func takeLog(_ fields: [String]) -> String? {
-        guard (1...2).contains(fields.count) else { return "log takes a key and perhaps a URL" }
+        guard (1...2).contains(fields.count) else { return "log takes a key and an optional URL" }
         guard logs.count < Self.countMax else { return "more than \(Self.countMax) logs" }
         do throws(NoteVerifier.DecodeError) {
             logs.append(try NoteVerifier(fields[0]))
@@ -76,7 +76,7 @@ package struct WitnessPolicy: Sendable {
 
     private mutating func takeWitness(_ fields: [String]) -> String? {
         guard (2...3).contains(fields.count) else {
-            return "witness takes a name, a key and perhaps a URL"
+            return "witness takes a name, a key and an optional URL"
         }
         guard witnesses.count < Self.countMax else { return "more than \(Self.countMax) witnesses" }
         if let problem = problem(ofNew: fields[0]) { return problem }
@@ -93,7 +93,7 @@ package struct WitnessPolicy: Sendable {
     }
 
     private mutating func takeGroup(_ fields: [String]) -> String? {
-        guard fields.count >= 3 else { return "group takes a name, all, any or a number, members" }
+        guard fields.count >= 3 else { return "group takes a name; all, any or a number; members" }
         guard groups.count < Self.countMax else { return "more than \(Self.countMax) groups" }
         if let problem = problem(ofNew: fields[0]) { return problem }
         let members = Array(fields.dropFirst(2))
@@ -101,7 +101,7 @@ package struct WitnessPolicy: Sendable {
             guard isKnown(member) else { return "\(member) is not defined above" }
             guard !groups.values.contains(where: { $0.members.contains(member) }),
                 members.filter({ $0 == member }).count == 1
-            else { return "\(member) is in a group already" }
+            else { return "\(member) is already in a group" }
         }
         let threshold: Int? =
             switch fields[1] {
@@ -110,7 +110,7 @@ package struct WitnessPolicy: Sendable {
             default: UInt64(canonical: fields[1].utf8).map { Int(clamping: $0) }
             }
         guard let threshold, (1...members.count).contains(threshold) else {
-            return "\(fields[1]) is neither all, any nor a number from 1 to \(members.count)"
+            return "\(fields[1]) is neither all, nor any, nor a number from 1 to \(members.count)"
         }
         groups[fields[0]] = Group(threshold: threshold, members: members)
         return nil
@@ -129,21 +129,21 @@ package struct WitnessPolicy: Sendable {
     }
 
     private func problem(ofNew name: String) -> String? {
-        if name == "none" { return "none is no name" }
-        return isKnown(name) ? "\(name) is defined already" : nil
+        if name == "none" { return "none cannot be used as a name" }
+        return isKnown(name) ? "\(name) is already defined" : nil
     }
 
-    /// Whether these keys' cosignatures are enough.
+    /// Whether cosignatures by these keys satisfy the policy.
     package func isSatisfied(by keys: [NoteVerifier]) -> Bool {
         quorum.map { isSatisfied($0, by: keys) } ?? true
     }
 
-    /// Whether a note has enough cosignatures. Throws where one of a known witness does not hold.
+    /// Whether a note has enough cosignatures. Throws if that of a known witness is invalid.
     package func isSatisfied(by note: SignedNote) throws(SignedNote.Failure) -> Bool {
         isSatisfied(by: try cosigners(of: note))
     }
 
-    /// The witnesses' keys that have cosigned a note; none is no failure.
+    /// The keys of the witnesses that have cosigned a note. Finding none is not a failure.
     package func cosigners(of note: SignedNote) throws(SignedNote.Failure) -> [NoteVerifier] {
         do throws(SignedNote.Failure) {
             return try note.signers(among: witnesses.map(\.key))
@@ -153,12 +153,12 @@ package struct WitnessPolicy: Sendable {
         }
     }
 
-    /// Whether the witnesses that can be asked are enough.
+    /// Whether the witnesses that can be asked are enough to satisfy the policy.
     package var canBeSatisfied: Bool {
         isSatisfied(by: witnesses.filter { $0.url != nil }.map(\.key))
     }
 
-    // A group's members were defined before it, so this ends.
+    // A group's members were defined before it, so the recursion ends.
     private func isSatisfied(_ name: String, by keys: [NoteVerifier]) -> Bool {
         if let group = groups[name] {
             return group.members.filter { isSatisfied($0, by: keys) }.count >= group.threshold

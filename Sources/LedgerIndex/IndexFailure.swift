@@ -1,13 +1,14 @@
 internal import LedgerStorage
+internal import Platform
 
-/// Why the index does not answer.
+/// Why the index cannot answer.
 package enum IndexFailure: Error, Sendable, CustomStringConvertible {
-    /// Not an index of this ledger and format, or a file is damaged: make it again.
+    /// Not an index of this ledger and format, or a file is damaged: rebuild it.
     case unusable(String)
-    /// There is no room; it may be tried again.
+    /// There is no room. The caller may retry.
     case noSpace(String)
     case failed(String)
-    /// What is wanted is not in memory, and the caller would not wait.
+    /// The data is not in memory, and the caller must not wait.
     case wouldBlock
 
     package var description: String {

@@ -1,17 +1,17 @@
-/// Bounds of the term index, each with its reason.
+/// Limits of the term index, each with its reason.
 package enum IndexLimits {
-    /// Packets of one buffer: a position within it fits 16 bits beside a term.
+    /// Packets per buffer: a position within it fits in 16 bits next to a term.
     package static let bufferPackets = 1 << 16
-    /// Terms of one buffer, so that large packets do not take the memory: 64 MiB, three times what
-    /// the workload's packets need.
+    /// Terms per buffer, which limits the memory for large packets: 64 MiB, three times what the
+    /// workload's packets need.
     package static let bufferTerms = 1 << 23
-    /// The unit that is read and checked: small, since most look-ups want a few bytes of it.
+    /// The unit that is read and checked: small, because most look-ups need only a few bytes of it.
     package static let blockBytes = 1024
-    /// Runs of a size that are merged into one.
+    /// Runs of one size class that are merged into one run.
     package static let mergeWidth = 4
-    /// Terms of the smallest runs, which are merged first.
+    /// Upper limit of the smallest size class, which is merged first, in terms.
     package static let smallRunTerms = 1 << 23
-    /// Packets whose times of creation are summed up together.
+    /// Packets that share one earliest and one latest time of creation.
     package static let zonePackets = 256
 
     package static func checkRelations() {

@@ -1,7 +1,8 @@
 internal import LedgerFormat
 internal import LedgerStorage
+internal import Platform
 
-/// A part of the index that covers positions without gaps.
+/// A part of the index that covers a range of positions without gaps.
 enum TermSource: Sendable {
     case run(TermRun)
     case buffer(TermBuffer)
@@ -41,14 +42,14 @@ enum TermSource: Sendable {
         }
     }
 
-    /// False where surely no packet has all the terms. A buffer does not tell.
+    /// False if certainly no packet has all the terms. Always true for a buffer.
     func mayHold(all terms: [UInt64]) -> Bool {
         guard case .run(let run) = self else { return true }
         for term in terms where !run.mayHold(term) { return false }
         return true
     }
 
-    /// The packets in `part` that have a term; of a run all that have it.
+    /// The packets in `part` that have a term. For a run, all its packets that have it.
     func postings(
         _ term: UInt64, in part: ClosedRange<UInt32>, _ access: ReadAccess
     ) -> Postings {
@@ -59,12 +60,12 @@ enum TermSource: Sendable {
     }
 }
 
-/// The packets of a source that have a term, by ordinal, walked from either end. Reads no more than
-/// it is asked for.
+/// The packets of a source that have a term, by ordinal, walked from either end. Reads only what
+/// a call needs.
 struct Postings {
     private var place: Place
     private let access: ReadAccess
-    /// What of the list is in memory: all of it, or the part in one block.
+    /// The part of the list that is in memory: all of it, or what one block holds.
     private var ordinals: [UInt32] = []
     private var buffer: [UInt8] = []
 
@@ -84,7 +85,7 @@ struct Postings {
         self.access = access
     }
 
-    /// How long the list is, roughly, in packets.
+    /// The approximate length of the list, in packets.
     var cost: Int {
         switch place {
         case .memory: ordinals.count
@@ -92,7 +93,7 @@ struct Postings {
         }
     }
 
-    /// The first from `ordinal` on; nil where there is none.
+    /// The first from `ordinal` on; nil if there is none.
     mutating func next(atLeast ordinal: UInt32) throws(IndexFailure) -> UInt32? {
         if let found = nextInMemory(ordinal) { return found }
         guard case .run(let run, let term, _) = place else { return nil }
@@ -104,7 +105,7 @@ struct Postings {
         return ordinals.first
     }
 
-    /// The last up to `ordinal`; nil where there is none.
+    /// The last up to `ordinal`; nil if there is none.
     mutating func previous(atMost ordinal: UInt32) throws(IndexFailure) -> UInt32? {
         if case .run(let run, let term, _) = place {
             if let first = ordinals.first, let last = ordinals.last, first <= ordinal,
@@ -119,7 +120,7 @@ struct Postings {
         return count == 0 ? nil : ordinals[count - 1]
     }
 
-    /// Within what is in memory. Unless that is `isComplete`, only where it covers the ordinal.
+    /// Searches what is in memory: only if it covers the ordinal, unless `isComplete`.
     private func nextInMemory(_ ordinal: UInt32, isComplete: Bool = false) -> UInt32? {
         guard let first = ordinals.first, let last = ordinals.last, ordinal <= last else {
             return nil

@@ -1,11 +1,12 @@
 package import LedgerFormat
-package import LedgerStorage
+internal import LedgerStorage
 package import Packets
+package import Platform
 
-/// A run's file for whoever checks it against the ledger: what it claims, and what it holds.
+/// A run's file, for checking against the ledger: what it claims and what it holds.
 ///
-/// The sum over all pairs is the same whatever their order, so both sides are read once, from front
-/// to back, in bounded memory.
+/// The sum over all pairs does not depend on their order, so both the run and the ledger are read
+/// once, from front to back, in bounded memory.
 package struct RunAudit {
     package let path: String
     private let run: TermRun
@@ -15,7 +16,7 @@ package struct RunAudit {
     package var lastHash: Digest { run.header.lastHash }
     package var key: TermKey { run.header.key }
 
-    /// The runs of an index in the order of positions. `report` gets each file that is none.
+    /// The runs of an index in the order of positions. `report` gets each file that is not a run.
     package static func runs(
         _ volume: any Volume, report: (_ path: String, _ detail: String) -> Void
     ) throws(FileFailure) -> [RunAudit] {
@@ -30,7 +31,7 @@ package struct RunAudit {
         return runs
     }
 
-    /// What is wrong with the file in itself; nil where its pairs are those that it was written
+    /// What is wrong with the file in itself; nil if it holds exactly the pairs that it was written
     /// with.
     package func damage() throws(IndexFailure) -> String? {
         var (pairs, terms, sum): (UInt64, UInt64, UInt64) = (0, 0, 0)
@@ -43,20 +44,20 @@ package struct RunAudit {
                 if reader.term != last { terms += 1 }
                 last = reader.term
                 guard try filter.holds(reader.term) else {
-                    return "its filter does not know all of its terms"
+                    return "its filter lacks some of its terms"
                 }
                 sum &+= RunHeader.mark(
                     reader.term, run.header.first.value + UInt64(reader.ordinal))
                 try reader.advance()
             }
-            guard try filter.isWhole() else { return "the checksum of its filter does not hold" }
+            guard try filter.isWhole() else { return "the checksum of its filter does not match" }
         } catch .unusable(let detail) { return detail }
         let header = run.header
         let isWhole = pairs == header.pairs && terms == header.terms && sum == header.sum
-        return isWhole ? nil : "its pairs are not those that it was written with"
+        return isWhole ? nil : "its pairs do not match its header"
     }
 
-    /// The sum that the ledger gives, to be compared with the file's.
+    /// The sum computed from the ledger, to compare with the file's.
     package struct Tally: Sendable {
         private var sum: UInt64 = 0
         private var unindexed: UInt64 = 0
@@ -81,7 +82,7 @@ package struct RunAudit {
     package func agrees(with tally: Tally) -> Bool { tally.agrees(with: run.header) }
 }
 
-/// Reads a run's filter beside its terms, the smallest first.
+/// Reads a run's filter alongside its terms, in ascending order.
 private struct TermFilterReader: ~Copyable {
     private let run: TermRun
     private var bytes: [UInt8] = []
@@ -101,7 +102,7 @@ private struct TermFilterReader: ~Copyable {
         return TermFilter.block(bytes.span, at: offset - start) & mask == mask
     }
 
-    /// Whether all of it, to its end, is as it was written.
+    /// Whether the whole filter matches its checksum. Reads it to its end.
     mutating func isWhole() throws(IndexFailure) -> Bool {
         while start + bytes.count < run.header.filterBytes { try advance() }
         return checksum == run.header.filterChecksum

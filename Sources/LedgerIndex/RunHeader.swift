@@ -1,10 +1,10 @@
 internal import LedgerFormat
 internal import Packets
 
-/// The first block of a run's file: what it covers, what it was made with, and what it must hold.
-/// The file is derived and may be made again, so its bytes are described here alone: this header,
-/// the filter of terms, the blocks of pairs, for each block its first pair, and for each zone its
-/// bounds.
+/// The first block of a run's file: what the run covers, what it was made with, and what it must
+/// hold. The file is derived and can be rebuilt, so its bytes are described only here: this header,
+/// the filter of terms, the blocks of pairs, the first pair of each block, and the bounds of each
+/// zone.
 struct RunHeader: Sendable {
     /// SHA-256 of the ledger's identity file.
     var identity: Digest
@@ -12,12 +12,12 @@ struct RunHeader: Sendable {
     /// Positions from `first` up to but not including `end`.
     var first: Position
     var end: Position
-    /// Entry hash of the last of them: the run belongs to a ledger that has it there.
+    /// Entry hash of the last position. The run belongs to a ledger that has this hash there.
     var lastHash: Digest
     var pairs: UInt64 = 0
     /// Distinct terms.
     var terms: UInt64 = 0
-    /// Sum of `RunHeader.mark` over all pairs, the same whatever runs they stand in.
+    /// Sum of `RunHeader.mark` over all pairs. It does not depend on which runs hold them.
     var sum: UInt64 = 0
     var filterBlocks: UInt64
     var blocks: UInt64 = 0
@@ -25,13 +25,13 @@ struct RunHeader: Sendable {
     /// Packets that could not be read.
     var unindexed: UInt64 = 0
     var flags = RunFlags()
-    /// Over the fences and the zones behind the blocks.
+    /// Over the fences and the zones after the blocks.
     var tableChecksum = CRC32C()
     /// Over the filter.
     var filterChecksum = CRC32C()
 
     static let formatVersion: UInt32 = 2
-    /// "SDTERM", then the line ends of `SegmentHeader`.
+    /// "SDTERM", then the same line-end bytes as in `SegmentHeader`.
     private static let magic: UInt64 = 0x0A0D_4D52_4554_4453
     static let fenceBytes = 12
     static let zoneBytes = 16
@@ -105,8 +105,8 @@ struct RunHeader: Sendable {
         return result
     }
 
-    /// Reads the first block of a file of `fileBytes`. Nil where it is not a run of this format, or
-    /// names what the file cannot hold.
+    /// Reads the first block of a file of `fileBytes`. Nil if it is not a run of this format, or
+    /// claims what the file cannot hold.
     init?(_ bytes: Span<UInt8>, fileBytes: Int) {
         guard bytes.count >= Field.byteCount,
             bytes.littleEndian(UInt64.self, at: Field.magic) == Self.magic,
@@ -133,7 +133,7 @@ struct RunHeader: Sendable {
         filterBlocks = bytes.littleEndian(at: Field.filterBlocks)
         guard first < end, end.value <= UInt64(UInt32.max), blocks < 1 << 40, zones < 1 << 40,
             (1..<1 << 40).contains(filterBlocks),
-            // A block holds a pair at least, and a byte of it is the least that a pair takes.
+            // A block holds at least one pair, and a pair takes at least one byte.
             terms <= pairs, blocks <= pairs, pairs <= blocks * UInt64(IndexLimits.blockBytes),
             filterBlocks <= UInt64(TermFilter.blocks(forTerms: Int(pairs))),
             unindexed <= UInt64(packets),
@@ -142,7 +142,7 @@ struct RunHeader: Sendable {
         else { return nil }
     }
 
-    /// Of a run that has at most so many distinct terms.
+    /// The header of a run that has at most `termsMax` distinct terms.
     init(
         identity: Digest, key: TermKey, first: Position, end: Position, lastHash: Digest,
         termsMax: Int
@@ -155,7 +155,7 @@ struct RunHeader: Sendable {
         filterBlocks = UInt64(TermFilter.blocks(forTerms: termsMax))
     }
 
-    /// The file that a run of these positions has.
+    /// The name of the file for a run of these positions.
     static func fileName(_ first: Position, _ end: Position) -> String {
         func digits(_ position: Position) -> String {
             let text = String(position.value)

@@ -1,18 +1,19 @@
 internal import LedgerFormat
 internal import LedgerStorage
+internal import Platform
 
-/// Makes one run of neighbours: all their pairs, the smallest term first, and of that the oldest
-/// run. Memory: a piece of each.
+/// Merges neighbouring runs into one: all their pairs, in ascending order of terms, and for each
+/// term from the oldest run to the newest. Memory: a piece of each run.
 struct RunMerge: ~Copyable {
     private let runs: [TermRun]
     private var streams: [Stream] = []
-    /// What each stream stands at; beyond every term at its end.
+    /// The current term of each stream; `ended`, which is beyond every term, at its end.
     private var terms: [UInt64] = []
 
     private static let ended = UInt64.max
 
-    /// A reader with what its ordinals are moved by. A class, since readers are not copied; it is
-    /// asked for a term's ordinals at once, for every access to it is checked.
+    /// A reader and the amount to add to its ordinals. A class, because readers cannot be copied.
+    /// It handles all of a term's ordinals in one call, because Swift checks every access to it.
     private final class Stream {
         private var reader: TermRun.Reader
         private let shift: UInt32
@@ -24,14 +25,14 @@ struct RunMerge: ~Copyable {
 
         var term: UInt64 { reader.isAtEnd ? RunMerge.ended : reader.term }
 
-        /// Writes the pairs of the term that it stands at, and gives the next one.
+        /// Writes the pairs of the current term and returns the next term.
         func drain(into writer: inout RunWriter) throws(IndexFailure) -> UInt64 {
             try reader.drain(shift: shift, into: &writer)
             return term
         }
     }
 
-    /// The runs follow each other.
+    /// The runs must follow each other without gaps.
     init(_ runs: [TermRun]) throws(IndexFailure) {
         self.runs = runs
         let base = runs[0].header.first.value
@@ -42,10 +43,11 @@ struct RunMerge: ~Copyable {
         }
     }
 
-    /// Terms between two looks at whether to go on.
+    /// Terms between two checks of `isCancelled`.
     private static let termsBetweenLooks = 1 << 14
 
-    /// The run; nil where `isCancelled` said to give up, and then nothing of it has a name.
+    /// Returns the merged run; nil if `isCancelled` said to give up. Giving up, like a crash,
+    /// leaves only a `.tmp` file, which the next opening removes.
     consuming func write(
         to volume: any Volume, isCancelled: () -> Bool
     ) throws(IndexFailure) -> TermRun? {

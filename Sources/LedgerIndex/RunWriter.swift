@@ -1,12 +1,14 @@
 internal import LedgerFormat
 internal import LedgerStorage
+internal import Platform
 
-/// Writes a run: pairs in order go in, blocks go out. The file has its name only when it is whole.
-/// It is not synced: what a power cut leaves of it is found out by its checksums.
+/// Writes a run: takes pairs in order and writes blocks. The file gets its name only when it is
+/// whole. It is never synced: its checksums show what a power cut damaged, and the index is rebuilt
+/// from the ledger.
 ///
-/// A block is a checksum, the count of bytes used, and groups: the difference to the term before as
-/// a varint, then for each packet the difference to the ordinal before, shifted left by one, with
-/// the lowest bit set where another follows.
+/// A block is a checksum, the count of bytes used, and groups. A group is the difference from the
+/// previous term as a varint, then for each packet the difference from the previous ordinal,
+/// shifted left by one, also as a varint. Its lowest bit is set if another packet follows.
 struct RunWriter: ~Copyable {
     private let volume: any Volume
     private let file: any VolumeFile
@@ -14,14 +16,14 @@ struct RunWriter: ~Copyable {
     private var header: RunHeader
     private var block = [UInt8](repeating: 0, count: IndexLimits.blockBytes)
     private var used = RunBlock.start
-    /// Blocks that wait to be written together, and where they go.
+    /// Blocks that wait to be written together, and the offset for them.
     private var pending: [UInt8] = []
     private var offset: Int
     private var filter: TermFilterWriter
     private var fences: [UInt8] = []
     private var lastTerm: UInt64?
     private var lastOrdinal: UInt32 = 0
-    /// Where the ordinal that was written last begins in the block.
+    /// Where the last ordinal written begins in the block.
     private var lastPlace = 0
 
     private static let writeBytes = 1 << 18
@@ -34,6 +36,8 @@ struct RunWriter: ~Copyable {
         self.header = header
         let beside = path + ".tmp"
         do throws(FileFailure) {
+            // Until `finish` renames it, a crash leaves only this `.tmp` file. Opening removes it,
+            // and so does the next writer of the same run.
             if try volume.list(path.folder).contains(beside.lastName) { try volume.remove(beside) }
             file = try volume.open(beside, .create())
         } catch { throw IndexFailure(error) }
@@ -43,7 +47,7 @@ struct RunWriter: ~Copyable {
         pending.reserveCapacity(Self.writeBytes + IndexLimits.blockBytes)
     }
 
-    /// Adds a pair that follows all before. One that stands already is passed over.
+    /// Adds a pair that follows all earlier ones. Skips a repetition of the last one.
     mutating func add(_ term: UInt64, _ ordinal: UInt32) throws(IndexFailure) {
         if term == lastTerm, ordinal == lastOrdinal { return }
         header.pairs += 1
@@ -85,8 +89,8 @@ struct RunWriter: ~Copyable {
     @inline(__always)
     private mutating func append(_ value: UInt64) {
         var value = value
-        // The lowest bit of an ordinal's first byte says whether another follows, so it is a bit
-        // of the value itself.
+        // The lowest bits come first, so `add` can later set the bit in an ordinal's first byte
+        // that says that another follows.
         while value >= 0x80 {
             block[used] = UInt8(truncatingIfNeeded: value) | 0x80
             used += 1
@@ -114,7 +118,7 @@ struct RunWriter: ~Copyable {
         pending.removeAll(keepingCapacity: true)
     }
 
-    /// Writes what is left and gives the file its name.
+    /// Writes the rest and gives the file its name.
     mutating func finish(
         zones: TimeZones, unindexed: Int, flags: RunFlags
     ) throws(IndexFailure) {
@@ -136,6 +140,9 @@ struct RunWriter: ~Copyable {
         pending += table
         try flush()
         do throws(FileFailure) {
+            // The rename makes the run visible. Nothing was synced, so a power cut may leave any
+            // part of the file under this name. Opening checks header, table and filter and removes
+            // a damaged run; a damaged block is noticed when it is read.
             try file.write(header.bytes.span, at: 0)
             try volume.rename(path + ".tmp", to: path)
         } catch { throw IndexFailure(error) }
@@ -153,7 +160,7 @@ enum RunBlock {
         span.store(checksum.value, at: 0)
     }
 
-    /// How many bytes of the block at `offset` are used; nil where it is not as it was written.
+    /// How many bytes of the block at `offset` are used; nil if it is damaged.
     static func used(_ bytes: Span<UInt8>, at offset: Int) -> Int? {
         let block = bytes.extracting(offset..<offset + IndexLimits.blockBytes)
         let checksum = CRC32C().continued(over: block.extracting(4..<IndexLimits.blockBytes))
@@ -164,7 +171,7 @@ enum RunBlock {
         return used
     }
 
-    /// Reads the varint at `index`, which stands before `end`, and steps over it.
+    /// Reads the varint at `index` and steps over it. Does not read beyond `end`.
     @inline(__always)
     static func varint(_ bytes: Span<UInt8>, _ index: inout Int, _ end: Int) -> UInt64 {
         var (value, shift): (UInt64, UInt64) = (0, 0)

@@ -2,15 +2,15 @@ package import LedgerFormat
 package import Packets
 internal import Synchronization
 
-/// The newest packets' terms, in memory, in order of arrival within each of 4,096 ranges of terms:
-/// adding is an append, looking up reads one range.
+/// The newest packets' terms, in memory. Each of 4,096 ranges of terms is in order of arrival, so
+/// that adding is an append and looking up reads one range.
 ///
-/// One thread adds; any may look up. When it is full it is written as a run, and stays as it is
-/// until that run takes its place.
+/// One thread adds; any thread may look up. A full buffer is written as a run, and stays in use
+/// until that run replaces it.
 ///
 /// Invariants:
-///  1. A pair of term and ordinal stands in the range of its term, in order of ordinals.
-///  2. What is below `count` is complete.
+///  1. A pair of term and ordinal is in the range of its term, in order of ordinals.
+///  2. All terms of the packets below `count` are in it.
 package final class TermBuffer: Sendable {
     package let first: Position
     private let state: Mutex<State>
@@ -19,11 +19,11 @@ package final class TermBuffer: Sendable {
     private static let ordinalBits: UInt64 = 16
 
     struct State: Sendable {
-        /// Term above, ordinal below.
+        /// Term in the upper bits, ordinal in the lower ones.
         var ranges: [[UInt64]]
         var count = 0
         var terms = 0
-        /// Ranges below this are in order of terms, and of ordinals within each.
+        /// Ranges below this one are sorted by term, then by ordinal.
         var sortedRanges = 0
         var zones = TimeZones()
         var unindexed = 0
@@ -32,7 +32,7 @@ package final class TermBuffer: Sendable {
         var lastHash = Digest.zero
     }
 
-    /// A packet's place beside what its payload does not say.
+    /// A packet's position and what else its payload does not say.
     package struct Packet: Sendable {
         package var position: Position
         package var createdAt: Timestamp
@@ -72,8 +72,8 @@ package final class TermBuffer: Sendable {
         state.withLock { state in
             precondition(
                 packet.position.value == first.value + UInt64(state.count),
-                "packets come in the order of the ledger")
-            precondition(state.count < IndexLimits.bufferPackets, "an ordinal fits its bits")
+                "packets must come in the order of the ledger")
+            precondition(state.count < IndexLimits.bufferPackets, "an ordinal must fit in its bits")
             let ordinal = UInt64(state.count)
             for term in terms {
                 let range = Int(term >> (TermKey.termBits - Self.rangeBits))
@@ -115,7 +115,7 @@ package final class TermBuffer: Sendable {
         return isFound
     }
 
-    /// Lends ordinals until `body` returns false. Where they begin is found by halving.
+    /// Passes ordinals to `body` until it returns false. A binary search finds the first one.
     private func each(
         of term: UInt64, in part: ClosedRange<UInt32>, _ body: (UInt32) -> Bool
     ) {
@@ -142,12 +142,12 @@ package final class TermBuffer: Sendable {
 
     // MARK: Writing
 
-    /// Puts the pairs of each range in order, which is no other to whoever looks up, and gives the
-    /// number of distinct terms. Nobody adds any more.
+    /// Sorts the pairs of each range, which does not change what look-ups return, and returns the
+    /// number of distinct terms. Nothing may be added afterwards.
     func sort() -> Int {
         var terms = 0
         for range in 0..<1 << Int(Self.rangeBits) {
-            // One at a time, so that nobody who looks up waits long.
+            // One at a time, so that no look-up waits long.
             state.withLock { state in
                 state.ranges[range].sort()
                 state.sortedRanges = range + 1
@@ -161,20 +161,20 @@ package final class TermBuffer: Sendable {
         return terms
     }
 
-    /// Everything, for whoever writes it. Nobody adds any more.
+    /// Everything, for writing it as a run. Nothing may be added afterwards.
     var contents: State { state.withLock { $0 } }
 
     static func term(of pair: UInt64) -> UInt64 { pair >> ordinalBits }
     static func ordinal(of pair: UInt64) -> UInt32 { UInt32(pair & (1 << ordinalBits - 1)) }
 }
 
-/// What a source has at all, so that questions for the rest need not be asked.
+/// What kinds of references a source has, so that queries for the other kinds can be skipped.
 package struct RunFlags: OptionSet, Sendable {
     package let rawValue: UInt32
     package init(rawValue: UInt32) { self.rawValue = rawValue }
 
-    /// Some reference names its parent by hash and not by id.
+    /// At least one reference names its parent by hash and not by id.
     package static let namesParentsByHash = RunFlags(rawValue: 1)
-    /// Some reference names its parent as an entity's newest packet.
+    /// At least one reference names its parent as an entity's newest packet.
     package static let namesParentsByEntity = RunFlags(rawValue: 2)
 }

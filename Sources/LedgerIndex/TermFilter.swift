@@ -1,14 +1,16 @@
 internal import LedgerFormat
 internal import LedgerStorage
 internal import Packets
+internal import Platform
 
-/// Says of nearly every term that a run does not have that it does not have it: most look-ups would
-/// otherwise read a block of each run, to find nothing in all but one.
+/// Rules out nearly every term that a run lacks. Without it most look-ups would read a block of
+/// each run and find nothing in all but one.
 ///
-/// A Bloom filter in blocks of 256 bits, of which a term sets eight: one look at memory (Putze,
-/// Sanders, Singler, "Cache-, Hash- and Space-Efficient Bloom Filters", 2007). Terms are spread
-/// evenly, so the block is the term's place among all terms: the filter is written and checked from
-/// front to back, as the terms come. With ten bits a term, about one of a hundred others passes.
+/// A Bloom filter in blocks of 256 bits. A term sets eight bits of one block, so a look-up is one
+/// memory access (Putze, Sanders, Singler, "Cache-, Hash- and Space-Efficient Bloom Filters",
+/// 2007). Terms are spread evenly, so a term's value determines its block: the filter is written
+/// and checked from front to back, in the order of terms. With ten bits per term, about one in a
+/// hundred absent terms passes.
 struct TermFilter: Sendable {
     typealias Block = SIMD8<UInt32>
 
@@ -17,12 +19,12 @@ struct TermFilter: Sendable {
     static let blockBytes = 32
     private static let bitsPerTerm = 10
 
-    /// How many blocks so many terms need.
+    /// The number of blocks that this many terms need.
     static func blocks(forTerms terms: Int) -> Int {
         max(1, (terms * bitsPerTerm + blockBytes * 8 - 1) / (blockBytes * 8))
     }
 
-    /// Bytes in a file: whole blocks of the file.
+    /// Bytes in a file, rounded up to whole blocks of the file.
     static func fileBytes(_ blocks: Int) -> Int {
         let page = IndexLimits.blockBytes
         return (blocks * blockBytes + page - 1) / page * page
@@ -39,14 +41,14 @@ struct TermFilter: Sendable {
         return blocks[Self.place(of: term, among: blocks.count)] & mask == mask
     }
 
-    /// The block of a term: as far along as the term is.
+    /// The block of a term, in proportion to the term's value.
     @inline(__always)
     static func place(of term: UInt64, among count: Int) -> Int {
         Int((term << (64 - TermKey.termBits)).multipliedFullWidth(by: UInt64(count)).high)
     }
 
-    /// The eight bits of a term, one in each of the block's words. Those that share a block share
-    /// their first bits, so the last ones decide.
+    /// The eight bits of a term, one in each of the block's words. Terms that share a block share
+    /// their leading bits, so the mask depends on the trailing ones.
     @inline(__always)
     static func mask(of term: UInt64) -> Block {
         let mixed = term &* 0x9E37_79B9_7F4A_7C15
@@ -54,7 +56,7 @@ struct TermFilter: Sendable {
         return Block(repeating: 1) &<< (shifts & 31)
     }
 
-    /// Where the five bits for each word begin: the upper forty of a product.
+    /// Where the five bits for each word begin, in the upper forty bits of the product.
     private static let fields = SIMD8<UInt64>(24, 29, 34, 39, 44, 49, 54, 59)
 
     static func block(_ bytes: Span<UInt8>, at offset: Int) -> Block {
@@ -64,7 +66,7 @@ struct TermFilter: Sendable {
     }
 }
 
-/// Writes a filter as its terms come, the smallest first.
+/// Writes a filter as its terms come, in ascending order.
 struct TermFilterWriter: ~Copyable {
     private let file: any VolumeFile
     private let count: Int

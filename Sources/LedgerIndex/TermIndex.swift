@@ -1,16 +1,20 @@
 package import LedgerFormat
-package import LedgerStorage
+internal import LedgerStorage
 package import Packets
+package import Platform
 internal import Synchronization
 
-/// The index of terms: a log-structured inverted index beside the ledger. The newest packets are in
-/// a buffer; full buffers become sorted runs; runs of a size are merged. All of it can be thrown
-/// away and made again from the segments.
+/// The term index: a log-structured inverted index beside the ledger. The newest packets are in a
+/// buffer, full buffers become sorted runs, and runs of one size class are merged. All of it can be
+/// deleted and rebuilt from the segments.
 ///
 /// Invariants:
 ///  1. Runs, waiting buffers and the active buffer follow each other without gaps from position 0.
-///  2. Every file has the same key, and says of which ledger it is and where in it.
+///  2. Every file has the same key and states which ledger and which positions it covers.
 package final class TermIndex: Sendable {
+    /// The format of its files; files of another format are rebuilt.
+    package static let formatVersion = RunHeader.formatVersion
+
     package let key: TermKey
     private let volume: any Volume
     private let identity: Digest
@@ -18,18 +22,18 @@ package final class TermIndex: Sendable {
 
     private struct State {
         var runs: [TermRun] = []
-        /// Full buffers that are not written yet.
+        /// Full buffers that are not yet written.
         var waiting: [TermBuffer] = []
         var active: TermBuffer
-        /// Runs that somebody is merging.
+        /// Runs that are being merged.
         var claimed: Set<ObjectIdentifier> = []
     }
 
     // MARK: Opening
 
-    /// Opens what there is of an index in the folder `LedgerLayout.index`, as far as it belongs to
-    /// this ledger, and removes the rest. `hash` gives the entry hash before a size; nil beyond
-    /// the ledger.
+    /// Opens the runs in the folder `LedgerLayout.index` that belong to this ledger and follow each
+    /// other, and removes all other files, such as those a crash left. `hash` returns the hash of
+    /// the last entry at a size; nil beyond the ledger.
     package init(
         _ volume: any Volume, identity: Digest,
         hash: (LedgerSize) throws(IndexFailure) -> Digest?
@@ -59,7 +63,8 @@ package final class TermIndex: Sendable {
         state = Mutex(State(runs: runs, active: TermBuffer(first: end)))
     }
 
-    /// The runs that can be opened, by first position, the longest first. Other files are removed.
+    /// The runs that can be opened, by first position, the longest first: a crash in a merge can
+    /// leave the merged run and those that it replaces. Removes all other files.
     private static func runs(_ volume: any Volume) throws(IndexFailure) -> [TermRun] {
         let names: [String]
         do throws(FileFailure) { names = try volume.list(LedgerLayout.index) } catch {
@@ -87,7 +92,7 @@ package final class TermIndex: Sendable {
 
     // MARK: State
 
-    /// How much of the ledger it reflects.
+    /// How much of the ledger the index covers.
     package var size: LedgerSize { LedgerSize(state.withLock { $0.active }.end.value) }
 
     /// How many packets its files hold; the others are in memory.
@@ -97,7 +102,7 @@ package final class TermIndex: Sendable {
 
     package var waitingBuffers: Int { state.withLock { $0.waiting.count } }
 
-    /// Bytes of its files.
+    /// Total bytes of its files.
     package var fileBytes: Int { state.withLock { $0.runs.reduce(0) { $0 + $1.fileBytes } } }
 
     package func snapshot() -> TermSnapshot {
@@ -110,7 +115,7 @@ package final class TermIndex: Sendable {
 
     // MARK: Growing, by one thread
 
-    /// Adds the next packet. A full buffer is put aside to be written.
+    /// Adds the next packet. Queues a full buffer for writing.
     package func add(
         _ packet: TermBuffer.Packet, _ scanner: borrowing TermScanner, isReadable: Bool
     ) {
@@ -119,7 +124,7 @@ package final class TermIndex: Sendable {
         if active.isFull { beginBuffer() }
     }
 
-    /// Puts the active buffer aside to be written, and begins another.
+    /// Queues the active buffer for writing and begins another.
     package func beginBuffer() {
         state.withLock { state in
             guard state.active.count > 0 else { return }
@@ -130,7 +135,8 @@ package final class TermIndex: Sendable {
 
     // MARK: Files, by any thread
 
-    /// Writes the oldest buffer that was put aside. False where there is none.
+    /// Writes the oldest waiting buffer. False if there is none. Buffers that a crash loses are
+    /// filled again from the ledger.
     package func writeWaitingBuffer() throws(IndexFailure) -> Bool {
         guard let buffer = state.withLock({ $0.waiting.first }) else { return false }
         let run = try written(buffer)
@@ -141,7 +147,7 @@ package final class TermIndex: Sendable {
         return true
     }
 
-    /// Writes a buffer that was filled aside, for `append` in its turn.
+    /// Writes a buffer that was filled separately, to be passed to `append` in its turn.
     package func write(_ buffer: TermBuffer) throws(IndexFailure) -> FinishedRun {
         FinishedRun(run: try written(buffer))
     }
@@ -151,7 +157,7 @@ package final class TermIndex: Sendable {
         package var range: Range<UInt64> { run.header.first.value..<run.header.end.value }
     }
 
-    /// Takes in runs that follow the ones there are. Nothing is in memory yet.
+    /// Adds a run that follows the existing ones. No packet may be in memory yet.
     package func append(_ finished: FinishedRun) {
         state.withLock { state in
             precondition(state.active.count == 0 && state.waiting.isEmpty)
@@ -183,7 +189,7 @@ package final class TermIndex: Sendable {
 
     // MARK: Merging
 
-    /// Merges a few neighbouring runs of a size. False where none are due, and where `isCancelled`
+    /// Merges a few neighbouring runs of one size class. False if none are due, or if `isCancelled`
     /// said to give up.
     package func merge(isCancelled: () -> Bool = { false }) throws(IndexFailure) -> Bool {
         guard let runs = claim() else { return false }
@@ -198,11 +204,12 @@ package final class TermIndex: Sendable {
             let start = state.runs.firstIndex { $0 === runs[0] }!
             state.runs.replaceSubrange(start..<start + runs.count, with: [merged])
         }
+        // A crash here leaves some of the merged runs beside the new one. Opening removes them.
         for run in runs { try Self.remove(run.path, volume) }
         return true
     }
 
-    /// The first neighbours that are due: `mergeWidth` of one size, with smaller ones between.
+    /// The first neighbours that are due: `mergeWidth` of one size class, and smaller ones between.
     private func claim() -> [TermRun]? {
         state.withLock { state in
             let classes = state.runs.map(\.sizeClass)
@@ -225,7 +232,7 @@ package final class TermIndex: Sendable {
 
     // MARK: Removing
 
-    /// Removes every file of the index in a folder. Whoever reads them still can.
+    /// Removes every file of the index in a folder. Readers that have one open can still read it.
     package static func removeFiles(_ volume: any Volume) throws(IndexFailure) {
         do throws(FileFailure) {
             for name in try volume.list(LedgerLayout.index) {

@@ -1,25 +1,26 @@
 internal import LedgerFormat
 internal import LedgerStorage
 internal import Packets
+internal import Platform
 
 /// A sorted, immutable piece of the index in a file, with the first pair of each block in memory.
 final class TermRun: Sendable {
     let header: RunHeader
     let path: String
     let zones: TimeZones
-    /// Nil where only the pairs are wanted.
+    /// Nil if only the pairs are needed.
     private let filter: TermFilter?
     let file: any VolumeFile
     private let fenceTerms: [UInt64]
     private let fenceOrdinals: [UInt32]
-    /// For each value of a term's first bits, the first block that begins with that or more: a
-    /// search looks at a few neighbours, however long the run is.
+    /// For each value of a term's leading bits, the first block that begins with that value or a
+    /// greater one. So a search looks at a few neighbouring blocks, however long the run is.
     private let prefixes: [UInt32]
 
     private static let prefixBits: UInt64 = 12
 
-    /// Opens a file, and throws where anything but a block is not as it was written.
-    /// Without its filter it takes little memory, and is no good for looking up.
+    /// Opens a file. Throws if anything but a block is damaged; blocks are checked when they are
+    /// read. Without its filter a run takes little memory but cannot be used for look-ups.
     init(
         _ volume: any Volume, path: String, withFilter: Bool = true
     ) throws(IndexFailure) {
@@ -38,16 +39,16 @@ final class TermRun: Sendable {
             var filter = [UInt8](repeating: 0, count: withFilter ? header.filterBytes : 0)
             _ = try file.read(into: &filter, 0..<filter.count, at: IndexLimits.blockBytes)
             content = (file, header, table, filter)
-        } catch  where error.errorNumber == 0 { throw damaged("it is no run of this format") } catch
+        } catch  where error.errorNumber == 0 { throw damaged("not a run of this format") } catch
         { throw IndexFailure(error) }
         (file, header) = (content.file, content.header)
         let table = content.table
         guard CRC32C().continued(over: table.span) == header.tableChecksum else {
-            throw damaged("the checksum of its table does not hold")
+            throw damaged("the checksum of its table does not match")
         }
         let bits = content.filter
         guard !withFilter || CRC32C().continued(over: bits.span) == header.filterChecksum else {
-            throw damaged("the checksum of its filter does not hold")
+            throw damaged("the checksum of its filter does not match")
         }
         filter = withFilter ? TermFilter(bits.span, count: Int(header.filterBlocks)) : nil
         var (terms, ordinals): ([UInt64], [UInt32]) = ([], [])
@@ -95,10 +96,10 @@ final class TermRun: Sendable {
 
     // MARK: Looking up
 
-    /// False where no packet of the run has the term.
+    /// False if certainly no packet of the run has the term.
     func mayHold(_ term: UInt64) -> Bool { filter!.mayHold(term) }
 
-    /// The last block that begins at or before a pair; nil where the first begins behind it.
+    /// The last block that begins at or before a pair; nil if the first begins after it.
     func block(of term: UInt64, _ ordinal: UInt32) -> Int? {
         let prefix = Int(term >> (TermKey.termBits - Self.prefixBits))
         var (low, high) = (Int(prefixes[prefix]), Int(prefixes[prefix + 1]))
@@ -112,7 +113,7 @@ final class TermRun: Sendable {
         return low == 0 ? nil : low - 1
     }
 
-    /// How many blocks begin with a term: what a list of it costs, in blocks.
+    /// The number of blocks that begin with a term: the cost of its list, in blocks.
     func blocks(beginningWith term: UInt64) -> Int {
         let last = block(of: term, .max) ?? -1
         let first = term == 0 ? -1 : block(of: term - 1, .max) ?? -1
@@ -158,7 +159,7 @@ final class TermRun: Sendable {
                 at: header.offset(ofBlock: block), access)
         } catch { throw IndexFailure(error) }
         guard count == IndexLimits.blockBytes, let used = RunBlock.used(buffer.span, at: 0) else {
-            throw .unusable("\(path): block \(block) is not as it was written")
+            throw .unusable("\(path): block \(block) is damaged")
         }
         return used
     }
@@ -183,7 +184,7 @@ final class TermRun: Sendable {
             try advance()
         }
 
-        /// Writes the pairs of the term that it stands at, and goes behind them.
+        /// Writes the pairs of the current term and moves past them.
         mutating func drain(shift: UInt32, into writer: inout RunWriter) throws(IndexFailure) {
             let term = term
             repeat {
@@ -192,8 +193,8 @@ final class TermRun: Sendable {
             } while !isAtEnd && self.term == term
         }
 
-        /// Goes to the next pair. Throws where it does not follow the one before: whoever made the
-        /// checksums may have made the pairs, too.
+        /// Moves to the next pair. Throws if it does not follow the one before: the checksums do
+        /// not rule that out, because whoever forged the pairs could compute them too.
         mutating func advance() throws(IndexFailure) {
             let last = isAtStart ? nil : (term, ordinal)
             isAtStart = false
@@ -241,7 +242,7 @@ final class TermRun: Sendable {
             }
             let start = place * IndexLimits.blockBytes
             guard let used = RunBlock.used(bytes.span, at: start) else {
-                throw .unusable("\(run.path): block \(nextBlock) is not as it was written")
+                throw .unusable("\(run.path): block \(nextBlock) is damaged")
             }
             (index, self.used) = (start + RunBlock.start, start + used)
             (term, isWithinGroup) = (run.fenceTerms[nextBlock], false)

@@ -1,17 +1,18 @@
 package import LedgerFormat
-package import LedgerStorage
+internal import LedgerStorage
 package import Packets
+package import Platform
 
-/// The index as it was at one moment. What is added later may show up in it, beyond `size`.
+/// The index as it was at one moment. Packets added later may appear in it, beyond `size`.
 package struct TermSnapshot: Sendable {
     package let key: TermKey
-    /// How much of the ledger it reflects.
+    /// How much of the ledger the index covers.
     package let size: LedgerSize
     let sources: [TermSource]
     /// Whether look-ups may wait for the disk.
     package var access = ReadAccess.blocking
 
-    /// Packets whose terms are not known, since they could not be read.
+    /// Packets whose terms are unknown because the packets could not be read.
     package var unindexed: Int { sources.reduce(0) { $0 + $1.unindexed } }
 
     /// Whether any reference names its parent by hash, or by entity, and not by id.
@@ -19,16 +20,16 @@ package struct TermSnapshot: Sendable {
         sources.reduce(into: RunFlags()) { $0.formUnion($1.flags) }
     }
 
-    /// What a step of a walk says.
+    /// Whether a walk continues.
     package enum Step: Sendable {
         case goOn, stop
     }
 
-    /// Lends the positions in `range` that have all `terms`, in order, newest first where
-    /// `isDescending`, until `body` says to stop. Without terms it lends every position. Where a
-    /// span of creation is given, positions that surely lie outside are passed over; the others
-    /// may. Gives the position where it ended for want of time; nil where it did not. Cost: what
-    /// the rarest term costs.
+    /// Passes the positions in `range` that have all `terms` to `body` until it says to stop: in
+    /// order, or newest first if `isDescending`. Without terms it passes every position. If a span
+    /// `created` is given, it skips positions that certainly lie outside; those it passes may still
+    /// lie outside. Returns the position where it ran out of time; nil if it did not. Costs as much
+    /// as the rarest term.
     @discardableResult
     package func walk(
         _ terms: [UInt64], in range: Range<UInt64>, created: Range<Int64>? = nil,
@@ -51,7 +52,7 @@ package struct TermSnapshot: Sendable {
         return nil
     }
 
-    /// False where no packet has a term.
+    /// False if certainly no packet has the term.
     package func mayHold(_ term: UInt64) -> Bool {
         sources.contains { source in
             switch source {
@@ -61,7 +62,7 @@ package struct TermSnapshot: Sendable {
         }
     }
 
-    /// The lowest position of a list.
+    /// The lowest position in `range` that has a term.
     package func first(_ term: UInt64, in range: Range<UInt64>) throws(IndexFailure) -> Position? {
         var found: Position?
         try walk([term], in: range) { position in
@@ -79,17 +80,17 @@ private struct SourceWalk {
     private let created: Range<Int64>?
     private let deadline: ContinuousClock.Instant?
     private var stepsToLook = 0
-    /// The ordinal that was next when the time was over.
+    /// The ordinal that was next when time ran out.
     private(set) var cut: UInt32?
 
-    /// Steps without a candidate between looks at the clock.
+    /// Steps without a candidate between checks of the clock.
     private static let stepsBetweenLooks = 64
 
     init(
         _ source: TermSource, _ terms: [UInt64], _ part: ClosedRange<UInt32>,
         _ created: Range<Int64>?, _ deadline: ContinuousClock.Instant?, _ access: ReadAccess
     ) {
-        // The rarest decide; more lists than these cost more than reading the packets.
+        // Only the rarest terms: more lists would cost more than reading the packets.
         lists =
             terms.count == 1
             ? [source.postings(terms[0], in: part, access)]
@@ -110,7 +111,7 @@ private struct SourceWalk {
             range.contains(candidate)
         {
             if case .stop = body(candidate) { return .stop }
-            // A packet was read: that takes longer than looking at the clock.
+            // A packet was read, which takes longer than checking the clock.
             stepsToLook = 0
             guard candidate != (isDescending ? range.lowerBound : range.upperBound) else { break }
             ordinal = isDescending ? candidate - 1 : candidate + 1
@@ -118,8 +119,8 @@ private struct SourceWalk {
         return .goOn
     }
 
-    /// The first ordinal from `start` on, or down, that is in all lists and in a zone that may hold
-    /// it.
+    /// The first ordinal from `start` on, upwards or downwards, that is in all lists and in a zone
+    /// that touches the span.
     private mutating func agreed(
         _ start: UInt32, isDescending: Bool
     ) throws(IndexFailure) -> UInt32? {
@@ -146,7 +147,7 @@ private struct SourceWalk {
                 guard let found else { return nil }
                 candidate = found
             }
-            // Where nobody moved it, all agree.
+            // If nothing moved the candidate, all agree on it.
             if candidate == before { return candidate }
         }
     }

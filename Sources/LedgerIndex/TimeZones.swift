@@ -1,7 +1,7 @@
 internal import LedgerFormat
 
 /// The earliest and the latest created_at of each `IndexLimits.zonePackets` packets, so that a
-/// search for a span of time passes over what lies outside.
+/// search for a span of time skips the zones outside it.
 struct TimeZones: Sendable {
     private(set) var bounds: [(earliest: Int64, latest: Int64)] = []
     /// Packets in the last zone.
@@ -26,7 +26,7 @@ struct TimeZones: Sendable {
         }
     }
 
-    /// The first ordinal from `ordinal` on whose zone touches the span; nil where none does.
+    /// The first ordinal from `ordinal` on whose zone touches the span; nil if none does.
     func next(_ ordinal: Int, touching span: Range<Int64>) -> Int? {
         var zone = ordinal / IndexLimits.zonePackets
         while zone < bounds.count {
@@ -52,8 +52,8 @@ struct TimeZones: Sendable {
         bounds[zone].earliest < span.upperBound && bounds[zone].latest >= span.lowerBound
     }
 
-    /// Zones of neighbours put together. Only where the first ends with a full zone do they line
-    /// up; else the zones of the second are widened by what straddles.
+    /// Joins the zones of neighbours. They line up only if each part before ends with a full zone.
+    /// Otherwise a zone of a later part straddles two joined zones and widens both.
     static func joined(_ parts: [(zones: TimeZones, packets: Int)]) -> TimeZones {
         var result = TimeZones()
         var packets = 0

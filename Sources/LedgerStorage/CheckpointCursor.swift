@@ -1,7 +1,8 @@
-internal import LedgerFormat
+package import LedgerFormat
+package import Platform
 
-/// Walks the records of `checkpoints`: each a line with the note's length and its CRC-32C, then the
-/// note.
+/// Walks the records of `checkpoints`. A record is a line with the note's length and CRC-32C, then
+/// the note.
 package struct CheckpointCursor {
     private let file: any VolumeFile
     private let fileBytes: Int
@@ -18,13 +19,13 @@ package struct CheckpointCursor {
 
     package struct Record: Sendable {
         package var offset: Int
-        package var published: PublishedCheckpoint
+        package var published: SignedCheckpoint
     }
 
     package enum Step: Sendable {
         case record(Record)
         case end
-        /// What stands at `offset` is no record.
+        /// The bytes at `offset` are not a record.
         case damage(String)
     }
 
@@ -41,33 +42,33 @@ package struct CheckpointCursor {
         return Array("\(firstWord)\(note.count) \(sum.hex)\n".utf8) + note
     }
 
-    /// Reads the record at `offset` and steps over it. Damage is not stepped over.
+    /// Reads the record at `offset` and steps over it. Does not step over damage.
     package mutating func next() throws(FileFailure) -> Step {
         if offset >= fileBytes { return .end }
         let head = try bytes(min(Self.lineBytesMax, fileBytes - offset))
         guard let lineEnd = head.firstIndex(of: 0x0A), head.starts(with: Self.firstWord.utf8)
-        else { return .damage("no line that begins a checkpoint") }
+        else { return .damage("the first line of a checkpoint is missing") }
         let fields = head[head.startIndex..<lineEnd].dropFirst(Self.firstWord.utf8.count)
             .split(separator: 0x20, omittingEmptySubsequences: false)
         guard fields.count == 2, let length = UInt64(canonical: fields[0]),
             length <= UInt64(SignedNote.bytesMax)
-        else { return .damage("the line that begins a checkpoint is malformed") }
+        else { return .damage("the first line of a checkpoint is malformed") }
         let lineBytes = lineEnd - head.startIndex + 1
         guard lineBytes + Int(length) <= fileBytes - offset else {
             return .damage("the file ends within a checkpoint")
         }
         let note = Array(try bytes(lineBytes + Int(length)).dropFirst(lineBytes))
         guard CRC32C().continued(over: note.span).hex.utf8.elementsEqual(fields[1]) else {
-            return .damage("the checksum of a checkpoint does not hold")
+            return .damage("the checksum of a checkpoint does not match")
         }
-        do throws(PublishedCheckpoint.DecodeError) {
-            let record = Record(offset: offset, published: try PublishedCheckpoint(note))
+        do throws(SignedCheckpoint.DecodeError) {
+            let record = Record(offset: offset, published: try SignedCheckpoint(note))
             offset += lineBytes + note.count
             return .record(record)
         } catch { return .damage(error.description) }
     }
 
-    /// Goes on at the next place that begins like a record; false where there is none.
+    /// Moves to the next place that begins like a record; false if there is none.
     package mutating func skipDamage() throws(FileFailure) -> Bool {
         let word = Array(("\n" + Self.firstWord).utf8)
         while offset < fileBytes {
@@ -82,7 +83,7 @@ package struct CheckpointCursor {
         return false
     }
 
-    /// The next bytes of the file, of which there are so many.
+    /// The next `count` bytes of the file, which must have them.
     private mutating func bytes(_ count: Int) throws(FileFailure) -> ArraySlice<UInt8> {
         let start = offset - bufferStart
         if start + count <= buffer.count { return buffer[start..<start + count] }
@@ -111,11 +112,11 @@ extension CheckpointCursor {
     /// How the checkpoints of a ledger end.
     package struct Tail: Sendable {
         /// The last records, in order.
-        package var recent: [PublishedCheckpoint] = []
-        package var newest: PublishedCheckpoint? { recent.last }
+        package var recent: [SignedCheckpoint] = []
+        package var newest: SignedCheckpoint? { recent.last }
         /// Where the last record ends.
         package var end = 0
-        /// `checkpoint` is missing or the record before, as a crash leaves it.
+        /// `checkpoint` is missing or one record behind, as a crash leaves it.
         package var isCopyBehind = false
     }
 
@@ -137,13 +138,13 @@ extension CheckpointCursor {
         return tail
     }
 
-    private typealias LastRecords = (tail: Tail, before: PublishedCheckpoint?)
+    private typealias LastRecords = (tail: Tail, before: SignedCheckpoint?)
 
     private struct Damage: Error {
         var finding: Finding
     }
 
-    /// What `checkpoint` holds; nil where it is missing.
+    /// What `checkpoint` holds; nil if it is missing.
     package static func copy(_ volume: any Volume) throws(FileFailure) -> [UInt8]? {
         do throws(FileFailure) { return try volume.content(of: LedgerLayout.checkpoint) } catch {
             guard error.isMissing else { throw error }
@@ -151,22 +152,23 @@ extension CheckpointCursor {
         }
     }
 
-    /// Why the copy is not the last record; nil where it is the one before, as a crash leaves it.
+    /// What is wrong with a copy that is not the last record; nil if it is the one before, as a
+    /// crash leaves it.
     package static func damage(
-        ofCopy content: [UInt8], _ newest: PublishedCheckpoint?, _ before: PublishedCheckpoint?
+        ofCopy content: [UInt8], _ newest: SignedCheckpoint?, _ before: SignedCheckpoint?
     ) -> Finding? {
         if content == before?.note.bytes { return nil }
-        do throws(PublishedCheckpoint.DecodeError) {
-            let copy = try PublishedCheckpoint(content).checkpoint
+        do throws(SignedCheckpoint.DecodeError) {
+            let copy = try SignedCheckpoint(content).checkpoint
             guard let newest, copy.size <= newest.checkpoint.size else {
                 let end = newest.map { "ends with \($0.checkpoint.size)" } ?? "is empty"
                 return Finding(
                     .checkpointsCut, file: LedgerLayout.checkpoint,
-                    "it is of size \(copy.size), and \(LedgerLayout.checkpoints) \(end)")
+                    "its size is \(copy.size), but \(LedgerLayout.checkpoints) \(end)")
             }
             return Finding(
                 .checkpointStale, file: LedgerLayout.checkpoint,
-                "it is of size \(copy.size), \(LedgerLayout.checkpoints) ends with another of "
+                "its size is \(copy.size), but \(LedgerLayout.checkpoints) ends with another of "
                     + "\(newest.checkpoint.size)")
         } catch {
             return Finding(.checkpointDamaged, file: LedgerLayout.checkpoint, error.description)
@@ -184,7 +186,7 @@ extension CheckpointCursor {
         let start = max(0, try file.size() - StorageLimits.checkpointTailBytes)
         var cursor = try CheckpointCursor(file, from: start)
         if start > 0, try !cursor.skipDamage() { cursor = try CheckpointCursor(file) }
-        var (tail, before) = (Tail(end: cursor.offset), PublishedCheckpoint?.none)
+        var (tail, before) = (Tail(end: cursor.offset), SignedCheckpoint?.none)
         while true {
             switch try cursor.next() {
             case .end: return .success((tail, before))

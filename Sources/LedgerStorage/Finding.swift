@@ -1,7 +1,7 @@
 package import LedgerFormat
 
-/// Something in the files that is not as it was written. A value, not an error: whoever checks goes
-/// on and reports, whoever opens for writing refuses.
+/// Damage or a contradiction in the files. A value, not an error: verification reports it and
+/// continues, while opening for writing refuses.
 package struct Finding: Hashable, Sendable, CustomStringConvertible {
     package var code: Code
     /// Path in the ledger's folder.
@@ -52,12 +52,12 @@ package struct Finding: Hashable, Sendable, CustomStringConvertible {
         case timeReversed = "time_reversed"
         case payloadLengthMismatch = "payload_length_mismatch"
         case payloadDigestMismatch = "payload_digest_mismatch"
-        // What a record says against its payload and against others.
+        // A record that contradicts its payload or another record.
         case payloadNotAPacket = "payload_not_a_packet"
         case stardustIDMismatch = "stardust_id_mismatch"
         case createdAtMismatch = "created_at_mismatch"
         case stardustIDDuplicate = "stardust_id_duplicate"
-        // What was signed.
+        // Signed data.
         case keyRotationInvalid = "key_rotation_invalid"
         case checkpointDamaged = "checkpoint_damaged"
         case checkpointUnfinished = "checkpoint_unfinished"
@@ -70,11 +70,11 @@ package struct Finding: Hashable, Sendable, CustomStringConvertible {
         case checkpointSignatureBad = "checkpoint_signature_bad"
         case checkpointKeyRevoked = "checkpoint_key_revoked"
         case rolledBack = "rolled_back"
-        // What an auditor brought.
+        // Checkpoints that an auditor supplied.
         case anchorUnsigned = "anchor_unsigned"
         case anchorMismatch = "anchor_mismatch"
         case anchorKeyUnknown = "anchor_key_unknown"
-        // What is derived.
+        // Derived files.
         case treeDisagrees = "tree_disagrees"
         case indexDisagrees = "index_disagrees"
         case idsDisagree = "ids_disagree"

@@ -1,13 +1,14 @@
 internal import LedgerFormat
 
-/// Where each stardust_id may be: a hash table in memory from 32 bits of an id's hash to its
-/// position, eight bytes a slot. What it names is a candidate; the id at that position decides.
+/// Where each stardust_id may be: an in-memory hash table from 32 bits of an id's hash to its
+/// position, eight bytes per slot. It returns candidates; the id at each position decides.
 ///
 /// Invariants:
 ///  1. Each stored position can be found by the id that was inserted with it.
 ///  2. At most three quarters of the slots are taken, so a search ends.
 struct IDTable {
-    /// Hash above, position below. `vacant` is no entry: its position is beyond any ledger.
+    /// Hash in the upper half, position in the lower. `vacant` cannot be an entry: its position is
+    /// beyond any ledger.
     private var slots: [UInt64]
     private(set) var count = 0
     private let key: (UInt64, UInt64)
@@ -19,7 +20,7 @@ struct IDTable {
         var size = 1 << 12
         while size * 3 / 4 < capacity { size *= 2 }
         slots = Array(repeating: Self.vacant, count: size)
-        // Workers choose ids, so the hash has a secret.
+        // Workers choose ids, so a secret keeps them from provoking collisions.
         var generator = SystemRandomNumberGenerator()
         key = (generator.next(), generator.next() | 1)
     }
@@ -44,12 +45,12 @@ struct IDTable {
         return found
     }
 
-    /// Takes out what was inserted, moving up what it had pushed away.
+    /// Removes an inserted id and moves back the slots that it had displaced.
     mutating func remove(_ id: UUID128, at position: Position) {
         let wanted = UInt64(hash(id)) << 32 | position.value
         var hole = home(UInt32(wanted >> 32))
         while slots[hole] != wanted {
-            precondition(slots[hole] != Self.vacant, "only what was inserted is removed")
+            precondition(slots[hole] != Self.vacant, "only an inserted id can be removed")
             hole = (hole + 1) & (slots.count - 1)
         }
         slots[hole] = Self.vacant

@@ -1,11 +1,13 @@
 internal import LedgerFormat
+internal import Platform
 
-/// What is derived of a sealed segment so that opening need not read it: each record's stardust_id
-/// and offset, in ledger order. `ledger-format.md`, section "Ids", has the bytes.
+/// Derived from a sealed segment so that opening need not read the segment: each record's
+/// stardust_id and offset, in ledger order. Section "Ids" of `ledger-format.md` describes the
+/// bytes.
 ///
-/// Every slot has its checksum, continued from the header's. A file that does not hold is made
-/// again from its segment.
-struct IDsFile: Sendable {
+/// Every slot has its own checksum, continued from the header's. The file is never synced: a crash
+/// may leave it missing or damaged, and then it is rebuilt from its segment.
+package struct IDsFile: Sendable {
     var ledgerID: UUID128
     var firstPosition: Position
     /// Size of the segment's file.
@@ -21,17 +23,17 @@ struct IDsFile: Sendable {
         var stardustID: UUID128
         /// Where the record begins in the segment.
         var offset: UInt32
-        /// Whether the entry is a packet. Records begin at multiples of 8, so that in the file this is
-        /// the offset's lowest bit.
+        /// Whether the entry is a packet. Records begin at multiples of 8, so the file stores this
+        /// in the lowest bit of the offset.
         var isPacket = true
     }
 
     static let headerBytes = 160
     static let slotBytes = 24
-    /// "SDIDS", then the line ends of `SegmentHeader`.
+    /// "SDIDS", then the same line-end bytes as in `SegmentHeader`.
     private static let magic: UInt64 = 0x0A0D_1A53_4449_4453
-    /// Version 1 did not tell which entries are packets.
-    private static let formatVersion: UInt32 = 2
+    /// Version 1 did not record which entries are packets.
+    package static let formatVersion: UInt32 = 2
 
     private enum Field {
         static let magic = 0
@@ -73,7 +75,7 @@ struct IDsFile: Sendable {
         return content
     }
 
-    /// Nil where any byte is not as it was written.
+    /// Nil if the content is damaged.
     init?(fileContent: [UInt8]) {
         let bytes = fileContent.span
         guard bytes.count >= Self.headerBytes,
@@ -115,7 +117,7 @@ struct IDsFile: Sendable {
         private let file: any VolumeFile
         private let seed: CRC32C
 
-        /// Nil where the header does not hold.
+        /// Nil if the header is incomplete or its checksum does not match.
         init?(_ file: any VolumeFile) throws(FileFailure) {
             var header = [UInt8](repeating: 0, count: headerBytes)
             guard try file.read(into: &header, 0..<headerBytes, at: 0) == headerBytes,
@@ -125,7 +127,7 @@ struct IDsFile: Sendable {
             self.seed = seed
         }
 
-        /// Nil where the slot does not hold.
+        /// Nil if the slot is incomplete or its checksum does not match.
         func slot(
             _ ordinal: Int, _ window: inout ReadWindow, _ access: ReadAccess
         ) throws(FileFailure) -> Slot? {
@@ -136,7 +138,7 @@ struct IDsFile: Sendable {
         }
     }
 
-    /// The header's checksum, nil where it does not hold.
+    /// The header's checksum; nil if it does not match.
     private static func seed(_ bytes: Span<UInt8>) -> CRC32C? {
         let seed = CRC32C().continued(over: bytes.extracting(0..<Field.checksum))
         return seed.value == bytes.littleEndian(UInt32.self, at: Field.checksum) ? seed : nil

@@ -1,9 +1,10 @@
 package import LedgerFormat
+package import Platform
 
-/// Making and opening ledgers.
+/// Creates and opens ledgers.
 package enum Ledger {
-    /// Makes a ledger in a folder that is there and empty: identity, key, the first segment. On
-    /// return it is durable. A crash before leaves a folder without identity, which is no ledger.
+    /// Creates a ledger in an existing, empty folder: key, first segment, identity. On return it is
+    /// durable. The identity comes last, so an earlier crash leaves a folder that is not a ledger.
     package static func create(
         in volume: any Volume, origin: String?, segmentBytes: Int, now: Timestamp,
         using generator: inout some RandomNumberGenerator
@@ -23,6 +24,7 @@ package enum Ledger {
         try first.file.sync()
         try volume.rename(LedgerLayout.nextSegment, to: LedgerLayout.segment(Position(0)))
         try volume.syncFolder(LedgerLayout.segments)
+        // The sync of the ledger's folder in here also makes the names created above durable.
         try volume.replace(LedgerLayout.identity, with: identity.fileContent)
         return identity
     }
@@ -32,7 +34,7 @@ package enum Ledger {
         try LedgerOpening(volume).open()
     }
 
-    /// The identity alone, without judging the rest.
+    /// The identity alone, without checking the rest.
     package static func identity(_ volume: any Volume) throws(OpenFailure) -> LedgerIdentity {
         try LedgerOpening.identity(volume)
     }

@@ -5,23 +5,23 @@ package enum LedgerLayout {
     package static let identity = "identity"
     /// The private half of the ledger's first key.
     package static let key = "key"
-    /// Every checkpoint that was ever shown, in order.
+    /// Every checkpoint that was ever published, in order.
     package static let checkpoints = "checkpoints"
     /// The newest of them.
     package static let checkpoint = "checkpoint"
-    /// Why nothing is published any more, where a witness has seen another history.
+    /// Why publishing stopped, if a witness has seen another history.
     package static let forkAlarm = "fork-alarm"
     package static let closeMarker = "closed"
     package static let segments = "segments"
-    /// The next segment while it is made ahead.
+    /// The next segment, prepared ahead of time.
     package static let nextSegment = "segments/next.tmp"
     /// Where each stardust_id is, derived from the sealed segments.
     package static let ids = "ids"
     /// Levels of the Merkle tree, derived from the segments.
     package static let tree = "tree"
-    /// How far the levels were made durable.
+    /// How far the tree's levels are durable.
     package static let treeState = "tree/complete"
-    /// The index of terms, derived from the segments.
+    /// The term index, derived from the segments.
     package static let index = "index"
 
     package static func segment(_ first: Position) -> String {
@@ -31,14 +31,14 @@ package enum LedgerLayout {
     /// The hashes of one level of tiles, from the left.
     package static func treeLevel(_ level: Int) -> String { "\(tree)/\(level)" }
 
-    /// The private half of a key that came later.
+    /// The private half of a later key.
     package static func key(_ verifier: NoteVerifier) -> String {
         "key-\(verifier.keyName.keyIDText)"
     }
 
     package static func ids(_ first: Position) -> String { "\(ids)/\(twentyDigits(first)).ids" }
 
-    /// Where the bytes are kept that recovery cut from a segment.
+    /// Where recovery keeps the bytes that it cut from a segment.
     package static func torn(
         _ first: Position, from offset: ByteOffset, number: Int = 1
     ) -> String {
@@ -46,7 +46,7 @@ package enum LedgerLayout {
         return "\(segments)/\(twentyDigits(first))-\(offset)\(suffix).torn"
     }
 
-    /// The first position that a file name in `segments` stands for, nil for another file.
+    /// The first position that a segment's file name contains; nil for any other file name.
     package static func firstPosition(inName name: String) -> Position? {
         guard name.utf8.count == 24, name.hasSuffix(".seg") else { return nil }
         let digits = name.dropLast(4)

@@ -1,13 +1,15 @@
 internal import CPlatform
 internal import Glibc
+package import Platform
 
-/// The claim of one process to write a ledger: `flock` on the folder itself, which no removal of a
-/// file can defeat. Held until the value is gone; the kernel gives it back when the process ends.
+/// One process's exclusive right to write a ledger: `flock` on the folder itself, so removing a
+/// file cannot defeat it. Held as long as the value exists; the kernel releases it if the process
+/// ends.
 package final class LedgerLock: Sendable {
     private let descriptor: Int32
 
     package enum Failure: Error, Hashable, CustomStringConvertible {
-        /// Another process has it. The pid is nil where /proc does not tell.
+        /// Another process holds it. The pid is nil if /proc does not show it.
         case held(by: Int32?)
         case failed(FileFailure)
 
@@ -37,7 +39,7 @@ package final class LedgerLock: Sendable {
 
     deinit { close(descriptor) }
 
-    /// The process that holds the lock of a folder, as /proc/locks lists it. Takes nothing.
+    /// The process that holds a folder's lock according to /proc/locks. Does not take the lock.
     package static func holder(of folder: String) -> Int32? {
         var status = stat()
         guard unsafe stat(folder, &status) == 0 else { return nil }
@@ -48,7 +50,7 @@ package final class LedgerLock: Sendable {
             String(major, radix: 16, padding: 2), String(minor, radix: 16, padding: 2),
             String(status.st_ino),
         ].joined(separator: ":")
-        // A system without /proc/locks tells nothing, which is what nil says.
+        // Without /proc/locks the holder is unknown: nil.
         guard let text = try? wholeText("/proc/locks") else { return nil }
         for line in text.split(separator: "\n") {
             // "7: FLOCK  ADVISORY  WRITE 4711 fe:00:1835009 0 EOF"

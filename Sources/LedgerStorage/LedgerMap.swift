@@ -1,7 +1,8 @@
 package import LedgerFormat
+package import Platform
 internal import Synchronization
 
-/// Where every entry is. Shared by the writer, who adds to it, and all readers.
+/// Where every entry is. The writer adds to it; all readers share it.
 ///
 /// Invariants:
 ///  1. `size` counts only entries whose batch was synced; nothing beyond it is shown to readers.
@@ -30,7 +31,7 @@ package final class LedgerMap: Sendable {
         var open: OpenSegment?
         var ids: IDTable
         var head: Head
-        /// Entries that are no packets, when the ledger was opened.
+        /// Entries other than packets, as of opening.
         var otherEntries: [Position] = []
 
         /// Where a staged or synced position is.
@@ -72,7 +73,7 @@ package final class LedgerMap: Sendable {
 
     package var head: Head { state.withLock { $0.head } }
 
-    /// Positions of the entries that are no packets, when the ledger was opened.
+    /// Positions of the entries other than packets, as of opening.
     var otherEntries: [Position] { state.withLock { $0.otherEntries } }
 
     package var segmentCount: Int {
@@ -85,7 +86,7 @@ package final class LedgerMap: Sendable {
 
     // MARK: Looking up
 
-    /// The position of an id among synced entries, or also among staged ones for the writer.
+    /// The position of an id among synced entries. The writer includes staged ones.
     package func position(
         of id: UUID128, includingStaged: Bool = false, _ access: ReadAccess = .blocking
     ) throws(FileFailure) -> Position? {
@@ -144,7 +145,7 @@ package final class LedgerMap: Sendable {
             let file = try sealedFiles.file(of: header, access)
             if let slot = try file.ids?.slot(ordinal, &window, access) { return slot }
             guard access == .blocking else { throw .wouldBlock(file.segment.path) }
-            // Lost or damaged since the ledger was opened: the segment itself has the answer.
+            // The ids file was lost or damaged after opening. Read the ids from the segment itself.
             let ids = try SegmentScan.ids(of: header, volume)
             sealedFiles.forget(header)
             guard ordinal < ids.slots.count else {

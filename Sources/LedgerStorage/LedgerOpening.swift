@@ -1,17 +1,18 @@
 package import LedgerFormat
+package import Platform
 
-/// A ledger that was opened.
+/// An opened ledger.
 package struct OpenedLedger: ~Copyable {
     package let identity: LedgerIdentity
     package let map: LedgerMap
-    /// Nil where the files are damaged: then what lies before the damage can be read.
+    /// Nil if the files are damaged. Entries before the damage can still be read.
     package var writer: LedgerWriter?
     package let damage: Finding?
-    /// What was mended, for the log.
+    /// What was repaired, for the log.
     package let repairs: [Repair]
 
     package enum Repair: Hashable, Sendable, CustomStringConvertible {
-        /// A tail that no sync had completed was cut and kept.
+        /// The tail of a batch whose sync never completed was cut from its segment and kept.
         case tornTailCut(segment: String, offset: ByteOffset, bytes: Int, kept: String, Digest)
         case rollFinished(segment: String)
         case idsRebuilt(segment: String)
@@ -19,10 +20,10 @@ package struct OpenedLedger: ~Copyable {
         package var description: String {
             switch self {
             case .tornTailCut(let segment, let offset, let bytes, let kept, let digest):
-                "cut \(bytes) bytes of unfinished writing from \(segment) at byte \(offset), "
+                "cut \(bytes) bytes of an unfinished write from \(segment) at byte \(offset), "
                     + "kept in \(kept), \(digest.tagged)"
-            case .rollFinished(let segment): "cut \(segment) to its records after a crash"
-            case .idsRebuilt(let segment): "read \(segment) to know its ids"
+            case .rollFinished(let segment): "trimmed \(segment) to its records after a crash"
+            case .idsRebuilt(let segment): "rebuilt the ids of \(segment)"
             }
         }
     }
@@ -36,20 +37,21 @@ package enum OpenFailure: Error, Sendable, CustomStringConvertible {
     package var description: String {
         switch self {
         case .file(let failure): failure.description
-        case .notALedger(let path): "\(path) is not a ledger; `stardust init` makes one"
+        case .notALedger(let path): "\(path) is not a ledger; `stardust init` creates one"
         case .damaged(let finding): finding.description
         }
     }
 }
 
-/// Opens a ledger for writing: follows the segments, mends what a crash leaves, and stops at
-/// anything else. The caller holds the lock.
+/// Opens a ledger for writing: follows the segments, repairs what a crash leaves, and stops at any
+/// other damage. The caller holds the lock. If a crash interrupts a repair, the next opening
+/// repairs again from what it finds.
 struct LedgerOpening {
     private let volume: any Volume
     private let identity: LedgerIdentity
     private var state: LedgerMap.State
     private var repairs: [OpenedLedger.Repair] = []
-    /// Stands behind the last record that was found sound.
+    /// The state after the last sound record.
     private var checker: RecordChecker
     private var tail: (file: any VolumeFile, header: SegmentHeader, scan: SegmentScan)?
     private var marker: CloseMarker?
@@ -99,6 +101,7 @@ struct LedgerOpening {
     private mutating func followSegments() throws(FileFailure) -> Finding? {
         if let damage = try readCloseMarker() { return damage }
         if let damage = try readCheckpoints() { return damage }
+        // Left by a crash or never used. If a power cut restores it, the next opening removes it.
         try PreparedSegment.discard(volume)
         let firsts = try volume.list(LedgerLayout.segments)
             .compactMap(LedgerLayout.firstPosition(inName:)).sorted()
@@ -107,7 +110,8 @@ struct LedgerOpening {
             let path = LedgerLayout.segment(first)
             let file = try volume.open(path, isNewest ? .update : .read)
             if isNewest {
-                // What a dying process wrote is still only in memory; what counts is the disk.
+                // A killed process may have left writes only in the page cache. Sync and drop them:
+                // the scan must see the disk, and a power cut must not undo what it accepts.
                 try file.syncData()
                 try file.dropCache()
             }
@@ -142,7 +146,7 @@ struct LedgerOpening {
         _ header: SegmentHeader, _ file: any VolumeFile, next: Position, isLast: Bool
     ) throws(FileFailure) -> Finding? {
         let idsPath = LedgerLayout.ids(header.firstPosition)
-        // A missing or unreadable ids file is made again from the segment.
+        // A missing or unreadable ids file is rebuilt from the segment.
         if let content = try? volume.content(of: idsPath),
             let ids = IDsFile(fileContent: content),
             ids.describes(header, segmentBytes: try file.size())
@@ -160,8 +164,10 @@ struct LedgerOpening {
             guard isLast, scan.checker.next == next, try isEmptySegment(next) else {
                 return Finding(
                     .longerThanRecords, file: path, offset: ByteOffset(scan.end),
-                    "the file goes on for \(scan.fileBytes - scan.end) bytes after its records")
+                    "the file continues for \(scan.fileBytes - scan.end) bytes after its records")
             }
+            // A crash interrupted a roll before it cut this segment. Another crash here leaves the
+            // zeros, and the next opening cuts them.
             let writable = try volume.open(path, .update)
             try writable.truncate(to: scan.end)
             try writable.sync()
@@ -169,7 +175,8 @@ struct LedgerOpening {
         }
         let ids = IDsFile(
             header: header, segmentBytes: scan.end, last: scan.checker, slots: scan.slots)
-        // Derived: where it cannot be written, the next opening reads the segment again.
+        // Derived and not synced: if it cannot be written, or a crash loses or damages it, the next
+        // opening reads the segment again.
         try? volume.replaceDerived(idsPath, with: ids.fileContent)
         repairs.append(.idsRebuilt(segment: path))
         seal(header, ids)
@@ -202,7 +209,7 @@ struct LedgerOpening {
         }
     }
 
-    /// Lets readers see what was found sound of the last segment that is followed.
+    /// Shows readers the sound records of the last segment that was followed.
     private mutating func show(
         _ scan: SegmentScan, _ header: SegmentHeader, _ file: any VolumeFile
     ) {
@@ -251,7 +258,7 @@ struct LedgerOpening {
             ? nil
             : Finding(
                 .closeMarkerDamaged, file: LedgerLayout.closeMarker,
-                "the close marker is not as it was written")
+                "the close marker is damaged")
     }
 
     private mutating func compareWithMarker() throws(FileFailure) -> Finding? {
@@ -271,7 +278,7 @@ struct LedgerOpening {
         return Finding(
             .closeMarkerMismatch, file: LedgerLayout.closeMarker,
             position: Position(marker.size.entries),
-            "closed after \(marker.lastHash.tagged), the segments have \(found.tagged)")
+            "closed after \(marker.lastHash.tagged), but the segments have \(found.tagged)")
     }
 
     // MARK: Checkpoints
@@ -284,19 +291,19 @@ struct LedgerOpening {
             switch error {
             case .damaged(let finding): return finding
             case .file(let failure): throw failure
-            case .notALedger: preconditionFailure("a file is no ledger")
+            case .notALedger: preconditionFailure("reading checkpoints never fails with notALedger")
             }
         }
     }
 
-    /// A ledger that is shorter than what was signed has been put back. Whether it is the same is
-    /// for the tree to say.
+    /// A ledger shorter than its newest checkpoint was rolled back. Only the tree can show whether
+    /// its entries are the signed ones.
     private func compareWithCheckpoint() -> Finding? {
         let size = LedgerSize(checker.next.value)
         guard signedSize > size else { return nil }
         return Finding(
             .rolledBack, file: LedgerLayout.checkpoints, position: size.nextPosition,
-            "a checkpoint was signed for \(signedSize) entries, and the ledger has \(size)")
+            "a checkpoint was signed for \(signedSize) entries, but the ledger has \(size)")
     }
 
     /// The hash that the entry at position `size` links to.
@@ -327,12 +334,12 @@ struct LedgerOpening {
         guard try file.read(into: &bytes, 0..<bytes.count, at: start) == bytes.count else {
             return nil
         }
-        // An entry that cannot be read was reported where the segment was walked.
+        // The walk over the segment has already reported an entry that cannot be read.
         return try? Entry(bytes.span, at: 0).previous
     }
 }
 
-/// Whether a segment is the one that must come next. Asked by opening and by verification.
+/// Checks that a segment is the one that must come next. Used by opening and by verification.
 package enum SegmentLink {
     package static func problem(
         _ header: SegmentHeader, name: Position, path: String, ledgerID: UUID128,
@@ -350,7 +357,7 @@ package enum SegmentLink {
         if header.firstPosition != expected.next {
             return Finding(
                 .segmentMissing, file: path, position: expected.next,
-                "the segment before ends at position \(expected.next), this one begins at "
+                "the previous segment ends at position \(expected.next), this one begins at "
                     + "\(header.firstPosition)")
         }
         if header.previous != expected.lastHash {
@@ -358,8 +365,8 @@ package enum SegmentLink {
             return Finding(
                 isFirst ? .identityMismatch : .segmentUnlinked, file: path,
                 position: header.firstPosition,
-                "the header links to \(header.previous.tagged), "
-                    + (isFirst ? "the identity file has " : "the segment before ends with ")
+                "the header links to \(header.previous.tagged), but "
+                    + (isFirst ? "the identity file has " : "the previous segment ends with ")
                     + expected.lastHash.tagged)
         }
         return nil

@@ -1,4 +1,5 @@
 package import LedgerFormat
+package import Platform
 
 /// One entry with its payload, read back and checked.
 package struct StoredRecord: Sendable {
@@ -16,7 +17,7 @@ package enum ReadFailure: Error, Sendable, CustomStringConvertible {
     /// What was read is not what was written.
     case damaged(Finding)
 
-    /// Whether a reader that must not wait would have to.
+    /// Whether the read would have had to wait for the disk.
     package var isWouldBlock: Bool {
         if case .file(let failure) = self { failure.isWouldBlock } else { false }
     }
@@ -31,7 +32,7 @@ package enum ReadFailure: Error, Sendable, CustomStringConvertible {
 
 extension LedgerMap {
     /// Reads the entry at a position and its payload, and checks both against their digests. Nil
-    /// beyond the ledger. Any thread.
+    /// beyond the ledger. Any thread may call it.
     package func read(
         _ position: Position, _ access: ReadAccess = .blocking
     ) throws(ReadFailure) -> StoredRecord? {
@@ -47,7 +48,7 @@ extension LedgerMap {
         return Merkle.leaf(bytes.span)
     }
 
-    /// The 160 bytes of an entry, guarded by its frame's checksum; nil beyond the ledger.
+    /// The 160 bytes of an entry, checked against its frame's checksum; nil beyond the ledger.
     package func entryBytes(
         _ position: Position, _ access: ReadAccess
     ) throws(FileFailure) -> [UInt8]? {

@@ -1,9 +1,10 @@
 package import LedgerFormat
+internal import Platform
 
 extension LedgerMap {
-    /// Lends the synced records from `start` on in ledger order, until `body` returns false or the
-    /// ledger ends. Reads the segments from front to back; any thread. Chain and payload digests
-    /// are not checked.
+    /// Passes the synced records from `start` on to `body` in ledger order, until `body` returns
+    /// false or the ledger ends. Reads the segments from front to back. Any thread may call it.
+    /// Does not check the chain or payload digests.
     package func walk(
         from start: Position, _ body: (SegmentCursor.Record, Span<UInt8>) -> Bool
     ) throws(ReadFailure) {

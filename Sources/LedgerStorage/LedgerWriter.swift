@@ -1,11 +1,12 @@
 package import LedgerFormat
+package import Platform
 
-/// Appends to the newest segment. Used by one thread; `LedgerMap` tells the others.
+/// Appends to the newest segment. Used by one thread; the others read through `LedgerMap`.
 ///
 /// Invariants:
-///  1. Everything before `tail` was synced, or is in `batch` and will be written from `tail` on.
-///  2. `next` goes on from the last staged entry; after `commit` nothing is staged.
-///  3. After a failed sync nothing is written ever again: the page cache no longer tells what the
+///  1. Everything before `tail` is synced. `batch` will be written at `tail`.
+///  2. `next` continues from the last staged entry. After `commit` nothing is staged.
+///  3. After a failed sync nothing is ever written again: the page cache no longer shows what the
 ///     disk holds.
 package struct LedgerWriter: ~Copyable {
     private let map: LedgerMap
@@ -13,21 +14,22 @@ package struct LedgerWriter: ~Copyable {
     private var segment: any VolumeFile
     private var header: SegmentHeader
     private var seed: CRC32C
-    /// Size of the segment's file: records end before it.
+    /// Size of the segment's file. No record extends past it.
     private var capacity: Int
     private var tail: Int
 
-    /// Records that were staged since the last commit.
+    /// Records staged since the last commit.
     private var batch: [UInt8] = []
     private var staged: [UUID128] = []
     private var next: RecordChecker
     private var slots: [IDsFile.Slot]
 
-    /// Bytes behind `tail` that a failed write may have left; zeroed before the next one.
+    /// Bytes after `tail` that a failed write may have left. They are zeroed before the next write:
+    /// left behind a shorter batch, they would look like a torn tail.
     private var scrubBytes = 0
     private var isPoisoned = false
 
-    /// What is appended, as far as the writer needs to know it.
+    /// What the writer needs to know about a payload to append it.
     package struct Draft: Sendable {
         package var stardustID: UUID128?
         package var createdAt: Timestamp?
@@ -49,16 +51,16 @@ package struct LedgerWriter: ~Copyable {
 
     package enum Staged: Sendable {
         case appended(Entry, hash: Digest)
-        /// The id stands already, synced or staged.
+        /// The id already exists, synced or staged.
         case present(Position)
     }
 
     package enum Failure: Error, Sendable, CustomStringConvertible {
-        /// Nothing of the batch was kept; there may be room later.
+        /// None of the batch was kept. There may be room later.
         case noSpace(FileFailure)
-        /// The environment failed before anything was written; it may be tried again.
+        /// The environment failed before anything was written. The caller may retry.
         case failed(FileFailure)
-        /// Whether the batch is durable is unknown. The writer is at its end.
+        /// It is unknown whether the batch is durable. The writer cannot be used again.
         case broken(FileFailure)
 
         package var description: String {
@@ -88,13 +90,14 @@ package struct LedgerWriter: ~Copyable {
 
     package var stagedCount: Int { staged.count }
 
-    /// Whether a record with this payload fits behind what is staged.
+    /// Whether a record with this payload fits after the staged ones.
     package func hasRoom(payloadBytes: Int) -> Bool {
         tail + batch.count + RecordFrame.recordBytes(payloadBytes: payloadBytes) <= capacity
     }
 
-    /// Gives a packet its place behind the last one, or finds its id. There must be room. Nothing
-    /// is durable before `commit`.
+    /// Assigns a packet the next position, or finds the position that already has its id. The
+    /// caller has checked `hasRoom`. Nothing is written before `commit`, so a crash leaves no
+    /// trace.
     package mutating func stage(
         _ draft: Draft, payload: Span<UInt8>, now: Timestamp,
         using generator: inout some RandomNumberGenerator
@@ -146,11 +149,13 @@ package struct LedgerWriter: ~Copyable {
 
     // MARK: Committing
 
-    /// Writes what is staged with one write and one fdatasync. On return it is durable and readers
-    /// see it. After `noSpace` or `failed` nothing of it is in the ledger.
+    /// Writes the staged records with one write and one fdatasync. On return they are durable and
+    /// visible to readers. After `noSpace` or `failed` none of them is in the ledger.
     package mutating func commit() throws(Failure) {
-        precondition(!isPoisoned, "a poisoned writer is not used again")
+        precondition(!isPoisoned, "a poisoned writer must not be used again")
         if staged.isEmpty { return }
+        // A crash before the sync completes leaves any part of the batch after `tail`. Nobody was
+        // told of it: opening keeps its leading intact records and cuts the rest as a torn tail.
         do throws(FileFailure) { try write() } catch {
             unstage()
             if error.isNoSpace { throw .noSpace(error) }
@@ -158,9 +163,12 @@ package struct LedgerWriter: ~Copyable {
             throw .broken(error)
         }
         do throws(FileFailure) { try segment.syncData() } catch {
+            // The kernel may now treat unwritten pages as clean, so a second sync proves nothing.
             isPoisoned = true
             throw .broken(error)
         }
+        // The batch is durable. A crash before the workers are told leaves entries that a retry
+        // with the same id finds.
         tail += batch.count
         batch.removeAll(keepingCapacity: batch.count <= Self.batchBytesKept)
         staged.removeAll(keepingCapacity: true)
@@ -170,11 +178,13 @@ package struct LedgerWriter: ~Copyable {
         map.update { $0.head = head }
     }
 
-    /// The buffer of a batch is kept for the next one up to this size.
+    /// A batch buffer of up to this size is kept for the next batch.
     private static let batchBytesKept = 8 << 20
 
     private mutating func write() throws(FileFailure) {
         if scrubBytes > 0 {
+            // No sync of its own: after a crash the remains of either write belong to batches that
+            // began at `tail`, so opening treats them as a torn tail.
             let zeros = [UInt8](repeating: 0, count: min(scrubBytes, capacity - tail))
             try segment.write(zeros.span, at: tail)
             scrubBytes = 0
@@ -184,7 +194,7 @@ package struct LedgerWriter: ~Copyable {
         scrubBytes = 0
     }
 
-    /// Takes back what was staged.
+    /// Discards what was staged.
     private mutating func unstage() {
         let head = map.head
         slots.removeLast(staged.count)
@@ -204,22 +214,29 @@ package struct LedgerWriter: ~Copyable {
 
     // MARK: Rolling
 
-    /// Goes over to a segment that was made ahead. Nothing may be staged. A crash at any place
-    /// leaves a ledger that `LedgerOpening` completes.
+    /// Switches to a segment that was prepared ahead of time. Nothing may be staged. After a crash
+    /// at any step `LedgerOpening` finishes the roll or discards it.
     package mutating func roll(into prepared: PreparedSegment) throws(Failure) {
         precondition(staged.isEmpty && !isPoisoned)
         let sealed = header
         let newHeader = SegmentHeader(
             ledgerID: map.ledgerID, firstPosition: next.next, previous: next.lastHash)
         do throws(FileFailure) {
+            // A crash before the rename leaves only `next.tmp`, which opening discards.
             try prepared.file.write(newHeader.bytes.span, at: 0)
             try prepared.file.sync()
-            // Without it nothing has changed yet.
+            // If this fails, nothing has changed yet. A crash before the folder's sync leaves
+            // either name: opening discards `next.tmp`, or finishes the roll to the empty segment.
             try volume.rename(
                 LedgerLayout.nextSegment, to: LedgerLayout.segment(newHeader.firstPosition))
         } catch { throw error.isNoSpace ? .noSpace(error) : .failed(error) }
         do throws(FileFailure) {
+            // Must come before the first record in the new segment: a crash that lost the name
+            // would lose the record with it.
             try volume.syncFolder(LedgerLayout.segments)
+            // A crash before this is durable leaves zeros after the sealed records. Opening cuts
+            // them, but only while the new segment is empty, so this too must precede its first
+            // record.
             try segment.truncate(to: tail)
             try segment.sync()
         } catch {
@@ -227,7 +244,8 @@ package struct LedgerWriter: ~Copyable {
             throw .broken(error)
         }
         let ids = IDsFile(header: sealed, segmentBytes: tail, last: next, slots: slots)
-        // Derived: where it cannot be written, it is read from the segment when it is wanted.
+        // Derived and not synced: if it cannot be written, or a crash loses or damages it, it is
+        // rebuilt from the segment when it is needed.
         try? volume.replaceDerived(LedgerLayout.ids(sealed.firstPosition), with: ids.fileContent)
         begin(newHeader, prepared)
         let (count, file) = (ids.slots.count, segment)
@@ -248,21 +266,23 @@ package struct LedgerWriter: ~Copyable {
 
     // MARK: Closing
 
-    /// Says in the ledger's folder how far it goes, after the last commit.
+    /// Records in the ledger's folder how far it goes, after the last commit. A crash leaves the
+    /// old marker or the new one; a marker stays true forever, so either is valid.
     package func writeCloseMarker() throws(FileFailure) {
         let marker = CloseMarker(size: LedgerSize(next.next.value), lastHash: next.lastHash)
         try volume.replace(LedgerLayout.closeMarker, with: marker.fileContent)
     }
 }
 
-/// A segment made ahead: its room on the disk is taken, so that a full disk shows before a packet
-/// needs it.
+/// A segment prepared ahead of time. Its disk space is already allocated, so a full disk is noticed
+/// before a packet needs the room.
 package struct PreparedSegment: Sendable {
     package let file: any VolumeFile
     package let bytes: Int
 
-    /// Makes `segments/next.tmp`. Takes as long as writing that much; any thread, one at a time.
-    /// Where there is no room, nothing stays behind.
+    /// Creates `segments/next.tmp`, which takes as long as writing `bytes`. Any thread may call it,
+    /// one at a time. If there is no room, no file remains. After a crash the next opening or
+    /// preparation discards the file.
     package init(_ volume: any Volume, bytes: Int) throws(FileFailure) {
         try Self.discard(volume)
         file = try volume.open(LedgerLayout.nextSegment, .create())
@@ -271,7 +291,7 @@ package struct PreparedSegment: Sendable {
             try file.allocate(bytes)
             try file.sync()
         } catch {
-            // The first failure is the one to tell; a leftover is discarded next time.
+            // Report the first failure. A leftover is discarded next time.
             try? Self.discard(volume)
             throw error
         }

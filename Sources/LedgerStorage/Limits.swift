@@ -1,32 +1,32 @@
 internal import LedgerFormat
 
-/// Bounds of the files, each with its reason.
+/// Limits of the files, each with its reason.
 package enum StorageLimits {
-    /// A segment's size unless the operator says otherwise: small enough to copy and to check on
-    /// its own, large enough that rolling costs nothing (every 45,000 packets of the workload).
+    /// Default size of a segment: small enough to copy and check on its own, large enough that
+    /// rolling costs almost nothing (once every 45,000 packets of the workload).
     package static let segmentBytes = 64 << 20
-    /// Offsets within a segment fit 32 bits.
+    /// Offsets within a segment fit in 32 bits.
     package static let segmentBytesMax = 1 << 31
-    /// Payload of one record; readers refuse longer ones rather than take the memory.
+    /// Largest payload of a record. Readers refuse longer ones rather than allocate the memory.
     package static let payloadBytesMax = 16 << 20
-    /// Positions are kept in 32 bits beside each id in memory.
+    /// The in-memory table of ids stores positions in 32 bits.
     package static let entriesMax: UInt64 = 1 << 32 - 1
-    /// Bytes of one read while a segment is walked: few enough to stay in a processor's cache between
-    /// the copy and the hashing.
+    /// Bytes per read while walking a segment: few enough to stay in a processor's cache between
+    /// copying and hashing.
     package static let readBytes = 128 << 10
 
-    /// Entries after which the tree's files are made durable: what is read again after a crash, a
-    /// fraction of a second.
+    /// Entries after which the tree's files are synced. About this many are read again after a
+    /// crash, which takes a fraction of a second.
     package static let treeSyncEntries: UInt64 = 1 << 17
-    /// The end of the checkpoints' file that is looked at when a ledger is opened: hundreds of
+    /// Bytes read from the end of the checkpoints file when a ledger is opened: hundreds of
     /// records.
     package static let checkpointTailBytes = 256 << 10
 
-    /// Sealed segments whose files are kept open: 16 GiB of a ledger, a fraction of the descriptors
-    /// that a process may have.
+    /// Sealed segments whose files are kept open: 16 GiB of a ledger, a fraction of a process's
+    /// limit on descriptors.
     package static let sealedFilesOpen = 256
 
-    /// What a segment must hold at least for payloads of a size.
+    /// The smallest segment that can hold a payload of this size.
     package static func segmentBytesMin(payloadBytes: Int) -> Int {
         SegmentHeader.byteCount + RecordFrame.recordBytes(payloadBytes: payloadBytes)
     }

@@ -1,5 +1,7 @@
-/// The part of a file that was read last. What lies near is often wanted next, and copying a few
-/// kilobytes more costs less than another system call.
+internal import Platform
+
+/// The part of a file that was read last. Nearby bytes are often needed next, and copying a few
+/// more kilobytes costs less than another system call.
 struct ReadWindow: ~Copyable {
     private var file: (any VolumeFile)?
     private(set) var bytes: [UInt8] = []
@@ -10,12 +12,12 @@ struct ReadWindow: ~Copyable {
 
     private static let bytesMax = 32 << 10
 
-    /// Reads so many bytes at a time at first, and twice as many as before for a place that is no
-    /// further behind the window than the window is long.
+    /// The first read takes `firstBytes`. A read that begins at most one window's length after the
+    /// window doubles that, up to `bytesMax`.
     init(firstBytes: Int) { self.firstBytes = firstBytes }
 
-    /// Where in `bytes` the file's bytes from `offset` on are, and how many: at least `wanted`,
-    /// unless the file ends. `isFresh` where they were read now.
+    /// Where in `bytes` the file's bytes from `offset` on begin, and how many there are: at least
+    /// `wanted`, unless the file ends. `isFresh` if this call read them.
     mutating func find(
         _ wanted: Int, of file: any VolumeFile, at offset: Int, _ access: ReadAccess
     ) throws(FileFailure) -> (index: Int, count: Int, isFresh: Bool) {
@@ -31,6 +33,6 @@ struct ReadWindow: ~Copyable {
         return (0, count, true)
     }
 
-    /// Forgets what was read, which may have been written anew.
+    /// Forgets what was read, because the file may have been written since.
     mutating func forget() { (file, count) = (nil, 0) }
 }

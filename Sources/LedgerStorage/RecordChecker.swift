@@ -1,11 +1,11 @@
 package import LedgerFormat
 
-/// Follows the records of a ledger and says where one does not go on from the one before.
-/// Invariants 1 to 3 of `Entry` are checked here.
+/// Follows the records of a ledger and reports each one that does not continue the one before.
+/// Checks invariants 1 to 3 of `Entry`.
 package struct RecordChecker: Sendable {
-    /// Place of the record that must come next.
+    /// Position of the record that must come next.
     package private(set) var next: Position
-    /// Entry hash of the record before.
+    /// Entry hash of the previous record.
     package private(set) var lastHash: Digest
     package private(set) var lastReceivedAt: Timestamp?
 
@@ -15,43 +15,43 @@ package struct RecordChecker: Sendable {
         self.lastReceivedAt = lastReceivedAt
     }
 
-    /// Checks the record against its payload and its predecessor, and goes on from it either way:
-    /// one break is one finding.
+    /// Checks the record against its payload and its predecessor. Continues from it either way, so
+    /// that one break is reported once.
     package mutating func check(
         _ record: SegmentCursor.Record, payload: Span<UInt8>,
         report: (Finding.Code, String) -> Void
     ) {
         let entry = record.entry
         if entry.position != next {
-            report(.positionMismatch, "the entry says position \(entry.position), here is \(next)")
+            report(.positionMismatch, "the entry says position \(entry.position), expected \(next)")
         }
         if entry.previous != lastHash {
             report(
                 .chainBroken,
-                "the entry follows \(entry.previous.tagged), but the one before has "
+                "the entry links to \(entry.previous.tagged), but the previous one has "
                     + lastHash.tagged)
         }
         if let last = lastReceivedAt, entry.receivedAt < last {
-            report(.timeReversed, "received at \(entry.receivedAt), after one at \(last)")
+            report(.timeReversed, "received at \(entry.receivedAt), the previous one at \(last)")
         }
         if entry.payloadBytes != UInt64(record.payloadBytes) {
             report(
                 .payloadLengthMismatch,
-                "the entry says \(entry.payloadBytes) payload bytes, the frame "
+                "the entry says \(entry.payloadBytes) payload bytes, but the frame says "
                     + "\(record.payloadBytes)")
         }
         let digest = Digest.sha256(payload)
         if entry.payloadDigest != digest {
             report(
                 .payloadDigestMismatch,
-                "the entry says \(entry.payloadDigest.tagged), the payload has \(digest.tagged)")
+                "the entry says \(entry.payloadDigest.tagged), but the payload is \(digest.tagged)")
         }
         next = entry.position.next
         lastHash = record.entryHash
         lastReceivedAt = entry.receivedAt
     }
 
-    /// Goes on behind a damaged place, at the record that was found there.
+    /// Continues after damage, at the next record that was found.
     package mutating func resume(at record: SegmentCursor.Record) {
         next = record.entry.position
         lastHash = record.entry.previous

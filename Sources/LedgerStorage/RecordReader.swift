@@ -1,19 +1,20 @@
 package import LedgerFormat
+package import Platform
 
-/// Reads the entries and payloads that one question asks for, one after the other, and checks each
-/// against its digests. One thread.
+/// Reads the entries and payloads that one query needs, one after the other, and checks each
+/// against its digests. Used by one thread.
 package struct RecordReader: ~Copyable {
     private let map: LedgerMap
     private let access: ReadAccess
     private var slots = ReadWindow(firstBytes: 32 * IDsFile.slotBytes)
-    /// Most packets of the workload come with the first read.
+    /// The first read contains most packets of the workload.
     private var records = ReadWindow(firstBytes: 4096)
 
     package init(_ map: LedgerMap, _ access: ReadAccess = .blocking) {
         (self.map, self.access) = (map, access)
     }
 
-    /// The position of an id, whose record may be read next; nil where the ledger does not have it.
+    /// The position of an id, for a later `read`; nil if the ledger does not have it.
     package mutating func position(of id: UUID128) throws(FileFailure) -> Position? {
         try map.position(of: id, &slots, access)
     }
@@ -34,7 +35,7 @@ package struct RecordReader: ~Copyable {
         while true {
             var isFresh = true
             let result = try record(position, place, &isFresh)
-            // The open segment may have been written on since the window was read.
+            // The open segment may have grown since the window was read.
             if case .failure = result, !isFresh { records.forget() } else { return result }
         }
     }
@@ -55,7 +56,7 @@ package struct RecordReader: ~Copyable {
             RecordFrame.isIntact(records.bytes.span, at: head.index, seed: place.header.seed),
             let payloadBytes = RecordFrame(records.bytes.span, at: head.index).payloadBytes,
             payloadBytes <= StorageLimits.payloadBytesMax
-        else { return damaged(.recordDamaged, "the checksum of frame and entry does not hold") }
+        else { return damaged(.recordDamaged, "the checksum of frame and entry does not match") }
         let byteCount = RecordFrame.payloadOffset + payloadBytes
         let (start, count, _) = try records.find(
             byteCount, of: place.file, at: place.offset, access)
@@ -73,7 +74,7 @@ package struct RecordReader: ~Copyable {
         }
         let payload = bytes.extracting(RecordFrame.payloadOffset..<byteCount)
         guard Digest.sha256(payload) == entry.payloadDigest else {
-            return damaged(.payloadDigestMismatch, "the payload is not what its entry says")
+            return damaged(.payloadDigestMismatch, "the payload does not match its entry")
         }
         return .success(
             StoredRecord(

@@ -1,15 +1,16 @@
 internal import LedgerFormat
+internal import Platform
 internal import Synchronization
 
-/// Open files of sealed segments, so that a look-up is a read and not an opening. A bounded number:
-/// each takes two descriptors.
+/// Open files of sealed segments, so that a look-up need not open files. Their number is bounded
+/// because each segment takes two descriptors.
 final class SealedFiles: Sendable {
     private let volume: any Volume
     private let files = Mutex<[UInt64: SealedFile]>([:])
 
     init(_ volume: any Volume) { self.volume = volume }
 
-    /// The files of a segment. They are opened where `access` lets one wait.
+    /// The files of a segment. Opens them if `access` allows waiting.
     func file(
         of header: SegmentHeader, _ access: ReadAccess
     ) throws(FileFailure) -> SealedFile {
@@ -29,7 +30,7 @@ final class SealedFiles: Sendable {
         return opened
     }
 
-    /// Opens the files anew next time: what was read from them is not what was written.
+    /// Drops the files because they returned damaged data. The next look-up opens them again.
     func forget(_ header: SegmentHeader) {
         files.withLock { _ = $0.removeValue(forKey: header.firstPosition.value) }
     }
@@ -37,7 +38,7 @@ final class SealedFiles: Sendable {
 
 final class SealedFile: Sendable {
     let segment: any VolumeFile
-    /// Nil where the file is missing or damaged.
+    /// Nil if the file is missing or damaged.
     let ids: IDsFile.Reader?
 
     init(segment: any VolumeFile, ids: IDsFile.Reader?) {

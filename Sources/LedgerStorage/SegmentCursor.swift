@@ -1,10 +1,10 @@
 package import LedgerFormat
+package import Platform
 
 /// Walks the records of one segment from the front, a piece of the file at a time.
 ///
-/// It judges what can be said of a record alone: frame, checksum, padding, format. Whether records
-/// follow each other is `RecordChecker`'s to say. Memory: one read, or one record where that is
-/// longer.
+/// It checks what concerns a record alone: frame, checksum, padding, format. `RecordChecker` checks
+/// that records follow each other. Memory: one read, or one record if that is longer.
 package struct SegmentCursor: ~Copyable {
     package let file: any VolumeFile
     /// Size of the file when the cursor was made.
@@ -17,10 +17,10 @@ package struct SegmentCursor: ~Copyable {
     /// Offset in the file of the buffer's first byte.
     private var bufferStart = 0
     private var bufferCount = 0
-    /// Nil where the cursor began within a segment and has not seen a batch begin.
+    /// Nil if the cursor began within a segment and does not yet know where a batch begins.
     private var lastBatchStart: ByteOffset?
 
-    /// A record that is whole. Its bytes are in `bytes(of:)` until the next step.
+    /// An intact record. `withPayload` and `entryBytes` return its bytes until the next step.
     package struct Record: Sendable {
         package var offset: Int
         package var frame: RecordFrame
@@ -33,7 +33,7 @@ package struct SegmentCursor: ~Copyable {
         case record(Record)
         /// Zeros or nothing from here to the end of the file.
         case end
-        /// No record can be read at `offset`. The code is one of a record's.
+        /// No record can be read at `offset`. The code is one of those for a record.
         case damage(Finding.Code, String)
     }
 
@@ -66,7 +66,7 @@ package struct SegmentCursor: ~Copyable {
         init(_ finding: Finding) { self.finding = finding }
     }
 
-    /// Stands at the record that begins at `start`, the first unless another is known.
+    /// Starts at the record that begins at `start`, by default the first.
     package init(
         _ file: any VolumeFile, header: SegmentHeader, from start: Int = SegmentHeader.byteCount
     ) throws(FileFailure) {
@@ -78,7 +78,7 @@ package struct SegmentCursor: ~Copyable {
         buffer = [UInt8](repeating: 0, count: StorageLimits.readBytes)
     }
 
-    /// Reads the record at `offset` and steps over it. Damage is not stepped over.
+    /// Reads the record at `offset` and steps over it. Does not step over damage.
     package mutating func next() throws(FileFailure) -> Step {
         let headBytes = RecordFrame.payloadOffset
         guard try load(headBytes) else {
@@ -93,10 +93,10 @@ package struct SegmentCursor: ~Copyable {
         guard let payloadBytes = frame.payloadBytes,
             payloadBytes <= StorageLimits.payloadBytesMax
         else {
-            return .damage(.recordTooLong, "the frame gives a length of \(frame.length) bytes")
+            return .damage(.recordTooLong, "the frame claims a length of \(frame.length) bytes")
         }
         guard RecordFrame.isIntact(buffer.span, at: at, seed: seed) else {
-            return .damage(.recordDamaged, "the checksum of frame and entry does not hold")
+            return .damage(.recordDamaged, "the checksum of frame and entry does not match")
         }
         let here = ByteOffset(offset)
         let before = lastBatchStart ?? min(frame.batchStart, here)
@@ -104,7 +104,7 @@ package struct SegmentCursor: ~Copyable {
             return .damage(
                 .batchStartWrong,
                 "the frame says that its batch began at byte \(frame.batchStart), "
-                    + "the one before at byte \(before)")
+                    + "but the previous one says byte \(before)")
         }
         let recordBytes = RecordFrame.recordBytes(payloadBytes: payloadBytes)
         guard try load(recordBytes) else {
@@ -113,7 +113,8 @@ package struct SegmentCursor: ~Copyable {
         return try finish(frame, payloadBytes: payloadBytes, recordBytes: recordBytes)
     }
 
-    /// With the whole record in the buffer: what its checksum does not cover, and its entry.
+    /// With the whole record in the buffer, checks what its checksum does not cover and decodes its
+    /// entry.
     private mutating func finish(
         _ frame: RecordFrame, payloadBytes: Int, recordBytes: Int
     ) throws(FileFailure) -> Step {
@@ -139,7 +140,7 @@ package struct SegmentCursor: ~Copyable {
         return .record(record)
     }
 
-    /// Lends the payload of the record of the last step.
+    /// Passes the payload of the last step's record to `body`.
     package borrowing func withPayload<Answer>(
         of record: Record, _ body: (Span<UInt8>) -> Answer
     ) -> Answer {
@@ -147,7 +148,7 @@ package struct SegmentCursor: ~Copyable {
         return body(buffer.span.extracting(start..<start + record.payloadBytes))
     }
 
-    /// The bytes of the entry of the last step.
+    /// The bytes of the last step's entry.
     package borrowing func entryBytes(of record: Record) -> [UInt8] {
         let start = record.offset - bufferStart + RecordFrame.byteCount
         return Array(buffer[start..<start + Entry.byteCount])
@@ -155,8 +156,8 @@ package struct SegmentCursor: ~Copyable {
 
     // MARK: After damage
 
-    /// Looks for the next place behind the damage at `offset` where a frame is intact and goes
-    /// there. False where there is none, and then `offset` stays.
+    /// Moves to the next intact frame after the damage at `offset`. If there is none, returns false
+    /// and leaves `offset` unchanged.
     package mutating func skipDamage() throws(FileFailure) -> Bool {
         let damage = offset
         offset += RecordFrame.alignment
@@ -183,7 +184,7 @@ package struct SegmentCursor: ~Copyable {
         return RecordFrame.isIntact(buffer.span, at: place, seed: seed)
     }
 
-    /// Where the last byte that is not zero ends, from `offset` on; `offset` where all are zero.
+    /// Where the last nonzero byte from `offset` on ends; `offset` if all are zero.
     package mutating func endOfContent() throws(FileFailure) -> Int {
         var (place, end) = (offset, offset)
         var chunk = [UInt8](repeating: 0, count: StorageLimits.readBytes)
@@ -196,7 +197,7 @@ package struct SegmentCursor: ~Copyable {
         return end
     }
 
-    /// Where the last byte that is not zero ends; `none` where all are zero.
+    /// Where the last nonzero byte ends; `none` if all are zero.
     private static func contentEnd(_ bytes: Span<UInt8>, _ none: Int) -> Int {
         var end = bytes.count
         while end >= 8, bytes.littleEndian(UInt64.self, at: end - 8) == 0 { end -= 8 }
@@ -210,7 +211,7 @@ package struct SegmentCursor: ~Copyable {
 
     // MARK: Reading
 
-    /// Makes `count` bytes from `offset` on stand in the buffer; false where the file has fewer.
+    /// Loads `count` bytes from `offset` on into the buffer; false if the file has fewer.
     private mutating func load(_ count: Int) throws(FileFailure) -> Bool {
         if offset + count <= bufferStart + bufferCount { return true }
         guard offset + count <= fileBytes else { return false }

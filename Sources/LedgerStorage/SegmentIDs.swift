@@ -1,6 +1,7 @@
 package import LedgerFormat
+package import Platform
 
-/// Compares the ids of a sealed segment with the segment.
+/// Compares a sealed segment's ids file with the segment.
 package enum SegmentIDs {
     package enum Comparison: Hashable, Sendable {
         case same
@@ -17,7 +18,7 @@ package enum SegmentIDs {
             throw error
         }
         guard IDsFile(fileContent: content) != nil else {
-            return .different("the file is not as it was written")
+            return .different("the file is damaged")
         }
         let path = LedgerLayout.segment(first)
         let file = try volume.open(path, .read)
@@ -28,6 +29,6 @@ package enum SegmentIDs {
             file, header, RecordChecker(next: header.firstPosition, lastHash: header.previous))
         let made = IDsFile(
             header: header, segmentBytes: scan.end, last: scan.checker, slots: scan.slots)
-        return made.fileContent == content ? .same : .different("the segment gives another file")
+        return made.fileContent == content ? .same : .different("it does not match the segment")
     }
 }

@@ -1,16 +1,17 @@
 internal import LedgerFormat
+internal import Platform
 
-/// A whole segment read from front to end, each record checked, as far as it is sound.
+/// A segment read from front to back, with each record checked, up to the first damage.
 struct SegmentScan {
     var slots: [IDsFile.Slot] = []
     var checker: RecordChecker
     /// Where the sound records end.
     var end = SegmentHeader.byteCount
-    /// Why the walk ended there; nil where only zeros or nothing follow.
+    /// Why the walk ended there; nil if only zeros or nothing follow.
     var damage: Finding?
     var fileBytes = 0
 
-    /// Reads the segment's records. `checker` stands before its first.
+    /// Reads the segment's records. `checker` is the state before the first one.
     init(
         _ file: any VolumeFile, _ header: SegmentHeader, _ checker: RecordChecker
     ) throws(FileFailure) {
@@ -49,16 +50,17 @@ struct SegmentScan {
             offset: ByteOffset(end), detail)
     }
 
-    /// The ids of a sealed segment, read from it and put in place for the next time.
+    /// The ids of a sealed segment, read from it and stored for the next time.
     static func ids(of header: SegmentHeader, _ volume: any Volume) throws(FileFailure) -> IDsFile {
         let file = try volume.open(LedgerLayout.segment(header.firstPosition), .read)
         let scan = try SegmentScan(
             file, header, RecordChecker(next: header.firstPosition, lastHash: header.previous))
         let ids = IDsFile(
             header: header, segmentBytes: scan.end, last: scan.checker, slots: scan.slots)
-        // What is known of a damaged segment is no substitute for the file that may be there.
+        // A damaged segment yields only some ids. They must not replace a file that may be intact.
         guard scan.damage == nil else { return ids }
-        // Without the file the next opening reads the segment again; nothing else is lost.
+        // Derived and not synced: if a crash loses or damages the file, the next opening reads the
+        // segment again. Nothing else is lost.
         try? volume.replaceDerived(LedgerLayout.ids(header.firstPosition), with: ids.fileContent)
         return ids
     }

@@ -1,8 +1,10 @@
 package import LedgerFormat
+package import Platform
 
 /// The private halves of a ledger's keys, each in a file of its own that only its owner may read.
 package enum SigningKeys {
-    /// Makes a key's file; durable with the folder's next sync.
+    /// Creates a key's file. It is durable after the folder's next sync. A crash before that leaves
+    /// no file or part of one, but the key has signed nothing yet.
     package static func write(
         _ key: NoteSigner, to path: String, _ volume: any Volume
     ) throws(FileFailure) {
@@ -21,12 +23,12 @@ package enum SigningKeys {
             switch self {
             case .file(let failure): failure.description
             case .exposed(let path, let mode):
-                "\(path) is a private key and has mode \(String(mode, radix: 8)): others may read "
-                    + "it. Stop the daemon and `chmod 400` it; if somebody may have read it, change "
-                    + "the key then: `stardust rotate-key --overlap-days 0`"
-            case .notAKey(let path): "\(path) is no private key of Ed25519"
+                "\(path) is a private key with mode \(String(mode, radix: 8)): others may read "
+                    + "it. Stop the daemon and `chmod 400` it. If somebody may have read it, then "
+                    + "change the key: `stardust rotate-key --overlap-days 0`"
+            case .notAKey(let path): "\(path) is not an Ed25519 private key"
             case .otherKey(let path, let found, let wanted):
-                "\(path) holds the key \(found), and the ledger's is \(wanted)"
+                "\(path) holds the key \(found), but the ledger's is \(wanted)"
             }
         }
     }
@@ -36,7 +38,7 @@ package enum SigningKeys {
         key == history.first ? LedgerLayout.key : LedgerLayout.key(key)
     }
 
-    /// Reads the private half of a key of the ledger.
+    /// Reads the private half of one of the ledger's keys.
     package static func read(
         _ key: NoteVerifier, of history: KeyHistory, _ volume: any Volume
     ) throws(Failure) -> NoteSigner {
@@ -48,7 +50,7 @@ package enum SigningKeys {
         return signer
     }
 
-    /// Reads a private key, which nobody but its owner may be able to read.
+    /// Reads a private key. Refuses a file that anyone but its owner may access.
     package static func read(
         _ path: String, _ type: SignatureType, _ volume: any Volume
     ) throws(Failure) -> NoteSigner {
@@ -67,7 +69,7 @@ package enum SigningKeys {
 
 /// Which keys a ledger has had, from its own entries.
 extension LedgerMap {
-    /// Follows the changes of key from the first.
+    /// Follows the changes of key from the first key on.
     package func keyHistory(first: NoteVerifier) throws(ReadFailure) -> KeyHistory {
         var history = KeyHistory(first: first)
         for position in otherEntries {
@@ -83,21 +85,21 @@ extension LedgerMap {
 }
 
 extension KeyHistory {
-    /// Goes on with an entry of kind 1. Why it is none; nil where it was taken.
+    /// Applies an entry of kind 1. Returns why it is not a valid change of key; nil if it is.
     package mutating func follow(_ entry: Entry, payload: [UInt8]) -> String? {
         let rotation: KeyRotation
         do throws(KeyRotation.DecodeError) { rotation = try KeyRotation(payload: payload) } catch {
             return error.description
         }
         guard rotation.oldKey.keyName.name == first.keyName.name else {
-            return "the change of key is of \(rotation.origin)"
+            return "the change of key belongs to \(rotation.origin)"
         }
         guard rotation.position == entry.position, rotation.previous == entry.previous else {
-            return "the change of key was signed for another place"
+            return "the change of key was signed for another place in the ledger"
         }
         return add(rotation)
             ? nil
-            : "the change of key is from \(rotation.oldKey.keyName), and that is not the "
-                + "ledger's key here, or it goes back to an earlier one"
+            : "the change of key is from \(rotation.oldKey.keyName), which is not the ledger's "
+                + "key here, or it reinstates an earlier key"
     }
 }

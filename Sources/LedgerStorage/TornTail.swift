@@ -1,16 +1,18 @@
 package import LedgerFormat
+package import Platform
 
-/// The remains of a batch that no sync completed: cut, but kept.
+/// The remains of a batch whose sync never completed. They are cut from the segment but kept.
 package struct TornTail {
     private let volume: any Volume
     private let header: SegmentHeader
     /// Where the sound records end.
     private let start: Int
-    /// Everything from there to the last byte that is not zero.
+    /// Everything from there to the last nonzero byte.
     private let content: [UInt8]
 
-    /// Whether damage is a torn tail: every intact record behind it belongs to a batch that began
-    /// at or before it, and nothing that was durable is missing. Anything else was whole once.
+    /// Whether damage is a torn tail: every intact record after it belongs to a batch that began at
+    /// or before it, and no durable entry is missing. Otherwise the damaged bytes were whole once:
+    /// a batch begins only after the one before it was synced.
     package static func isTorn(
         _ damage: Finding, _ file: any VolumeFile, _ header: SegmentHeader, end: Int,
         durable: LedgerSize
@@ -23,7 +25,7 @@ package struct TornTail {
         return true
     }
 
-    /// What stands from `start` to the last byte that is not zero.
+    /// Reads the bytes from `start` to the last nonzero one.
     init(
         _ volume: any Volume, _ file: any VolumeFile, _ header: SegmentHeader, start: Int
     ) throws(FileFailure) {
@@ -36,8 +38,8 @@ package struct TornTail {
         self.content = content
     }
 
-    /// Saves the bytes, then zeroes them. Where they cannot be saved nothing is changed, and the
-    /// ledger is not to be written.
+    /// Saves the bytes, then zeroes them. If they cannot be saved, nothing is changed and the
+    /// ledger must not be written.
     func cut(
         _ file: any VolumeFile
     ) throws(FileFailure) -> Result<OpenedLedger.Repair, SegmentCursor.HeaderProblem> {
@@ -50,6 +52,8 @@ package struct TornTail {
                         offset: ByteOffset(start),
                         "an unfinished write could not be set aside, so it was not cut: \(error)")))
         }
+        // The saved copy is durable. A crash before the sync completes leaves any part of the
+        // bytes, which is still a torn tail: the next opening saves and zeroes them again.
         try file.write([UInt8](repeating: 0, count: content.count).span, at: start)
         try file.syncData()
         return .success(
@@ -66,6 +70,8 @@ package struct TornTail {
             number += 1
             path = LedgerLayout.torn(header.firstPosition, from: ByteOffset(start), number: number)
         }
+        // A crash in here leaves the segment as it was, and perhaps part of this file. The next
+        // opening finds the same tail and saves it under another number.
         let file = try volume.open(path, .create())
         try file.write(content.span, at: 0)
         try file.sync()

@@ -1,11 +1,13 @@
 package import LedgerFormat
+package import Platform
 internal import Synchronization
 
-/// The Merkle tree over all entries as files, one for each level of tiles: hashes from the left
-/// without gaps, so that a tile is a range of bytes (C2SP tlog-tiles). Derived from the segments.
+/// The Merkle tree over all entries, stored as one file for each level of tiles (C2SP tlog-tiles).
+/// A file holds hashes from left to right without gaps, so a tile is a range of bytes. Derived from
+/// the segments.
 ///
-/// Any thread reads; `TreeWriter` alone appends. A hash is asked for only below a size that the
-/// writer has told.
+/// Any thread may read; only `TreeWriter` appends. Callers ask only for hashes below a size that
+/// the writer has reported.
 package final class TreeFiles: Sendable {
     private let volume: any Volume
     private let files = Mutex<[Int: any VolumeFile]>([:])
@@ -24,7 +26,8 @@ package final class TreeFiles: Sendable {
         return bytes
     }
 
-    /// The root of a perfect subtree: of at most 128 hashes of the level of tiles below it.
+    /// The root of a perfect subtree, computed from at most 128 hashes of the nearest level of
+    /// tiles.
     package func hash(_ subtree: Merkle.Subtree) throws(FileFailure) -> Digest {
         let (tileLevel, height) = (subtree.level / 8, subtree.level % 8)
         let first = subtree.index << UInt64(height)
@@ -36,15 +39,15 @@ package final class TreeFiles: Sendable {
         return row[0]
     }
 
-    /// The hash over the leaves of a range, as it stands in proofs.
+    /// The hash over a range of leaves, in the form that proofs contain.
     package func hash(_ leaves: Range<UInt64>) throws(FileFailure) -> Digest {
         var hashes: [Digest] = []
         for subtree in Merkle.subtrees(leaves) { hashes.append(try hash(subtree)) }
         return Merkle.hash(of: hashes)
     }
 
-    /// Roots of the subtrees that tile a ledger. Reads the last hash of each level, so that a level
-    /// that was cut shows.
+    /// Roots of the subtrees that together cover a ledger. Also reads the last hash of each level,
+    /// so a truncated level is noticed.
     func subtreeRoots(_ size: LedgerSize) throws(FileFailure) -> [Digest] {
         for level in Tile.levels {
             let count = Tile.countOfLevel(.hashes(level: level), size)
@@ -68,18 +71,18 @@ package final class TreeFiles: Sendable {
         return file
     }
 
-    /// Opens the files anew next time.
+    /// Drops the open files. The next read opens them again.
     func forget() { files.withLock { $0.removeAll() } }
 }
 
-/// How far the levels' files can be relied on: a line with the size and its CRC-32C. A crash may
-/// leave anything behind that.
+/// How far the level files can be trusted: a line with a size and its CRC-32C. A crash may leave
+/// anything in the levels beyond that size.
 package struct TreeState: Hashable, Sendable {
     package var size: LedgerSize
 
     package init(size: LedgerSize) { self.size = size }
 
-    /// Nil where a byte is not as it was written.
+    /// Nil if the content is damaged.
     package init?(fileContent: [UInt8]) {
         let digits = fileContent.prefix { $0 != 0x20 }
         guard let size = UInt64(canonical: digits) else { return nil }
@@ -92,7 +95,7 @@ package struct TreeState: Hashable, Sendable {
         return text + Array(" \(CRC32C().continued(over: text.span).hex)\n".utf8)
     }
 
-    /// What a ledger's files say; empty where they say nothing.
+    /// The state stored in a ledger's folder; empty if the file is missing or damaged.
     package static func read(_ volume: any Volume) throws(FileFailure) -> TreeState {
         do throws(FileFailure) {
             return TreeState(fileContent: try volume.content(of: LedgerLayout.treeState))
@@ -104,11 +107,11 @@ package struct TreeState: Hashable, Sendable {
     }
 }
 
-/// Extends the tree behind the ledger. One thread.
+/// Extends the tree as the ledger grows. Used by one thread.
 ///
 /// Invariants:
-///  1. The files hold every hash below `range.end`; `syncedSize` of them are durable.
-///  2. What a failed append wrote lies behind `range.end` and is written again.
+///  1. The files hold every hash below `range.end`. Those below `syncedSize` are durable.
+///  2. A failed append leaves bytes only beyond `range.end`. The next append overwrites them.
 package struct TreeWriter: ~Copyable {
     package let files: TreeFiles
     private let volume: any Volume
@@ -116,12 +119,12 @@ package struct TreeWriter: ~Copyable {
     /// The tree over all entries so far.
     package private(set) var range: CompactRange
     private var syncedSize: LedgerSize
-    /// What stands in the folder is not this tree.
+    /// The folder contains something other than this tree.
     private var isToBeCleared: Bool
 
-    /// Takes up the tree as far as it was made durable, but no further than `signed`, where its root
-    /// can be checked: what lies behind is read from the entries. Begins anew where anything of it
-    /// cannot be read, and where `entryHash`, of a position, tells that it is another ledger's.
+    /// Resumes the tree as far as it is durable, but no further than `signed`, where its root can
+    /// be checked. The rest is read from the entries. Starts over if any of it cannot be read, or
+    /// if its last leaf is not the `entryHash` at that position: then it is another ledger's tree.
     package static func open(
         _ volume: any Volume, upTo signed: LedgerSize,
         entryHash: (Position) throws(FileFailure) -> Digest?
@@ -147,14 +150,15 @@ package struct TreeWriter: ~Copyable {
 
     package var size: LedgerSize { LedgerSize(range.end.value) }
 
-    /// Begins anew. What stands in the folder is removed when the first hash is written.
+    /// Starts over. The folder's contents are removed when the first hash is written.
     package mutating func reset() {
         files.forget()
         (range, syncedSize, written, isToBeCleared) = (CompactRange(), .empty, [:], true)
     }
 
-    /// Makes room for a new tree. What cannot be removed, such as a folder in a file's place, is set
-    /// aside.
+    /// Clears the folder for a new tree. If something cannot be removed, such as a folder in a
+    /// file's place, the whole folder is set aside. Nothing is synced: a crash may leave parts of
+    /// the old tree, and opening checks the last leaf and the signed root before it relies on them.
     private mutating func clear() throws(FileFailure) {
         let folder = LedgerLayout.tree
         do throws(FileFailure) {
@@ -169,7 +173,8 @@ package struct TreeWriter: ~Copyable {
         isToBeCleared = false
     }
 
-    /// The file of a level, made where it is missing.
+    /// The file of a level, created if it is missing. Its name is not synced: if a crash loses it,
+    /// opening starts the tree over.
     private mutating func file(_ level: Int) throws(FileFailure) -> any VolumeFile {
         if isToBeCleared { try clear() }
         if let known = written[level] { return known }
@@ -179,7 +184,8 @@ package struct TreeWriter: ~Copyable {
         return file
     }
 
-    /// Adds the next entries' hashes. They can be read on return, but are not durable.
+    /// Adds the next entries' hashes. On return they can be read but are not durable. A crash
+    /// leaves them beyond the size in `tree/complete`, where opening ignores them.
     package mutating func append(_ hashes: some Collection<Digest>) throws(FileFailure) {
         var (after, rows) = (range, [Int: [UInt8]]())
         var leaves: [UInt8] = []
@@ -196,14 +202,18 @@ package struct TreeWriter: ~Copyable {
         range = after
     }
 
-    /// Makes it durable where enough has come since the last time, or `atOnce`.
+    /// Makes the tree durable if it has grown enough since the last sync, or if `atOnce`.
     package mutating func sync(atOnce: Bool = false) throws(FileFailure) {
         let due = atOnce ? 1 : StorageLimits.treeSyncEntries
         guard size.entries - syncedSize.entries >= due else { return }
+        // The levels come first: a crash before the state is replaced leaves the old, smaller size,
+        // which still holds.
         for level in Tile.levels where Tile.countOfLevel(.hashes(level: level), size) > 0 {
             try file(level).syncData()
         }
         let state = TreeState(size: size)
+        // Not synced: a crash may leave the old state or a damaged one. Then opening reads more of
+        // the tree from the entries.
         try volume.replaceDerived(LedgerLayout.treeState, with: state.fileContent)
         syncedSize = size
     }

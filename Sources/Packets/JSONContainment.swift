@@ -1,21 +1,21 @@
 /// Whether a document contains a pattern, as PostgreSQL's `jsonb @>` defines it (its manual, section
 /// "jsonb Containment and Existence").
 ///
-/// An object contains another whose members it has, with values that contain theirs. An array
-/// contains another when each of its elements is contained in one of its own, in any order and as
-/// often as one likes. Scalars are equal by value. As a special case at the top, an array contains
-/// a scalar that is one of its elements.
+/// An object contains another if it has all the other's members, with values that contain the
+/// other's values. An array contains another if every element of the other is contained in one of
+/// its own; order and repetition do not matter. Scalars are compared by value. As a special case at
+/// the top level, an array contains a scalar that is one of its elements.
 package struct JSONContainment: ~Copyable {
     private let pattern: JSONDocument
-    /// Comparisons left. Two large arrays of objects take as many as their product.
+    /// Comparisons left. Two large arrays of objects need as many as the product of their sizes.
     private var stepsLeft = 0
 
     package static let stepsMax = 20_000_000
 
-    /// Where others wait for the same thread: a fraction of a millisecond.
+    /// The limit when others wait for the same thread: a fraction of a millisecond.
     package static let quickStepsMax = 20_000
 
-    /// More was compared than anybody should wait for.
+    /// The comparison took more steps than anybody should wait for.
     package struct TooCostly: Error {}
 
     package init(_ pattern: JSONDocument) { self.pattern = pattern }
@@ -55,7 +55,7 @@ package struct JSONContainment: ~Copyable {
         }
     }
 
-    /// Whether an array has an element that contains one of the pattern's.
+    /// Whether an array has an element that contains this part of the pattern.
     private mutating func hasElement(
         _ index: Int, _ tokens: [JSONToken], _ bytes: Span<UInt8>, equalTo part: Int
     ) throws(TooCostly) -> Bool {
@@ -68,7 +68,7 @@ package struct JSONContainment: ~Copyable {
         return false
     }
 
-    /// The value of the member that a key of the pattern names.
+    /// The value of the member that a key of the pattern names; nil if there is none.
     private mutating func member(
         _ key: Int, _ index: Int, _ tokens: [JSONToken], _ bytes: Span<UInt8>
     ) throws(TooCostly) -> Int? {

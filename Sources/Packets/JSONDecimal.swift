@@ -1,5 +1,5 @@
-/// A JSON number by its value: sign, digits without zeros at either end, and the power of ten of
-/// the last digit. 1, 1.0 and 10e-1 are the same; -0 is 0.
+/// A JSON number by its value: sign, digits without leading or trailing zeros, and the power of ten
+/// of the last digit. 1, 1.0 and 10e-1 are equal, and -0 equals 0.
 struct JSONDecimal: Hashable {
     private(set) var isNegative: Bool
     private(set) var digits: [UInt8]
@@ -30,7 +30,7 @@ struct JSONDecimal: Hashable {
         if digits.isEmpty { (isNegative, exponent) = (false, 0) }
     }
 
-    /// Reads the exponent behind the `e` at `index`. The parser has bounded it.
+    /// Reads the exponent after the `e` at `index`. The parser has checked that it is small.
     private static func exponent(_ text: Span<UInt8>, after index: Int) -> Int {
         var value = 0
         for place in index + 1..<text.count where text[place] >= UInt8(ascii: "0") {
@@ -48,7 +48,7 @@ struct JSONDecimal: Hashable {
         return magnitude < 1 || (magnitude == 1 && digits == [UInt8(ascii: "1")])
     }
 
-    /// A text that is the same for equal values only.
+    /// A text that is equal for two numbers exactly when their values are.
     var canonicalText: [UInt8] {
         Array("\(isNegative ? "-" : "")\(String(decoding: digits, as: UTF8.self))e\(exponent)".utf8)
     }

@@ -1,7 +1,7 @@
-/// Why bytes are not JSON as the ledger admits it: what, and at which byte.
+/// Why the ledger does not admit bytes as JSON: what is wrong, and at which byte.
 package struct JSONError: Error, Hashable, Sendable, CustomStringConvertible {
     package var code: Code
-    /// Byte offset of what was wrong, from 0.
+    /// Byte offset of the error, from 0.
     package var offset: Int
 
     package init(_ code: Code, at offset: Int) {
@@ -32,24 +32,24 @@ package struct JSONError: Error, Hashable, Sendable, CustomStringConvertible {
 }
 
 extension JSONError.Code {
-    /// What is wrong and what would be right, without the place.
+    /// What is wrong and what would be right, without the byte offset.
     package var sentence: String {
         switch self {
         case .unexpectedEnd: "the JSON ends too early"
-        case .unexpectedByte: "this byte cannot stand here in JSON"
-        case .trailingBytes: "there is more after the JSON value"
+        case .unexpectedByte: "this byte is not allowed here in JSON"
+        case .trailingBytes: "there are more bytes after the JSON value"
         case .byteOrderMark: "a byte order mark is not part of JSON; send plain UTF-8"
         case .invalidUTF8: "the bytes are not UTF-8"
         case .controlCharacter: "a control character in a string must be escaped"
-        case .nullCharacter: "U+0000 is not admitted, since databases cannot hold it"
-        case .invalidEscape: "this is not one of JSON's escapes"
-        case .loneSurrogate: "a surrogate must come as a pair"
+        case .nullCharacter: "U+0000 is not admitted because databases cannot store it"
+        case .invalidEscape: "this is not a JSON escape"
+        case .loneSurrogate: "surrogates must come in pairs"
         case .invalidNumber: "this is not a JSON number"
         case .numberTooLong:
             "a number may have at most \(PacketLimits.numberCharactersMax) characters"
         case .exponentTooLarge:
-            "an exponent must lie within ±\(PacketLimits.exponentMagnitudeMax)"
-        case .duplicateKey: "this key stands twice in the same object"
+            "an exponent must be within ±\(PacketLimits.exponentMagnitudeMax)"
+        case .duplicateKey: "this key occurs twice in the same object"
         case .tooDeep: "objects and arrays may nest at most \(PacketLimits.depthMax) deep"
         case .tooLong: "a document may have at most \(PacketLimits.packetBytesMax) bytes"
         case .tooManyMembers: "an object may have at most \(PacketLimits.membersMax) members"

@@ -1,36 +1,36 @@
 internal import LedgerFormat
 
-/// The one parser that decides what is admitted. Strict RFC 8259, and where implementations differ
-/// the choice of `ledger-format.md`, section "JSON".
+/// The only parser that decides what is admitted. It follows RFC 8259 strictly and, where
+/// implementations differ, `ledger-format.md`, section "JSON".
 ///
-/// Time is linear in the bytes read, but for the sorting of an object's keys. The token array is
-/// kept between documents, so that a parser that is used again does not allocate.
+/// Time is linear in the bytes read, except for sorting an object's keys. The token array is kept
+/// between documents, so a reused parser does not allocate.
 package struct JSONParser: ~Copyable {
-    /// Tokens of the document parsed last, in the order of its text.
+    /// Tokens of the last parsed document, in the order of its text.
     package private(set) var tokens: [JSONToken] = []
-    /// Tokens of the keys of an object that is being checked for duplicates, by hash.
+    /// Keys of the object being checked for duplicates, sorted by hash.
     private var keys: [(hash: UInt64, token: Int)] = []
 
     private let limits: Limits
 
-    /// What a document may be at most: a packet, or what else is read by the same rules.
+    /// Limits on a document: a packet, or other JSON that is read by the same rules.
     package struct Limits: Sendable {
         var depth: Int
         var bytes: Int
 
         package static let packet = Limits(
             depth: PacketLimits.depthMax, bytes: PacketLimits.packetBytesMax)
-        /// An answer of the daemon, with packets some levels deep in it.
+        /// An answer from the daemon, which nests packets a few levels deep.
         package static let answer = Limits(
             depth: PacketLimits.depthMax + 8, bytes: Int(UInt32.max))
     }
 
     package init(limits: Limits = .packet) { self.limits = limits }
 
-    /// Takes memory for a document of so many bytes at once: packets have a token for twelve.
+    /// Reserves memory for a document of `bytes` bytes: packets have one token per twelve bytes.
     mutating func expect(_ bytes: Int) { tokens.reserveCapacity(min(bytes, 1 << 16) / 12) }
 
-    /// Parses one JSON value with nothing but white space around it.
+    /// Parses one JSON value, with only white space around it.
     package mutating func parse(_ bytes: Span<UInt8>) throws(JSONError) {
         guard bytes.count <= limits.bytes else {
             throw JSONError(.tooLong, at: limits.bytes)
@@ -120,7 +120,7 @@ package struct JSONParser: ~Copyable {
         return tokens.count - 1
     }
 
-    /// At the closing bracket: steps over it and completes the container's token.
+    /// Called at the closing bracket. Steps over it and completes the container's token.
     @inline(__always)
     private mutating func endContainer(_ token: Int, _ index: inout Int) {
         index += 1
@@ -128,7 +128,8 @@ package struct JSONParser: ~Copyable {
         tokens[token].next = UInt32(truncatingIfNeeded: tokens.count)
     }
 
-    /// After a member or element: true and past the comma and space, or false at the bracket.
+    /// Called after a member or element. At a comma, steps past it and the white space after it and
+    /// returns true. At the closing bracket, returns false.
     @inline(__always)
     private func continues(
         until close: UInt8, _ bytes: Span<UInt8>, _ index: inout Int
@@ -153,8 +154,8 @@ package struct JSONParser: ~Copyable {
 
     // MARK: Duplicate keys
 
-    /// An object of more keys than this has them sorted by a hash that nobody can foresee; below,
-    /// comparing the few that look alike costs less.
+    /// With more keys than this, an object's keys are sorted by a hash that nobody can predict.
+    /// With fewer, comparing the ones that look alike is cheaper.
     private static let keysCompared = 32
 
     private mutating func refuseDuplicates(
@@ -197,7 +198,7 @@ package struct JSONParser: ~Copyable {
         }
     }
 
-    /// Length and first bytes of a key: the same for the same text.
+    /// Length and first bytes of a key. Equal texts have equal marks.
     @inline(__always)
     private func mark(_ key: JSONToken, _ bytes: Span<UInt8>) -> UInt64 {
         if key.isEscaped { return Self.mark(bytes.text(key).span, 0..<bytes.text(key).count) }

@@ -9,7 +9,7 @@ package enum JSONText {
         byte <= 0x20 && (byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09)
     }
 
-    /// The bytes without the white space around them. Empty where there is nothing else.
+    /// The range without surrounding white space. Empty if there is nothing else.
     package static func trimmed(_ bytes: Span<UInt8>) -> Range<Int> {
         var range = 0..<bytes.count
         while let first = range.first, isSpace(bytes[first]) { range.removeFirst() }
@@ -17,10 +17,10 @@ package enum JSONText {
         return range
     }
 
-    /// The next line feed from `start` on; nil where there is none.
+    /// The first line feed at or after `start`; nil if there is none.
     package static func nextLineFeed(_ bytes: Span<UInt8>, from start: Int) -> Int? {
         precondition(start <= bytes.count)
-        // Safety: what is searched lies between `start` and the end of the bytes that are lent here.
+        // Safety: only bytes between `start` and the end of the borrowed bytes are searched.
         return unsafe bytes.withUnsafeBytes { buffer in
             guard let base = buffer.baseAddress,
                 let found = unsafe memchr(base + start, 0x0A, buffer.count - start)
@@ -30,17 +30,17 @@ package enum JSONText {
     }
 
     /// The next byte that does not stand for itself in a string: a quote, a backslash, a control
-    /// character or the start of a longer UTF-8 sequence; `count` at the end.
+    /// character or the start of a longer UTF-8 sequence; `count` if there is none.
     @inline(__always)
     static func firstSpecial(_ bytes: Span<UInt8>, from start: Int) -> Int {
         precondition(start <= bytes.count)
-        // Safety: what is read lies between `start` and the end of the bytes that are lent here.
+        // Safety: only bytes between `start` and the end of the borrowed bytes are read.
         return unsafe bytes.withUnsafeBufferPointer {
             unsafe start + stardust_plain_prefix($0.baseAddress! + start, $0.count - start)
         }
     }
 
-    /// The index after the escape at `index`. A lead surrogate takes its trail along.
+    /// The index after the escape at `index`. A lead and a trail surrogate count as one escape.
     static func afterEscape(_ bytes: Span<UInt8>, at index: Int) throws(JSONError) -> Int {
         guard index + 1 < bytes.count else { throw JSONError(.unexpectedEnd, at: bytes.count) }
         switch bytes[index + 1] {
@@ -99,7 +99,7 @@ package enum JSONText {
     }
 }
 
-/// A hash of keys that nobody outside the process can foresee, so that nobody can make keys that
+/// A hash of keys that nobody outside the process can predict, so nobody can construct keys that
 /// collide.
 enum KeyHash {
     private static let seeds: (UInt64, UInt64) = {

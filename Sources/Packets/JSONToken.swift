@@ -8,19 +8,19 @@ package struct JSONToken: Sendable {
     }
 
     package var kind: Kind
-    /// Whether a string or key has escapes, so that its bytes are not yet its text.
+    /// Whether a string or key has escapes. If so, its bytes are not yet its text.
     package var isEscaped: Bool
-    /// First byte: of the text itself for a string or key, else of the value.
+    /// First byte: of the text inside the quotes for a string or key, else of the value.
     package var start: UInt32
     /// Byte after the last one.
     package var end: UInt32
-    /// Index of the token after this value and all that it contains. For a key, of its value.
+    /// Index of the token after this value and everything in it. For a key, the index of its value.
     package var next: UInt32
 
     package var bytes: Range<Int> { Int(start)..<Int(end) }
 }
 
-/// A parsed document: its bytes beside its tokens. Only a parse makes one.
+/// A parsed document: its bytes and its tokens. Only parsing creates one.
 package struct JSONDocument: Sendable {
     package let bytes: [UInt8]
     package let tokens: [JSONToken]
@@ -37,7 +37,7 @@ package struct JSONDocument: Sendable {
     }
 }
 
-/// Indices of what an object or array directly contains: keys of an object, elements of an array.
+/// Indices of the direct children of an object or array: keys of an object, elements of an array.
 package struct JSONChildren: Sequence, IteratorProtocol {
     private let tokens: [JSONToken]
     private var index: Int
@@ -60,7 +60,7 @@ package struct JSONChildren: Sequence, IteratorProtocol {
 
 extension Span<UInt8> {
     /// The text of a string or key with its escapes resolved. The token was parsed from these
-    /// bytes, so the escapes are whole.
+    /// bytes, so the escapes are complete.
     package func text(_ token: JSONToken) -> [UInt8] {
         guard token.isEscaped else { return Array(extracting(token.bytes)) }
         var result: [UInt8] = []
@@ -110,7 +110,7 @@ extension Span<UInt8> {
 
 extension [UInt8] {
     fileprivate mutating func append(utf8Of scalar: UInt32) {
-        // The parser has refused surrogates that are not a pair.
+        // The parser has refused unpaired surrogates.
         append(contentsOf: UTF8.encode(Unicode.Scalar(scalar)!)!)
     }
 }

@@ -40,7 +40,7 @@ extension JSONDocument {
         }
     }
 
-    /// Text behind its length, so that no text can be mistaken for structure.
+    /// Appends a text prefixed with its length, so no text can be mistaken for structure.
     private func appendCounted(_ text: [UInt8], to result: inout [UInt8]) {
         result.append(decimal: text.count)
         result.append(UInt8(ascii: ":"))
@@ -48,8 +48,8 @@ extension JSONDocument {
     }
 }
 
-/// Whether two packets say the same: the same bytes, or the same JSON value. Both were admitted, so
-/// both parse.
+/// Whether two packets say the same: their bytes are equal, or their JSON values are. Both were
+/// admitted, so both parse.
 package func isSameJSON(_ left: [UInt8], _ right: [UInt8]) throws(JSONError) -> Bool {
     if left == right { return true }
     return try JSONDocument(left).canonicalBytes == JSONDocument(right).canonicalBytes

@@ -1,25 +1,25 @@
 package import LedgerFormat
 
-/// Writes JSON text piece by piece. The caller keeps the nesting right; commas and escapes are done
-/// here. Control characters and those that change the direction of text are escaped.
+/// Writes JSON text piece by piece. The caller is responsible for correct nesting; the writer adds
+/// commas and escapes. Control characters and those that change text direction are escaped.
 package struct JSONWriter: Sendable {
     package private(set) var bytes: [UInt8] = []
     private var needsComma = false
-    /// Beyond it arrays are not gone on with, and the text is no good.
+    /// Beyond this size arrays are cut short, and the text is unusable.
     private let bytesMax: Int
 
     package init(bytesMax: Int = .max) { self.bytesMax = bytesMax }
 
-    /// Whether the text became longer than it may.
+    /// Whether the text exceeds its limit.
     package var isTooLong: Bool { bytes.count > bytesMax }
 
-    /// Begins again, keeping the memory.
+    /// Starts over, keeping the memory.
     package mutating func clear() {
         bytes.removeAll(keepingCapacity: true)
         needsComma = false
     }
 
-    /// A place to come back to.
+    /// A place to return to.
     package struct Mark: Sendable {
         fileprivate var count: Int
         fileprivate var needsComma: Bool
@@ -27,7 +27,7 @@ package struct JSONWriter: Sendable {
 
     package var mark: Mark { Mark(count: bytes.count, needsComma: needsComma) }
 
-    /// Takes back what was written since.
+    /// Discards everything written since `mark`.
     package mutating func cut(to mark: Mark) {
         bytes.removeSubrange(mark.count...)
         needsComma = mark.needsComma
@@ -45,7 +45,7 @@ package struct JSONWriter: Sendable {
         needsComma = false
     }
 
-    /// A member's name that is made as it is written.
+    /// A member's name that is only known at run time.
     package mutating func key(_ name: String) {
         string(name)
         bytes.append(UInt8(ascii: ":"))
@@ -59,7 +59,7 @@ package struct JSONWriter: Sendable {
         bytes.append(UInt8(ascii: "\""))
     }
 
-    /// An id, with a fragment behind it where there is one.
+    /// An id, followed by `#` and the fragment if there is one.
     package mutating func string(_ id: UUID128, fragment: String? = nil) {
         separate()
         bytes.append(UInt8(ascii: "\""))
@@ -79,7 +79,7 @@ package struct JSONWriter: Sendable {
     package mutating func boolean(_ value: Bool) { raw(value ? "true" : "false") }
     package mutating func null() { raw("null") }
 
-    /// JSON that stands already, as it is.
+    /// JSON that already exists as text, copied unchanged.
     package mutating func json(_ text: ArraySlice<UInt8>) {
         separate()
         bytes.append(contentsOf: text)
@@ -87,7 +87,7 @@ package struct JSONWriter: Sendable {
 
     package mutating func json(_ text: [UInt8]) { json(text[...]) }
 
-    /// Room for so many more bytes.
+    /// Reserves room for `count` more bytes.
     package mutating func reserve(_ count: Int) { bytes.reserveCapacity(bytes.count + count) }
 
     /// A string of characters that need no escape, appended by `body`.
@@ -98,7 +98,7 @@ package struct JSONWriter: Sendable {
         bytes.append(UInt8(ascii: "\""))
     }
 
-    /// An array whose elements `write` writes.
+    /// An array. `write` is called for each element.
     package mutating func array<Element>(
         _ elements: [Element], _ write: (Element, inout JSONWriter) -> Void
     ) {
@@ -214,7 +214,7 @@ package struct JSONWriter: Sendable {
 }
 
 extension Unicode.Scalar {
-    /// Control characters, and those that reorder or hide what is shown around them.
+    /// Control characters, and those that reorder or hide the text around them.
     package var isUnsafeOnTerminals: Bool {
         if value &- 0x20 < 0x5F { return false }
         return switch properties.generalCategory {

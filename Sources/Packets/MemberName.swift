@@ -1,4 +1,4 @@
-/// The member names that the schema gives a meaning to.
+/// The member names that have a meaning in the schema.
 package enum MemberName: UInt8, CaseIterable, Sendable {
     case stardustID, entityType, entityID, lineage, decisionChain, createdAt
     case traceID, spanID, schema, producer, metaParents, event, evidence, decisionContext, facets
@@ -82,7 +82,7 @@ package enum MemberName: UInt8, CaseIterable, Sendable {
         }
     }
 
-    /// The name that a text is, nil for one that the schema does not know.
+    /// The member name with this text; nil if the schema does not define it.
     @inline(__always)
     static func named(_ text: ShortText) -> MemberName? {
         var slot = text.bucket

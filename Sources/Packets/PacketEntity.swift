@@ -7,8 +7,8 @@ package struct PacketEntity: Hashable, Sendable {
 
     package init(type: String, id: UUID128) { (self.type, self.id) = (type, id) }
 
-    /// Reads a payload that was admitted. Where the two members stand before the others, as most
-    /// workers write them, nothing else of it is read. Nil where it is no packet.
+    /// Reads an admitted payload. If `entity_type` and `entity_id` come early, as most workers
+    /// write them, the rest is not read. Nil if the payload is not a packet.
     package init?(_ payload: Span<UInt8>) {
         if let found = Self.atFront(of: payload) {
             self = found
@@ -21,9 +21,8 @@ package struct PacketEntity: Hashable, Sendable {
         self.init(type: outline.entityType, id: outline.entityID)
     }
 
-    /// Goes through the first members of the top object as long as they are plain strings; names
-    /// are not repeated, or the payload would not have been admitted. Nil where that does not find
-    /// both.
+    /// Reads the first members of the top object as long as they are plain strings. Nil unless both
+    /// are among them. No name repeats, or the payload would not have been admitted.
     private static func atFront(of payload: Span<UInt8>) -> PacketEntity? {
         var (type, id): (String?, UUID128?)
         var index = 0
@@ -42,7 +41,7 @@ package struct PacketEntity: Hashable, Sendable {
         }
     }
 
-    /// Steps over a character and the white space before it.
+    /// Steps over a character and the white space before it; false if it is not next.
     private static func step(
         _ bytes: Span<UInt8>, _ index: inout Int, over character: Unicode.Scalar
     ) -> Bool {
@@ -52,8 +51,8 @@ package struct PacketEntity: Hashable, Sendable {
         return true
     }
 
-    /// Where the text of the next string is; nil for another value, and for one with escapes or
-    /// with anything but ASCII.
+    /// The range of the next string's text. Nil for any other value, and for a string with escapes
+    /// or non-ASCII characters.
     private static func text(_ bytes: Span<UInt8>, _ index: inout Int) -> Range<Int>? {
         guard step(bytes, &index, over: "\"") else { return nil }
         let start = index

@@ -1,6 +1,6 @@
 /// Why bytes are not a packet.
 package enum PacketError: Error, Hashable, Sendable {
-    /// Not JSON as the ledger admits it.
+    /// Not JSON that the ledger admits.
     case json(JSONError)
     /// Valid JSON that does not fit `packet.schema.json`.
     case schema(SchemaViolation)
@@ -9,11 +9,11 @@ package enum PacketError: Error, Hashable, Sendable {
 /// Where and how a packet differs from the schema.
 package struct SchemaViolation: Error, Hashable, Sendable {
     package var code: Code
-    /// JSON Pointer (RFC 6901) of the value; of the object where a member is missing.
+    /// JSON Pointer (RFC 6901) of the value; of the object if a member is missing.
     package var pointer: String
     /// Byte offset of that value.
     package var offset: Int
-    /// The sentence for a person.
+    /// The explanation for people.
     package var detail: String
 
     package enum Code: String, CaseIterable, Sendable {

@@ -1,10 +1,10 @@
 package import LedgerFormat
 
-/// What the ledger needs to know of an admitted packet.
+/// What the ledger needs to know about an admitted packet.
 package struct PacketFacts: Hashable, Sendable {
-    /// Nil where the daemon is to assign one.
+    /// Nil if the daemon is to assign one.
     package var stardustID: UUID128?
-    /// Nil where the time of receipt stands for it.
+    /// Nil if the time of receipt is used instead.
     package var createdAt: Timestamp?
     package var entityType: String
     package var entityID: UUID128
@@ -19,14 +19,14 @@ package struct PacketFacts: Hashable, Sendable {
     }
 }
 
-/// Parses and validates packets, one after the other, without allocating for each.
+/// Parses and validates packets one after the other, without allocating for each.
 package struct PacketReader: ~Copyable {
     private var parser = JSONParser()
 
     package init() {}
 
-    /// What is known of a packet, or why it is none. `bytes` is the payload without white space
-    /// around it; a wrong packet changes nothing here.
+    /// Returns the facts of a packet, or throws why it is not one. `bytes` is the payload without
+    /// surrounding white space. An invalid packet does not affect the ones after it.
     package mutating func read(_ bytes: Span<UInt8>) throws(PacketError) -> PacketFacts {
         do throws(JSONError) { try parser.parse(bytes) } catch { throw .json(error) }
         do throws(SchemaViolation) {

@@ -1,15 +1,15 @@
 package import LedgerFormat
 
-/// Where a stored packet's parts are in its tokens. It was admitted, so only its shape is read.
+/// Where a stored packet's parts are among its tokens. It was admitted, so only its shape is read.
 package struct PacketOutline: Sendable {
     package var entityType: String
     package var entityID: UUID128
     /// Token of `lineage`.
     package var lineage: Int
-    /// Token of `decision_chain`; nil where it is missing or null, which is SQL's NULL.
+    /// Token of `decision_chain`; nil if it is missing or null, both of which mean SQL's NULL.
     package var decisionChain: Int?
 
-    /// Nil where the document is no packet.
+    /// Nil if the document is not a packet.
     package init?(_ tokens: [JSONToken], _ bytes: Span<UInt8>) {
         guard tokens.first?.kind == .object else { return nil }
         var (type, id, lineage): (String?, UUID128?, Int?) = (nil, nil, nil)
@@ -29,7 +29,7 @@ package struct PacketOutline: Sendable {
 }
 
 extension Span<UInt8> {
-    /// The name that a key is, nil for one that the schema does not know.
+    /// The member name that a key spells; nil if the schema does not define it.
     @inline(__always)
     package func memberName(_ key: JSONToken) -> MemberName? {
         if key.isEscaped {
@@ -42,7 +42,7 @@ extension Span<UInt8> {
     /// The text of a string or key as a string.
     package func string(_ token: JSONToken) -> String {
         guard !token.isEscaped else { return String(decoding: text(token), as: UTF8.self) }
-        // Safety: the bytes are read while they are lent.
+        // Safety: the bytes are read only while they are borrowed.
         return unsafe extracting(token.bytes).withUnsafeBufferPointer {
             unsafe String(decoding: $0, as: UTF8.self)
         }
@@ -50,7 +50,7 @@ extension Span<UInt8> {
 }
 
 extension JSONDocument {
-    /// The value of a member by name; nil where there is none.
+    /// The value of a member by name; nil if there is none.
     package func member(_ name: String, of object: Int) -> Int? {
         guard tokens[object].kind == .object else { return nil }
         for key in JSONChildren(tokens, of: object) where bytes.span.string(tokens[key]) == name {
@@ -59,7 +59,7 @@ extension JSONDocument {
         return nil
     }
 
-    /// Lends the values of an object's members whose names the schema knows.
+    /// Passes `body` the name and value of each member whose name the schema defines.
     package func eachKnownMember(of object: Int, _ body: (MemberName, Int) -> Void) {
         guard tokens[object].kind == .object else { return }
         for key in JSONChildren(tokens, of: object) {
@@ -67,12 +67,13 @@ extension JSONDocument {
         }
     }
 
-    /// The text of a string; nil for another value.
+    /// The text of a string; nil for any other value.
     package func string(_ index: Int) -> String? {
         tokens[index].kind == .string ? bytes.span.string(tokens[index]) : nil
     }
 
-    /// The UUID that a string is; nil where it is none, without dashes only where that `isAllowed`.
+    /// The UUID that a string spells; nil if it is not one. The form without dashes is accepted
+    /// only if `isAllowed`.
     package func id(_ index: Int, withoutDashes isAllowed: Bool = false) -> UUID128? {
         let token = tokens[index]
         func read(_ text: Span<UInt8>) -> UUID128? {
@@ -82,7 +83,7 @@ extension JSONDocument {
         return read(bytes.span.extracting(token.bytes))
     }
 
-    /// A value as it was written; strings with their quotes.
+    /// A value as it was written, strings with their quotes.
     package func source(_ index: Int) -> ArraySlice<UInt8> {
         let range = tokens[index].bytes
         let isText = tokens[index].kind == .string || tokens[index].kind == .key

@@ -1,7 +1,7 @@
 internal import LedgerFormat
 
-/// `packet.schema.json` written as code: one function for each of its definitions. Beyond the
-/// schema, a time must exist in the calendar.
+/// `packet.schema.json` as code, with one function per definition. Beyond the schema, a time must
+/// exist in the calendar.
 struct PacketSchema {
     let tokens: [JSONToken]
 
@@ -16,7 +16,7 @@ struct PacketSchema {
         texts: "input", "output", "intermediate", "model", "prompt", "response", "policy", "log",
         "snapshot")
 
-    /// Checks the packet whose tokens these are, and says what the ledger needs to know of it.
+    /// Checks the packet with these tokens and returns what the ledger needs to know about it.
     func facts(_ bytes: Span<UInt8>) throws(SchemaViolation) -> PacketFacts {
         try requireKind(.object, 0, bytes)
         var (stardustID, entityID): (UUID128?, UUID128?)
@@ -35,7 +35,7 @@ struct PacketSchema {
                 try lineage(value, bytes)
                 hasLineage = true
             default:
-                throw violation(.unknownMember, key, bytes, "a packet has no member of this name")
+                throw violation(.unknownMember, key, bytes, "a packet has no member with this name")
             }
         }
         guard let entityType else { throw missing("entity_type", in: 0, bytes) }
@@ -185,7 +185,7 @@ struct PacketSchema {
             guard isFacetName(bytes.text(tokens[key])) else {
                 throw violation(
                     .wrongFormat, key, bytes,
-                    "the name of a facet is a lower-case letter and at most 63 of a-z 0-9 _ .")
+                    "a facet's name must be a lower-case letter, then at most 63 of a-z 0-9 _ .")
             }
             try requireKind(.object, key + 1, bytes)
             var hasSchema = false

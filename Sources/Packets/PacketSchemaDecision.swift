@@ -56,7 +56,7 @@ extension PacketSchema {
             case .options, .alternatives: try each(value, bytes, option)
             case .chosen:
                 if tokens[value].kind == .array {
-                    throw violation(.wrongType, value, bytes, "what was chosen is not an array")
+                    throw violation(.wrongType, value, bytes, "must not be an array")
                 }
             case .score: try requireKind(.number, value, bytes)
             case .scores: try eachMember(value, bytes, numberOrNull)
@@ -94,7 +94,7 @@ extension PacketSchema {
     private func vote(_ index: Int, _ bytes: Span<UInt8>) throws(SchemaViolation) {
         guard tokens[index].kind == .object else {
             if tokens[index].kind == .array {
-                throw violation(.wrongType, index, bytes, "a vote is a scalar or an object")
+                throw violation(.wrongType, index, bytes, "must be a scalar or an object")
             }
             return
         }
@@ -103,7 +103,7 @@ extension PacketSchema {
             switch name(key, bytes) {
             case .vote:
                 if tokens[value].kind == .array || tokens[value].kind == .object {
-                    throw violation(.wrongType, value, bytes, "the vote itself is a scalar")
+                    throw violation(.wrongType, value, bytes, "must be a scalar")
                 }
             case .option: try token(value, bytes)
             case .score: try requireKind(.number, value, bytes)
@@ -151,7 +151,7 @@ extension PacketSchema {
         if tokens[index].kind != .null { try requireKind(.number, index, bytes, or: "null") }
     }
 
-    /// A node of this packet by its id, or of another as `stardust:<stardust_id>#<node>`.
+    /// Names a node: by its id in this packet, or as `stardust:<stardust_id>#<node>` in another.
     private func nodeReference(_ index: Int, _ bytes: Span<UInt8>) throws(SchemaViolation) {
         try requireKind(.string, index, bytes)
         let isReference = withText(index, bytes) { text in
@@ -178,7 +178,7 @@ extension PacketSchema {
     private static let foreignPrefix = ShortText("stardust:")
     private static let foreignPrefixCount = 9
 
-    /// 1 to 128 characters; in a foreign reference none of them ends a line.
+    /// 1 to 128 characters. In a reference to another packet, line ends are not allowed.
     private func isNodeName(
         _ text: Span<UInt8>, _ range: Range<Int>, allowsLineEnds: Bool
     ) -> Bool {

@@ -1,13 +1,13 @@
 internal import LedgerFormat
 
-/// Checks of single values, and the making of violations.
+/// Checks single values, and creates violations.
 extension PacketSchema {
     @inline(__always)
     func name(_ key: Int, _ bytes: Span<UInt8>) -> MemberName? {
         shortText(key, bytes).flatMap(MemberName.named)
     }
 
-    /// The text of a string or key, nil where it has more than 24 bytes.
+    /// The text of a string or key; nil if it has more than 24 bytes.
     @inline(__always)
     func shortText(_ index: Int, _ bytes: Span<UInt8>) -> ShortText? {
         if tokens[index].isEscaped {
@@ -81,7 +81,7 @@ extension PacketSchema {
         _ index: Int, _ bytes: Span<UInt8>, atMost limit: Int
     ) throws(SchemaViolation) {
         try requireKind(.string, index, bytes)
-        // Neither escapes nor UTF-8 make a text longer than its bytes.
+        // With or without escapes, a text never has more characters than bytes.
         guard tokens[index].bytes.count > limit else { return }
         guard scalarCount(bytes.text(tokens[index])[...]) <= limit else {
             throw violation(.wrongLength, index, bytes, "may have at most \(limit) characters")
@@ -103,8 +103,8 @@ extension PacketSchema {
         throw violation(
             .unknownValue, index, bytes,
             orExtension
-                ? "is none of the schema's values, and not an extension: x_ and 1 to 62 of a-z 0-9 _"
-                : "is none of the schema's values")
+                ? "is not one of the schema's values or an extension: x_ and 1 to 62 of a-z 0-9 _"
+                : "is not one of the schema's values")
     }
 
     /// `^x_[a-z][a-z0-9_]{0,61}$`
@@ -163,11 +163,11 @@ extension PacketSchema {
         guard isDigest else {
             throw violation(
                 .wrongFormat, index, bytes,
-                "must be sha256: or blake3: and 64 lower-case hexadecimal digits")
+                "must be sha256: or blake3:, then 64 lower-case hexadecimal digits")
         }
     }
 
-    /// Whether a range has just so many digits in lower case, a multiple of eight.
+    /// Whether a range is exactly `digits` lower-case hexadecimal digits, a multiple of eight.
     private func isLowerHex(_ text: Span<UInt8>, _ range: Range<Int>, digits: Int) -> Bool {
         guard range.count == digits else { return false }
         for start in stride(from: range.lowerBound, to: range.upperBound, by: 8)
@@ -184,7 +184,7 @@ extension PacketSchema {
         if let time = withText(index, bytes, { Timestamp(rfc3339: $0) }) { return time }
         throw violation(
             .wrongFormat, index, bytes,
-            "must be a time that exists, in RFC 3339 and UTC, such as 2026-09-14T10:42:07.311Z")
+            "must be an existing time in RFC 3339 and UTC, such as 2026-09-14T10:42:07.311Z")
     }
 
     /// `^[\w.+-]+/[\w.+-]+$`
@@ -222,7 +222,7 @@ extension PacketSchema {
         return JSONDecimal(bytes.extracting(tokens[index].bytes))
     }
 
-    /// An integer of 0 or more. 3.0 is one, as in JSON Schema.
+    /// An integer of 0 or more. 3.0 is an integer, as in JSON Schema.
     func count(_ index: Int, _ bytes: Span<UInt8>) throws(SchemaViolation) {
         guard try decimal(index, bytes).isInteger else {
             throw violation(.wrongType, index, bytes, "must be an integer")
@@ -274,7 +274,7 @@ extension PacketSchema {
                 container = value
                 continue walk
             }
-            preconditionFailure("a token lies in the document that it belongs to")
+            preconditionFailure("the token is not in this document")
         }
         return pointer
     }

@@ -1,10 +1,10 @@
 package import LedgerFormat
 
-/// What a packet says of its id and time, read from its two ends where workers usually put them.
+/// A packet's id and time, read from its two ends, where workers usually put them.
 ///
 /// The first member of the top object is read from the front. The last one is read backwards: a
-/// quote behind a colon or before a comma cannot be escaped, so the member that ends at the final
-/// brace is one of the top object. Nil where either is not there; then the packet must be parsed.
+/// quote after a colon or before a comma cannot be escaped, so the member that ends at the final
+/// brace belongs to the top object. Nil if either is missing; then the packet must be parsed.
 package enum PayloadEnds {
     package static func read(
         _ payload: Span<UInt8>

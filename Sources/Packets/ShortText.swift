@@ -1,7 +1,7 @@
 internal import LedgerFormat
 
-/// A text of at most 24 bytes as three words, compared without touching memory. Texts that JSON
-/// can hold have no zero byte, so padding with zeros is no ambiguity.
+/// A text of at most 24 bytes as three words, compared without touching memory. Texts from admitted
+/// JSON have no zero byte, so padding with zeros is unambiguous.
 struct ShortText: Hashable {
     private var words: (UInt64, UInt64, UInt64) = (0, 0, 0)
 
@@ -44,7 +44,7 @@ struct ShortText: Hashable {
         hasher.combine(words.2)
     }
 
-    /// A small number that tells the schema's names apart well.
+    /// An 8-bit hash that separates the schema's names well.
     @inline(__always)
     var bucket: Int {
         let mixed = (words.0 ^ words.1 &* 0x9E37_79B9_7F4A_7C15) &* 0xD6E8_FEB8_6659_FD93

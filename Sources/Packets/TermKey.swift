@@ -1,17 +1,17 @@
 package import LedgerFormat
 
-/// Turns what packets say into *terms*: numbers of 48 bits that stand for a path with a scalar, or
-/// for a fact of a packet as a whole. Equal things have equal terms; different things may, about
-/// once in 2⁴⁸, so a term only names candidates.
+/// Turns packet content into *terms*: 48-bit numbers that stand for a path with a scalar, or for a
+/// fact about a whole packet. Equal content has equal terms. Different content has the same term
+/// about once in 2⁴⁸, so a term only finds candidates.
 ///
-/// The key is random for each index: nobody who writes packets can make terms that collide.
+/// The key is random for each index, so nobody who writes packets can construct terms that collide.
 package struct TermKey: Hashable, Sendable {
     package let first: UInt64
     package let second: UInt64
 
     package static let termBits: UInt64 = 48
 
-    /// What is wanted for every question, made once.
+    /// Path hashes every query needs, precomputed.
     let paths: Paths
 
     struct Paths: Hashable, Sendable {
@@ -51,7 +51,7 @@ package struct TermKey: Hashable, Sendable {
 
     // MARK: Paths
 
-    /// Where a path begins, and what facts of a packet are apart from its JSON.
+    /// The start of a path, or a fact about a packet as a whole.
     package enum Root: UInt64, Sendable {
         case lineage = 1
         case decisionChain, entityType, entityID, entity, payload, amendment, unindexed
@@ -60,7 +60,7 @@ package struct TermKey: Hashable, Sendable {
     @inline(__always)
     package func path(_ root: Root) -> UInt64 { mix(root.rawValue &* 0xA076_1D64_78BD_642F, first) }
 
-    /// The path one member further. Arrays add nothing to a path.
+    /// The path extended by one member. Arrays add nothing to a path.
     @inline(__always)
     func path(_ parent: UInt64, member name: UInt64) -> UInt64 { mix(parent, name) }
 
@@ -91,7 +91,7 @@ package struct TermKey: Hashable, Sendable {
         return product.high ^ product.low
     }
 
-    /// A text, for member names as for strings.
+    /// The scalar of a text; also used for member names.
     @inline(__always)
     func text(_ text: Span<UInt8>) -> UInt64 { self.text(text, 0..<text.count) }
 
@@ -107,11 +107,11 @@ package struct TermKey: Hashable, Sendable {
             hash = mix(hash, bytes.littleEndian(UInt64.self, at: index))
             index += 8
         }
-        // The last eight bytes, some of them again: the length is in the hash.
+        // The last eight bytes may overlap earlier ones; the length in the hash tells them apart.
         return mix(hash, bytes.littleEndian(UInt64.self, at: end - 8))
     }
 
-    /// A UUID in any spelling: as it stands in ids, and as 32 digits in trace ids.
+    /// A UUID in any spelling: with dashes as in ids, or as 32 digits as in trace ids.
     @inline(__always)
     func id(_ id: UUID128) -> UInt64 { mix(mix(Tag.id, id.high), id.low) }
 
@@ -140,7 +140,7 @@ package struct TermKey: Hashable, Sendable {
         return number(mantissa, exponent, isNegative)
     }
 
-    /// Digits that fit a word whatever they are.
+    /// Any number with this many digits fits in a word.
     private static let shortDigits = 18
 
     private func number(_ mantissa: UInt64, _ exponent: Int, _ isNegative: Bool) -> UInt64 {
@@ -189,7 +189,7 @@ extension TermKey {
 
     package func entityID(_ id: UUID128) -> UInt64 { term(path(.entityID), self.id(id)) }
 
-    /// Packets whose payload has a digest.
+    /// Packets whose payload has this digest.
     package func payload(_ digest: Digest) -> UInt64 {
         let bytes = digest.bytes
         return term(path(.payload), text(bytes.span))
@@ -199,10 +199,10 @@ extension TermKey {
         term(paths.trace, self.id(id))
     }
 
-    /// Packets that no term could be made of, since they cannot be read.
+    /// Packets that cannot be read and so have no other term.
     package var unindexed: UInt64 { term(path(.unindexed), 0) }
 
-    /// Packets with a parent reference that names something, as a bare id or by a member.
+    /// Packets with a parent reference that names this, as a bare id or by a member.
     package func parent(_ reference: ParentKey) -> [UInt64] {
         switch reference {
         case .id(let id):
@@ -219,8 +219,8 @@ extension TermKey {
         }
     }
 
-    /// Packets that retract, supersede or revise what a reference names. Nil for what it never is:
-    /// a bare id says no relation.
+    /// Packets that retract, supersede or revise what a reference names. Uses the term by member: a
+    /// bare id states no relation.
     package func amendment(_ reference: ParentKey) -> UInt64 {
         amendment(of: parent(reference).last!)
     }
@@ -229,7 +229,7 @@ extension TermKey {
     func amendment(of term: UInt64) -> UInt64 { self.term(path(.amendment), term) }
 }
 
-/// What a parent reference can name a packet by.
+/// The ways a parent reference can name a packet.
 package enum ParentKey: Hashable, Sendable {
     case id(UUID128)
     case hash(Digest)

@@ -1,24 +1,26 @@
 internal import CPlatform
 package import LedgerFormat
 
-/// Reads the terms of a payload in one pass, without a token array: it was admitted before, so
-/// nothing is judged here. Bytes that are no packet after all give no terms, and do no harm.
+/// Reads the terms of a payload in one pass, without a token array. The payload was admitted
+/// before, so nothing is validated here. Bytes that are not a packet after all yield no terms of
+/// their own and do no harm.
 package struct TermScanner: ~Copyable {
     package let key: TermKey
-    /// Terms of the payload scanned last. One may come more than once.
+    /// Terms of the last scanned payload. A term may occur more than once.
     package private(set) var terms: [UInt64] = []
-    /// Whether it names a parent without its id: by hash, or as the newest packet of an entity.
+    /// Whether it names a parent without an id: by hash, or as the newest packet of an entity.
     package private(set) var namesParentsByHash = false
     package private(set) var namesParentsByEntity = false
 
-    // Paths that are known beforehand.
+    // Paths known in advance.
     private let lineage: UInt64
     private let decisionChain: UInt64
     private let parents: UInt64
 
-    /// Terms of the parent reference that is being read, by member.
+    /// Terms of the parent reference being read, by member.
     private var reference = Reference()
-    /// A pattern need not say all of a reference, so it has no terms of whole references.
+    /// Whether a pattern is being scanned. A pattern may state only part of a reference, so it has
+    /// no terms for whole references.
     private var isPattern = false
 
     private struct Reference {
@@ -37,8 +39,8 @@ package struct TermScanner: ~Copyable {
 
     // MARK: Scanning
 
-    /// The terms of a packet, and of the digest of its payload. False where it cannot be read;
-    /// then it has the one term of such packets.
+    /// Reads the terms of a packet and of its payload's digest. False if the packet cannot be read;
+    /// then its only term is the one for unreadable packets.
     package mutating func scan(_ payload: Span<UInt8>, digest: Digest) -> Bool {
         begin()
         var index = 0
@@ -50,17 +52,17 @@ package struct TermScanner: ~Copyable {
         return true
     }
 
-    /// The terms of an entry that is no packet: none.
+    /// Clears the terms: an entry that is not a packet has none.
     package mutating func scanNothing() { begin() }
 
-    /// The terms that a document must have to contain `pattern`, which was parsed before.
+    /// The terms that a document must have to contain `pattern`, which has already been parsed.
     package mutating func pattern(_ pattern: Span<UInt8>, in root: TermKey.Root) -> [UInt64] {
         begin()
         isPattern = true
         defer { isPattern = false }
         var index = 0
         skipSpace(pattern, &index)
-        // What was parsed is scanned to its end.
+        // Cannot fail: the pattern was parsed before.
         _ = value(pattern, &index, path: key.path(root), depth: 0)
         return Set(terms).sorted()
     }
@@ -91,7 +93,7 @@ package struct TermScanner: ~Copyable {
                 let count = terms.count
                 let isNull = index < bytes.count && bytes[index] == UInt8(ascii: "n")
                 guard value(bytes, &index, path: decisionChain, depth: 1) else { return false }
-                // SQL's NULL, not JSON's.
+                // This null is SQL's NULL, not JSON's, so it has no term.
                 if isNull { terms.removeLast(terms.count - count) }
             case nil:
                 let count = terms.count
@@ -180,7 +182,7 @@ package struct TermScanner: ~Copyable {
 
     // MARK: Parent references
 
-    /// Keeps the term of a reference's member that was read last.
+    /// Records the term of the reference's member that was just read.
     private mutating func note(_ member: UInt64) {
         guard let term = terms.last else { return }
         if member == key.paths.parentID { reference.id = term }
@@ -212,7 +214,7 @@ package struct TermScanner: ~Copyable {
         var range: Range<Int>
         var isEscaped: Bool
 
-        /// Nil where it has escapes or is longer than the names that matter.
+        /// Nil if it is longer than the names that matter.
         @inline(__always)
         func text(_ bytes: Span<UInt8>) -> ShortText? {
             isEscaped
@@ -227,7 +229,7 @@ package struct TermScanner: ~Copyable {
         }
     }
 
-    /// The string at `index`, past white space; steps over it. Nil where there is none.
+    /// Skips white space, then reads the string at `index` and steps over it. Nil if there is none.
     @inline(__always)
     private func string(_ bytes: Span<UInt8>, _ index: inout Int) -> Text? {
         skipSpace(bytes, &index)
@@ -236,7 +238,7 @@ package struct TermScanner: ~Copyable {
         let start = index
         var isEscaped = false
         while true {
-            // Safety: what is read lies between `index` and the end of the bytes that are lent here.
+            // Safety: only bytes between `index` and the end of the borrowed bytes are read.
             index += unsafe bytes.withUnsafeBufferPointer {
                 unsafe stardust_unescaped_prefix($0.baseAddress! + index, $0.count - index)
             }
@@ -257,7 +259,7 @@ package struct TermScanner: ~Copyable {
         return key.text(bytes.text(text.token).span)
     }
 
-    /// A string's scalar: what is a UUID by its 16 bytes, so that every spelling is found.
+    /// A string's scalar. A UUID is represented by its 16 bytes, so every spelling is found.
     @inline(__always)
     private func stringHash(_ text: Text, _ bytes: Span<UInt8>) -> UInt64 {
         guard !text.isEscaped else {
@@ -279,7 +281,7 @@ package struct TermScanner: ~Copyable {
         while index < bytes.count, JSONText.isSpace(bytes[index]) { index += 1 }
     }
 
-    /// Steps over a byte, where it is the one, and the white space behind it.
+    /// Steps over `byte` and the white space around it. False if another byte is next.
     @inline(__always)
     private func take(_ byte: UInt8, _ bytes: Span<UInt8>, _ index: inout Int) -> Bool {
         skipSpace(bytes, &index)
@@ -296,7 +298,7 @@ package struct TermScanner: ~Copyable {
     }
 }
 
-/// The members of a packet that terms are made of.
+/// The members of a packet that terms are derived from.
 private enum PacketMember {
     case entityType, entityID, lineage, decisionChain
 

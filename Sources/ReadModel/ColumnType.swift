@@ -1,15 +1,15 @@
-/// What a column of the engine's tables holds, and how SQLite keeps it without loss.
+/// The type of a column of the engine's tables, and how SQLite stores it without loss.
 ///
-/// SQLite's declared type carries it, so that a file says by itself what its columns are: the first
-/// word names the type, and SQLite derives the affinity from the rest.
+/// SQLite's declared type records it, so a file states by itself what its columns are. The first
+/// word names the type; SQLite derives the affinity from the rest.
 package enum ColumnType: String, Hashable, Sendable, CaseIterable {
     /// Lower-case text.
     case uuid = "UUID"
-    /// RFC 3339 in UTC with six digits of fraction. A year of more than four digits has a sign, one
-    /// before 0000 a minus (ISO 8601, expanded); `infinity` and `-infinity` are themselves.
+    /// RFC 3339 in UTC with six fractional digits. A year of more than four digits has a sign, one
+    /// before 0000 a minus (ISO 8601, expanded). `infinity` and `-infinity` stay as they are.
     case timestamp = "TIMESTAMPTZ"
     case text = "TEXT"
-    /// The JSON array that PostgreSQL's `to_json` makes of it.
+    /// The JSON array that PostgreSQL's `to_json` produces.
     case textArray = "TEXT_ARRAY"
     /// Text in jsonb's own form: numbers keep every digit.
     case jsonb = "JSONB"
@@ -20,7 +20,7 @@ package enum ColumnType: String, Hashable, Sendable, CaseIterable {
     case bigInteger = "BIGINT"
     /// 0 or 1.
     case boolean = "BOOL"
-    /// Another type of PostgreSQL, as it writes it.
+    /// Any other PostgreSQL type, as PostgreSQL writes it.
     case other = "OTHER"
 
     /// The type in SQLite's `CREATE TABLE`.
@@ -40,13 +40,13 @@ package enum ColumnType: String, Hashable, Sendable, CaseIterable {
         }
     }
 
-    /// Reads SQLite's declared type; what is none of ours holds text as it is.
+    /// Reads SQLite's declared type. A type that is not ours becomes `other`: text, kept as it is.
     package init(declared: String) {
         let word = declared.split(separator: " ").first.map { $0.uppercased() } ?? ""
         self = ColumnType(rawValue: word) ?? .other
     }
 
-    /// The type with an object identifier of PostgreSQL's catalogue, `pg_type.dat`.
+    /// The type for an object identifier from PostgreSQL's catalogue, `pg_type.dat`.
     package init(postgresOID: UInt32) {
         self =
             switch postgresOID {
@@ -64,6 +64,6 @@ package enum ColumnType: String, Hashable, Sendable, CaseIterable {
             }
     }
 
-    /// Whether values are JSON themselves.
+    /// Whether values are themselves JSON.
     package var isJSON: Bool { self == .jsonb || self == .json || self == .textArray }
 }

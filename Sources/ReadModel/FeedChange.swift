@@ -1,11 +1,11 @@
 internal import LedgerFormat
 internal import Packets
 
-/// A line of the change feed, read but not yet compared with the tables.
+/// A line of the change feed, parsed but not yet checked against the tables.
 struct FeedChange {
     var operation: Operation
     var table: String?
-    /// Token of the row; of the key that an update changes.
+    /// Token of the row. `oldKey` is the token of the old key, if an update changes the key.
     var row: Int?
     var oldKey: Int?
     var lsn: LSN?
@@ -24,7 +24,7 @@ struct FeedChange {
 
     init(_ document: JSONDocument) throws(ModelRefusal) {
         guard document.tokens[0].kind == .object else {
-            throw ModelRefusal(.notAChange, "a line is an object with table, op and row")
+            throw ModelRefusal(.notAChange, "a line must be an object with table, op and row")
         }
         var operation: Operation?
         for key in JSONChildren(document.tokens, of: 0) {
@@ -35,7 +35,7 @@ struct FeedChange {
                 guard operation != nil else {
                     throw ModelRefusal(
                         .notAChange, value: document.sourceText(value),
-                        "op is none of "
+                        "op must be one of "
                             + Operation.allCases.map(\.rawValue).joined(separator: ", "))
                 }
             case "table": table = try Self.text(document, value, "table")
@@ -46,19 +46,19 @@ struct FeedChange {
                 guard lsn != nil else {
                     throw ModelRefusal(
                         .notAChange, value: document.sourceText(value),
-                        "lsn has the form 16/B374D848")
+                        "lsn must have the form 16/B374D848")
                 }
             case "committed_at":
                 let text = try Self.text(document, value, "committed_at")
                 guard let time = Timestamp(rfc3339: text) else {
                     throw ModelRefusal(
-                        .notAChange, value: text, "committed_at is RFC 3339 in UTC")
+                        .notAChange, value: text, "committed_at must be RFC 3339 in UTC")
                 }
                 committedAt = "\(time)"
             default:
                 throw ModelRefusal(
                     .notAChange,
-                    "\(name) is not a member of a change, which has table, op, row, key, "
+                    "\(name) is not a member of a change; the members are table, op, row, key, "
                         + "committed_at and lsn")
             }
         }
@@ -94,11 +94,11 @@ struct FeedChange {
 }
 
 extension JSONDocument {
-    /// A value as it was written, for messages.
+    /// A value as written, for messages.
     func sourceText(_ index: Int) -> String { String(decoding: source(index), as: UTF8.self) }
 }
 
-/// Values of the change feed in the read model's form.
+/// Converts values of the change feed to the read model's form.
 enum FeedValue {
     /// Reads a column's value. The refusal names table, column and value.
     static func read(
@@ -117,13 +117,13 @@ enum FeedValue {
         switch type {
         case .uuid: "a UUID"
         case .timestamp:
-            "a time in RFC 3339, in UTC with Z and at most microseconds, or an infinity"
+            "an RFC 3339 time in UTC with Z and at most microseconds, or an infinity"
         case .text: "a string"
         case .textArray: "an array of strings"
         case .jsonb, .json: "JSON"
         case .float: "a number, or \"NaN\", \"Infinity\" or \"-Infinity\""
-        case .integer: "a whole number of 32 bits"
-        case .bigInteger: "a whole number of 64 bits"
+        case .integer: "a 32-bit integer"
+        case .bigInteger: "a 64-bit integer"
         case .boolean: "true or false"
         case .other: "a string or a number"
         }
@@ -175,10 +175,10 @@ enum FeedValue {
         }
     }
 
-    /// A time of any year: those beyond four digits have a sign, as ISO 8601 expands them.
+    /// A time in any year. Years beyond four digits have a sign (ISO 8601, expanded).
     private static func time(_ text: String) -> ModelValue? {
         if text == "infinity" || text == "-infinity" { return .string(text) }
-        // Beyond microseconds nothing is kept, and nothing is cut in silence.
+        // Digits beyond microseconds cannot be kept. Refuse them rather than drop them silently.
         let fraction = text.split(separator: ".", maxSplits: 1).dropFirst().first?.utf8
             .prefix { $0 &- 0x30 < 10 }
         guard fraction.map({ $0.count <= 6 }) ?? true else { return nil }
@@ -190,7 +190,7 @@ enum FeedValue {
         guard (4...6).contains(digits.utf8.count), let year = UInt(digits), year > 0,
             sign == "-" || (year > 9999 && !digits.hasPrefix("0"))
         else { return nil }
-        // The calendar comes again every 400 years.
+        // The calendar repeats every 400 years.
         let magnitude = Int(year)
         let place = (sign == "-" ? -magnitude : magnitude) % 400 + 2000
         guard let like = Timestamp(rfc3339: "\(place)" + text[end...]),

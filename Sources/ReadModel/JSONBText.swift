@@ -1,8 +1,9 @@
 internal import LedgerFormat
 package import Packets
 
-/// JSON as PostgreSQL's jsonb writes it: keys by length and then by bytes, numbers in full without an
-/// exponent, one space behind colons and commas. So that a value has one text, whichever way it came.
+/// JSON as PostgreSQL's jsonb writes it: keys sorted by length and then by bytes, numbers in full
+/// without an exponent, one space after colons and commas. A value therefore has the same text,
+/// however it arrived.
 package enum JSONBText {
     package static func of(_ document: JSONDocument, at index: Int) -> [UInt8] {
         var text: [UInt8] = []
@@ -53,7 +54,8 @@ package enum JSONBText {
         text.append(UInt8(ascii: "\""))
     }
 
-    /// As `numeric` shows it: the digits behind the point are those of the source, less its exponent.
+    /// Writes a number as `numeric` shows it: with as many digits after the point as the source
+    /// has, less its exponent.
     private static func append(number: [UInt8], to text: inout [UInt8]) {
         let isNegative = number.first == UInt8(ascii: "-")
         var digits: [UInt8] = []

@@ -1,11 +1,11 @@
 package import Packets
 
-/// How many rows there are, and which of them are not as they should be.
+/// How many rows there are, and how many of them are not as they should be.
 package struct ModelCensus: Sendable {
     package var rows: [(table: String, count: Int64)] = []
-    /// Rows whose parent is missing: the source enforces its keys, the read model reports.
+    /// Rows whose parent is missing. The source enforces foreign keys; the read model only reports.
     package var orphans: [(table: String, column: String, count: Int64)] = []
-    /// Logs whose metadata is not as it should be.
+    /// Logs whose metadata violates its schema.
     package var unfitLogs: Int64 = 0
 
     package init(_ connection: SQLiteConnection) throws(ModelFailure) {
@@ -33,7 +33,7 @@ package struct ModelCensus: Sendable {
         } catch { throw .database(error) }
     }
 
-    /// Nil where the connection's time is over.
+    /// Nil if the connection's time runs out.
     package static func unlessTooSlow(
         _ connection: SQLiteConnection
     ) throws(ModelFailure) -> ModelCensus? {
@@ -61,7 +61,7 @@ package struct ModelCensus: Sendable {
 }
 
 extension ModelState {
-    /// Bytes of the source's log that are not applied.
+    /// Bytes of the source's log that are not applied yet.
     package var lagBytes: Int64 { Int64(clamping: sourceLSN.value) - Int64(clamping: lsn.value) }
 
     package func write(to json: inout JSONWriter) {

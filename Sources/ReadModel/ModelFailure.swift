@@ -1,16 +1,16 @@
-package import LedgerStorage
+package import Platform
 
-/// Why the read model does not do what was asked.
+/// Why an operation on the read model failed.
 package enum ModelFailure: Error, Sendable, CustomStringConvertible {
-    /// The caller's data: what was refused is not applied, the rest is.
+    /// The caller's data is at fault: the refused change is not applied, the rest is.
     case refused(ModelRefusal)
-    /// The rows here are not what the source's changes were made of: only a new copy helps.
+    /// The rows here are not the ones the source's changes were made to: only a new copy helps.
     case drifted(String)
-    /// Somebody else writes it.
+    /// Another process writes it.
     case locked(String)
     /// There is no read model.
     case missing(String)
-    /// A question took longer than it may.
+    /// A query took longer than allowed.
     case tooSlow
     case database(SQLiteFailure)
     case file(FileFailure)
@@ -19,7 +19,7 @@ package enum ModelFailure: Error, Sendable, CustomStringConvertible {
         switch self {
         case .refused(let refusal): refusal.description
         case .drifted(let detail):
-            "the read model has drifted from its source: \(detail). Copy it anew with "
+            "the read model has drifted from its source: \(detail). Rebuild it with "
                 + "`stardust model sync --resync`"
         case .locked(let detail), .missing(let detail): detail
         case .tooSlow: "this took too long; ask for less"
@@ -29,12 +29,12 @@ package enum ModelFailure: Error, Sendable, CustomStringConvertible {
     }
 }
 
-/// A row change that is not applied: what is wrong with it, and where.
+/// A row change that was not applied: what is wrong with it, and where.
 package struct ModelRefusal: Error, Hashable, Sendable, CustomStringConvertible {
     package var code: Code
     package var table: String?
     package var column: String?
-    /// The value as it was sent.
+    /// The value as sent.
     package var value: String?
     package var detail: String
 
@@ -67,7 +67,7 @@ package struct ModelRefusal: Error, Hashable, Sendable, CustomStringConvertible 
 }
 
 extension String {
-    /// The same, where it is short enough to be told.
+    /// The same, cut to `count` characters if it is longer.
     fileprivate func shortened(to count: Int) -> String {
         utf8.count > count && self.count > count ? String(prefix(count)) + "…" : self
     }

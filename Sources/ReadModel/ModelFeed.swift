@@ -1,22 +1,22 @@
 internal import LedgerFormat
 package import Packets
 
-/// Applies a change feed to the read model, one line after the other.
+/// Applies a change feed to the read model, line by line.
 ///
-/// Outside of `begin` and `commit` each line is a transaction of its own; some are made durable
-/// together, by `flush`. An answer is given when it is final.
+/// Outside `begin` and `commit`, each line is a transaction of its own; `flush` makes several
+/// durable together. An answer is returned once it is final.
 ///
 /// Invariants:
-///  1. `answers` has an entry, in order, for each line whose answer was not given out; those of a
-///     transaction under way may still change.
-///  2. A line that is refused changes nothing; in a transaction, neither does any other of it.
+///  1. `answers` has an entry, in order, for each line whose answer was not returned yet. Those of
+///     an open transaction may still change.
+///  2. A refused line changes nothing; if it is in a transaction, neither do the others in it.
 package final class ModelFeed {
     private let writer: ModelWriter
     private var answers: [Answer] = []
-    /// The number of the line in hand.
+    /// The number of the current line.
     private var line = 0
     private var state = State.idle
-    /// Where the source was when the transaction under way began.
+    /// The LSN up to which everything was applied when the open transaction began.
     private var lsnBefore = LSN.zero
 
     package struct Answer: Sendable {
@@ -25,15 +25,15 @@ package final class ModelFeed {
         package var outcome: Outcome
     }
 
-    /// Indirect, since most of a large transaction's answers carry nothing.
+    /// Indirect to save memory, since most of a large transaction's answers carry no data.
     package indirect enum Outcome: Sendable {
         case applied
-        /// The row stands like this already.
+        /// The row already has these values.
         case unchanged
-        /// Its LSN is not beyond what was applied.
+        /// Its LSN is not beyond the last one applied.
         case skipped
         case refused(ModelRefusal)
-        /// The transaction that it is part of was rolled back for the sake of another line.
+        /// Its transaction was rolled back because of another line.
         case rolledBack
         case notJSON(JSONError)
         case failed(ModelFailure)
@@ -41,10 +41,10 @@ package final class ModelFeed {
 
     private enum State {
         case idle
-        /// Lines that are each a transaction, to be committed together.
+        /// Each line is a transaction; they will be committed together.
         case together
         case transaction
-        /// A line was refused: the others wait for the end of the transaction.
+        /// A line was refused: none of the transaction's other lines is applied.
         case doomed
     }
 
@@ -62,20 +62,21 @@ package final class ModelFeed {
         }
     }
 
-    /// Makes durable what can be, and gives the answers that are final by that.
+    /// Makes durable what can be, and returns the answers that are final as a result. A crash
+    /// before the commit loses the lines since the last flush, none of which was answered.
     package func flush() -> [Answer] {
         if case .together = state {
             state = .idle
             do throws(ModelFailure) { try writer.commit() } catch {
                 writer.rollback()
-                // What was unchanged or skipped may have rested on what is gone now.
+                // Unchanged and skipped lines may have depended on rows that are now rolled back.
                 for index in answers.indices where answers[index].outcome.isTaken {
                     answers[index].outcome = .failed(error)
                 }
             }
         }
         if case .idle = state, owesMore {
-            // Where this fails it is saved with the next change.
+            // If this fails, it is saved with the next change.
             try? writer.save()
             owesMore = false
         }
@@ -84,7 +85,7 @@ package final class ModelFeed {
         return answers
     }
 
-    /// The feed has ended: what is not whole is rolled back.
+    /// Ends the feed: an unfinished transaction is rolled back.
     package func end() -> [Answer] {
         if isWithinTransaction { rollBack() }
         return flush()
@@ -123,14 +124,14 @@ package final class ModelFeed {
         }
     }
 
-    /// A line that is none of the feed's may still say which it was meant to be.
+    /// Even a line that is not a valid change may carry the LSN of the change it was meant to be.
     private func noteRefused(_ document: JSONDocument) {
         guard let value = document.member("lsn", of: 0) else { return }
         guard let lsn = document.string(value).flatMap({ LSN($0) }) else { return losePlace() }
         if isWithinTransaction { met.append(lsn) } else { owe([lsn]) }
     }
 
-    /// A line that was too long to be read.
+    /// Refuses a line that was too long to be read.
     package func refuse(_ refusal: ModelRefusal, line: Int) {
         self.line = line
         losePlace()
@@ -147,20 +148,20 @@ package final class ModelFeed {
         doom()
     }
 
-    /// Refusals of one transaction that are told one by one.
+    /// Refusals of one transaction that are reported individually.
     private static let refusalsMax = 100
     private var refusals = 0
 
     // MARK: Positions
 
-    /// Positions that the transaction under way has met.
+    /// LSNs of the open transaction's lines that were not applied before.
     private var met: [LSN] = []
-    /// Whether the line in hand stands in `met`, or is owed.
+    /// Whether the current line's LSN is already accounted for, in `met` or as owed.
     private var wasNoted = false
-    /// A line could not be read, so that it is not known which one is missing: what comes behind it in
-    /// this feed is applied, and not taken for applied when it comes again.
+    /// A line could not be read, so it is unknown which change is missing. Later lines of this feed
+    /// are applied, but do not count as applied when they are sent again.
     private var hasLostPlace = false
-    /// Whether more is owed than was saved.
+    /// Whether lines are owed that were not saved yet.
     private var owesMore = false
     private static let owedMax = 10_000
 
@@ -169,7 +170,7 @@ package final class ModelFeed {
             && !writer.state.refusedLSNs.contains(lsn)
     }
 
-    /// A line was not applied: mended, it must not be taken for one that was.
+    /// Remembers lines that were not applied, so that their corrected versions are not skipped.
     private func owe(_ lsns: [LSN]) {
         guard !lsns.isEmpty else { return }
         writer.state.refusedLSNs.formUnion(lsns)
@@ -181,7 +182,8 @@ package final class ModelFeed {
     private func advance(to lsn: LSN?) {
         guard let lsn else { return }
         writer.state.refusedLSNs.remove(lsn)
-        // With too much owed nothing is skipped any more, so that nothing is lost.
+        // With too much owed, `lsn` stops advancing: later lines are never skipped, so nothing is
+        // lost.
         if !hasLostPlace, writer.state.refusedLSNs.count <= Self.owedMax {
             writer.state.lsn = max(lsn, writer.state.lsn)
         }
@@ -198,7 +200,7 @@ package final class ModelFeed {
         guard !isWithinTransaction else {
             throw ModelRefusal(.notAChange, "begin within a transaction")
         }
-        // What stands before it does not depend on it.
+        // The lines before it do not depend on it.
         let before = flush()
         transactionStart = before.count
         (met, refusals, lsnBefore) = ([], 0, writer.state.lsn)
@@ -213,7 +215,7 @@ package final class ModelFeed {
         answer(.applied)
     }
 
-    /// The first answer of the transaction under way.
+    /// Index of the open transaction's first answer.
     private var transactionStart = 0
 
     private func commit() throws(ModelRefusal) {
@@ -269,7 +271,7 @@ package final class ModelFeed {
             advance(to: change.lsn)
             if let time = change.committedAt { writer.state.committedAt = time }
         } catch {
-            // Refused or failed: what comes behind it must not pass for it.
+            // Refused or failed: a later LSN must not make this line count as applied.
             if !isWithinTransaction { owe(change.lsn.map { [$0] } ?? []) }
             if case .refused(let refusal) = error { throw refusal }
             answer(.failed(error))
@@ -327,17 +329,17 @@ package final class ModelFeed {
             guard case .refused(let refusal) = error, refusal.code == .notUnique else {
                 throw error
             }
-            // Whichever of its unique columns were looked at first: the row itself may stand.
+            // Whichever unique column was checked first, the row itself may already exist.
             guard let differing = try difference(row) else { return false }
             guard refusal.column == table.key else { throw error }
             throw .refused(
                 ModelRefusal(
                     .notUnique, table: table.name, column: table.key, value: refusal.value,
-                    "a row with this key stands, and its \(differing) is another"))
+                    "a row with this key exists, with a different \(differing)"))
         }
     }
 
-    /// The first column in which the row that stands differs; nil where it is equal.
+    /// The first column in which the existing row differs; nil if it is equal.
     private func difference(_ row: FeedRow) throws(ModelFailure) -> String? {
         let numbers = row.values.keys.sorted()
         let names = numbers.map { row.table.columns[$0].name.quoted }.joined(separator: ", ")
@@ -357,7 +359,7 @@ package final class ModelFeed {
         let columns = old == nil ? row.columns & ~(1 << UInt64(number)) : row.columns
         guard columns != 0 else {
             throw .refused(
-                ModelRefusal(.notAChange, table: row.table.name, "an update that sets no column"))
+                ModelRefusal(.notAChange, table: row.table.name, "the update sets no column"))
         }
         try run(.update, row, columns: columns) { statement throws(SQLiteFailure) in
             try statement.bind(row.table.columns.count + 1, old ?? key)
@@ -392,7 +394,7 @@ package final class ModelFeed {
 }
 
 extension ModelFeed.Outcome {
-    /// Whether the line was taken as it was.
+    /// Whether the line was accepted.
     fileprivate var isTaken: Bool {
         switch self {
         case .applied, .unchanged, .skipped: true
@@ -401,7 +403,7 @@ extension ModelFeed.Outcome {
     }
 }
 
-/// A row of the feed: values by the numbers of their columns.
+/// A row of the feed: values by column number.
 private struct FeedRow {
     let table: ModelTable
     private(set) var values: [Int: ModelValue] = [:]
@@ -436,12 +438,12 @@ private struct FeedRow {
             throw .refused(
                 ModelRefusal(
                     .missingValue, table: table.name, column: table.key,
-                    "the key is needed to tell the row"))
+                    "the key is needed to identify the row"))
         }
         return value
     }
 
-    /// What a violated constraint says of the row: SQLite names the columns, or the check.
+    /// Turns a violated constraint into a refusal: SQLite names the columns or the check.
     func refusal(_ failure: SQLiteFailure) -> ModelRefusal? {
         guard failure.isConstraint else { return nil }
         let subject =
@@ -458,7 +460,7 @@ private struct FeedRow {
             let values = columns.compactMap(shown).joined(separator: ", ")
             return ModelRefusal(
                 .notUnique, table: table.name, column: columns.joined(separator: ", "),
-                value: values, "another row has this already")
+                value: values, "another row already has this value")
         }
         if failure.message.hasPrefix("NOT NULL") {
             return ModelRefusal(
@@ -472,7 +474,7 @@ private struct FeedRow {
         }
         let check = table.schema.checks.first ?? subject
         let named = check.split(separator: " ").map(String.init).filter { table.number($0) != nil }
-        let shownValues = named.map { "\($0) = \(shown($0) ?? "as it stands")" }
+        let shownValues = named.map { "\($0) = \(shown($0) ?? "unchanged")" }
         return ModelRefusal(
             .checkViolated, table: table.name, column: named.first,
             value: shownValues.joined(separator: ", "), "\(check) does not hold")

@@ -1,11 +1,11 @@
 internal import Glibc
-package import LedgerStorage
+package import Platform
 
 /// The read model's files in a ledger's folder.
 ///
-/// `model.sqlite` is a link to the copy in use, `model-<number>.sqlite`. A new copy is made beside it
-/// and takes its place by renaming the link: each copy keeps its own name, and with it its own
-/// write-ahead log, so that whoever has the old one open reads on undisturbed.
+/// `model.sqlite` is a link to the copy in use, `model-<number>.sqlite`. A new copy is built beside
+/// it and takes its place when the link is renamed. Each copy keeps its own name and therefore its
+/// own write-ahead log, so readers that have the old copy open are not disturbed.
 package struct ModelFolder: Sendable {
     package let path: String
 
@@ -18,10 +18,10 @@ package struct ModelFolder: Sendable {
 
     private static func name(_ number: Int) -> String { "model-\(number).sqlite" }
 
-    /// The number of the copy in use; nil where there is none.
+    /// The number of the copy in use; nil if there is none.
     package var current: Int? {
         var target = [CChar](repeating: 0, count: 256)
-        // Safety: the call writes at most the count into our own memory.
+        // Safety: the call writes at most `count` bytes into our own memory.
         let count = unsafe readlink(link, &target, target.count)
         guard count > 0 else { return nil }
         let text = String(
@@ -29,7 +29,7 @@ package struct ModelFolder: Sendable {
         return Self.number(text)
     }
 
-    /// The copies that are there, the one in use and what an interrupted copying left.
+    /// The existing copies: the one in use and any that an interrupted copy left behind.
     package func numbers() throws(FileFailure) -> [Int] {
         try PosixVolume(root: path).list("").compactMap(Self.number).sorted()
     }
@@ -39,17 +39,19 @@ package struct ModelFolder: Sendable {
         return Int(name.dropFirst(6).dropLast(7))
     }
 
-    /// Makes an empty file that others may not read. Until it is in use, `slot` stands beside it: the
-    /// file itself may be unreadable after a crash.
+    /// Creates an empty file that others may not read. Until it is in use, a file beside it names
+    /// `slot`, since the copy itself may be unreadable after a crash.
     func make(_ number: Int, slot: String?) throws(FileFailure) {
         let volume = try PosixVolume(root: path)
+        // A crash after this leaves an empty copy without a slot; the next copy removes it.
         _ = try volume.open(Self.name(number), .create())
+        // A crash after this leaves the slot's name, even if the slot was never created.
         if let slot { try volume.replace(Self.slotName(number), with: Array(slot.utf8)) }
     }
 
     private static func slotName(_ number: Int) -> String { "model-\(number).slot" }
 
-    /// Replication slots that interrupted copyings have made, or were about to.
+    /// Replication slots that interrupted copies created, or were about to create.
     package func unfinishedSlots() throws(FileFailure) -> Set<String> {
         let (volume, current) = (try PosixVolume(root: path), current)
         let names = Set(try volume.list(""))
@@ -62,40 +64,47 @@ package struct ModelFolder: Sendable {
         return slots
     }
 
-    /// Puts a copy in use, durably, and removes the others. The copy itself has been synced.
+    /// Durably puts a copy in use and removes the others. The copy must already be synced.
     package func use(_ number: Int) throws(FileFailure) {
         let volume = try PosixVolume(root: path)
         let temporary = path + "/model.tmp"
-        unsafe unlink(temporary)  // From an interrupted attempt, or not there.
+        unsafe unlink(temporary)  // Left by an interrupted attempt, or missing.
+        // A crash before the rename leaves the old copy in use, and a link for the next attempt to
+        // remove. A power cut before the sync may bring back the old link; both copies still exist.
         guard unsafe symlink(Self.name(number), temporary) == 0 else {
             throw FileFailure(.create, temporary, errorNumber: errno)
         }
         try volume.rename("model.tmp", to: "model.sqlite")
         try volume.syncFolder("")
-        unsafe unlink("\(path)/\(Self.slotName(number))")  // Of a copy in use nobody reads it.
+        // The new copy is in use for good. A crash here leaves files that nobody reads: the slot's
+        // name is ignored for the copy in use, and the next copy removes the others.
+        unsafe unlink("\(path)/\(Self.slotName(number))")
         for other in try numbers() where other != number { remove(other) }
     }
 
     package func remove(_ number: Int) {
-        // What stays behind is removed with the next copy.
+        // A copy that remains is removed with the next one.
         for suffix in ["", "-wal", "-shm", "-journal"] { unsafe unlink(file(number) + suffix) }
         unsafe unlink("\(path)/\(Self.slotName(number))")
     }
 
-    /// Makes a file that somebody put in the link's place the copy in use.
+    /// If somebody put a plain file in the link's place, makes that file the copy in use.
     package func adoptPlainFile() throws(FileFailure) {
         var status = stat()
         guard unsafe lstat(link, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return }
         let number = (try numbers().last ?? 0) + 1
         let volume = try PosixVolume(root: path)
+        // The log moves first. A crash before the file itself moves leaves the log under the new
+        // name; the next attempt finds the same number free and moves the rest.
         for suffix in ["-wal", "-shm"] where unsafe access(link + suffix, F_OK) == 0 {
             try volume.rename("model.sqlite" + suffix, to: Self.name(number) + suffix)
         }
+        // A crash after this leaves the file without a link, and so no read model in use.
         try volume.rename("model.sqlite", to: Self.name(number))
         try use(number)
     }
 
-    /// The right to write, held as long as this lives.
+    /// The right to write, held as long as this object lives.
     package final class Lock: Sendable {
         private let descriptor: Int32
 
@@ -112,8 +121,8 @@ package struct ModelFolder: Sendable {
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             close(descriptor)
             throw .locked(
-                "the read model in \(path) is being written by another process: the daemon with a "
-                    + "source of its own, or `stardust model sync`")
+                "another process is writing the read model in \(path): the daemon with its own "
+                    + "source, or `stardust model sync`")
         }
         return Lock(descriptor)
     }

@@ -1,13 +1,13 @@
 package import LedgerFormat
 internal import Packets
 
-/// A table or view of the read model, as questions see it.
+/// A table or view of the read model, as queries see it.
 package struct ModelRelation: Sendable {
     package var name: String
     package var isView: Bool
     package var columns: [(name: String, type: ColumnType)]
 
-    /// Nil where there is none of this name.
+    /// Nil if no table or view has this name.
     package init?(
         _ name: String, isView: Bool, _ connection: SQLiteConnection
     ) throws(ModelFailure) {
@@ -22,14 +22,14 @@ package struct ModelRelation: Sendable {
     }
 
     package struct Page: Sendable {
-        /// Each an object of all columns.
+        /// Each row is an object with all columns.
         package var rows: [[UInt8]] = []
-        /// Where the next page begins; nil where this is the last.
+        /// Where the next page starts; nil if this is the last.
         package var next: UInt64?
     }
 
-    /// Rows that have all values, from a place on: in the order of arrival for a table, in its own
-    /// for a view.
+    /// Rows that match every filter, starting at a given place: a table's in order of arrival, a
+    /// view's in the view's own order.
     package func page(
         _ filter: [(column: String, value: ModelValue)], from start: UInt64, limit: Int,
         bytes: Int, _ connection: SQLiteConnection
@@ -63,7 +63,7 @@ package struct ModelRelation: Sendable {
         return page
     }
 
-    /// The row with a primary key; nil where there is none.
+    /// The row with this primary key; nil if there is none.
     package func row(
         _ id: UUID128, _ connection: SQLiteConnection
     ) throws(ModelFailure) -> [UInt8]? {
@@ -89,7 +89,7 @@ package struct ModelRelation: Sendable {
 }
 
 extension ModelValue {
-    /// A value for a column as people write it in a URL; nil where it cannot be one.
+    /// Reads a column's value as people write it in a URL; nil if it is not of the column's type.
     package init?(_ text: String, of type: ColumnType) {
         switch type {
         case .uuid:

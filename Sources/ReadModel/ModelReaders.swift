@@ -1,9 +1,9 @@
 internal import Synchronization
 
-/// Connections that read the copy in use, kept for the next who asks.
+/// Read connections to the copy in use, kept for reuse.
 package final class ModelReaders: Sendable {
     package let folder: ModelFolder
-    /// Ends what is being read, when the process ends.
+    /// Stops running reads when the process ends.
     package let stop = StopSignal()
     private let idle = Mutex(Idle())
 
@@ -16,8 +16,8 @@ package final class ModelReaders: Sendable {
 
     package init(_ folder: ModelFolder) { self.folder = folder }
 
-    /// Reads at one point of the model's history, with its state. Throws `missing` where there is no
-    /// read model, and `tooSlow` at the deadline.
+    /// Reads the model as of one point in its history, with its state. Throws `missing` if there is
+    /// no read model, and `tooSlow` at the deadline.
     package func read<Result>(
         until deadline: ContinuousClock.Instant,
         _ body: (SQLiteConnection, ModelState) throws(ModelFailure) -> Result
@@ -25,7 +25,7 @@ package final class ModelReaders: Sendable {
         let (number, connection) = try take()
         connection.guardian = SQLiteGuardian(Patience(until: deadline, or: stop))
         do throws(SQLiteFailure) { try connection.run("BEGIN") } catch { throw .database(error) }
-        // Where ending fails, the connection is not kept.
+        // If the commit fails, the connection is not kept.
         defer { if (try? connection.run("COMMIT")) != nil { give(number, connection) } }
         let state: ModelState?
         do throws(SQLiteFailure) { state = try ModelState(connection) } catch {
@@ -39,9 +39,9 @@ package final class ModelReaders: Sendable {
     }
 
     package static let noModel =
-        "there is no read model yet: it comes with `stardust model sync` or `stardust model apply`"
+        "there is no read model yet: create it with `stardust model sync` or `stardust model apply`"
 
-    /// The file in use, for a connection of one's own.
+    /// The file in use, for a caller that opens its own connection.
     package func path() throws(ModelFailure) -> String {
         guard let number = folder.current else { throw .missing(Self.noModel) }
         return folder.file(number)

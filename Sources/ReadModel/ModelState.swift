@@ -1,28 +1,28 @@
-/// Where a read model stands: one row of its file, changed in the transaction of the rows.
+/// A read model's progress: one row of its file, updated in the same transaction as the rows.
 package struct ModelState: Hashable, Sendable {
     package var source: Source
     package var phase: Phase
     /// Everything up to here is applied and durable.
     package var lsn: LSN
-    /// How far the source was when we last heard of it.
+    /// The source's position when we last heard of it.
     package var sourceLSN: LSN
     package var slot: String?
     package var publication: String?
     package var systemID: String?
     package var timeline: Int64?
-    /// When the newest transaction that is applied was committed at the source.
+    /// When the newest applied transaction was committed at the source.
     package var committedAt: String?
-    /// The source has been ahead of `lsn` for so long; nil where it is not known to be ahead.
+    /// Since when the source has been ahead of `lsn`; nil if it is not known to be ahead.
     package var behindSince: String?
     /// When this was written.
     package var updatedAt: String?
-    /// Write-ahead log that the slot keeps at the source.
+    /// Bytes of write-ahead log that the slot retains at the source.
     package var retainedBytes: Int64?
     package var lastError: String?
     package var warnings: [String] = []
-    /// Columns of ours that the source did not have when it was copied, as `table.column`.
+    /// Our columns that the source lacked when it was copied, as `table.column`.
     package var absentColumns: [String] = []
-    /// Of lines of a feed that were refused: what is mended must not be taken for applied.
+    /// LSNs of refused feed lines: a corrected line must not be skipped as already applied.
     package var refusedLSNs: Set<LSN> = []
 
     package static let schemaVersion: Int64 = 3
@@ -33,7 +33,7 @@ package struct ModelState: Hashable, Sendable {
         /// Rows are being copied; the file is not in use yet.
         case copying
         case live
-        /// The source has changed so that only a new copy helps.
+        /// The source has changed in a way that only a new copy can follow.
         case needsResync = "needs_resync"
     }
 
@@ -74,7 +74,7 @@ extension ModelState {
         committed_at, behind_since, updated_at, retained_bytes, last_error, warnings, absent_columns, refused_lsns
         """
 
-    /// Reads the row of a file; nil where there is none, or it is of another version.
+    /// Reads a file's row; nil if there is none, or if it has another version.
     package init?(_ connection: SQLiteConnection) throws(SQLiteFailure) {
         guard
             try connection.integer(

@@ -1,6 +1,6 @@
 package import Packets
 
-/// A value as SQLite has it.
+/// A value as SQLite stores it.
 package enum ModelValue: Hashable, Sendable {
     case null
     case integer(Int64)
@@ -20,8 +20,8 @@ package enum ModelValue: Hashable, Sendable {
 }
 
 extension JSONWriter {
-    /// A value of a column as JSON: JSON and arrays as what they are, truth values as such, a float
-    /// that JSON has not as its name. `type` is nil for an expression's value.
+    /// Writes a column's value as JSON. JSON and arrays stay what they are, booleans become true or
+    /// false, and a float JSON lacks becomes its name. `type` is nil for an expression's value.
     package mutating func value(_ value: ModelValue, _ type: ColumnType?) {
         switch value {
         case .null: null()
@@ -31,7 +31,7 @@ extension JSONWriter {
         case .integer(let number): integer(Int(number))
         case .real(let number): double(number)
         case .text(let bytes):
-            // A column of a union has the type of its first part only.
+            // A union's column has the type of its first part, so the text might not be JSON.
             if type?.isJSON == true, (try? JSONDocument(bytes, limits: .answer)) != nil {
                 json(bytes)
             } else {

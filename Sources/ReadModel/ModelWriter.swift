@@ -1,17 +1,17 @@
 internal import LedgerFormat
-internal import LedgerStorage
+internal import Platform
 
-/// The one who writes the read model. Used by one thread at a time.
+/// The only writer of the read model. Used by one thread at a time.
 ///
 /// Invariants:
-///  1. `state` in memory is what stands in the file, but within a transaction.
-///  2. `lsn` and the rows that it covers are committed together.
+///  1. Outside a transaction, `state` in memory equals what is stored in the file.
+///  2. `lsn` and the rows it covers are committed together.
 package final class ModelWriter {
     package let folder: ModelFolder
     package let number: Int
     package let connection: SQLiteConnection
     package private(set) var tables: [ModelTable] = []
-    /// What the source's catalogue said of the tables, as far as it is known.
+    /// What the source's catalogue said about the tables, as far as it is known.
     package private(set) var source: [String: SourceTable] = [:]
     package var state: ModelState
     private var savedState: ModelState
@@ -26,17 +26,17 @@ package final class ModelWriter {
     }
 
     package enum Operation: Hashable, Sendable {
-        /// Parameters: the columns' numbers from 1.
+        /// Parameters: the column numbers, starting at 1.
         case insert
-        /// The same, and the key of the row behind the last column's number.
+        /// The same, plus the row's key after the last column's number.
         case update
-        /// The key at 1.
+        /// Parameter 1 is the key.
         case delete
     }
 
     // MARK: Opening
 
-    /// Opens the copy in use; nil where there is none. The caller holds the lock.
+    /// Opens the copy in use; nil if there is none. The caller holds the lock.
     package init?(_ folder: ModelFolder) throws(ModelFailure) {
         do throws(FileFailure) { try folder.adoptPlainFile() } catch { throw .file(error) }
         guard let number = folder.current else { return nil }
@@ -47,7 +47,7 @@ package final class ModelWriter {
             guard let state = try ModelState(connection) else {
                 throw SQLiteFailure(
                     code: 0,
-                    message: "no read model of this version; remove it, and copy or apply again",
+                    message: "not a read model of this version; remove it and copy or apply again",
                     place: folder.link)
             }
             self.state = state
@@ -57,8 +57,8 @@ package final class ModelWriter {
         try readTables()
     }
 
-    /// Makes a new copy that is not in use yet, with the tables that are given. Until `finishCopy` a
-    /// crash leaves a file that is worth nothing.
+    /// Creates a new copy that is not in use yet, with the given tables. A crash before
+    /// `finishCopy` leaves a worthless file, which the next copy removes.
     package init(
         copyingInto folder: ModelFolder, _ schemas: [TableSchema], _ state: ModelState
     ) throws(ModelFailure) {
@@ -76,7 +76,8 @@ package final class ModelWriter {
             try state.save(connection)
             for schema in schemas { try connection.run(SQLiteSchema.statement(schema)) }
             try connection.run("COMMIT")
-            // The file counts from the renaming of the link on, and is synced before.
+            // The copy counts only once the link is renamed, and it is synced before that. Until
+            // then a crash only costs the copy, so journal and syncs are off.
             try connection.run(
                 "PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF",
                 "PRAGMA cache_size = -\(Self.cacheKiB)", "PRAGMA ignore_check_constraints = ON")
@@ -89,16 +90,16 @@ package final class ModelWriter {
     private static let checkpointPages = 4096
 
     private static func configure(_ connection: SQLiteConnection) throws(SQLiteFailure) {
-        // Without FULL a power cut may lose commits that the slot was told of.
+        // Without FULL, a power cut may lose commits that were already reported to the slot.
         try connection.run(
             "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL",
             "PRAGMA cache_size = -\(cacheKiB)", "PRAGMA wal_autocheckpoint = \(checkpointPages)",
             "PRAGMA journal_size_limit = \(1 << 26)", "PRAGMA temp_store = MEMORY",
-            // The source has checked them, or the feed has before it comes here.
+            // The source has already checked them; `ModelFeed` turns the checks back on.
             "PRAGMA ignore_check_constraints = ON")
     }
 
-    /// An empty read model for the change feed, in use.
+    /// Creates an empty read model for the change feed and puts it in use.
     package static func makeEmpty(_ folder: ModelFolder) throws(ModelFailure) -> ModelWriter {
         let copy = try ModelWriter(
             copyingInto: folder, EngineSchema.tables, ModelState(.feed, .copying))
@@ -106,27 +107,28 @@ package final class ModelWriter {
         return try copy.finishCopy()
     }
 
-    /// Completes a copy whose rows are in: indexes, what is derived, and the place in use.
+    /// Completes a copy once its rows are in: adds the indexes and what is derived, and puts it in
+    /// use. A crash before the link is renamed leaves the old copy in use.
     package func finishCopy() throws(ModelFailure) -> ModelWriter {
         do throws(SQLiteFailure) {
             statements = [:]
             for statement in SQLiteSchema.indexes { try makeIndex(statement) }
             for statement in SQLiteSchema.derived { try connection.run(statement) }
             for statement in SQLiteSchema.fillDerived { try connection.run(statement) }
-            // The checkpoint syncs all of the file. Never by a descriptor of our own: closing it
-            // would take from SQLite the locks that keep others from removing its log.
+            // The checkpoint syncs the whole file. Never sync through a descriptor of our own:
+            // closing it would release SQLite's locks, which keep others from removing its log.
             try connection.run("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL")
             try touch()
             try connection.run("PRAGMA wal_checkpoint(TRUNCATE)")
         } catch { throw .database(error) }
         do throws(FileFailure) { try folder.use(number) } catch { throw .file(error) }
         guard let writer = try ModelWriter(folder) else {
-            throw .missing("\(folder.link) vanished while it was made")
+            throw .missing("\(folder.link) disappeared while it was being made")
         }
         return writer
     }
 
-    /// Keeps what the source's catalogue says of a table.
+    /// Stores what the source's catalogue says about a table.
     package func keep(_ facts: SourceTable, of table: String) throws(ModelFailure) {
         try database { () throws(SQLiteFailure) in try facts.save(table, connection) }
         source[table] = facts
@@ -151,7 +153,7 @@ package final class ModelWriter {
             } catch { throw .database(error) }
         }
         tables = found
-        // They number their parameters by the columns.
+        // The old statements number their parameters by column.
         statements = [:]
     }
 
@@ -165,10 +167,12 @@ package final class ModelWriter {
         try database { () throws(SQLiteFailure) in try connection.run("BEGIN IMMEDIATE") }
     }
 
-    /// Makes what was changed durable together with `state`.
+    /// Makes all changes durable, together with `state`. A crash before this returns leaves either
+    /// all of it or the previous commit.
     package func commit() throws(ModelFailure) {
         try database { () throws(SQLiteFailure) in
-            // A full disk ends a transaction by itself: its state must not outlive its rows.
+            // On a full disk, SQLite rolls back by itself: `state` must not be saved without its
+            // rows.
             guard connection.isInTransaction else {
                 throw SQLiteFailure(
                     code: 0, message: "the transaction was rolled back", place: connection.path)
@@ -179,12 +183,12 @@ package final class ModelWriter {
         savedState = state
     }
 
-    /// Undoes what was changed since `begin`.
+    /// Undoes all changes since `begin`.
     package func rollback() {
         state = savedState
-        // Where SQLite has rolled back by itself there is nothing to do.
+        // If SQLite has already rolled back by itself, there is nothing to do.
         if connection.isInTransaction { try? connection.run("ROLLBACK") }
-        // Columns may have been added. What cannot be read now fails with the next statement.
+        // Columns may have been added, and are gone again. If this fails, the next statement fails.
         try? readTables()
     }
 
@@ -201,7 +205,7 @@ package final class ModelWriter {
 
     // MARK: Rows
 
-    /// The statement for columns of a table, given as bits by their numbers from 0.
+    /// The statement for a set of columns, given as bits by column number from 0.
     package func statement(
         _ operation: Operation, _ table: ModelTable, columns: UInt64 = 0
     ) throws(SQLiteFailure) -> SQLiteStatement {
@@ -226,11 +230,11 @@ package final class ModelWriter {
         return statement
     }
 
-    /// Removes all rows of a table, and what is derived from them.
+    /// Removes all rows of a table, and everything derived from them.
     package func truncate(_ table: ModelTable) throws(ModelFailure) {
         let derived = SQLiteSchema.derivedTables(of: table.name)
         try database { () throws(SQLiteFailure) in
-            // Without its triggers a table is emptied at once, not row by row.
+            // Without triggers, SQLite empties a table at once instead of row by row.
             let triggers = try connection.rows(
                 "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?",
                 [.string(table.name)])
@@ -242,7 +246,7 @@ package final class ModelWriter {
         }
     }
 
-    /// Adds a column that the source has got, with the value that its rows had at once.
+    /// Adds a column that the source gained, with the value its existing rows received.
     package func addColumn(
         _ name: String, _ type: ColumnType, to table: ModelTable, filledWith value: ModelValue
     ) throws(ModelFailure) {
@@ -260,7 +264,7 @@ package final class ModelWriter {
         try readTables()
     }
 
-    /// What is unique the source enforces; where it does not, the rows stand, and it is told.
+    /// The source enforces uniqueness. If it does not, the rows are kept and a warning reports it.
     private func makeIndex(_ statement: String) throws(SQLiteFailure) {
         do throws(SQLiteFailure) { try connection.run(statement) } catch {
             guard error.isConstraint, statement.hasPrefix("CREATE UNIQUE ") else { throw error }
@@ -274,7 +278,7 @@ package final class ModelWriter {
     }
 }
 
-/// A table as it is in the file: the engine's columns, and those that the source has got since.
+/// A table as stored in the file: the engine's columns, and those that the source has gained since.
 package struct ModelTable: Sendable {
     package var index: Int
     package var schema: TableSchema

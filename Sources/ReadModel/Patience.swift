@@ -1,6 +1,6 @@
 internal import Synchronization
 
-/// Tells everything that takes its time that the process ends.
+/// Tells long-running work that the process is ending.
 package final class StopSignal: Sendable {
     private let isGiven = Atomic(false)
 
@@ -11,7 +11,7 @@ package final class StopSignal: Sendable {
     fileprivate var isSet: Bool { isGiven.load(ordering: .relaxed) }
 }
 
-/// How long something may go on.
+/// How long an operation may take.
 package struct Patience: Sendable {
     private let deadline: ContinuousClock.Instant
     private let signal: StopSignal

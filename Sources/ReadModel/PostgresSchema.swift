@@ -10,8 +10,8 @@ package enum PostgresSchema {
     }
 
     private static let header = """
-        -- The engine's database. Lineage packets are not here: Stardust is their ledger, and shows
-        -- them as the table stardust_metadata beside these.
+        -- The engine's database. Lineage packets are not stored here: Stardust is their ledger, and
+        -- shows them as the table stardust_metadata beside these tables.
         BEGIN;
         """
 
@@ -33,7 +33,7 @@ package enum PostgresSchema {
     }
 
     private static let updatedAt = """
-        -- A row says when it was last changed. timestamptz is an instant: UTC, however it is shown.
+        -- Records when a row last changed. timestamptz is an instant: UTC, however it is displayed.
         CREATE FUNCTION set_updated_at() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
             NEW.updated_at = now();
@@ -44,7 +44,7 @@ package enum PostgresSchema {
             FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION set_updated_at();
         """
 
-    /// Ids break ties, so that the same rows always give the same answer.
+    /// Ids break ties, so that the same rows always produce the same answer.
     private static let views = """
         CREATE MATERIALIZED VIEW latest_analysis_per_video AS
         SELECT DISTINCT ON (video_id)
@@ -54,7 +54,7 @@ package enum PostgresSchema {
 
         CREATE UNIQUE INDEX latest_analysis_per_video_key ON latest_analysis_per_video (video_id);
 
-        -- DESC puts what has no confidence first.
+        -- DESC puts clips without a confidence first.
         CREATE MATERIALIZED VIEW best_clip_per_video AS
         SELECT DISTINCT ON (video_id)
                video_id, clip_id, confidence, lattice_priority
@@ -93,7 +93,7 @@ package enum PostgresSchema {
         let names = (EngineSchema.tables.map(\.name) + EngineSchema.views).joined(separator: ", ")
         let tables = EngineSchema.tables.map(\.name).joined(separator: ", ")
         return """
-            -- Roles belong to the whole server, so they may be there already.
+            -- Roles belong to the whole server, so they may already exist.
             DO $$
             DECLARE name text;
             BEGIN
@@ -104,13 +104,13 @@ package enum PostgresSchema {
                 END LOOP;
             END $$;
 
-            -- Cognitive services read; workers also insert and update. Nobody deletes: what is over is
-            -- archived by whoever owns the tables.
+            -- Cognitive services read; workers also insert and update. Nobody deletes: the owner of
+            -- the tables archives what is finished.
             GRANT SELECT ON \(names) TO omniva_cognitive, omniva_worker;
             GRANT INSERT, UPDATE ON \(tables) TO omniva_worker;
 
-            -- Only an owner may refresh a materialised view, so this does it for workers, after a restore
-            -- and as often as somebody needs it current.
+            -- Only the owner may refresh a materialised view, so this function does it for workers:
+            -- after a restore, and whenever somebody needs current data.
             CREATE FUNCTION refresh_derived_views() RETURNS void LANGUAGE plpgsql
             SECURITY DEFINER SET search_path FROM CURRENT AS $$
             BEGIN

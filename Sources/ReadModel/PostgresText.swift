@@ -1,11 +1,12 @@
 internal import LedgerFormat
 
-/// PostgreSQL's text forms, as its server writes them with `datestyle=ISO` and `timezone=UTC`, made
-/// into the read model's. Each appends to `text`, and says false where it does not know the form.
+/// Converts PostgreSQL's text forms, as the server writes them with `datestyle=ISO` and
+/// `timezone=UTC`, to the read model's. Each function appends to `text`, and returns false if it
+/// does not recognise the form.
 package enum PostgresText {
     // MARK: Times
 
-    /// `2026-01-01 00:00:02.420745+00`, with ` BC` behind a year before 1, or an infinity.
+    /// `2026-01-01 00:00:02.420745+00`, with ` BC` at the end for a year before 1, or an infinity.
     package static func appendTimestamp(_ source: Span<UInt8>, to text: inout [UInt8]) -> Bool {
         if source.isText("infinity") || source.isText("-infinity") {
             for index in source.indices { text.append(source[index]) }
@@ -55,7 +56,7 @@ package enum PostgresText {
 
     // MARK: Arrays
 
-    /// `{a,"b c",NULL}`, also nested or with bounds before it, as JSON.
+    /// Converts `{a,"b c",NULL}`, possibly nested or preceded by bounds, to JSON.
     package static func appendArray(_ source: Span<UInt8>, to text: inout [UInt8]) -> Bool {
         var index = 0
         if source.count > 0, source[0] == UInt8(ascii: "[") {
@@ -66,7 +67,7 @@ package enum PostgresText {
         return index == source.count
     }
 
-    /// PostgreSQL has at most six dimensions.
+    /// PostgreSQL arrays have at most six dimensions.
     private static let dimensionsMax = 6
 
     private static func appendArray(
@@ -174,7 +175,7 @@ extension Span<UInt8> {
         return value < 10 ? Int(value) : nil
     }
 
-    /// Whether `-MM-DD HH:MM:SS` stands at `start`, by its form.
+    /// Whether the separators of `-MM-DD HH:MM:SS` are in place from `start` on.
     fileprivate func isClock(from start: Int) -> Bool {
         self[start] == UInt8(ascii: "-") && self[start + 3] == UInt8(ascii: "-")
             && self[start + 6] == UInt8(ascii: " ") && self[start + 9] == UInt8(ascii: ":")

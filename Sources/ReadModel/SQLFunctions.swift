@@ -2,11 +2,11 @@ internal import CPlatform
 internal import CSQLite
 internal import Glibc
 
-/// The functions that SQL of others may call. A single call is not interrupted, so none of them takes
-/// longer than its arguments and its result are long.
+/// The functions that untrusted SQL may call. A single call cannot be interrupted, so each takes
+/// time at most proportional to the length of its arguments and its result.
 enum SQLFunctions {
-    /// Without those that reach out of the connection, that make large values of nothing, or that only
-    /// tell of SQLite itself.
+    /// Excludes functions that reach outside the connection, that make large values out of nothing,
+    /// or that only report on SQLite itself.
     static let allowed: Set<String> = [
         "->", "->>", "abs", "avg", "char", "coalesce", "concat", "concat_ws", "count", "cume_dist",
         "date", "datetime", "dense_rank", "first_value", "format", "glob", "group_concat", "hex",
@@ -20,7 +20,7 @@ enum SQLFunctions {
         "typeof", "unicode", "unixepoch", "upper",
     ]
 
-    /// Replaces those of SQLite's whose time grows with the product of two lengths.
+    /// Replaces SQLite's own functions whose time grows with the product of two lengths.
     static func register(in connection: SQLiteConnection) throws(SQLiteFailure) {
         try unsafe add("instr", 2, connection) { context, _, values in
             unsafe SQLFunctions.findPlace(context, values!)
@@ -77,7 +77,8 @@ enum SQLFunctions {
         }
     }
 
-    /// The character at which the second text begins in the first, from 1; 0 where it does not.
+    /// The character, counted from 1, at which the second text starts in the first; 0 if it is not
+    /// in it.
     private static func findPlace(_ context: OpaquePointer?, _ values: Values) {
         guard let bytes = unsafe text(values[0]), let needle = unsafe text(values[1]) else {
             return unsafe sqlite3_result_null(context)

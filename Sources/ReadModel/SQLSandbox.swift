@@ -1,8 +1,8 @@
 internal import CSQLite
 package import Packets
 
-/// Read-only SQL of somebody who is not trusted with more: a connection of its own that can do
-/// nothing but read the tables, within bounds of time, rows, bytes and memory.
+/// Runs read-only SQL for an untrusted caller, on a separate connection that can do nothing but
+/// read the tables, within limits on time, rows, bytes and memory.
 @safe package final class SQLSandbox {
     private let connection: SQLiteConnection
     private let guardian: SQLiteGuardian
@@ -28,10 +28,10 @@ package import Packets
         }
     }
 
-    /// Where the rows come from that are seen.
+    /// The state of the read model whose rows are visible here.
     package let state: ModelState
 
-    /// `register` may add tables to the connection before it is closed for everything but reading.
+    /// `register` may add tables to the connection before it is restricted to reading.
     package init(
         _ path: String, _ limits: Limits,
         register: (SQLiteConnection) throws(SQLiteFailure) -> Void = { _ throws(SQLiteFailure) in }
@@ -42,12 +42,12 @@ package import Packets
             connection = try SQLiteConnection(path, .readOnly)
             try connection.run("PRAGMA query_only = ON", "PRAGMA temp_store = MEMORY")
             try SQLFunctions.register(in: connection)
-            // Connected now: declaring its columns is more than a confined connection may do.
+            // Connect these now: a confined connection may not declare their columns.
             for table in ["json_each", "json_tree"] {
                 _ = try connection.rows("SELECT 1 FROM \(table)('[]') LIMIT 0")
             }
             try register(connection)
-            // From here on everything is seen as it stands at this moment.
+            // From here on, queries see the database as of this moment.
             try connection.run("BEGIN")
             state = try ModelState(connection)
         } catch { throw .failed(error) }
@@ -57,7 +57,7 @@ package import Packets
         SQLiteMemory.bound(to: SQLiteGuardian.memoryBytes)
     }
 
-    // Whoever made this lets it go on the same thread.
+    // The creator releases this on the same thread, since the limit is per thread.
     deinit { SQLiteMemory.bound(to: nil) }
 
     private func confine() {
@@ -94,9 +94,9 @@ package import Packets
             }, nil)
     }
 
-    // MARK: Questions
+    // MARK: Queries
 
-    /// Answers a question: an object with `columns`, `rows` and `cut`, written as members.
+    /// Answers a query by writing the members `columns`, `rows` and `cut`.
     package func answer(
         _ sql: String, _ parameters: JSONDocument?, at index: Int, _ limits: Limits,
         to json: inout JSONWriter
@@ -120,7 +120,7 @@ package import Packets
                     json.value(statement.value(place), column.1)
                     isCut = json.bytes.count - start > limits.bytes
                     guard isCut else { continue }
-                    // A row is given whole or not at all.
+                    // A row is returned whole or not at all.
                     json.cut(to: mark)
                     break rows
                 }
@@ -139,7 +139,7 @@ package import Packets
         }
         guard let statement else { throw .malformed("there is no statement", offset: nil) }
         guard unsafe sqlite3_stmt_readonly(statement.handle) != 0, statement.columnCount > 0 else {
-            throw .notARead("only statements that read are answered")
+            throw .notARead("only statements that read are allowed")
         }
         do throws(SQLiteFailure) {
             guard try connection.prepareFirst(rest).statement == nil else {
@@ -147,7 +147,7 @@ package import Packets
             }
         } catch {
             throw error.code == Refusal.several.code
-                ? .malformed("one statement at a time", offset: nil) : refusal(error)
+                ? .malformed("only one statement is allowed", offset: nil) : refusal(error)
         }
         return statement
     }
@@ -158,14 +158,14 @@ package import Packets
         switch failure.primaryCode {
         case SQLITE_AUTH, SQLITE_READONLY:
             return .notARead(
-                "only statements that read, and functions that only compute, are answered: "
+                "only statements that read, and functions that only compute, are allowed: "
                     + failure.message)
         case SQLITE_ERROR where failure.message.contains("use function"):
             return .notARead(
-                "only functions that compute from their arguments are called: " + failure.message)
+                "only functions that compute from their arguments are allowed: " + failure.message)
         case SQLITE_ERROR where Self.isDenial(failure.message):
             return .notARead(
-                "only statements that read tables, views, json_each and json_tree are answered: "
+                "only statements that read tables, views, json_each and json_tree are allowed: "
                     + failure.message)
         case SQLITE_ERROR, SQLITE_TOOBIG, SQLITE_MISMATCH, SQLITE_RANGE:
             let offset = unsafe sqlite3_error_offset(connection.handle)
@@ -174,7 +174,7 @@ package import Packets
         }
     }
 
-    /// What the authorizer has denied is not always told as such.
+    /// SQLite does not always report a denial by the authorizer as one.
     private static func isDenial(_ message: String) -> Bool {
         message.hasPrefix("vtable constructor failed") || message.contains("not authorized")
             || message.hasPrefix("authorizer")
@@ -207,7 +207,7 @@ package import Packets
                 }
                 try bind(document, key + 1, statement, place)
             }
-        default: throw .badParameters("parameters are an array, or an object of names")
+        default: throw .badParameters("parameters must be an array, or an object keyed by name")
         }
     }
 
@@ -233,6 +233,6 @@ package import Packets
 }
 
 extension SQLSandbox.Refusal {
-    /// For ourselves.
+    /// Only used internally, never reported.
     fileprivate static let several = SQLiteFailure(code: -2, message: "", place: "")
 }

@@ -5,7 +5,7 @@ package struct SQLiteFailure: Error, Sendable, CustomStringConvertible {
     /// The extended result code.
     package var code: Int32
     package var message: String
-    /// The file, or what was asked.
+    /// The file, or the column concerned.
     package var place: String
 
     package init(code: Int32, message: String, place: String) {
@@ -16,7 +16,7 @@ package struct SQLiteFailure: Error, Sendable, CustomStringConvertible {
 
     package var primaryCode: Int32 { code & 0xFF }
     package var isConstraint: Bool { primaryCode == SQLITE_CONSTRAINT }
-    /// Whether the primary key is what a row violates.
+    /// Whether a row violates the primary key.
     package var isOfKey: Bool { code == SQLITE_CONSTRAINT | 6 << 8 }
     package var isFull: Bool { primaryCode == SQLITE_FULL }
     package var isBusy: Bool { primaryCode == SQLITE_BUSY || primaryCode == SQLITE_LOCKED }
@@ -25,11 +25,11 @@ package struct SQLiteFailure: Error, Sendable, CustomStringConvertible {
 
 /// One connection to a database file. Used by one thread at a time.
 @safe package final class SQLiteConnection: @unchecked Sendable {
-    // Unchecked: whoever has one uses it from one thread at a time.
+    // Unchecked: its owner uses it from one thread at a time.
     package let path: String
     // Safety: open until deinit, and statements keep their connection.
     package let handle: OpaquePointer
-    /// Who stops what takes too long.
+    /// Stops statements that take too long.
     var guardian: SQLiteGuardian? {
         didSet {
             if let guardian { unsafe guardian.watch(handle) }
@@ -52,13 +52,13 @@ package struct SQLiteFailure: Error, Sendable, CustomStringConvertible {
             case .create: SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
             }
         var opened: OpaquePointer?
-        // Safety: SQLite fills the pointer even where it fails, but for want of memory.
+        // Safety: SQLite fills the pointer even if it fails, unless it runs out of memory.
         let code = unsafe sqlite3_open_v2(
             path, &opened, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nil)
         guard code == SQLITE_OK, let opened = unsafe opened else {
             let message = unsafe opened.map { unsafe String(cString: sqlite3_errmsg($0)) }
             unsafe sqlite3_close_v2(opened)
-            throw SQLiteFailure(code: code, message: message ?? "no memory", place: path)
+            throw SQLiteFailure(code: code, message: message ?? "out of memory", place: path)
         }
         unsafe handle = opened
         unsafe sqlite3_busy_timeout(opened, Self.busyMilliseconds)
@@ -79,7 +79,7 @@ package struct SQLiteFailure: Error, Sendable, CustomStringConvertible {
         return unsafe SQLiteStatement(statement, self)
     }
 
-    /// The first statement of a text, nil where there is none, and what stands behind it.
+    /// The first statement of a text, nil if there is none, and the text after it.
     func prepareFirst(
         _ sql: String
     ) throws(SQLiteFailure) -> (statement: SQLiteStatement?, rest: String) {
@@ -96,7 +96,7 @@ package struct SQLiteFailure: Error, Sendable, CustomStringConvertible {
         return unsafe (statement.map { unsafe SQLiteStatement($0, self) }, rest)
     }
 
-    /// Runs statements that give no rows, one after the other.
+    /// Runs statements that return no rows, one after the other.
     package func run(_ sql: String...) throws(SQLiteFailure) {
         for sql in sql { try run(all: sql) }
     }
@@ -107,7 +107,7 @@ package struct SQLiteFailure: Error, Sendable, CustomStringConvertible {
         guard code == SQLITE_OK else { throw failure(code, sql) }
     }
 
-    /// The rows of a question.
+    /// The rows of a query.
     package func rows(
         _ sql: String, _ values: [ModelValue] = []
     ) throws(SQLiteFailure) -> [[ModelValue]] {
@@ -126,7 +126,7 @@ package struct SQLiteFailure: Error, Sendable, CustomStringConvertible {
         return value
     }
 
-    /// Rows that the last statement changed, those of triggers not counted.
+    /// Rows that the last statement changed, not counting changes by triggers.
     package var changes: Int64 { unsafe sqlite3_changes64(handle) }
 
     package var isInTransaction: Bool { unsafe sqlite3_get_autocommit(handle) == 0 }
@@ -137,7 +137,7 @@ package struct SQLiteFailure: Error, Sendable, CustomStringConvertible {
     }
 }
 
-/// A prepared statement. Parameters and columns: parameters count from 1, columns from 0.
+/// A prepared statement. Parameters are numbered from 1, columns from 0.
 @safe package final class SQLiteStatement {
     // Safety: finalised in deinit, and the connection is kept until then.
     package let handle: OpaquePointer
@@ -205,7 +205,7 @@ package struct SQLiteFailure: Error, Sendable, CustomStringConvertible {
         }
     }
 
-    /// Runs to the end and makes ready to run again.
+    /// Runs to the end and resets, ready to run again.
     package func run() throws(SQLiteFailure) {
         while try step() {}
         unsafe sqlite3_reset(handle)
@@ -219,7 +219,7 @@ package struct SQLiteFailure: Error, Sendable, CustomStringConvertible {
         return unsafe String(cString: text)
     }
 
-    /// The type that a column of a table was declared with; nil for an expression.
+    /// The declared type of a table's column; nil for an expression.
     package func type(_ column: Int) -> ColumnType? {
         // Safety: as for the name.
         guard let text = unsafe sqlite3_column_decltype(handle, Int32(column)) else { return nil }

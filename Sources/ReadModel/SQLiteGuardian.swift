@@ -1,13 +1,14 @@
 internal import CSQLite
 
-/// Asked now and then, while a statement runs, whether it may go on.
+/// Checks periodically, while a statement runs, whether it may continue.
 package final class SQLiteGuardian {
     private let patience: Patience
     private let memoryMax: Int64?
     private(set) var isOverTime = false
     private(set) var isOverMemory = false
 
-    /// What a statement may allocate, where that is bounded. It runs on the thread that made this.
+    /// How much a statement may allocate, if that is limited. The statement must run on the thread
+    /// that created this guardian.
     static let memoryBytes: Int64 = 128 << 20
     private static let stepsBetweenChecks: Int32 = 1000
 
@@ -22,10 +23,10 @@ package final class SQLiteGuardian {
         return !isOverTime && !isOverMemory
     }
 
-    /// From now on a statement of the connection fails as interrupted when it may not go on. The
-    /// connection keeps the guardian.
+    /// From now on, the connection's statements fail as interrupted once they may not continue. The
+    /// connection keeps the guardian alive.
     func watch(_ handle: OpaquePointer) {
-        // Safety: the guardian lives until the connection is closed, or another one watches.
+        // Safety: the guardian lives until the connection is closed, or until another replaces it.
         let context = unsafe Unmanaged.passUnretained(self).toOpaque()
         unsafe sqlite3_progress_handler(
             handle, Self.stepsBetweenChecks,

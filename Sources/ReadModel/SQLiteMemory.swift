@@ -1,13 +1,13 @@
 internal import CPlatform
 internal import CSQLite
 
-/// What SQLite has allocated on each thread, less what it has freed there: its own count is of the whole
-/// process, where one question would pay for another.
+/// What SQLite has allocated on each thread, less what it has freed there. SQLite's own count
+/// covers the whole process, so one query would be charged for another.
 enum SQLiteMemory {
     // Safety: set once, before SQLite is used, and only read afterwards.
     private nonisolated(unsafe) static var system = unsafe sqlite3_mem_methods()
 
-    /// Begins to count. False where SQLite was in use before us.
+    /// Starts counting. False if SQLite was already in use.
     static let isCounted: Bool = {
         guard unsafe stardust_sqlite_get_memory(&system) == SQLITE_OK else { return false }
         var counting = unsafe system
@@ -32,13 +32,13 @@ enum SQLiteMemory {
         return unsafe stardust_sqlite_set_memory(&counting) == SQLITE_OK
     }()
 
-    /// SQLite takes a refusal as any other lack of memory: the statement fails.
+    /// SQLite treats a refusal like any other lack of memory: the statement fails.
     private static func hasRoom(_ bytes: Int64) -> Bool {
         let most = unsafe stardust_thread_bytes_max().pointee
         return unsafe most == 0 || stardust_thread_bytes().pointee + bytes <= most
     }
 
-    /// Bounds what this thread may use from now on; nil for no bound.
+    /// Limits what this thread may allocate from now on; nil removes the limit.
     static func bound(to bytes: Int64?) {
         guard isCounted else { return }
         unsafe stardust_thread_bytes_max().pointee = bytes.map { used + $0 } ?? 0
@@ -49,7 +49,7 @@ enum SQLiteMemory {
         unsafe stardust_thread_bytes().pointee += sign * Int64(system.xSize(bytes))
     }
 
-    /// Bytes on this thread.
+    /// Bytes in use on this thread.
     static var used: Int64 {
         isCounted ? unsafe stardust_thread_bytes().pointee : sqlite3_memory_used()
     }

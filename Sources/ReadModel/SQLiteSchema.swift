@@ -1,4 +1,5 @@
-/// `model.sqlite`: the engine's tables, what is derived from them, and where they come from.
+/// The schema of `model.sqlite`: the engine's tables, what is derived from them, and the record of
+/// where they come from.
 package enum SQLiteSchema {
     /// The complete script.
     package static var text: String {
@@ -9,7 +10,7 @@ package enum SQLiteSchema {
             .joined(separator: "\n\n") + "\n"
     }
 
-    /// What is made when a file is new, and what after the rows of a copy are in it.
+    /// Statements that run only after a copy's rows are in, as do those of `derived`.
     package static var indexes: [String] { EngineSchema.tables.flatMap(\.indexes) }
 
     package static var derived: [String] { derivedTables + triggers + views }
@@ -17,8 +18,8 @@ package enum SQLiteSchema {
     // MARK: Tables
 
     package static func statement(_ table: TableSchema) -> String {
-        // The source enforces foreign keys; here they say what belongs together, and orphans are
-        // reported. A key of text may be NULL in SQLite, unless it is told otherwise.
+        // The source enforces foreign keys. Here they only say what belongs together, and orphans
+        // are reported. SQLite allows NULL in a text key unless it is declared NOT NULL.
         var lines = table.columns.map { column in
             table.definition(
                 of: column, column.name.quotedIfNeeded + " " + column.type.sqliteName,
@@ -46,29 +47,29 @@ package enum SQLiteSchema {
         return "CREATE TABLE \(table.name) (\n\(lines.joined(separator: ",\n"))\n)"
     }
 
-    /// The time as the tables have it.
+    /// The current time in the form the tables use.
     static let now = "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')"
 
-    /// A value that orders times by year before their text does: beyond four digits of year, and
-    /// before year 0, the text alone does not.
+    /// A value that sorts times by year before their text is compared. Text alone sorts wrongly for
+    /// years beyond four digits and for years before 0.
     static func year(_ time: String) -> String {
         "CASE \(time) WHEN 'infinity' THEN 999999 WHEN '-infinity' THEN -999999 "
             + "ELSE CAST(\(time) AS INTEGER) END"
     }
 
-    /// Values whose ascending order is PostgreSQL's, where nothing comes after everything.
+    /// Values whose ascending order is PostgreSQL's, in which NULL comes last.
     private static func nullsLast(_ column: String) -> [String] {
         ["\(column) IS NULL", "coalesce(\(column), 0)"]
     }
 
     // MARK: Derived
 
-    /// A materialised view that is kept current: a table of the first row of each video.
+    /// A materialised view that is kept current: a table with the first row for each video.
     private struct FirstOfVideo: Sendable {
         var name: String
         var source: String
         var columns: [String]
-        /// Of a row, or of `prefix` and a dot.
+        /// The sort keys of a row. `prefix`, such as `NEW.`, goes before each column.
         var order: @Sendable (_ prefix: String) -> [String]
 
         func rank(_ prefix: String) -> String { order(prefix).joined(separator: ", ") }
@@ -102,7 +103,7 @@ package enum SQLiteSchema {
         }
     }
 
-    /// Statements that make the materialised views from all rows, for a file that has none of them.
+    /// Statements that fill the materialised views from all rows, for a file whose views are empty.
     package static var fillDerived: [String] {
         firsts.map { first in
             let columns = first.columns.joined(separator: ", ")
@@ -118,7 +119,7 @@ package enum SQLiteSchema {
 
     private static var triggers: [String] { firsts.flatMap(triggers) }
 
-    /// Whether a view is kept as a table.
+    /// Whether a view is stored as a table.
     package static func isMaterialised(_ view: String) -> Bool {
         firsts.contains { $0.name == view }
     }
@@ -139,7 +140,7 @@ package enum SQLiteSchema {
                     ON CONFLICT (video_id) DO UPDATE SET \(sets)
                     WHERE (\(first.rank("excluded."))) > (\(first.rank("")));
             """
-        // Only where the first row goes are the others looked at.
+        // The other rows are only examined if the first row goes.
         let id = first.columns.first { $0.hasSuffix("_id") }!
         let isFirst = "(SELECT \(id) FROM \(first.name) WHERE video_id = OLD.video_id) = OLD.\(id)"
         let again = """
@@ -148,7 +149,7 @@ package enum SQLiteSchema {
                     SELECT video_id, \(columns) FROM \(first.source)
                     WHERE video_id = OLD.video_id ORDER BY \(first.descending) LIMIT 1;
             """
-        // A first row that comes to stand further ahead stays the first.
+        // A first row that moves further ahead stays first.
         let stays =
             "NEW.video_id = OLD.video_id AND (\(first.rank("NEW."))) >= (\(first.rank("OLD.")))"
         return [
@@ -223,8 +224,8 @@ package enum SQLiteSchema {
 
     // MARK: Logs
 
-    /// Whether a log's metadata is not as it should be. NULL is fit: a log may stand for itself. No
-    /// index on it: SQLite refuses JSON functions in a schema that it is told not to trust.
+    /// Whether a log's metadata violates its schema. NULL is fit: a log need not name an entity.
+    /// There is no index on this, because SQLite refuses JSON functions in an untrusted schema.
     package static let isUnfit = """
         metadata IS NOT NULL AND NOT coalesce(json_valid(metadata) AND json_type(metadata) = 'object' \
         AND coalesce(json_type(metadata, '$.entity_type') = 'text', 1) \
@@ -277,7 +278,8 @@ extension String {
             + "\""
     }
 
-    /// The same, bare where it may be: names of the engine's columns are read more easily so.
+    /// The same, but without quotes if possible, which makes the engine's column names easier to
+    /// read.
     var quotedIfNeeded: String {
         let isPlain = utf8.allSatisfy {
             (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x5F

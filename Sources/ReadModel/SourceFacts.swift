@@ -1,21 +1,21 @@
-/// What the source's catalogue says of a table: what the stream does not tell, and by which a table is
-/// known to be the one that was copied.
+/// What the source's catalogue says about a table. The stream does not report these facts, and they
+/// show whether a table is still the one that was copied.
 package struct SourceTable: Hashable, Sendable {
-    /// The number of the file with the rows; another one after everything that writes them anew.
+    /// The number of the file that holds the rows. It changes whenever the rows are rewritten.
     package var file: String
     package var columns: [String: Column]
 
     package struct Column: Hashable, Sendable {
-        /// Its number in the table, for ever.
+        /// Its number in the table, which never changes.
         package var number: Int64
         package var type: Int64
         /// The type's modifier, such as a length.
         package var modifier: Int64
-        /// Another one after everything that changes the column's definition.
+        /// Changes whenever the column's definition changes.
         package var version: String
-        /// Whether rows that stood when it was added take its value from the catalogue.
+        /// Whether rows that existed when it was added take its value from the catalogue.
         package var hasMissing: Bool
-        /// Not where it is generated: then the stream does not have it.
+        /// False for a generated column, which the stream omits.
         package var isPublished: Bool
 
         package init(
@@ -31,8 +31,8 @@ package struct SourceTable: Hashable, Sendable {
         (self.file, self.columns) = (file, columns)
     }
 
-    /// Why the rows that were taken from `self` may not be those of `now`; nil where they are. Columns
-    /// that `self` has not are new ones.
+    /// Why rows copied from `self` may differ from those of `now`; nil if they do not. Columns that
+    /// `self` lacks are new.
     package func change(to now: SourceTable) -> String? {
         for (name, column) in columns.sorted(by: { $0.key < $1.key }) where column.isPublished {
             guard let other = now.columns[name] else {
@@ -42,13 +42,13 @@ package struct SourceTable: Hashable, Sendable {
                 return "has another column under the name \(name)"
             }
             guard other.type == column.type, other.modifier == column.modifier else {
-                return "has another type for \(name)"
+                return "has a different type for \(name)"
             }
-            // Each alone is harmless: a new default, or rows that were only moved. Rows that are moved
-            // take their value from the catalogue with them, which changes the column, too.
+            // Either change alone is harmless: a new default, or rows that were only moved. Moved
+            // rows take their value from the catalogue with them, which changes the column too.
             let isMoved = column.hasMissing && !other.hasMissing
             guard other.version == column.version || now.file == file || isMoved else {
-                return "was written anew when \(name) was changed"
+                return "was rewritten when \(name) was changed"
             }
         }
         return nil
@@ -56,7 +56,7 @@ package struct SourceTable: Hashable, Sendable {
 }
 
 extension SourceTable {
-    /// Where it is kept beside the rows.
+    /// The table that stores these facts beside the rows.
     static let schema = """
         CREATE TABLE model_source (
             table_name TEXT NOT NULL,

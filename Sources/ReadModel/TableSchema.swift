@@ -1,11 +1,11 @@
-/// A table: what both dialects have in common.
+/// A table, as far as both SQL dialects have it in common.
 package struct TableSchema: Hashable, Sendable {
     package var name: String
     /// The first is the primary key.
     package var columns: [Column]
-    /// What holds of each row beside the types, in SQL that both dialects read.
+    /// Conditions on each row beyond its types, in SQL that both dialects accept.
     package var checks: [String]
-    /// Complete statements that both dialects read.
+    /// Complete statements that both dialects accept.
     package var indexes: [String]
 
     package struct Column: Hashable, Sendable {
@@ -13,7 +13,7 @@ package struct TableSchema: Hashable, Sendable {
         package var type: ColumnType
         package var isRequired = false
         package var defaultValue: Default?
-        /// The table whose primary key it names.
+        /// The table whose primary key it references.
         package var references: String?
     }
 
@@ -33,8 +33,8 @@ package struct TableSchema: Hashable, Sendable {
 
     package func column(_ name: String) -> Column? { columns.first { $0.name == name } }
 
-    /// A column's line in `CREATE TABLE`, which begins with its name and type; a default of now, and of
-    /// false, is the dialect's own.
+    /// A column's line in `CREATE TABLE`, which starts with its name and type. Each dialect spells
+    /// the defaults now and false in its own way.
     func definition(
         of column: Column, _ start: String, keyIsRequired: Bool, now: String, no: String
     ) -> String {
@@ -55,7 +55,7 @@ package struct TableSchema: Hashable, Sendable {
 }
 
 extension TableSchema.Column {
-    /// A column that the source has beside the engine's.
+    /// A column that the source has in addition to the engine's.
     package init(_ name: String, _ type: ColumnType) { self.init(name: name, type: type) }
 
     fileprivate static func key(_ name: String) -> Self {
@@ -192,7 +192,7 @@ package enum EngineSchema {
 
     package static func table(_ name: String) -> TableSchema? { tables.first { $0.name == name } }
 
-    /// What is derived from the tables (section 4), and the one active analysis of each video.
+    /// The views derived from the tables (section 4), and the one active analysis of each video.
     package static let views = [
         "latest_analysis_per_video", "best_clip_per_video", "pending_edit_jobs",
         "upcoming_upload_schedule", "active_analysis_per_video",

@@ -1,12 +1,12 @@
 package import LedgerFormat
 
 /// How something came about: the packets that lead to it (or that it led to), their reasoning step
-/// by step, the evidence, and what does not fit together. A pure function of the request and the
-/// ledger at a size.
+/// by step, the evidence, and the conflicts. A pure function of the request and of the ledger at a
+/// given size.
 package struct Chain: Sendable {
     let request: ChainRequest
     let size: LedgerSize
-    /// In an order in which parents come first.
+    /// Ordered so that parents come first.
     let packets: [Entry]
     let edges: [ChainEdge]
     let steps: [ChainStep]
@@ -15,12 +15,13 @@ package struct Chain: Sendable {
     let cyclesCut: [(from: Position, to: Position)]
     let reasons: [IncompleteReason]
     let frontier: [FrontierItem]
-    /// What shows that these are the ledger's packets, where that was asked for.
+    /// Proof that these packets are in the ledger, if requested.
     package var proofs: Proofs?
-    /// The rows of the packets' entities as a JSON value, where they were asked for.
+    /// The rows of the packets' entities as a JSON value, if requested.
     package var rows: [UInt8]?
 
-    /// The tree's root at the chain's size, and each packet's path to it, the leaf's sibling first.
+    /// The tree's root at the chain's size, and each packet's path to it, starting with the leaf's
+    /// sibling.
     package struct Proofs: Sendable {
         let root: Digest
         let inclusion: [Position: [Digest]]
@@ -30,7 +31,7 @@ package struct Chain: Sendable {
         }
     }
 
-    /// Entities of the packets, each once, in the chain's order.
+    /// The packets' distinct entities, in the chain's order.
     package var entities: [(type: String, id: UUID128)] {
         var seen: Set<String> = []
         return packets.map(\.packet).filter {
@@ -38,7 +39,7 @@ package struct Chain: Sendable {
         }.map { ($0.entityType, $0.entityID) }
     }
 
-    /// The packets' places and entry hashes.
+    /// The packets' positions and entry hashes.
     package var entries: [(position: Position, hash: Digest)] {
         packets.map { ($0.packet.position, $0.packet.entryHash) }
     }
@@ -48,7 +49,7 @@ package struct Chain: Sendable {
     package var packetCount: Int { packets.count }
 
     struct Entry: Sendable {
-        /// From 1 on.
+        /// Starts at 1.
         let order: Int
         let packet: ChainPacket
         let depth: Int
@@ -57,7 +58,7 @@ package struct Chain: Sendable {
 
     struct Evidence: Sendable {
         let digest: String
-        /// Of the first packet that says them.
+        /// Each value comes from the first citing packet that states it.
         fileprivate(set) var members: [RepeatedMember] = []
         fileprivate(set) var citedBy: [Citation] = []
         private var known: Set<Citation> = []
@@ -73,7 +74,7 @@ package struct Chain: Sendable {
         }
     }
 
-    /// Walks a ledger. Blocks where the source does.
+    /// Walks a ledger. Blocks if the source does.
     package init<Source: ChainSource>(
         _ request: ChainRequest, in source: Source
     ) throws(Source.Failure) {
@@ -109,7 +110,7 @@ package struct Chain: Sendable {
         self.reasons = IncompleteReason.allCases.filter(reasons.contains)
     }
 
-    /// Edges in the order of their children, and of the references in each.
+    /// Edges ordered by child, then by the reference's place in it.
     private static func ordered(_ edges: [ChainEdge], _ table: PacketTable) -> [ChainEdge] {
         edges.indices.map { index in
             let edge = edges[index]
@@ -117,10 +118,10 @@ package struct Chain: Sendable {
         }.sorted { ($0.0, $0.1) < ($1.0, $1.1) }.map { edges[$0.2] }
     }
 
-    /// For each packet those that it was derived from, each once.
+    /// For each packet, the distinct packets it was derived from.
     private static func parents(_ edges: [ChainEdge], _ table: PacketTable) -> [[ChainPacket]] {
         var parents: [[ChainPacket]] = Array(repeating: [], count: table.packets.count)
-        // Edges of one child stand together.
+        // The edges of one child are adjacent.
         var (last, known): (Position?, Set<Position>) = (nil, [])
         for edge in edges where edge.order != .self {
             if edge.from != last { (last, known) = (edge.from, []) }

@@ -1,30 +1,30 @@
 internal import LedgerFormat
 internal import Packets
 
-/// Something in the chain that does not fit together. It is listed, never resolved.
+/// An inconsistency in the chain. It is listed, never resolved.
 struct ChainConflict: Sendable {
     let kind: Kind
-    /// The packets that take part.
+    /// The packets involved.
     let positions: [Position]
     let detail: String
-    /// JSON Pointer into the first of them, where it is about a place in it.
+    /// JSON Pointer into the first of them, if the conflict concerns a place in it.
     let pointer: String?
 
     enum Kind: String, CaseIterable, Sendable {
-        /// Two packets revise the same one.
+        /// Two packets revise the same packet.
         case fork
-        /// Two packets say that they created the same entity.
+        /// Two packets claim to have created the same entity.
         case doubleCreated = "double_created"
-        /// The same question about the same entity was answered in two ways.
+        /// The same question about the same entity was answered in two different ways.
         case contradiction
         case duplicateNode = "duplicate_node"
         case unknownNodeParent = "unknown_node_parent"
         case nodeCycle = "node_cycle"
-        /// The parent says that it was created after the child.
+        /// The parent claims to have been created after the child.
         case parentCreatedLater = "parent_created_later"
-        /// A packet was retracted and is in use.
+        /// A retracted packet is still in use.
         case retracted
-        /// The names in one reference do not name the same packet.
+        /// The names in one reference do not identify the same packet.
         case reference
     }
 
@@ -36,7 +36,7 @@ struct ChainConflict: Sendable {
     }
 }
 
-/// Finds conflicts among the packets that were walked and those that directly retract, supersede or
+/// Finds conflicts among the walked packets and the packets that directly retract, supersede or
 /// revise them.
 struct ConflictSearch<Source: ChainSource> {
     private let source: Source
@@ -48,10 +48,10 @@ struct ConflictSearch<Source: ChainSource> {
     private(set) var conflicts: [ChainConflict] = []
     /// Packets downstream of a retracted one.
     private(set) var tainted: Set<Position> = []
-    /// More amend one packet than are looked at.
+    /// Whether some packet has more amendments than are examined.
     private(set) var isLimited = false
 
-    /// `roots` are the packets that were asked for.
+    /// `roots` are the requested packets.
     init(
         _ source: Source, _ table: PacketTable, _ edges: [ChainEdge], roots: Set<Position>,
         _ book: EdgeBook<Source>
@@ -89,7 +89,7 @@ struct ConflictSearch<Source: ChainSource> {
         _ kind: ChainConflict.Kind, _ positions: [Position], _ detail: String,
         _ pointer: String? = nil
     ) {
-        // One more than are listed, to tell that there are more.
+        // Keep one more than is listed, to know that there are more.
         guard conflicts.count <= ChainLimits.conflictsMax else { return }
         conflicts.append(ChainConflict(kind, positions, detail, pointer))
     }
@@ -102,7 +102,7 @@ struct ConflictSearch<Source: ChainSource> {
 
     private mutating func amendments() throws(Source.Failure) -> [Amendment] {
         var found: [Amendment] = []
-        // What each of them amends: one packet may amend many.
+        // Each candidate's amendments by target: one packet may amend many.
         var amended: [Position: [Position: [Amendment]]] = [:]
         for target in table.packets {
             let before = found.count
@@ -199,7 +199,7 @@ struct ConflictSearch<Source: ChainSource> {
             answers.append((Question(entity, key), packet.position, chosen))
         }
         for (question, group) in answers.grouped(by: { $0.question }) where group.count > 1 {
-            // Each was part of a document that was parsed.
+            // Each value was part of a parsed document, so it parses again.
             let values = group.compactMap { (try? JSONDocument(Array($0.chosen)))?.canonicalBytes }
             guard Set(values).count > 1 else { continue }
             let positions = group.map(\.position)
@@ -250,7 +250,7 @@ struct ConflictSearch<Source: ChainSource> {
         }
     }
 
-    /// A packet that was not walked.
+    /// Reads a packet that was not walked.
     private func packet(_ id: UUID128) throws(Source.Failure) -> ChainPacket? {
         guard let position = try source.position(of: id) else { return nil }
         return try source.packet(at: position)
@@ -261,16 +261,16 @@ struct ConflictSearch<Source: ChainSource> {
     }
 }
 
-// Not within the search, whose types differ from source to source.
+// Declared outside the generic search, so that these types do not differ by source.
 
-/// A packet that says something of another one.
+/// A packet that retracts, supersedes or revises another.
 private struct Amendment {
     var child: ChainPacket
     var edge: ChainEdge
     var target: Position { edge.to! }
 }
 
-/// What a decision answers.
+/// The question a decision answers.
 private struct Question: Hashable {
     var entity: EntityName
     var key: ExactText
@@ -279,7 +279,7 @@ private struct Question: Hashable {
 }
 
 extension Array {
-    /// Groups in the order in which they first appear.
+    /// Groups in order of first appearance.
     fileprivate func grouped<Key: Hashable>(by key: (Element) -> Key) -> [(Key, [Element])] {
         var (groups, places): ([(Key, [Element])], [Key: Int]) = ([], [:])
         for element in self {

@@ -1,9 +1,9 @@
 internal import LedgerFormat
 package import Packets
 
-/// The chain as JSON. Numbers and strings that come from packets are repeated as they were sent.
+/// The chain as JSON. Numbers and strings from packets are repeated exactly as sent.
 extension Chain {
-    /// Nil where that is longer than `bytesMax`.
+    /// Nil if the document is longer than `bytesMax`.
     func json(bytesMax: Int) -> [UInt8]? {
         var json = JSONWriter(bytesMax: bytesMax)
         json.reserve(min(bytesMax, 4096 + packets.count * 512 + steps.count * 1024))
@@ -147,7 +147,7 @@ extension Chain {
 }
 
 extension ChainEdge {
-    /// The edge as documents and lists show it, with what `more` adds.
+    /// Writes the edge as documents and lists show it, plus the members `more` adds.
     package func write(to json: inout JSONWriter, more: (inout JSONWriter) -> Void = { _ in }) {
         json.beginObject()
         json.member("from", Int(from.value))
@@ -181,6 +181,6 @@ extension JSONWriter {
 }
 
 extension UUID128 {
-    /// 32 lower-case hexadecimal digits, as trace ids are compared.
+    /// 32 lower-case hexadecimal digits, the form in which trace ids are compared.
     var digits: String { "\(self)".split(separator: "-").joined() }
 }

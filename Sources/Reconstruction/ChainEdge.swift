@@ -1,16 +1,16 @@
 package import LedgerFormat
 
-/// A parent reference with what it was found to name.
+/// A parent reference and the packet it resolves to.
 package struct ChainEdge: Sendable {
     package let from: Position
     /// Which of the child's references it is.
     package let reference: ParentReference
     package let to: Position?
     package let foundBy: FoundBy
-    /// Nil where nothing was found.
+    /// Nil if nothing was found.
     package let order: Order?
     package let pin: Pin
-    /// What the reference says that does not fit together; nil where it does.
+    /// How the reference contradicts itself or the packet found; nil if it does not.
     let disagreement: String?
 
     package enum FoundBy: String, Sendable {
@@ -29,7 +29,7 @@ package struct ChainEdge: Sendable {
 
     var relation: String { reference.relation }
 
-    /// What tells edges apart.
+    /// Identifies an edge.
     struct Key: Hashable {
         var from: Position
         var index: Int
@@ -52,8 +52,8 @@ package struct ChainEdge: Sendable {
 }
 
 extension ChainEdge {
-    /// Whether it stays as it is however the ledger grows: what it names came before the child, or
-    /// is not a packet at all.
+    /// Whether the edge stays the same however the ledger grows: it names a packet before the
+    /// child, or something that is not a packet.
     package var isSettled: Bool { order == .earlier || foundBy == .uri }
 }
 
@@ -62,7 +62,7 @@ extension ChainSource {
         try resolved(packet)
     }
 
-    /// Finds what each of a packet's references names.
+    /// Resolves each of a packet's references.
     package func resolved(_ packet: ChainPacket) throws(Failure) -> [ChainEdge] {
         var edges: [ChainEdge] = []
         edges.reserveCapacity(packet.parents.count)
@@ -70,9 +70,9 @@ extension ChainSource {
         return edges
     }
 
-    /// Finds what a reference names: by id, else by hash, else the newest packet of the entity
-    /// before the child. The first that it carries decides, also where that is not in the ledger:
-    /// a packet that was named is not replaced by another.
+    /// Resolves a reference: by id, else by hash, else to the entity's newest packet before the
+    /// child. The first name it carries decides, even if that is not in the ledger: a named packet
+    /// is never replaced by another.
     package func resolve(
         _ reference: ParentReference, of child: ChainPacket
     ) throws(Failure) -> ChainEdge {
@@ -89,7 +89,7 @@ extension ChainSource {
         } else if reference.uri != nil {
             by = .uri
         }
-        // What a reference says beside the name that decided is compared with what was found.
+        // Compare the reference's other claims with the packet found.
         var packet: ChainPacket?
         let isComparable = reference.hash != nil || (by != .entity && reference.entity != nil)
         if let parent, isComparable {

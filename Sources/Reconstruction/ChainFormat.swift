@@ -1,4 +1,4 @@
-/// The forms of a chain.
+/// The output formats of a chain.
 package enum ChainFormat: String, CaseIterable, Sendable {
     case json, text, dot, mermaid, prov
 
@@ -12,7 +12,7 @@ package enum ChainFormat: String, CaseIterable, Sendable {
 }
 
 extension Chain {
-    /// The document in one of its forms. Nil where that is longer than `bytesMax`.
+    /// The document in one of its formats. Nil if it is longer than `bytesMax`.
     package func rendered(
         _ format: ChainFormat, bytesMax: Int = ChainLimits.documentBytesMax
     ) -> [UInt8]? {

@@ -1,7 +1,7 @@
 internal import LedgerFormat
 internal import Packets
 
-/// The chain as a picture: packets, and edges from child to parent.
+/// The chain as a graph: packets, and edges from child to parent.
 extension Chain {
     /// For Graphviz.
     package var dot: String {
@@ -54,7 +54,7 @@ extension Chain {
         return label + ["position \(packet.position)"]
     }
 
-    /// What edges lead to and is not among the packets.
+    /// Edge targets that are not among the packets.
     private var outside: [(id: String, label: String)] {
         let walked = Set(packets.map(\.packet.position))
         var seen: Set<String> = []

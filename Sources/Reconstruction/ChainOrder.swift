@@ -1,21 +1,21 @@
 internal import HeapModule
 internal import LedgerFormat
 
-/// Puts packets into an order in which parents come first. Where no edge is late the ledger's own
-/// order is one; late edges need Kahn's algorithm, always with the lowest position that is ready.
+/// Orders packets so that parents come first. Without late edges, the ledger's own order does that.
+/// Late edges need Kahn's algorithm, which always takes the lowest position that is ready.
 struct ChainOrder {
     private(set) var positions: [Position] = []
-    /// Edges that were ignored, since with them nothing would come first.
+    /// Edges ignored to break cycles.
     private(set) var cut: [(from: Position, to: Position)] = []
 
-    /// Parents that a packet still waits for, with how many edges lead there.
+    /// Parents each packet still waits for, with the number of edges to each.
     private var waiting: [Position: [Position: Int]] = [:]
     private var children: [Position: [Position]] = [:]
-    /// From the lowest packet that waits, each waits for the next: where the last search ended.
+    /// Where the last search ended: starting at the lowest waiting packet, each waits for the next.
     private var path: [Position] = []
     private var places: [Position: Int] = [:]
 
-    /// `spend` hears of the work.
+    /// `spend` accounts for the work.
     init<Failure: Error>(
         _ walked: some Collection<Position>, _ edges: [ChainEdge],
         _ spend: (Int) throws(Failure) -> Void
@@ -66,8 +66,8 @@ struct ChainOrder {
         }
     }
 
-    /// Every packet that waits, waits for one that waits too: following them leads into a cycle. It
-    /// is cut at its lowest position.
+    /// Every waiting packet waits for another waiting packet, so following them leads into a cycle.
+    /// The cycle is cut at its lowest position.
     private mutating func cutCycle<Failure: Error>(
         above start: Position, _ ready: inout Heap<Position>,
         _ spend: (Int) throws(Failure) -> Void
@@ -89,7 +89,7 @@ struct ChainOrder {
         let place = cycle.firstIndex(of: lowest)!
         let parent = place + 1 < cycle.endIndex ? cycle[place + 1] : cycle.first!
         cut.append((lowest, parent))
-        // What stood behind it on the path may have been reached by the edge that is gone.
+        // The packets after it on the path may have been reached through the edge just cut.
         for position in path[place...].dropFirst() { places[position] = nil }
         path.removeSubrange((place + 1)...)
         release(lowest, from: parent, &ready)

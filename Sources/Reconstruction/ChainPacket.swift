@@ -1,7 +1,7 @@
 package import LedgerFormat
 internal import Packets
 
-/// A packet as far as a chain needs it. A class, like its parts: a walk hands them around a lot.
+/// The parts of a packet a chain needs. A class, as are its parts: a walk passes them around a lot.
 package final class ChainPacket: Sendable {
     package let entry: Entry
     package let entryHash: Digest
@@ -10,7 +10,7 @@ package final class ChainPacket: Sendable {
     package let entityID: UUID128
     package let traceID: UUID128?
     package let event: String?
-    /// Who emitted it, by its own account.
+    /// Who emitted it, according to the packet itself.
     let worker: String?
     package let parents: [ParentReference]
     let decision: Decision?
@@ -21,13 +21,13 @@ package final class ChainPacket: Sendable {
     package var createdAt: Timestamp { entry.createdAt }
     package var payloadDigest: Digest { entry.payloadDigest }
 
-    /// About how much memory it takes: the payload, which its parts share, and the parts.
+    /// Its approximate memory use: the payload, which its parts share, plus the parts.
     package var memoryBytes: Int {
         payload.count + 1024
             + 512 * (parents.count + evidence.count + (decision?.nodes.count ?? 0))
     }
 
-    /// Reads a stored packet. Nil for an entry that is none.
+    /// Reads a stored packet. Nil if the entry is not a packet.
     package init?(_ entry: Entry, entryHash: Digest, payload: [UInt8]) {
         guard let document = try? JSONDocument(payload),
             let outline = PacketOutline(document.tokens, document.bytes.span)
@@ -74,12 +74,12 @@ package final class ParentReference: Sendable {
     package let relation: String
     /// Why, in the worker's words.
     let why: String?
-    /// As it was written, a bare id as an object.
+    /// The reference as written, except that a bare id becomes an object.
     let source: ArraySlice<UInt8>
 
     package enum PacketHash: Hashable, Sendable {
         case sha256(Digest)
-        /// By an algorithm that the ledger does not have.
+        /// By an algorithm the ledger does not support.
         case unsupported
 
         init(_ text: String) {
@@ -123,14 +123,14 @@ package final class ParentReference: Sendable {
         }
     }
 
-    /// Whether it can be found to name a packet: what it carries first is the packet's own.
+    /// Whether it may resolve to a packet: the first name it carries is the packet's own.
     package func mayName(_ packet: ChainPacket) -> Bool {
         if let id { return id == packet.stardustID }
         if let hash { return hash == .sha256(packet.payloadDigest) }
         return entity == EntityName(type: packet.entityType, id: packet.entityID)
     }
 
-    /// Whether it says something of the parent itself, not only that it was used.
+    /// Whether it makes a statement about the parent itself, rather than only recording its use.
     package var isAmendment: Bool { ["retracts", "supersedes", "revision_of"].contains(relation) }
 }
 
@@ -146,10 +146,10 @@ package struct EntityName: Hashable, Sendable {
 
 /// An element of `evidence`.
 struct EvidenceItem: Sendable {
-    /// The name that decision nodes cite it by.
+    /// The name by which decision nodes cite it.
     let id: ExactText?
     let digest: String
-    /// Members that are repeated as they were written.
+    /// Members that the chain repeats exactly as written.
     let members: [RepeatedMember]
 
     init?(_ document: JSONDocument, _ token: Int) {
@@ -174,7 +174,7 @@ struct EvidenceItem: Sendable {
     }
 }
 
-/// A member that is repeated as it was written. Its bytes are the packet's own.
+/// A member that the chain repeats exactly as written. It shares the packet's bytes.
 struct RepeatedMember: Sendable {
     let name: MemberName
     let source: ArraySlice<UInt8>
@@ -186,7 +186,7 @@ struct RepeatedMember: Sendable {
 }
 
 extension [RepeatedMember] {
-    /// Puts a member in its place: they are in the order of the schema's names.
+    /// Inserts a member so that members stay in the order of the schema's names.
     fileprivate mutating func insert(_ member: RepeatedMember) {
         var index = count
         while index > 0, self[index - 1].name.rawValue > member.name.rawValue { index -= 1 }
@@ -198,11 +198,11 @@ extension [RepeatedMember] {
 struct Decision: Sendable {
     let key: ExactText?
     let nodes: [ReasoningNode]
-    /// Index of the first node of each name.
+    /// Index of the first node with each name.
     let places: [ExactText: Int]
-    /// The nodes in the order of steps.
+    /// The nodes in step order.
     let order: NodeOrder
-    /// Index of the node that is the packet's outcome; nil where there are no nodes.
+    /// Index of the node that is the packet's outcome; nil if there are no nodes.
     let outcome: Int?
 
     init(_ document: JSONDocument, _ chain: Int, of owner: UUID128) {
@@ -235,7 +235,7 @@ struct Decision: Sendable {
         outcome = Self.outcome(nodes, places, declared: declared.map(ExactText.init))
     }
 
-    /// What is declared, else the only node that no other builds on, else the last.
+    /// The declared outcome, else the only node no other node builds on, else the last node.
     private static func outcome(
         _ nodes: [ReasoningNode], _ places: [ExactText: Int], declared: ExactText?
     ) -> Int? {
@@ -248,7 +248,7 @@ struct Decision: Sendable {
         return sinks.count == 1 ? sinks[0] : nodes.indices.last
     }
 
-    /// What the outcome chose; nil where it chose nothing.
+    /// What the outcome chose; nil if it chose nothing.
     var chosen: ArraySlice<UInt8>? { outcome.flatMap { nodes[$0].member(.chosen) } }
 }
 
@@ -264,9 +264,9 @@ final class ReasoningNode: Sendable {
 
     /// A node that it builds on.
     enum Parent: Hashable, Sendable {
-        /// Of the same packet.
+        /// In the same packet.
         case own(ExactText)
-        /// Of another, written as `stardust:<stardust_id>#<node>`.
+        /// In another packet, written as `stardust:<stardust_id>#<node>`.
         case foreign(UUID128, ExactText)
 
         init(_ text: String, in owner: UUID128) {
@@ -280,7 +280,7 @@ final class ReasoningNode: Sendable {
             self = packet == owner ? .own(node) : .foreign(packet, node)
         }
 
-        /// The node's name where it is of the same packet.
+        /// The node's name, if it is in the same packet.
         var ownName: ExactText? { if case .own(let name) = self { name } else { nil } }
     }
     let members: [RepeatedMember]

@@ -2,7 +2,7 @@ internal import LedgerFormat
 internal import Packets
 
 /// The chain as PROV-JSON (W3C member submission of 24 April 2013): packets and evidence are
-/// entities, what workers did are activities, the workers are agents.
+/// entities, the actions of workers are activities, and the workers are agents.
 extension Chain {
     package var provenance: [UInt8] {
         var json = JSONWriter()
@@ -115,7 +115,7 @@ extension Chain {
         json.endObject()
     }
 
-    /// Evidence that a packet cites was used by what the packet is about.
+    /// Evidence that a packet cites was used by that packet's activity.
     private func writeUses(_ json: inout JSONWriter) {
         let positions = Dictionary(
             uniqueKeysWithValues: packets.map { ($0.packet.stardustID, $0.packet.position) })

@@ -1,6 +1,6 @@
 package import LedgerFormat
 
-/// What a chain is asked for. With the ledger's size it determines the document, byte for byte.
+/// A request for a chain. Together with the ledger size, it determines the document byte for byte.
 package struct ChainRequest: Hashable, Sendable {
     package var target: ChainTarget
     package var direction: Direction
@@ -19,7 +19,7 @@ package struct ChainRequest: Hashable, Sendable {
     }
 }
 
-/// Where a walk begins.
+/// Where a walk starts.
 package enum ChainTarget: Hashable, Sendable {
     case packet(UUID128)
     /// An entity's whole history.
@@ -35,20 +35,20 @@ package struct ChainLimits: Hashable, Sendable {
 
     package init() {}
 
-    /// What may be asked for: a document of so many packets still fits the memory.
+    /// The highest limits a request may set: a document of that many packets still fits in memory.
     package static let depthMax = 1_000_000
     package static let packetsMax = 100_000
-    /// Payload bytes of the packets that are walked, whatever their number.
+    /// Total payload bytes of the walked packets, however many there are.
     package static let payloadBytesMax = 64 << 20
-    /// Packets that retract, supersede or revise one packet and are looked at.
+    /// How many packets that retract, supersede or revise one packet are examined.
     package static let amendmentsMax = 1_000
-    /// Conflicts that are listed: packets can be made to have far more than anybody reads.
+    /// Conflicts listed: crafted packets can cause far more than anybody would read.
     package static let conflictsMax = 10_000
-    /// Bytes of a document: implied parents alone can be far more than the packets they come from.
+    /// Bytes of a document: implied parents alone can far exceed the packets they come from.
     package static let documentBytesMax = 128 << 20
 
     package static func checkRelations() {
-        // What packets say themselves is repeated with some more around it.
+        // The document repeats what the packets state and adds some structure around it.
         precondition(documentBytesMax >= 2 * payloadBytesMax)
     }
 }

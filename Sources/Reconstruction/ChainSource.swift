@@ -1,7 +1,7 @@
 package import LedgerFormat
 
-/// A ledger as it stood at a size, for whoever walks it. There are two: the ledger's files with
-/// their index, and in the tests plain memory. Positions are below `size`.
+/// A ledger at a given size, as a walk sees it. There are two implementations: the ledger's files
+/// with their index and, in the tests, plain memory. Positions are below `size`.
 package protocol ChainSource {
     associatedtype Failure: Error
 
@@ -10,11 +10,11 @@ package protocol ChainSource {
     /// Whether packets may be missing from the look-ups below.
     var isPartlyUnindexed: Bool { get }
 
-    /// Hears of work that is done in memory, in units of a few hash look-ups, and throws where the
-    /// time for all of it is over.
+    /// Accounts for work done in memory, in units of a few hash look-ups. Throws once the time
+    /// allowed for the whole walk has passed.
     func spend(_ work: Int) throws(Failure)
 
-    /// Nil for an entry that is no packet.
+    /// Nil if the entry is not a packet.
     func packet(at position: Position) throws(Failure) -> ChainPacket?
 
     func position(of id: UUID128) throws(Failure) -> Position?
@@ -27,21 +27,22 @@ package protocol ChainSource {
         ofEntity type: String, _ id: UUID128, before: Position
     ) throws(Failure) -> Position?
 
-    /// What a packet's references name, one edge for each. There is one way to find them, `resolved`;
-    /// a source may remember what it found.
+    /// One edge for each of a packet's references. They are only ever found by `resolved`; a source
+    /// may cache the result.
     func edges(of packet: ChainPacket) throws(Failure) -> [ChainEdge]
 
-    /// Lends the positions of a target in order, until `body` returns false.
+    /// Passes the positions of a target to `body` in order, until it returns false.
     func each(
         of target: ChainTarget, _ body: (Position) throws(Failure) -> Bool
     ) throws(Failure)
 
-    /// Lends positions, in order, among which are all whose packets name this one as a parent.
+    /// Passes positions to `body` in order. They include every packet that names this one as a
+    /// parent, and possibly others.
     func eachChild(
         of packet: ChainPacket, _ body: (Position) throws(Failure) -> Bool
     ) throws(Failure)
 
-    /// The same for those that retract, supersede or revise it.
+    /// The same for packets that retract, supersede or revise this one.
     func eachAmendment(
         of packet: ChainPacket, _ body: (Position) throws(Failure) -> Bool
     ) throws(Failure)

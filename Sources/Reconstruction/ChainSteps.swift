@@ -2,14 +2,14 @@ internal import LedgerFormat
 
 /// One reasoning node in its place in the whole chain.
 struct ChainStep: Sendable {
-    /// From 1 on.
+    /// Starts at 1.
     let number: Int
     let packet: Position
     let owner: UUID128
     let node: ReasoningNode
     /// Steps that it builds on.
     let parents: [Citation]
-    /// Whether the parents follow from the packet's own parents, and were not stated.
+    /// Whether the parents were not stated, but derived from the packet's own parents.
     let areParentsImplied: Bool
     let isOutcome: Bool
 }
@@ -24,12 +24,12 @@ struct Citation: Hashable, Sendable, CustomStringConvertible {
     var description: String { node.map { "\(packet)#\($0)" } ?? "\(packet)" }
 }
 
-/// Makes steps of the packets' reasoning, packet by packet in the order of the chain.
+/// Turns the packets' reasoning into steps, packet by packet in the order of the chain.
 struct StepSequence {
     private(set) var steps: [ChainStep] = []
     private(set) var conflicts: [ChainConflict] = []
 
-    /// `parents` gives for each packet those that it was derived from, as far as they were walked.
+    /// `parents` lists, for each packet, the walked packets it was derived from.
     init<Failure: Error>(
         _ packets: [ChainPacket], parents: [[ChainPacket]],
         _ spend: (Int) throws(Failure) -> Void

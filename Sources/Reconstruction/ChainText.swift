@@ -1,8 +1,8 @@
 internal import LedgerFormat
 internal import Packets
 
-/// The chain for a person. Every line is about a packet, which SOURCES gives by position and hash;
-/// what workers wrote is escaped.
+/// The chain as text for people. Every line is about a packet, which SOURCES lists by position and
+/// hash. Text that workers wrote is escaped.
 extension Chain {
     package var text: String { ChainText(self).text }
 }
@@ -64,7 +64,7 @@ private struct ChainText {
             + (entry.isTainted ? ", TAINTED by a retracted packet" : "")
     }
 
-    /// Packets that say nothing of their reasoning.
+    /// Packets that state no reasoning.
     private var silentPackets: [String] {
         let silent = chain.packets.filter { stepsByPacket[$0.packet.position] == nil }
         guard !silent.isEmpty else { return [] }
@@ -228,7 +228,7 @@ private struct ChainText {
 
     // MARK: Values
 
-    /// A value as it was written, safe to show.
+    /// A value as written, safe to show.
     private func value(_ source: ArraySlice<UInt8>) -> String {
         escaped(String(decoding: source, as: UTF8.self))
     }
@@ -237,7 +237,7 @@ private struct ChainText {
 }
 
 extension String {
-    /// With control characters, and those that reorder or hide text, as escapes.
+    /// With escapes for control characters and for characters that reorder or hide text.
     var escapedForTerminals: String {
         guard unicodeScalars.contains(where: \.isUnsafeOnTerminals) else { return self }
         return unicodeScalars.map { scalar in

@@ -1,7 +1,7 @@
 internal import LedgerFormat
 
-/// Walks from the roots level by level over parent references, with a set of the packets that were
-/// visited; never by paths, of which a small diamond has millions.
+/// Walks from the roots level by level over parent references, keeping a set of visited packets. It
+/// never enumerates paths, since even a small graph of diamonds has millions of them.
 struct ChainWalk<Source: ChainSource> {
     private let source: Source
     private let limits: ChainLimits
@@ -40,8 +40,8 @@ struct ChainWalk<Source: ChainSource> {
         if source.isPartlyUnindexed { reasons.insert(.unindexed) }
     }
 
-    /// The packet at a position that was not visited before; nil where it is none, or where a limit
-    /// keeps it out, which is noted.
+    /// The packet at a position, added to the walk if it is new. Nil if the entry is not a packet,
+    /// or if a limit excludes it, which is noted in `frontier`.
     private mutating func visit(
         _ position: Position, depth: Int, named by: Position?
     ) throws(Source.Failure) -> ChainPacket? {
@@ -115,8 +115,8 @@ struct ChainWalk<Source: ChainSource> {
         }
     }
 
-    /// Goes on to a packet that may be a child. Where a limit keeps one out, the others of this
-    /// parent that are not walked yet would be kept out too.
+    /// Continues to a packet that may be a child. Once a limit excludes one child, it would exclude
+    /// this parent's other unwalked children too.
     private mutating func followChild(
         _ candidate: Position, of parent: ChainPacket, _ depth: Int,
         _ visited: inout Set<Position>, _ next: inout [ChainPacket], _ isFull: inout Bool
@@ -129,7 +129,7 @@ struct ChainWalk<Source: ChainSource> {
             try book.edges(of: child).contains(where: { $0.to == parent.position })
         else { return }
         if known != nil, depth > limits.depth {
-            // Another direction has walked it; beyond the limit this one does not go on from it.
+            // The other direction walked it. Beyond the limit, this one does not continue from it.
             visited.insert(candidate)
             return stop(
                 FrontierItem(position: candidate, from: parent.position, reason: .maxDepth))
@@ -142,7 +142,7 @@ struct ChainWalk<Source: ChainSource> {
         next.append(packet)
     }
 
-    /// Edges between packets that are both walked, in whatever direction they were found.
+    /// Adds the edges between walked packets, whichever direction found the packets.
     private mutating func connect() throws(Source.Failure) {
         for position in walked.keys.sorted() {
             for edge in try book.edges(of: walked[position]!.packet)
@@ -157,13 +157,13 @@ struct ChainWalk<Source: ChainSource> {
     }
 }
 
-/// Not within the walk, whose types differ from source to source.
+/// Declared outside the generic walk, so that its type does not differ by source.
 struct WalkedPacket {
     var packet: ChainPacket
     var depth: Int
 }
 
-/// Why a document does not have everything.
+/// Why a document is incomplete.
 enum IncompleteReason: String, CaseIterable, Sendable {
     case missingParents = "missing_parents"
     case cyclesCut = "cycles_cut"
@@ -174,11 +174,11 @@ enum IncompleteReason: String, CaseIterable, Sendable {
     case unindexed
 }
 
-/// What was not followed.
+/// A packet or reference that was not followed.
 struct FrontierItem: Sendable {
-    /// Nil where the ledger does not have it.
+    /// Nil if the ledger does not have it.
     var position: Position?
-    /// The packet whose reference leads there, or in the other direction the parent.
+    /// The packet whose reference leads there or, when walking downstream, the parent.
     var from: Position?
     var reason: IncompleteReason
     var reference: ParentReference?

@@ -1,12 +1,12 @@
 internal import LedgerFormat
 
-/// The edges of packets, found once for each however often they are asked for.
+/// Caches the edges of packets, so that they are resolved once however often they are needed.
 final class EdgeBook<Source: ChainSource> {
     private let source: Source
     private var known: [Position: [ChainEdge]] = [:]
     private var count = 0
 
-    /// Edges that are kept: more are found again when they are wanted.
+    /// Edges kept. Beyond this, the cache starts over and edges are resolved again when needed.
     private static var edgesKept: Int { 1 << 20 }
 
     init(_ source: Source) { self.source = source }

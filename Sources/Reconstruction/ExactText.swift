@@ -1,5 +1,5 @@
-/// A text that is equal only to the same code points, as in JSON; Swift's own strings are equal
-/// where they look alike.
+/// Text that equals only the same code points, as in JSON. Swift's own strings are also equal if
+/// they are canonically equivalent.
 struct ExactText: Hashable, Sendable, CustomStringConvertible {
     let description: String
 
@@ -10,7 +10,7 @@ struct ExactText: Hashable, Sendable, CustomStringConvertible {
     }
 
     func hash(into hasher: inout Hasher) {
-        // Safety: the bytes are read while they are lent.
+        // Safety: the bytes are read only within the closure.
         let isHashed: Void? = unsafe description.utf8.withContiguousStorageIfAvailable {
             unsafe hasher.combine(bytes: UnsafeRawBufferPointer($0))
         }

@@ -1,13 +1,13 @@
 internal import HeapModule
 
-/// The order in which a packet's reasoning is told.
+/// The order in which a packet's reasoning is presented.
 struct NodeOrder: Sendable {
-    /// Indices of nodes, parents first, ties as listed.
+    /// Node indices, parents first; ties keep the listed order.
     private(set) var indices: [Int] = []
-    /// Nodes that only a cycle held back, which are taken as listed.
+    /// Nodes held back only by a cycle; they are taken in listed order.
     private(set) var cycle: [Int] = []
 
-    /// `places` has the first node of each name.
+    /// `places` maps each name to the first node that has it.
     init(_ nodes: [ReasoningNode], _ places: [ExactText: Int]) {
         var waiting = nodes.map { node in
             Set(node.parents.compactMap { parent in parent.ownName.flatMap { places[$0] } })

@@ -1,10 +1,10 @@
 internal import LedgerFormat
 
-/// The packets of a chain in their order, found by position. By halving: hashing a position takes as
-/// long as a dozen comparisons, and most chains are short.
+/// The packets of a chain in order, looked up by position. Uses binary search: hashing a position
+/// takes as long as a dozen comparisons, and most chains are short.
 struct PacketTable: Sendable {
     let packets: [ChainPacket]
-    /// Places in `packets`, by position.
+    /// Indices in `packets`, sorted by position.
     private let places: [(position: Position, place: Int)]
 
     init(_ packets: [ChainPacket]) {
@@ -14,7 +14,7 @@ struct PacketTable: Sendable {
         self.places = isSorted ? places : places.sorted { $0.position < $1.position }
     }
 
-    /// The place of a packet in the order; nil where it is not in the chain.
+    /// The index of a packet in the order; nil if it is not in the chain.
     func place(of position: Position) -> Int? {
         var (low, high) = (0, places.count)
         while low < high {

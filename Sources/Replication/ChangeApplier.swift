@@ -5,9 +5,9 @@ package import ReadModel
 /// Applies the changes of a stream to the read model, source transaction by source transaction.
 ///
 /// Invariants:
-///  1. Rows and the end of their transaction's LSN are committed together, at a border of source
-///     transactions.
-///  2. A change that does not meet exactly one row is drift: nothing of its transaction is kept.
+///  1. Rows and the LSN at which their transaction ends are committed together, and only between
+///     source transactions.
+///  2. A change that does not affect exactly one row is drift: its whole transaction is discarded.
 package final class ChangeApplier {
     package let writer: ModelWriter
     private let catalog: any SourceColumns
@@ -15,23 +15,23 @@ package final class ChangeApplier {
     private let logger: Logger
     private var decoder = PgOutputDecoder()
     private var binder = ValueBinder()
-    /// What the stream's relations are here; nil for a table that is none of ours.
+    /// The stream's relations as our tables; nil for a table that is not ours.
     private var relations: [UInt32: Relation?] = [:]
 
-    /// Whether a source transaction is under way.
+    /// Whether a source transaction is open.
     package private(set) var isWithinTransaction = false
-    /// Whether there are rows, or transactions without rows, that were not committed here.
+    /// Whether there are rows, or transactions without rows, that are not committed here yet.
     package private(set) var hasPending = false
     package private(set) var rowsPending = 0
     package private(set) var rowsApplied = 0
-    /// The number of the source transaction under way.
+    /// The id of the open source transaction.
     private var transaction: UInt32 = 0
-    /// A transaction that is applied already, and comes again.
+    /// Whether the open transaction was applied before and is being sent again.
     private var isSkipping = false
 
     private struct Relation {
         var table: ModelTable
-        /// Numbers of the columns here, in the stream's order.
+        /// Our column numbers, in the stream's order.
         var columns: [Int]
         /// The key's place in the stream's order.
         var key: Int
@@ -74,9 +74,9 @@ package final class ChangeApplier {
     }
 
     private func begin(_ final: LSN) throws(ReplicationFailure) {
-        guard !isWithinTransaction else { throw .protocolViolated("a transaction in another") }
+        guard !isWithinTransaction else { throw .protocolViolated("a transaction within another") }
         isWithinTransaction = true
-        // The end of an applied transaction lies behind the start of its commit record.
+        // `final` is the start of the commit record. The end of an applied transaction is after it.
         isSkipping = final < writer.state.lsn
         if !isSkipping { try beginHere() }
     }
@@ -87,9 +87,10 @@ package final class ChangeApplier {
         hasPending = true
     }
 
-    /// Makes everything that was applied durable. Only at a border of source transactions.
+    /// Makes everything applied so far durable. Call it only between source transactions. After a
+    /// crash before this returns, the server sends what was lost again.
     package func commit() throws(ReplicationFailure) {
-        precondition(!isWithinTransaction, "a part of a transaction is never committed")
+        precondition(!isWithinTransaction, "part of a transaction is never committed")
         do throws(ModelFailure) {
             if hasPending { try writer.commit() } else { try writer.save() }
         } catch { throw .model(error) }
@@ -97,17 +98,17 @@ package final class ChangeApplier {
         (hasPending, rowsPending) = (false, 0)
     }
 
-    /// Forgets what was not committed.
+    /// Discards what was not committed.
     package func rollback() {
         writer.rollback()
         (hasPending, rowsPending, isWithinTransaction) = (false, 0, false)
     }
 
-    /// The table of a change; nil where there is nothing to do for it.
+    /// The table of a change; nil if there is nothing to do for it.
     private func relation(_ id: UInt32) throws(ReplicationFailure) -> Relation? {
-        guard isWithinTransaction else { throw .protocolViolated("a change in no transaction") }
+        guard isWithinTransaction else { throw .protocolViolated("a change outside a transaction") }
         guard let known = relations[id] else {
-            throw .protocolViolated("a change of relation \(id), which was not described")
+            throw .protocolViolated("a change to relation \(id), which was never described")
         }
         guard let relation = known, !isSkipping else { return nil }
         rowsPending += 1
@@ -117,7 +118,7 @@ package final class ChangeApplier {
     // MARK: Rows
 
     private func insert(_ relation: Relation, _ message: Span<UInt8>) throws(ReplicationFailure) {
-        // NULL is bound as such: a column that is left out would get its default.
+        // NULL is bound explicitly: an omitted column would get its default.
         var columns: UInt64 = 0
         for (place, field) in decoder.new.enumerated() where field.kind != .unchanged {
             columns |= 1 << UInt64(try number(place, relation))
@@ -128,7 +129,7 @@ package final class ChangeApplier {
     private func update(
         _ relation: Relation, _ hasOld: Bool, _ message: Span<UInt8>
     ) throws(ReplicationFailure) {
-        // Only what came: a large value that was not changed keeps what it has.
+        // Set only the columns that were sent: a large value that did not change is not sent.
         var columns: UInt64 = 0
         for (place, field) in decoder.new.enumerated() where field.kind != .unchanged {
             let isKey = place == relation.key
@@ -164,7 +165,7 @@ package final class ChangeApplier {
         return relation.columns[place]
     }
 
-    /// Runs a statement with the new row's values for `columns`; it must change one row.
+    /// Runs a statement with the new row's values for `columns`. It must change exactly one row.
     private func run(
         _ operation: ModelWriter.Operation, _ relation: Relation, _ columns: UInt64,
         _ message: Span<UInt8>, _ more: (SQLiteStatement) throws(SQLiteFailure) -> Void
@@ -188,8 +189,8 @@ package final class ChangeApplier {
             guard error.isConstraint else { throw .model(.database(error)) }
             guard error.isOfKey else {
                 throw .schema(
-                    "the source allows in \(table.name) what it did not when it was copied "
-                        + "(\(error.message))")
+                    "the source now allows values in \(table.name) that it did not allow when it "
+                        + "was copied (\(error.message))")
             }
             throw .model(.drifted("\(operation) in \(table.name): \(error.message)"))
         }
@@ -199,18 +200,18 @@ package final class ChangeApplier {
                 relation.key < key.count ? message.extracting(key[relation.key].bytes) : message
             throw .model(
                 .drifted(
-                    "\(operation) in \(table.name) met \(writer.connection.changes) rows, not one: "
+                    "\(operation) in \(table.name) hit \(writer.connection.changes) rows, not one: "
                         + String(decoding: id.prefix(100), as: UTF8.self)))
         }
     }
 
     // MARK: Relations
 
-    /// Compares a table as the source has it now with what is here.
+    /// Compares the source's current form of a table with ours.
     private func describe(_ relation: SourceRelation) throws(ReplicationFailure) {
         guard relation.schema == schema, let table = writer.table(relation.name) else {
             logger.warning(
-                "a table that is none of the engine's is published, and skipped",
+                "skipping a published table that is not one of the engine's",
                 metadata: ["table": "\(relation.schema).\(relation.name)"])
             relations[relation.id] = .some(nil)
             return
@@ -226,7 +227,7 @@ package final class ChangeApplier {
             )
             guard here == there else {
                 throw .schema(
-                    "\(table.name).\(column.name) is \(there.postgresName) at the source, and was "
+                    "\(table.name).\(column.name) is \(there.postgresName) at the source, but was "
                         + "\(here.postgresName)")
             }
         }
@@ -248,16 +249,16 @@ package final class ChangeApplier {
         relations[relation.id] = Relation(table: table, columns: columns, key: key)
     }
 
-    /// What the stream does not tell: columns that changed places or came again under an old name, and
-    /// rows that were written anew.
+    /// Finds what the stream does not report: columns that swapped names or reappeared under an old
+    /// name, and rows that were rewritten.
     private func compareWithCatalogue(
         _ table: ModelTable, _ relation: SourceRelation, _ added: [String]
     ) throws(ReplicationFailure) {
         let known = writer.source[table.name]
         guard var now = try catalog.tables()[table.name], now != known else { return }
         try checkAdded(added, of: table.name, now, known)
-        // The catalogue is of this moment, the stream may tell of an earlier one: then the change is
-        // still to come, and will be seen in the stream itself.
+        // The catalogue describes the present, but the stream may still be in the past. Then the
+        // change is yet to come, and will show in the stream itself.
         let published = now.columns.filter { $0.value.isPublished }
         let isOfNow =
             published.count == relation.columns.count
@@ -274,25 +275,25 @@ package final class ChangeApplier {
         }
     }
 
-    /// A column's value for rows that stood is in the catalogue, or NULL; but not where the rows were
-    /// written anew with it, nor where the column is not the one that the stream tells of.
+    /// An added column's value for existing rows is in the catalogue, or NULL. Neither holds if the
+    /// rows were rewritten with it, or if the column is not the one the stream describes.
     private func checkAdded(
         _ names: [String], of table: String, _ now: SourceTable, _ known: SourceTable?
     ) throws(ReplicationFailure) {
         for name in names {
             guard let column = now.columns[name] else { continue }
-            // Numbers of transactions go in a circle.
+            // Transaction ids wrap around.
             let isLater = UInt32(column.version).map { Int32(bitPattern: $0 &- transaction) > 0 }
             guard isLater != true else {
-                throw .schema("at the source, \(table).\(name) came and went and came again")
+                throw .schema("at the source, \(table).\(name) was added, dropped and added again")
             }
             guard known?.columns[name]?.isPublished != false else {
-                throw .schema("at the source, \(table).\(name) was generated, and is no longer")
+                throw .schema("at the source, \(table).\(name) was generated and no longer is")
             }
             guard column.hasMissing || known.map({ $0.file == now.file }) ?? true else {
                 throw .schema(
-                    "\(table).\(name) was added at the source, and the rows that stood were written "
-                        + "anew: their values are not known")
+                    "\(table).\(name) was added at the source, and the existing rows were "
+                        + "rewritten: their values are not known")
             }
         }
     }
@@ -303,9 +304,9 @@ package final class ChangeApplier {
         throw .schema("at the source, \(table) \(change)")
     }
 
-    /// Compares all tables with the source's catalogue: a change of the schema may come without rows.
-    /// What is harmless is kept, so that it is not taken together with something later. Only at a
-    /// border of source transactions.
+    /// Compares all tables with the source's catalogue, because the schema may change without any
+    /// rows. Harmless changes are recorded, so that they are not combined with later ones. Call it
+    /// only between source transactions.
     package func checkSource() throws(ReplicationFailure) {
         if let obstacle = try catalog.obstacle() { throw .schema(obstacle) }
         let now = try catalog.tables()
@@ -329,7 +330,7 @@ package final class ChangeApplier {
     ) throws(ReplicationFailure) {
         for column in columns {
             let value = try catalog.valueOfExistingRows(column.name, of: table.name, column.typeOID)
-            // A description may come outside a change's transaction here.
+            // A description may arrive when no transaction is open here.
             try beginHere()
             do throws(ModelFailure) {
                 try writer.addColumn(
@@ -337,15 +338,15 @@ package final class ChangeApplier {
                     filledWith: value)
             } catch { throw .model(error) }
             logger.notice(
-                "a column that the source has got is taken along",
+                "added a column that the source gained",
                 metadata: ["column": "\(table.name).\(column.name)"])
         }
-        // Numbers of columns have changed.
+        // Column numbers have changed.
         let known = relations
         for (id, relation) in known where relation?.table.name == table.name { relations[id] = nil }
     }
 
-    /// Microseconds since 2000-01-01, as the protocol counts, as text.
+    /// Formats the protocol's time, in microseconds since 2000-01-01, as text.
     static func time(_ microseconds: Int64) -> String {
         SourceClock.timestamp(microseconds).description
     }

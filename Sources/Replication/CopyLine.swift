@@ -1,13 +1,13 @@
-/// A line of COPY's text format: fields between tabs, with backslashes.
+/// A line of COPY's text format: fields separated by tabs, with backslash escapes.
 package struct CopyLine: ~Copyable {
-    /// The fields' texts behind one another.
+    /// The fields' texts, concatenated.
     package private(set) var text: [UInt8] = []
     /// Where each field is in `text`; nil for NULL.
     package private(set) var fields: [Range<Int>?] = []
 
     package init() {}
 
-    /// Reads a line, with or without its line feed. False where it is not of the format.
+    /// Reads a line, with or without its line feed. False if it is not in this format.
     package mutating func read(_ line: Span<UInt8>) -> Bool {
         text.removeAll(keepingCapacity: true)
         fields.removeAll(keepingCapacity: true)

@@ -2,8 +2,7 @@
     internal import Logging
     internal import ReadModel
 
-    /// Copies all tables as they are at one point of the source's history, from which a new slot goes
-    /// on.
+    /// Copies all tables as of one point in the source's history. A new slot continues from there.
     struct InitialCopy {
         let folder: ModelFolder
         let settings: SyncSettings
@@ -21,14 +20,15 @@
             let schemas = try schemas(&state)
             let writer: ModelWriter
             do throws(ModelFailure) {
-                // Before there is a slot, so that it is known as ours whatever happens.
+                // Before the slot exists: after a crash at any later point, the file beside the
+                // copy shows that the slot is ours, and the next attempt may replace both.
                 writer = try ModelWriter(copyingInto: folder, schemas, state)
                 try removeLeftovers(but: writer.number)
             } catch { throw .model(error) }
             if dropsSlot {
                 _ = try replication.rows("DROP_REPLICATION_SLOT \(settings.slot.quoted)")
             }
-            logger.notice("making a slot; it waits for transactions that are under way")
+            logger.notice("creating a slot; this waits for open transactions")
             let made = try replication.rows(
                 "CREATE_REPLICATION_SLOT \(settings.slot.quoted) LOGICAL pgoutput EXPORT_SNAPSHOT")
             guard let row = made.first, row.count >= 3, let lsn = row[1].flatMap({ LSN($0) }),
@@ -37,8 +37,8 @@
             do throws(ReplicationFailure) {
                 try copyAll(writer, within: snapshot)
             } catch {
-                // A slot that nobody reads would keep the log. Where the connection is gone, the file
-                // beside the copy tells the next attempt of it.
+                // A slot that nobody reads would retain the log. If the connection is gone, the
+                // file beside the copy tells the next attempt about the slot.
                 _ = try? replication.rows("DROP_REPLICATION_SLOT \(settings.slot.quoted)")
                 throw error
             }
@@ -64,7 +64,7 @@
             _ = try client.rows("COMMIT")
         }
 
-        /// The engine's tables with the source's types, and the columns that it has beside.
+        /// The engine's tables with the source's types, plus the columns only the source has.
         private func schemas(_ state: inout ModelState) throws(ReplicationFailure) -> [TableSchema]
         {
             var schemas: [TableSchema] = []
@@ -73,7 +73,8 @@
                 guard there.contains(where: { $0.name == table.key.name }) else {
                     throw .setup(
                         "the source has no table \(settings.schema).\(table.name) with the key "
-                            + "\(table.key.name); `stardust model schema --dialect postgres` makes it"
+                            + "\(table.key.name); create it with "
+                            + "`stardust model schema --dialect postgres`"
                     )
                 }
                 for number in table.columns.indices {
@@ -99,7 +100,7 @@
             return schemas
         }
 
-        /// What interrupted copyings have left, but for the one that is being made.
+        /// Removes what interrupted copies left, except for the copy being made.
         private func removeLeftovers(but number: Int) throws(ModelFailure) {
             do {
                 for other in try folder.numbers() where other != number && other != folder.current {
@@ -126,7 +127,7 @@
                 "COPY (SELECT \(names) FROM \(settings.schema.quoted).\(table.name.quoted)) TO STDOUT"
             ) { (bytes) throws(ReplicationFailure) in
                 guard line.read(bytes), line.fields.count == numbers.count else {
-                    throw .protocolViolated("a row of \(table.name) that is not COPY's text format")
+                    throw .protocolViolated("a row of \(table.name) not in COPY's text format")
                 }
                 do throws(SQLiteFailure) {
                     for (field, number) in zip(line.fields, numbers) {

@@ -1,28 +1,28 @@
 /// Bounds of replication, each with its reason.
 package enum ReplicationLimits {
-    /// Rows and time after which what was applied is made durable: one sync for many transactions,
-    /// and nobody behind by more than this.
+    /// Rows and time after which applied changes are made durable: one sync serves many
+    /// transactions, and readers are behind by no more than this.
     package static let rowsTogether = 20_000
     package static let timeTogether: Duration = .milliseconds(200)
-    /// How long more is waited for when nothing has come.
+    /// How long to wait for more once nothing arrives.
     package static let quietTime: Duration = .milliseconds(5)
-    /// How often progress without rows is made durable and reported, so that the slot lets go of
-    /// what other databases wrote.
+    /// How often progress without rows is made durable and reported, so that the slot releases log
+    /// that other databases wrote.
     package static let idleInterval: Duration = .seconds(10)
     package static let idleBytes: UInt64 = 16 << 20
-    /// How often the slot is looked at, and the server hears of us at the latest.
+    /// How often the slot is checked, and the longest the server goes without hearing from us.
     package static let heartbeatInterval: Duration = .seconds(5)
-    /// How long a server may be silent that was asked to answer.
+    /// How long a server may stay silent after it was asked to reply.
     package static let silenceMax: Duration = .seconds(60)
-    /// How long the catalogue may take for an answer.
+    /// How long a query of the catalogue may take.
     package static let catalogueTime: Duration = .seconds(30)
-    /// How often somebody who wants to stop is noticed.
+    /// How often to check for a request to stop.
     package static let wakeInterval: Duration = .milliseconds(100)
-    /// Between two attempts after a failure.
+    /// Pause between two attempts after a failure.
     package static let pauseMin: Duration = .milliseconds(100)
     package static let pauseMax: Duration = .seconds(10)
-    /// Write-ahead log that a slot may hold back before somebody is warned.
+    /// Bytes of write-ahead log that a slot may hold back before a warning.
     package static let retainedBytes: Int64 = 1 << 30
-    /// How often a copying tells how far it is.
+    /// How often a copy reports its progress.
     package static let progressInterval: Duration = .seconds(5)
 }

@@ -1,18 +1,18 @@
 package import ReadModel
 
 /// The messages of pgoutput, protocol version 1 (PostgreSQL's manual, "Logical Replication Message
-/// Formats"). Every bound is checked: what comes from a socket is an error, never a trap.
+/// Formats"). Every bound is checked: bad input from a socket is an error, never a trap.
 package enum PgOutputMessage: Equatable, Sendable {
     case begin(final: LSN, commitTime: Int64, transaction: UInt32)
     case commit(end: LSN, commitTime: Int64)
     case relation(SourceRelation)
     /// The new row is the decoder's `new`.
     case insert(relation: UInt32)
-    /// The old key, where it changed, is the decoder's `old`.
+    /// The old key, if it changed, is the decoder's `old`.
     case update(relation: UInt32, hasOld: Bool)
     case delete(relation: UInt32)
     case truncate(relations: [UInt32])
-    /// Of a kind that asks nothing of us: origin, type, message.
+    /// A kind that requires no action: origin, type, message.
     case other
 }
 
@@ -31,9 +31,9 @@ package struct SourceRelation: Hashable, Sendable {
     }
 }
 
-/// Decodes one message after the other, and keeps its memory between them.
+/// Decodes messages one after the other, reusing its memory.
 package struct PgOutputDecoder: ~Copyable {
-    /// Columns of a row: how they came, and where their text is in the message.
+    /// Columns of a row: how they were sent, and where their text is in the message.
     package private(set) var new: [Field] = []
     package private(set) var old: [Field] = []
 
@@ -44,7 +44,7 @@ package struct PgOutputDecoder: ~Copyable {
 
     package enum Kind: UInt8, Sendable {
         case null = 0x6E  // n
-        /// A large value that was not changed, and did not come.
+        /// A large value that did not change and was not sent.
         case unchanged = 0x75  // u
         case text = 0x74  // t
     }
@@ -81,7 +81,7 @@ package struct PgOutputDecoder: ~Copyable {
         default: throw .protocolViolated("a message of kind \(kind)")
         }
         guard reader.index == bytes.count else {
-            throw .protocolViolated("\(bytes.count - reader.index) bytes behind a message")
+            throw .protocolViolated("\(bytes.count - reader.index) bytes after a message")
         }
         return message
     }
@@ -139,7 +139,9 @@ package struct PgOutputDecoder: ~Copyable {
     ) throws(ReplicationFailure) -> PgOutputMessage {
         let count = try reader.uint32(bytes)
         _ = try reader.byte(bytes)
-        guard count <= bytes.count / 4 else { throw .protocolViolated("\(count) tables to empty") }
+        guard count <= bytes.count / 4 else {
+            throw .protocolViolated("a truncation of \(count) tables")
+        }
         var relations: [UInt32] = []
         for _ in 0..<count { relations.append(try reader.uint32(bytes)) }
         return .truncate(relations: relations)
@@ -164,7 +166,7 @@ package struct PgOutputDecoder: ~Copyable {
     }
 }
 
-/// Reads numbers in network order and texts, never beyond the end.
+/// Reads numbers in network byte order, and texts. Never reads beyond the end.
 struct BoundedReader {
     private(set) var index = 0
 
@@ -206,7 +208,7 @@ struct BoundedReader {
         return value
     }
 
-    /// A text that ends with a zero.
+    /// A zero-terminated text.
     mutating func string(_ bytes: Span<UInt8>) throws(ReplicationFailure) -> String {
         var text: [UInt8] = []
         while case let byte = try byte(bytes), byte != 0 { text.append(byte) }

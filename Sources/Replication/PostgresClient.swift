@@ -5,14 +5,14 @@
 
     /// A connection to PostgreSQL through libpq. Used by one thread at a time.
     @safe final class PostgresClient: @unchecked Sendable {
-        // Unchecked: whoever has one uses it from one thread at a time; see `ReplicationStream`.
+        // Unchecked: its owner uses it from one thread at a time; see `ReplicationStream`.
         // Safety: open until deinit.
         private let handle: OpaquePointer
 
         enum Kind { case sql, replication }
 
-        /// What a form of text depends on, pinned on every connection: the database's own settings
-        /// would change what times and floats look like.
+        /// The settings that determine text forms, pinned on every connection: the database's own
+        /// settings would change how times and floats look.
         private static let options = """
             -c timezone=UTC -c datestyle=ISO -c extra_float_digits=3 -c bytea_output=hex \
             -c intervalstyle=postgres -c statement_timeout=0 -c lock_timeout=0 \
@@ -34,7 +34,7 @@
                     unsafe PQconnectdbParams(keywords, values, 0)
                 }
             }
-            guard let opened = unsafe opened else { throw .connection("libpq has no memory") }
+            guard let opened = unsafe opened else { throw .connection("libpq ran out of memory") }
             guard unsafe PQstatus(opened) == CONNECTION_OK else {
                 let message = unsafe String(cString: PQerrorMessage(opened)).oneLine
                 unsafe PQfinish(opened)
@@ -45,7 +45,7 @@
 
         deinit { unsafe PQfinish(handle) }
 
-        /// Lends a list of C strings, ended by nil.
+        /// Lends a list of C strings that ends with nil.
         private static func withTexts<Result>(
             _ texts: [String], _ body: (UnsafePointer<UnsafePointer<CChar>?>) -> Result
         ) -> Result {
@@ -58,7 +58,7 @@
             }
         }
 
-        /// A URL or a list of settings in libpq's own words.
+        /// Parses a URL or a list of libpq settings.
         private static func parameters(
             _ url: String
         ) throws(ReplicationFailure) -> [String: String] {
@@ -81,9 +81,10 @@
             return found
         }
 
-        // MARK: Questions
+        // MARK: Queries
 
-        /// The rows of a statement, all of them as text. `within` bounds how long the server may take.
+        /// The rows of a statement, with every value as text. `within` limits how long the server
+        /// may take.
         func rows(
             _ sql: String, _ values: [String] = [], within limit: Duration
         ) throws(ReplicationFailure) -> [[String?]] {
@@ -99,7 +100,7 @@
                 guard left > 0 else {
                     throw .connection("PostgreSQL has not answered within \(limit)")
                 }
-                // An interrupted wait is a short one.
+                // An interrupted wait merely ends early.
                 _ = unsafe poll(&descriptor, 1, Int32(left) + 1)
                 try consume()
             }
@@ -109,7 +110,7 @@
             return unsafe try rows(of: result)
         }
 
-        /// The same without a bound: making a slot waits for the transactions of others.
+        /// The same without a limit: creating a slot waits for the transactions of others.
         func rows(
             _ sql: String, _ values: [String] = []
         ) throws(ReplicationFailure) -> [[String?]] {
@@ -147,7 +148,7 @@
             while let message = try nextCopyData(waits: true) { try message.lend(take) }
             let end = unsafe PQgetResult(handle)
             defer { unsafe PQclear(end) }
-            // Nothing more comes, and only then is the connection free again.
+            // Read until nothing more comes: only then is the connection free again.
             while let more = unsafe PQgetResult(handle) { unsafe PQclear(more) }
             guard unsafe PQresultStatus(end) == PGRES_COMMAND_OK else {
                 throw unsafe failure(end)
@@ -164,7 +165,7 @@
             }
         }
 
-        /// A message in libpq's memory, given back when it goes.
+        /// A message in libpq's memory, which is freed with this value.
         @safe struct CopyData: ~Copyable {
             // Safety: owned, and freed once in deinit.
             private let bytes: UnsafeMutablePointer<CChar>
@@ -180,13 +181,13 @@
             borrowing func lend(
                 _ take: (Span<UInt8>) throws(ReplicationFailure) -> Void
             ) throws(ReplicationFailure) {
-                // Safety: the bytes are bound as what they are, and live as long as this does.
+                // Safety: the bytes are accessed as raw memory, and live as long as this value.
                 let raw = unsafe UnsafeRawBufferPointer(start: bytes, count: count)
                 try unsafe take(Span<UInt8>(_unsafeBytes: raw))
             }
         }
 
-        /// The next message; nil at the end of a copy, or where none is there and nobody waits.
+        /// The next message; nil at the end of a copy, or if none has arrived and `waits` is false.
         func nextCopyData(waits: Bool) throws(ReplicationFailure) -> CopyData? {
             var bytes: UnsafeMutablePointer<CChar>?
             let count = unsafe PQgetCopyData(handle, &bytes, waits ? 0 : 1)

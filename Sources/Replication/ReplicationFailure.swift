@@ -1,18 +1,18 @@
 package import ReadModel
 
-/// Why replication does not go on.
+/// Why replication stopped.
 package enum ReplicationFailure: Error, Sendable, CustomStringConvertible {
-    /// The environment: tried again, and nothing is lost.
+    /// The environment failed: replication is retried, and nothing is lost.
     case connection(String)
-    /// The same, for whoever does not want to wait for it.
+    /// The same, for a caller that does not want to wait for the server.
     case unreachable(String)
     /// The server refuses; `state` is the SQLSTATE.
     case server(state: String, String)
-    /// Somebody has to decide or to change a setting first.
+    /// Somebody must decide or change a setting first.
     case setup(String)
-    /// The source's tables have changed in a way that is not followed.
+    /// The source's tables have changed in a way that cannot be followed.
     case schema(String)
-    /// The server sent what it should not.
+    /// The server sent something it should not.
     case protocolViolated(String)
     case model(ModelFailure)
 
@@ -21,9 +21,9 @@ package enum ReplicationFailure: Error, Sendable, CustomStringConvertible {
         case .connection(let detail), .unreachable(let detail), .setup(let detail): detail
         case .server(let state, let message): "PostgreSQL (\(state)): \(message)"
         case .schema(let detail):
-            "\(detail). The ledger goes on; bring the read model up to date with "
+            "\(detail). The ledger is not affected; rebuild the read model with "
                 + "`stardust model sync --resync`"
-        case .protocolViolated(let detail): "PostgreSQL sent what is not understood: \(detail)"
+        case .protocolViolated(let detail): "PostgreSQL sent something unexpected: \(detail)"
         case .model(let failure): failure.description
         }
     }
@@ -36,12 +36,12 @@ package enum ReplicationFailure: Error, Sendable, CustomStringConvertible {
         }
     }
 
-    /// Whether trying again may help.
+    /// Whether a retry may help.
     package var isTransient: Bool {
         switch self {
         case .connection: true
-        // Connection exceptions, a slot in use (55006), shutdown and start (57P), too many
-        // connections, memory or disk (53), and what the server cancels (40, 58).
+        // Connection exceptions, a slot in use (55006), shutdown and startup (57P), lack of
+        // connections, memory or disk (53), and cancellations by the server (40, 58).
         case .server(let state, _):
             ["08", "40", "53", "55", "57", "58"].contains { state.hasPrefix($0) }
         case .model(.database(let failure)): failure.isBusy || failure.isFull

@@ -4,9 +4,9 @@
     internal import ReadModel
     internal import Synchronization
 
-    /// The stream of a slot. One thread receives; another may report that we live.
+    /// The stream of a slot. One thread receives; another may report that we are alive.
     final class ReplicationStream: Sendable {
-        /// Whoever talks to libpq holds it, and never waits for the network meanwhile.
+        /// Held while talking to libpq, but never while waiting for the network.
         private let lock = Mutex(())
         private let client: PostgresClient
         private let socket: Int32
@@ -23,7 +23,7 @@
                     + "(proto_version '1', publication_names '\(names)')")
         }
 
-        /// The next message; nil where none is there.
+        /// The next message; nil if none has arrived.
         func next() throws(ReplicationFailure) -> PostgresClient.CopyData? {
             try lock.withLock { _ throws(ReplicationFailure) in
                 if let message = try client.nextCopyData(waits: false) { return message }
@@ -32,15 +32,16 @@
             }
         }
 
-        /// Waits until something has come, or for a time.
+        /// Waits until something arrives, or until the time is over.
         func wait(atMost time: Duration) {
             var descriptor = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
             let milliseconds = Int32(max(1, time / .milliseconds(1)))
-            // An interrupted wait is a short one.
+            // An interrupted wait merely ends early.
             _ = unsafe poll(&descriptor, 1, milliseconds)
         }
 
-        /// Tells the server that everything before `lsn` is durable here.
+        /// Tells the server that everything before `lsn` is durable here. The slot may then release
+        /// that part of the log for good.
         func report(_ lsn: LSN, asksForReply: Bool = false) throws(ReplicationFailure) {
             var message = [UInt8(ascii: "r")]
             for number in [lsn.value, lsn.value, lsn.value, UInt64(bitPattern: SourceClock.now)] {
@@ -53,7 +54,7 @@
         }
     }
 
-    /// What comes around the messages of pgoutput (the manual's "Streaming Replication Protocol").
+    /// The wrapper around pgoutput's messages (the manual's "Streaming Replication Protocol").
     enum StreamMessage {
         case data(Range<Int>, end: LSN)
         case keepalive(end: LSN, wantsReply: Bool)

@@ -1,18 +1,19 @@
 internal import LedgerFormat
-internal import LedgerStorage
+internal import Platform
 package import ReadModel
 
-/// What the stream does not tell of a table's columns.
+/// What the stream does not report about a table's columns.
 package protocol SourceColumns {
-    /// What the rows got in a column when it was added. Throws `schema` where that cannot be known.
+    /// The value existing rows received when a column was added. Throws `schema` if that cannot be
+    /// known.
     func valueOfExistingRows(
         _ column: String, of table: String, _ typeOID: UInt32
     ) throws(ReplicationFailure) -> ModelValue
 
-    /// The engine's tables as the catalogue has them at this moment.
+    /// The engine's tables as the catalogue describes them at this moment.
     func tables() throws(ReplicationFailure) -> [String: SourceTable]
 
-    /// Why what is published is not what is followed; nil where it is.
+    /// Why the publication does not cover what is followed; nil if it does.
     func obstacle() throws(ReplicationFailure) -> String?
 
     /// Where the source's log ends.
@@ -32,12 +33,12 @@ enum SourceClock {
 }
 
 #if PostgreSQL
-    /// Questions to the source's catalogue.
+    /// Queries the source's catalogue.
     final class SourceCatalog: SourceColumns, Sendable {
         let client: PostgresClient
         private let schema: String
         private let publication: String
-        /// How long the server may take for an answer from its catalogue.
+        /// How long the server may take to answer from its catalogue.
         private static let patience = ReplicationLimits.catalogueTime
 
         init(_ client: PostgresClient, _ settings: SyncSettings) {
@@ -51,7 +52,7 @@ enum SourceClock {
             var isRequired: Bool
         }
 
-        /// The columns that are published; empty where there is no such table.
+        /// The published columns; empty if there is no such table.
         func columns(of table: String) throws(ReplicationFailure) -> [Column] {
             try client.rows(
                 """
@@ -95,7 +96,7 @@ enum SourceClock {
             return tables
         }
 
-        /// Names that pass through a stream at this moment may be of a column that has gone since.
+        /// A column that the stream names now may have been dropped at the source since.
         func valueOfExistingRows(
             _ column: String, of table: String, _ typeOID: UInt32
         ) throws(ReplicationFailure) -> ModelValue {
@@ -109,17 +110,18 @@ enum SourceClock {
                 """, [schema, table, column, "\(typeOID)"], within: Self.patience)
             guard let row = rows.first else {
                 throw .schema(
-                    "\(table).\(column) came and went again at the source, or has another type now")
+                    "\(table).\(column) was added and dropped again at the source, or its type has "
+                        + "changed")
             }
             if row[0] == "t" {
                 guard let text = row[1] else { return .null }
                 return try value(text, ColumnType(postgresOID: typeOID))
             }
-            // Each row may have got another value, which was never sent.
+            // Each row may have received a different value, which was never sent.
             guard row[2] != "t" else {
                 throw .schema(
-                    "\(table).\(column) was added at the source with a default whose values for the "
-                        + "rows that stood are not known")
+                    "\(table).\(column) was added at the source with a default whose values for "
+                        + "existing rows are not known")
             }
             return .null
         }
@@ -127,7 +129,7 @@ enum SourceClock {
         private func value(
             _ text: String, _ type: ColumnType
         ) throws(ReplicationFailure) -> ModelValue {
-            // The way that all values go, so that there is one: through a parameter of SQLite's.
+            // Convert through an SQLite parameter, as all values are, so that there is one way.
             do throws(SQLiteFailure) {
                 let connection = try SQLiteConnection(":memory:", .create)
                 let statement = try connection.prepare("SELECT CAST(? AS \(Self.affinity(type)))")
@@ -201,7 +203,7 @@ enum SourceClock {
             }
         }
 
-        /// Why the publication does not serve; nil where it does.
+        /// Why the publication is not suitable; nil if it is.
         func obstacle(publication: String) throws(ReplicationFailure) -> PublicationObstacle? {
             let found = try client.rows(
                 """
@@ -232,7 +234,8 @@ enum SourceClock {
             return nil
         }
 
-        /// By name: a table without a key under FOR ALL TABLES would stop updates at the source.
+        /// Lists the tables by name: FOR ALL TABLES would stop updates at the source of any table
+        /// without a key.
         func createPublication(_ name: String) throws(ReplicationFailure) {
             _ = try client.rows(Self.creation(of: name, schema: schema))
         }

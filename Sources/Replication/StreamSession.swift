@@ -1,37 +1,37 @@
 #if PostgreSQL
     internal import Glibc
     internal import LedgerFormat
-    internal import LedgerStorage
     internal import Logging
+    internal import Platform
     internal import ReadModel
     internal import Synchronization
 
-    /// Follows a slot until it is stopped, or fails.
+    /// Follows a slot until it is stopped or fails.
     ///
     /// Invariants:
-    ///  1. What is reported to the server is durable here.
-    ///  2. Progress without rows is made durable before it is reported, so that a read model that is
-    ///     older than the slot can be told.
+    ///  1. Whatever is reported to the server is durable here.
+    ///  2. Progress without rows is made durable before it is reported, so that a read model older
+    ///     than the slot can be recognised.
     final class StreamSession {
         private let stream: ReplicationStream
         private let applier: ChangeApplier
         private let heartbeat: Heartbeat
         private let isStopped: @Sendable () -> Bool
-        /// Where to end, having caught up; nil to follow.
+        /// Where to stop after catching up; nil to keep following.
         private let target: LSN?
-        /// Up to where each source transaction is committed by itself.
+        /// The position up to which each source transaction is committed by itself.
         private let stepsUntil: LSN
         private let observer: any SyncObserver
 
-        /// How far the server was when nothing was pending.
+        /// The server's position when nothing was pending.
         private var idleLSN = LSN.zero
         private var pendingSince: ContinuousClock.Instant?
         private var lastHeard = ContinuousClock.now
         private var lastSaved = ContinuousClock.now
         private var lastLooked = ContinuousClock.now
-        /// Why this ends, and the place in the source's log up to which it goes on.
+        /// Why this session will end, and the source's position up to which it continues.
         private var ending: (ReplicationFailure, LSN)?
-        /// Where the source was at some moment; a new one when we have come there.
+        /// The source's position at some moment. It is replaced once we reach it.
         private var milestone = (lsn: LSN.zero, time: Timestamp.systemNow())
 
         init(
@@ -73,7 +73,7 @@
                         try checkSource()
                         return try end()
                     }
-                    // The server tells by itself only now and then how far it is.
+                    // Unasked, the server only reports its position occasionally.
                     if ContinuousClock.now - lastAsked > ReplicationLimits.wakeInterval {
                         lastAsked = .now
                         try stream.report(writer.state.lsn, asksForReply: true)
@@ -99,7 +99,7 @@
             }
         }
 
-        /// At a border of source transactions only.
+        /// Commits only between source transactions.
         private func commitIfDue(isQuiet: Bool) throws(ReplicationFailure) {
             guard let since = pendingSince, !applier.isWithinTransaction,
                 isQuiet || writer.state.lsn < stepsUntil
@@ -114,6 +114,8 @@
             heartbeat.describe(&writer.state)
             noteLag()
             writer.state.lastError = nil
+            // After a crash before this commit, the server sends the transactions again. After a
+            // crash between commit and report, it sends them again too, and they are skipped.
             try applier.commit()
             pendingSince = nil
             lastSaved = .now
@@ -122,7 +124,8 @@
             try stream.report(writer.state.lsn)
         }
 
-        /// Looks at the catalogue now and then. What stood before a change was seen is applied first.
+        /// Checks the catalogue periodically. If it shows a change that cannot be followed,
+        /// everything up to the source's position at that moment is applied first.
         private func lookAtSource() throws(ReplicationFailure) {
             guard !applier.isWithinTransaction else { return }
             if let (failure, position) = ending {
@@ -152,7 +155,7 @@
                 writer.state.lsn < milestone.lsn ? "\(milestone.time)" : nil
         }
 
-        /// A neighbour's changes move the log on, and nothing of ours is in them.
+        /// Another database's changes advance the log although they contain nothing of ours.
         private func saveIdleProgress() throws(ReplicationFailure) {
             guard !applier.hasPending, !applier.isWithinTransaction else { return }
             let since = ContinuousClock.now - lastSaved
@@ -166,7 +169,7 @@
             try commit()
         }
 
-        /// Leaves with everything durable that is whole.
+        /// Ends with every complete transaction durable.
         private func end() throws(ReplicationFailure) {
             guard !applier.isWithinTransaction else { return }
             if !applier.hasPending { writer.state.lsn = max(writer.state.lsn, idleLSN) }
@@ -174,8 +177,8 @@
         }
     }
 
-    /// A thread that lets the server know that we live, also while a commit takes long, and that looks
-    /// at the slot.
+    /// A thread that tells the server that we are alive, even during a long commit, and that checks
+    /// the slot.
     final class Heartbeat: Sendable {
         private let stream: ReplicationStream
         private let state: Mutex<State>
@@ -196,12 +199,12 @@
         func durable(_ lsn: LSN) { state.withLock { $0.lsn = lsn } }
         func end() { state.withLock { $0.isEnding = true } }
 
-        /// Throws what went wrong on the thread.
+        /// Throws the failure that occurred on the thread, if any.
         func check() throws(ReplicationFailure) {
             if let failure = state.withLock({ $0.failure }) { throw failure }
         }
 
-        /// What the slot costs the source.
+        /// Records what the slot costs the source.
         func describe(_ model: inout ModelState) {
             guard let slot = state.withLock({ $0.slot }) else { return }
             model.retainedBytes = slot.retainedBytes
@@ -219,7 +222,7 @@
             model.warnings = others + warnings
         }
 
-        /// Runs until `end`. `interval` is at most a third of the server's patience.
+        /// Runs until `end`. `interval` is at most a third of the server's timeout.
         func run(
             _ catalog: SourceCatalog, slot name: String, every interval: Duration, _ logger: Logger
         ) {
@@ -232,14 +235,14 @@
                 }
                 due = .now + interval
                 do throws(ReplicationFailure) {
-                    // The answer shows that the server is there.
+                    // The reply shows that the server is alive.
                     try stream.report(state.withLock { $0.lsn }, asksForReply: true)
                     let slot = try catalog.slot(name)
                     state.withLock { $0.slot = slot }
                     let retained = slot?.retainedBytes ?? 0
                     if retained > retainedBytesWarning, !wasWarned {
                         logger.warning(
-                            "the slot holds back much write-ahead log at the source",
+                            "the slot holds back a lot of write-ahead log at the source",
                             metadata: ["slot": "\(name)", "bytes": "\(retained)"])
                     }
                     wasWarned = retained > retainedBytesWarning

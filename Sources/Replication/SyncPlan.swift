@@ -22,28 +22,29 @@ package struct SlotFacts: Hashable, Sendable {
     }
 }
 
-/// How to go on, decided from what stands here and what stands at the source.
+/// How to proceed, decided from the state here and the state at the source.
 package enum SyncPlan: Hashable, Sendable {
     /// Follow the slot from where the read model is.
     case stream
-    /// Copy everything into a new file; the slot that is there is ours, and is made again.
+    /// Copy everything into a new file. With `dropsSlot`, the existing slot is ours and is
+    /// recreated.
     case copy(dropsSlot: Bool, because: String)
-    /// Somebody has to decide.
+    /// Somebody must decide.
     case refuse(String)
 
-    /// What stands here.
+    /// What the decision depends on.
     package struct Facts: Hashable, Sendable {
-        /// Nil where there is no read model.
+        /// Nil if there is no read model.
         package var state: ModelState?
-        /// An interrupted copying had made this slot, or was about to.
+        /// Whether an interrupted copy created this slot, or was about to.
         package var hasUnfinishedCopy: Bool
         package var slotName: String
         package var slot: SlotFacts?
         package var systemID: String
         package var timeline: Int64
-        /// Whether slots may be made.
+        /// Whether slots may be created.
         package var creates: Bool
-        /// Whether a new copy was asked for.
+        /// Whether a new copy was requested.
         package var resyncs: Bool
 
         package init(
@@ -62,8 +63,8 @@ package enum SyncPlan: Hashable, Sendable {
         let hasSlot = facts.slot != nil
         if let slot = facts.slot, !slot.isOurKind {
             self = .refuse(
-                "the slot \(name) is not one of pgoutput for this database; give another name with "
-                    + "--slot")
+                "the slot \(name) is not a pgoutput slot for this database; choose another name "
+                    + "with --slot")
             return
         }
         let isOurs =
@@ -71,25 +72,25 @@ package enum SyncPlan: Hashable, Sendable {
             || (facts.state?.slot == name && facts.state?.systemID == facts.systemID)
         guard !hasSlot || isOurs else {
             self = .refuse(
-                "the slot \(name) is there, but this read model has not made it. If nobody uses it, "
-                    + "drop it with SELECT pg_drop_replication_slot('\(name)'); else give another "
-                    + "name with --slot")
+                "the slot \(name) exists, but this read model did not create it. If nobody uses "
+                    + "it, drop it with SELECT pg_drop_replication_slot('\(name)'); otherwise "
+                    + "choose another name with --slot")
             return
         }
         func copy(_ reason: String) -> SyncPlan {
             guard facts.creates else {
                 return .refuse(
-                    "\(reason). Copying anew needs a new slot: allow it with --create")
+                    "\(reason). A new copy needs a new slot: allow it with --create")
             }
             return .copy(dropsSlot: hasSlot, because: reason)
         }
         if facts.resyncs {
-            self = .copy(dropsSlot: hasSlot, because: "a new copy is asked for")
+            self = .copy(dropsSlot: hasSlot, because: "a new copy was requested")
             return
         }
-        // An interrupted copying leaves a slot whose snapshot is gone.
+        // An interrupted copy leaves a slot whose snapshot is gone.
         if facts.hasUnfinishedCopy {
-            self = copy("a copying was interrupted")
+            self = copy("a copy was interrupted")
             return
         }
         guard let state = facts.state else {
@@ -98,44 +99,44 @@ package enum SyncPlan: Hashable, Sendable {
         }
         guard state.source == .postgres else {
             self = .refuse(
-                "the read model is made by the change feed; replace it with --resync, or take "
+                "the read model comes from the change feed; replace it with --resync, or use "
                     + "another ledger")
             return
         }
         guard state.phase == .live else {
             self = .refuse(
                 (state.lastError ?? "the source's tables have changed")
-                    + " The read model needs a new copy: --resync")
+                    + ". The read model needs a new copy: --resync")
             return
         }
         self = Self.following(state, facts, copy)
     }
 
-    /// What a read model that follows PostgreSQL does.
+    /// How a read model that follows PostgreSQL proceeds.
     private static func following(
         _ state: ModelState, _ facts: Facts, _ copy: (String) -> SyncPlan
     ) -> SyncPlan {
         guard state.slot == facts.slotName else {
             return .refuse(
                 "the read model follows the slot \(state.slot ?? "?"), not \(facts.slotName); "
-                    + "begin anew with --resync")
+                    + "start over with --resync")
         }
         guard state.systemID == facts.systemID else {
-            return copy("the server is another one than the rows came from")
+            return copy("this is not the server the rows came from")
         }
         guard state.timeline == facts.timeline else {
-            return copy("the server was promoted, and its slots tell another history")
+            return copy("the server was promoted, and its slots belong to another history")
         }
         guard let slot = facts.slot else { return copy("the slot \(facts.slotName) is gone") }
         guard slot.walStatus != "lost" else {
-            return copy("the server has removed what the slot \(facts.slotName) had to keep")
+            return copy("the server has removed log that the slot \(facts.slotName) needed")
         }
-        // What the slot was told of is durable here: so this file is older than that.
+        // Only what is durable here is reported to the slot, so this file must be an older one.
         if let confirmed = slot.confirmed, confirmed > state.lsn {
             return .refuse(
-                "the slot \(facts.slotName) was told of \(confirmed), but the read model stands at "
-                    + "\(state.lsn): an older file was put in its place, and changes between would "
-                    + "be lost. Copy anew with --resync")
+                "the slot \(facts.slotName) has confirmed \(confirmed), but the read model is at "
+                    + "\(state.lsn): an older file was put in its place, and the changes in "
+                    + "between would be lost. Make a new copy with --resync")
         }
         return .stream
     }

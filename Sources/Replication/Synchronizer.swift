@@ -1,11 +1,11 @@
 #if PostgreSQL
     internal import Glibc
-    internal import LedgerStorage
     package import Logging
+    internal import Platform
     package import ReadModel
     internal import Synchronization
 
-    /// Keeps a read model in step with PostgreSQL: copies, follows, and comes back after failures.
+    /// Keeps a read model in step with PostgreSQL: copies, follows, and recovers from failures.
     package final class Synchronizer: Sendable {
         private let folder: ModelFolder
         private let settings: SyncSettings
@@ -21,13 +21,13 @@
             (self.observer, self.logger) = (observer, logger)
         }
 
-        /// Ends `run` soon, with everything durable that is whole.
+        /// Ends `run` soon, with every complete transaction durable.
         package func stop() { stopped.store(true, ordering: .relaxed) }
 
         private var isStopped: Bool { stopped.load(ordering: .relaxed) }
 
-        /// Follows until `stop`, or until somebody has to decide: then the failure says what. The
-        /// caller holds the lock of the folder. Blocks.
+        /// Follows until `stop`, or until somebody must decide: then the returned failure says
+        /// what. The caller holds the folder's lock. Blocks.
         package func run() -> ReplicationFailure? {
             var pause = ReplicationLimits.pauseMin
             var resyncs = settings.resyncs
@@ -39,7 +39,7 @@
                     return nil
                 } catch {
                     if isStopped { return nil }
-                    // Transactions are committed many together: once more one by one, so that
+                    // Many transactions are committed together. Try once more, one by one, so that
                     // everything before the one that cannot be applied is kept.
                     if error.needsResync, !isStepping {
                         isStepping = true
@@ -50,7 +50,7 @@
                         observer.failed(error, willRetryIn: nil)
                         return error
                     }
-                    // What worked for a while is tried again at once.
+                    // After a failure that followed a long run, retry with the shortest pause.
                     if ContinuousClock.now - began > ReplicationLimits.pauseMax {
                         pause = ReplicationLimits.pauseMin
                     }
@@ -69,9 +69,9 @@
             while !isStopped, ContinuousClock.now < end { usleep(20_000) }
         }
 
-        /// Writes down why it does not go on, beside the rows.
+        /// Records beside the rows why replication stopped.
         private func record(_ failure: ReplicationFailure) {
-            // Where even that cannot be written, the log has it.
+            // If even that cannot be written, the log has it.
             guard let writer = try? ModelWriter(folder), writer.state.source == .postgres else {
                 return
             }
@@ -88,7 +88,7 @@
             let catalog = SourceCatalog(try connect(.sql), settings)
             let server = try catalog.server()
             guard server.version >= 130_000 else {
-                throw .setup("PostgreSQL 13 or later is needed, not \(server.version / 10_000)")
+                throw .setup("PostgreSQL 13 or later is required, not \(server.version / 10_000)")
             }
             guard server.walLevel == "logical" else {
                 throw .setup(
@@ -103,7 +103,7 @@
             try preparePublication(catalog)
             var writer: ModelWriter?
             do throws(ModelFailure) { writer = try ModelWriter(folder) } catch {
-                // What cannot be read is replaced, where that was asked for.
+                // An unreadable read model is replaced if a new copy was requested.
                 guard resyncs else { throw .model(error) }
             }
             let plan = SyncPlan(
@@ -119,7 +119,7 @@
                 logger.notice("copying all tables", metadata: ["reason": "\(reason)"])
                 if let slot = writer?.state.slot, slot != settings.slot {
                     logger.warning(
-                        "the slot that was followed until now stays at its source; drop it there",
+                        "the slot used until now remains at its source; drop it there",
                         metadata: ["slot": "\(slot)"])
                 }
                 writer = nil
@@ -130,14 +130,14 @@
                 writer = try copy.run(dropsSlot: dropsSlot)
                 resyncs = false
             }
-            // After a copy, so that what came meanwhile is part of it.
+            // Read after a copy, so that changes made during the copy are included.
             let now = try catalog.server().lsn
             try follow(
                 writer!, catalog, replication, server, until: settings.endsWhenCaughtUp ? now : nil,
                 stepsUntil: isStepping ? now : .zero)
         }
 
-        /// Whoever only wants to catch up is told at once that there is nobody.
+        /// A caller that only wants to catch up learns at once that the server is unreachable.
         private func connect(
             _ kind: PostgresClient.Kind
         ) throws(ReplicationFailure) -> PostgresClient {
@@ -157,18 +157,18 @@
             case .missing:
                 let statement = SourceCatalog.creation(of: name, schema: settings.schema)
                 throw .setup(
-                    "the source has no publication \(name). Allow making it with --create, or run: "
-                        + statement)
+                    "the source has no publication \(name). Allow creating it with --create, or "
+                        + "run: " + statement)
             }
         }
 
-        /// Whether a copying with our slot was interrupted.
+        /// Whether a copy with our slot was interrupted.
         private func hasUnfinishedCopy() throws(ReplicationFailure) -> Bool {
             do throws(FileFailure) {
                 let slots = try folder.unfinishedSlots()
                 for slot in slots where slot != settings.slot {
                     logger.warning(
-                        "a copying that was interrupted may have left a slot at its source",
+                        "an interrupted copy may have left a slot at its source",
                         metadata: ["slot": "\(slot)"])
                 }
                 return slots.contains(settings.slot)
@@ -191,7 +191,7 @@
                 server.senderTimeout > 0
                 ? min(ReplicationLimits.heartbeatInterval, patience)
                 : ReplicationLimits.heartbeatInterval
-            // Its own connection: the other one answers the applying thread.
+            // Use a separate connection: the other one serves the applying thread.
             let watcher = SourceCatalog(try connect(.sql), settings)
             let (name, logger) = (settings.slot, logger)
             startThread("heartbeat") {

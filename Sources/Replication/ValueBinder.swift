@@ -1,13 +1,13 @@
 internal import Glibc
 package import ReadModel
 
-/// Binds values that PostgreSQL wrote as text in the read model's form. Keeps its memory.
+/// Binds PostgreSQL's text values in the read model's form. Reuses its memory.
 package struct ValueBinder: ~Copyable {
     private var scratch: [UInt8] = []
 
     package init() {}
 
-    /// Binds a value of a table's column to the parameter of its number.
+    /// Binds a value of a table's column to the parameter for the column's number.
     package mutating func bind(
         _ statement: SQLiteStatement, _ table: ModelTable, _ number: Int, _ text: Span<UInt8>
     ) throws(SQLiteFailure) {
@@ -18,7 +18,7 @@ package struct ValueBinder: ~Copyable {
             guard error.code == SQLiteFailure.unknownForm.code else { throw error }
             let shown = String(decoding: text.prefix(100), as: UTF8.self)
             throw SQLiteFailure(
-                code: error.code, message: "\(shown) is not of the form that its type has",
+                code: error.code, message: "\(shown) does not have the form of its type",
                 place: "\(table.name).\(column.name)")
         }
     }
@@ -52,7 +52,7 @@ package struct ValueBinder: ~Copyable {
         }
     }
 
-    /// SQLite would store NaN as NULL.
+    /// Binds NaN as text, because SQLite would store it as NULL.
     private mutating func bindFloat(
         _ statement: SQLiteStatement, _ index: Int, _ text: Span<UInt8>
     ) throws(SQLiteFailure) {
@@ -63,7 +63,7 @@ package struct ValueBinder: ~Copyable {
         }
         scratch.append(0)
         let count = text.count
-        // Safety: the text ends with the zero that was appended.
+        // Safety: the text ends with the zero appended above.
         let number = unsafe scratch.withUnsafeBufferPointer { bytes -> Double? in
             unsafe bytes.withMemoryRebound(to: CChar.self) { text in
                 var end: UnsafeMutablePointer<CChar>?
@@ -80,7 +80,7 @@ package struct ValueBinder: ~Copyable {
         let isNegative = text.count > 0 && text[0] == UInt8(ascii: "-")
         let start = isNegative ? 1 : 0
         guard text.count > start else { return nil }
-        // Downwards, since there is one more negative number than positive ones.
+        // Count downwards: there is one more negative number than positive ones.
         var value: Int64 = 0
         for index in start..<text.count {
             let digit = text[index] &- UInt8(ascii: "0")
@@ -96,6 +96,6 @@ package struct ValueBinder: ~Copyable {
 }
 
 extension SQLiteFailure {
-    /// A text that is not of its type's form; never SQLite's own.
+    /// A text that does not have the form of its type. SQLite itself never reports this code.
     fileprivate static let unknownForm = SQLiteFailure(code: -1, message: "", place: "")
 }

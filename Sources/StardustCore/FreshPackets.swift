@@ -30,17 +30,6 @@ extension TermIndex {
     }
 }
 
-extension TermScanner {
-    mutating func scan(_ record: SegmentCursor.Record, _ payload: Span<UInt8>) -> Bool {
-        guard record.entry.kind == .packet else {
-            scanNothing()
-            return true
-        }
-        let digest = record.entry.payloadDigest
-        return scan(Digest.sha256(payload) == digest ? payload : Span(), digest: digest)
-    }
-}
-
 /// Packets that wait for the index, in order, as many as there is memory for.
 struct FreshPackets {
     private var packets: [FreshPacket] = []

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Platform
 internal import Synchronization
 
 /// Where event loops leave submissions for the sequencer. Bounded in packets and bytes; the bytes

@@ -1,5 +1,6 @@
 internal import LedgerIndex
 internal import LedgerStorage
+internal import Platform
 
 /// Writes full buffers and merges runs behind the follower, on a thread for each: a long merge must
 /// not keep buffers in memory.

@@ -3,6 +3,7 @@ package import LedgerIndex
 internal import LedgerStorage
 internal import Logging
 internal import Packets
+internal import Platform
 
 /// Keeps the index behind the ledger, on a thread of its own. What the sequencer has just appended
 /// comes as payloads; what it missed is read from the segments.
@@ -205,7 +206,7 @@ package final class IndexFollower: Sendable {
         case .failed, .wouldBlock: break
         }
         monitor.change { $0.phase = .stalled(failure.description, isNoSpace: isNoSpace) }
-        _ = monitor.wait(until: .now + LedgerLimits.retryDelay) { $0.isStopping ? true : nil }
+        _ = monitor.wait(until: .now + PlatformLimits.retryDelay) { $0.isStopping ? true : nil }
     }
 
     private func follow(_ index: TermIndex) throws(IndexFailure) {

@@ -2,6 +2,7 @@ package import LedgerFormat
 package import LedgerIndex
 package import LedgerStorage
 internal import Packets
+internal import Platform
 
 /// Indexes a long stretch of the ledger from its segments, on both processors: the stretch is cut
 /// into ranges, and every range becomes a run of its own. Nothing may be in the index's memory.

@@ -3,6 +3,7 @@ internal import LedgerFormat
 internal import LedgerStorage
 package import Logging
 internal import Packets
+internal import Platform
 
 /// Log lines as JSON objects on standard error, one write each. Whatever a message holds, no
 /// control or direction-changing character reaches a terminal.

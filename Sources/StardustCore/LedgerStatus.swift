@@ -1,5 +1,5 @@
-internal import CPlatform
 internal import LedgerStorage
+internal import Publishing
 
 /// The running ledger's state in words.
 extension RunningLedger {
@@ -52,21 +52,5 @@ extension IndexFollower.Phase {
         case .following: "following"
         case .stalled: "stalled"
         }
-    }
-}
-
-/// This process as the kernel accounts for it.
-package enum ProcessMemory {
-    /// Gives what is free back to the system. Blocks for some milliseconds.
-    package static func giveBack() { stardust_give_back_memory() }
-
-    /// Resident memory in bytes; 0 where /proc does not tell.
-    package static var residentBytes: Int {
-        // Where /proc is missing there is nothing to report, and nothing depends on it.
-        guard let file = try? PosixVolume(root: "/proc/self").open("statm", .read) else { return 0 }
-        var text = [UInt8](repeating: 0, count: 256)
-        let count = (try? file.read(into: &text, 0..<text.count, at: 0)) ?? 0
-        let fields = String(decoding: text.prefix(count), as: UTF8.self).split(separator: " ")
-        return fields.count > 1 ? (Int(fields[1]) ?? 0) * 4096 : 0
     }
 }

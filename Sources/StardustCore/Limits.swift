@@ -25,31 +25,10 @@ package enum LedgerLimits {
     package static let queryTime: Duration = .seconds(5)
     /// Memory for parsed packets that chains read lately: some ten thousand.
     package static let packetCacheBytes = 64 << 20
-    /// Between two checkpoints while the ledger grows, and while somebody waits for one: signing and
-    /// making durable cost about a batch each.
-    package static let checkpointInterval: Duration = .seconds(1)
-    package static let checkpointIntervalInDemand: Duration = .milliseconds(100)
-    /// Entry hashes that are worth extending the tree for before a checkpoint is due.
-    package static let treePending = 1 << 13
-    /// Entry hashes that wait for the tree; beyond it they are read back from the segments.
-    package static let treePendingMax = 1 << 20
-    /// How long whoever emits may wait for a checkpoint over it.
-    package static let checkpointWait: Duration = .seconds(30)
-    /// How long a witness may take.
-    package static let witnessTime: Duration = .seconds(3)
-    /// A witness that failed is left alone for this long, doubled each time up to the second.
-    package static let witnessPause: Duration = .seconds(1)
-    package static let witnessPauseMax: Duration = .seconds(60)
-    /// Times that a witness is asked again in one round, with the size that it gave.
-    package static let witnessRetries = 3
-    /// How often a full disk is tried again.
-    package static let retryDelay: Duration = .seconds(1)
 
     package static func checkRelations() {
         precondition(batchBytes <= bytesInFlight)
         precondition(indexPacketsCollected <= indexStep)
         precondition(indexStep <= indexLag)
-        precondition(checkpointIntervalInDemand <= checkpointInterval)
-        precondition(treePending <= treePendingMax)
     }
 }

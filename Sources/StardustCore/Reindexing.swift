@@ -1,6 +1,8 @@
 internal import LedgerFormat
 internal import LedgerIndex
 package import LedgerStorage
+package import Platform
+internal import Publishing
 
 /// Drops what is derived from the segments, ids, index and tree, and makes it again.
 package struct Reindexing {
@@ -60,7 +62,7 @@ package struct Reindexing {
             publisher.rebuild()
             do throws(ReadFailure) {
                 while publisher.tree.size < map.head.size {
-                    try publisher.catchUp(atMost: LedgerLimits.treePending)
+                    try publisher.catchUp(atMost: PublishingLimits.treePending)
                 }
                 do throws(FileFailure) { try publisher.close() } catch { throw .file(error) }
             } catch {

@@ -3,6 +3,8 @@ package import LedgerFormat
 package import LedgerStorage
 package import Logging
 internal import Packets
+package import Platform
+package import Publishing
 internal import ReadModel
 
 /// A ledger that serves: opened, appended to and read by many at once.

@@ -1,4 +1,5 @@
 internal import LedgerStorage
+internal import Platform
 
 /// Makes the next segment while the newest fills, on a thread of its own. On a full disk it tries
 /// again once a second, so that appends resume by themselves.
@@ -57,7 +58,7 @@ final class SegmentPreparer: Sendable {
 
     /// False when it is time to end.
     private func waitUntilWanted() -> Bool {
-        let retry = ContinuousClock.now + LedgerLimits.retryDelay
+        let retry = ContinuousClock.now + PlatformLimits.retryDelay
         let answer = monitor.wait(until: retry) { state -> Bool? in
             if !state.isWanted { return false }
             if case .none = state.segment { return true }

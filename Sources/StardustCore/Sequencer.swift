@@ -3,6 +3,8 @@ internal import LedgerIndex
 internal import LedgerStorage
 internal import Logging
 internal import Packets
+internal import Platform
+internal import Publishing
 
 /// The one thread that appends: takes what has arrived while the disk was busy, gives each packet
 /// its place, writes them with one fdatasync, and only then answers.

@@ -2,6 +2,7 @@ internal import LedgerFormat
 internal import LedgerStorage
 internal import NIOCore
 internal import Packets
+internal import Publishing
 internal import StardustCore
 
 /// Lines of an NDJSON answer as bytes.

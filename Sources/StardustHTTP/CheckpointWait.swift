@@ -1,12 +1,13 @@
 internal import LedgerFormat
 internal import LedgerStorage
 internal import NIOCore
+internal import Publishing
 internal import StardustCore
 
 /// Waits on an event loop until a published checkpoint covers a size, and ends once: with it, or why
 /// there is none. Blocks nobody.
 final class CheckpointWait {
-    typealias Outcome = Result<PublishedCheckpoint, Problem>
+    typealias Outcome = Result<SignedCheckpoint, Problem>
 
     private var finish: ((Outcome) -> Void)?
     private var timeout: Scheduled<Void>?
@@ -49,7 +50,7 @@ final class CheckpointWait {
         let ledger = connection.server.ledger
         let last = receipts.map(\.position.value).max() ?? 0
         begin(
-            ledger, LedgerSize(last + 1), atMost: LedgerLimits.checkpointWait,
+            ledger, LedgerSize(last + 1), atMost: PublishingLimits.checkpointWait,
             on: connection.context.eventLoop
         ) { outcome in
             switch outcome {

@@ -3,6 +3,7 @@ internal import NIOCore
 internal import NIOHTTP1
 internal import NIOPosix
 internal import Packets
+internal import Platform
 internal import StardustCore
 
 /// One connection: takes requests one after the other and sees to it that each is answered once.

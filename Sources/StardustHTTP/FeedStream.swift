@@ -1,5 +1,6 @@
 internal import NIOCore
 internal import Packets
+internal import Platform
 internal import ReadModel
 internal import StardustCore
 

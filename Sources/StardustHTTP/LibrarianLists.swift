@@ -2,6 +2,7 @@ internal import LedgerFormat
 internal import LedgerIndex
 internal import LedgerStorage
 internal import Packets
+internal import Platform
 internal import StardustCore
 
 /// Lists of packets.

@@ -1,6 +1,8 @@
 internal import LedgerFormat
 internal import LedgerStorage
 internal import Packets
+internal import Platform
+internal import Publishing
 internal import StardustCore
 
 /// What an auditor takes home: checkpoints, proofs and tiles.
@@ -259,7 +261,7 @@ final class Evidence: Sendable {
 
     /// Makes it for a receipt that a published checkpoint covers. Blocks on the disk.
     static func of(
-        _ receipt: Receipt, _ published: PublishedCheckpoint, _ ledger: RunningLedger
+        _ receipt: Receipt, _ published: SignedCheckpoint, _ ledger: RunningLedger
     ) -> Result<Evidence, Problem> {
         guard let publisher = ledger.publisher else { return .failure(Problem(.stopping)) }
         let source = ProofSource(publisher, published)

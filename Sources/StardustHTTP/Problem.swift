@@ -1,6 +1,7 @@
 internal import LedgerFormat
 internal import LedgerStorage
 package import Packets
+internal import Platform
 internal import StardustCore
 
 /// An error as clients see it: `application/problem+json` (RFC 9457).

@@ -2,6 +2,7 @@ internal import Logging
 internal import NIOCore
 internal import NIOPosix
 internal import Packets
+internal import Platform
 internal import StardustCore
 internal import Synchronization
 

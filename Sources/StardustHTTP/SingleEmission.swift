@@ -2,6 +2,7 @@ internal import LedgerFormat
 internal import LedgerStorage
 internal import NIOCore
 internal import Packets
+internal import Platform
 internal import StardustCore
 
 /// One packet in one request.

@@ -3,6 +3,7 @@ package import Logging
 internal import NIOCore
 internal import NIOHTTP1
 internal import NIOPosix
+internal import Publishing
 internal import ServiceLifecycle
 package import StardustCore
 

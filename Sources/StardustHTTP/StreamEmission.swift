@@ -2,6 +2,7 @@ internal import LedgerFormat
 internal import LedgerStorage
 internal import NIOCore
 internal import Packets
+internal import Platform
 internal import StardustCore
 
 /// Many packets in one request, one a line, each answered by a line in the same order.

@@ -3,7 +3,9 @@ internal import LedgerStorage
 internal import NIOCore
 internal import NIOHTTP1
 internal import NIOPosix
-package import StardustCore
+internal import Platform
+package import Publishing
+internal import StardustCore
 
 /// Where a witness listens, as a policy's URL says it.
 package enum WitnessAddress: Hashable, Sendable {

@@ -4,8 +4,9 @@ package import Logging
 internal import NIOCore
 internal import NIOHTTP1
 internal import NIOPosix
+package import Publishing
 internal import ServiceLifecycle
-package import StardustCore
+internal import StardustCore
 
 /// Serves a witness over HTTP, on a Unix socket or a TCP address.
 package struct WitnessServer: Service {

@@ -2,6 +2,7 @@ internal import Glibc
 internal import LedgerFormat
 internal import LedgerStorage
 internal import Packets
+internal import Platform
 internal import Replication
 internal import StardustCore
 internal import StardustHTTP

@@ -1,5 +1,6 @@
 internal import Glibc
 internal import LedgerStorage
+internal import Platform
 internal import Synchronization
 
 /// Lines of files or standard input, in pieces.

@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import Glibc
 internal import LedgerFormat
 internal import LedgerStorage
+internal import Platform
 
 /// Files that a person names.
 enum InputFile {

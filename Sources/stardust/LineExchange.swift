@@ -3,6 +3,7 @@ internal import LedgerStorage
 internal import NIOCore
 internal import NIOHTTP1
 internal import NIOPosix
+internal import Platform
 
 /// One NDJSON request to the daemon: lines go out while answers come in.
 struct LineExchange {

@@ -2,6 +2,8 @@ import ArgumentParser
 internal import LedgerFormat
 internal import LedgerStorage
 internal import Packets
+internal import Platform
+internal import Publishing
 internal import StardustCore
 
 struct RotateKey: ParsableCommand {

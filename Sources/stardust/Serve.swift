@@ -3,6 +3,7 @@ internal import CPlatform
 internal import Glibc
 internal import LedgerStorage
 internal import Logging
+internal import Platform
 internal import ServiceLifecycle
 internal import StardustCore
 internal import StardustHTTP

@@ -2,6 +2,7 @@ import ArgumentParser
 internal import LedgerIndex
 internal import LedgerStorage
 internal import Packets
+internal import Platform
 internal import Reconstruction
 internal import StardustCore
 internal import StardustHTTP
@@ -11,11 +12,12 @@ struct Stardust: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "stardust",
         abstract: "The provenance ledger of the Omniva engine.",
+        version: Version.text,
         subcommands: [
             Init.self, Serve.self, Emit.self, Get.self, History.self, Find.self,
             ChainCommand.self, Follow.self, CheckpointCommand.self, Prove.self, CheckProof.self,
             Verify.self, Reindex.self, RotateKey.self, ModelCommand.self, WitnessCommand.self,
-            Status.self, Bench.self,
+            Status.self,
         ])
 
     static func main() async {

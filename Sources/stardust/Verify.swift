@@ -2,7 +2,9 @@ import ArgumentParser
 internal import LedgerFormat
 internal import LedgerStorage
 internal import Packets
+internal import Platform
 internal import StardustCore
+internal import Verification
 
 struct Verify: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -60,8 +62,8 @@ struct Verify: ParsableCommand {
         options.keys = try vkeys.map { try VerifierKeyArgument.read($0) }
         options.anchors = try checkpoints.map { file in
             let content = try InputFile.content(file)
-            do throws(PublishedCheckpoint.DecodeError) {
-                return (try PublishedCheckpoint(content), file)
+            do throws(SignedCheckpoint.DecodeError) {
+                return (try SignedCheckpoint(content), file)
             } catch {
                 throw Failure(.badInput, "\(file): \(error)")
             }

@@ -2,6 +2,7 @@ import ArgumentParser
 internal import LedgerFormat
 internal import LedgerStorage
 internal import Logging
+internal import Publishing
 internal import ServiceLifecycle
 internal import StardustCore
 internal import StardustHTTP

@@ -1,4 +1,5 @@
 import LedgerFormat
+import PipelineWorkload
 import TestSupport
 import Testing
 

@@ -2,7 +2,9 @@ import Foundation
 import LedgerFormat
 import LedgerIndex
 import LedgerStorage
+import LedgerTestSupport
 import Packets
+import PipelineWorkload
 import TestSupport
 import Testing
 

@@ -1,9 +1,10 @@
 import Foundation
 import LedgerFormat
 import LedgerStorage
-import StardustCore
+import LedgerTestSupport
 import TestSupport
 import Testing
+import Verification
 
 /// The format is frozen: what version 1 wrote is written and read the same.
 @Suite struct GoldenTests {
@@ -53,7 +54,7 @@ import Testing
         let path = LedgerLayout.segment(Position(0))
         let segment = volume.bytes(of: path)!
         let identity = volume.bytes(of: "identity")!
-        let record = try DamageTests.records(volume, path)[0]
+        let record = try volume.records(path)[0]
         let end = record.offset + RecordFrame.recordBytes(payloadBytes: record.payloadBytes)
         return [
             String(decoding: identity, as: UTF8.self), Digest.sha256(identity).hex,

@@ -1,17 +1,17 @@
 import LedgerFormat
 import LedgerStorage
+import LedgerTestSupport
+import PipelineWorkload
 import TestSupport
 import Testing
 
 /// The ledger on a disk that loses, tears and reorders what was not synced.
 @Suite struct PowerCutTests {
-    /// Seeds of a test run; `STARDUST_SEEDS` asks for more.
-    static let seeds = UInt64(1)...UInt64(400)
-
     @Test func `no acknowledged packet is lost or doubled by power cuts at any call`() throws {
-        for seed in Self.seeds {
+        try Soak.seeds("power cuts", 400, soak: 20_000) { seed in
             let problems = try Self.life(seed: seed, skipping: nil)
             #expect(problems == [], "seed \(seed)")
+            return problems.isEmpty
         }
     }
 

@@ -1,6 +1,8 @@
 import LedgerFormat
 import LedgerStorage
-import StardustCore
+import LedgerTestSupport
+import PipelineWorkload
+import Platform
 import TestSupport
 import Testing
 
@@ -185,7 +187,7 @@ import Testing
         #expect(kept.count == 1)
         #expect(fixture.volume.bytes(of: "segments/" + kept[0])!.suffix(4) == [1, 2, 3, 4])
         #expect(try Ledger.open(fixture.volume).repairs == [])
-        #expect(try DamageTests.findings(fixture.volume) == [])
+        #expect(try fixture.volume.findings() == [])
     }
 
     @Test func `a tail that cannot be set aside is not cut`() throws {

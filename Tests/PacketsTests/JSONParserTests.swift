@@ -1,5 +1,6 @@
 import LedgerFormat
 import Packets
+import PipelineWorkload
 import TestSupport
 import Testing
 

@@ -1,6 +1,9 @@
 import LedgerFormat
 import LedgerStorage
-import StardustCore
+import LedgerTestSupport
+import PipelineWorkload
+import Platform
+import Publishing
 import TestSupport
 import Testing
 
@@ -21,10 +24,10 @@ import Testing
     private static func published(
         _ size: Int, _ root: Digest? = nil, origin: String = "log.example/a",
         by key: NoteSigner = logKey
-    ) -> PublishedCheckpoint {
+    ) -> SignedCheckpoint {
         let checkpoint = Checkpoint(
             origin: origin, size: LedgerSize(UInt64(size)), root: root ?? Self.root(size))
-        return PublishedCheckpoint(checkpoint, signatures: [key.signature(of: checkpoint.text)])
+        return SignedCheckpoint(checkpoint, signatures: [key.signature(of: checkpoint.text)])
     }
 
     private static func proof(
@@ -38,7 +41,7 @@ import Testing
     }
 
     private static func body(
-        _ old: Int, _ hashes: [Digest], _ published: PublishedCheckpoint
+        _ old: Int, _ hashes: [Digest], _ published: SignedCheckpoint
     ) -> [UInt8] {
         Array("old \(old)\n\(hashes.map { $0.base64 + "\n" }.joined())\n".utf8)
             + published.note.bytes
@@ -132,7 +135,7 @@ import Testing
             var again = try Self.witness(volume)
             #expect(again.signer.verifier == name)
             let hash = Digest.sha256(Array("log.example/a".utf8)).hex
-            let kept = try again.checkpoint(ofOriginHash: hash).map { try PublishedCheckpoint($0) }
+            let kept = try again.checkpoint(ofOriginHash: hash).map { try SignedCheckpoint($0) }
             #expect((kept?.checkpoint.size.entries ?? 0) >= UInt64(cosigned), "seed \(seed)")
             // A fork from what it has cosigned gets nothing.
             if let kept {
@@ -169,7 +172,7 @@ import Testing
                         if status == 200 { seen.insert(root) }
                         let hash = Digest.sha256(Array("log.example/a".utf8)).hex
                         if let kept = witness.checkpoint(ofOriginHash: hash),
-                            let checkpoint = try? PublishedCheckpoint(kept).checkpoint,
+                            let checkpoint = try? SignedCheckpoint(kept).checkpoint,
                             checkpoint.size.entries == 9
                         {
                             seen.insert(checkpoint.root)

@@ -1,4 +1,5 @@
 import LedgerFormat
+import LedgerTestSupport
 import Reconstruction
 
 /// What reconstruction is by its definition, found by going over everything again and again.

@@ -1,5 +1,7 @@
 import Foundation
 import LedgerFormat
+import LedgerTestSupport
+import PipelineWorkload
 import Reconstruction
 import TestSupport
 import Testing

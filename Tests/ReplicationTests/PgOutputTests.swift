@@ -1,3 +1,4 @@
+import PipelineWorkload
 import ReadModel
 import Replication
 import TestSupport

@@ -65,8 +65,8 @@ import Testing
         for (plan, words) in [
             (Self.plan(nil, nil, creates: false), "--create"),
             (Self.plan(Self.state(), nil, creates: false), "--create"),
-            (Self.plan(nil, Self.slot), "has not made it"),
-            (Self.plan(Self.state(), Self.slot, systemID: "8"), "has not made it"),
+            (Self.plan(nil, Self.slot), "did not create it"),
+            (Self.plan(Self.state(), Self.slot, systemID: "8"), "did not create it"),
             (Self.plan(Self.state(), SlotFacts(isOurKind: false, confirmed: nil)), "--slot"),
             (
                 Self.plan(Self.state(), SlotFacts(isOurKind: true, confirmed: LSN(1001))),

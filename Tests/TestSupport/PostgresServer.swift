@@ -16,12 +16,12 @@ package final class PostgresServer: Sendable {
     package init(_ settings: [String] = []) throws {
         let all = ["fsync=off", "shared_buffers=128MB"] + settings
         let result = try run(
-            [Repository.root + "/Tests/postgres", "start"] + all.flatMap { ["-c", $0] })
-        guard result.status == 0 else { throw Daemon.Failure("PostgreSQL: \(result.error)") }
+            [Repository.root + "/Scripts/postgres", "start"] + all.flatMap { ["-c", $0] })
+        guard result.status == 0 else { throw Failure("PostgreSQL: \(result.error)") }
         folder = result.output.trimmingCharacters(in: .whitespacesAndNewlines)
     }
 
-    deinit { _ = try? run([Repository.root + "/Tests/postgres", "stop", folder]) }
+    deinit { _ = try? run([Repository.root + "/Scripts/postgres", "stop", folder]) }
 
     /// One that logical replication can follow.
     package static func source(_ settings: String...) throws -> PostgresServer {
@@ -31,9 +31,9 @@ package final class PostgresServer: Sendable {
     /// Stops it and starts it again; as after a crash where `crashes`.
     package func restart(crashes: Bool = false) throws {
         let result = try run([
-            Repository.root + "/Tests/postgres", "restart", folder, crashes ? "immediate" : "fast",
+            Repository.root + "/Scripts/postgres", "restart", folder, crashes ? "immediate" : "fast",
         ])
-        guard result.status == 0 else { throw Daemon.Failure("PostgreSQL: \(result.error)") }
+        guard result.status == 0 else { throw Failure("PostgreSQL: \(result.error)") }
     }
 
     /// How libpq finds a database of it.
@@ -49,7 +49,7 @@ package final class PostgresServer: Sendable {
                 "psql", "-h", folder, "-U", "postgres", "-d", database, "-XqAt", "-v",
                 "ON_ERROR_STOP=1",
             ], input: Array(script.utf8))
-        guard result.status == 0 else { throw Daemon.Failure("psql: \(result.error)") }
+        guard result.status == 0 else { throw Failure("psql: \(result.error)") }
         return result.output.split(separator: "\n", omittingEmptySubsequences: true)
             .map(String.init)
     }

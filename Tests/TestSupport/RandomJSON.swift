@@ -1,3 +1,5 @@
+import PipelineWorkload
+
 /// JSON values made at random, written in many spellings, and patterns that are often contained in
 /// them.
 package struct RandomJSON {

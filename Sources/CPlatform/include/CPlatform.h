@@ -1,4 +1,4 @@
-// What Swift cannot reach by itself: processor instructions and a few Linux calls.
+// What Swift cannot reach directly: processor instructions and a few Linux calls.
 #ifndef STARDUST_CPLATFORM_H
 #define STARDUST_CPLATFORM_H
 #include <stddef.h>
@@ -7,14 +7,14 @@
 #include <emmintrin.h>
 #endif
 
-/// How many bytes from the first on stand for themselves in a JSON string: neither a quote nor a
-/// backslash, neither a control character nor part of a longer UTF-8 sequence.
+/// The number of leading bytes that stand for themselves in a JSON string: those before the first
+/// quote, backslash, control character or part of a longer UTF-8 sequence.
 static inline size_t stardust_plain_prefix(const uint8_t *bytes, size_t count) {
     size_t index = 0;
 #if defined(__SSE2__)
     for (; index + 16 <= count; index += 16) {
         __m128i piece = _mm_loadu_si128((const __m128i *)(bytes + index));
-        // As signed bytes, those above 127 are negative and so below the space too.
+        // Compared as signed bytes, those above 127 are negative and thus also below the space.
         __m128i special = _mm_or_si128(
             _mm_cmplt_epi8(piece, _mm_set1_epi8(0x20)),
             _mm_or_si128(
@@ -30,8 +30,8 @@ static inline size_t stardust_plain_prefix(const uint8_t *bytes, size_t count) {
     return index;
 }
 
-/// How many bytes from the first on are neither a quote nor a backslash: the plain part of a string
-/// that was checked before.
+/// The number of leading bytes before the first quote or backslash: the plain part of a string that
+/// was already checked.
 static inline size_t stardust_unescaped_prefix(const uint8_t *bytes, size_t count) {
     size_t index = 0;
 #if defined(__SSE2__)
@@ -51,21 +51,22 @@ static inline size_t stardust_unescaped_prefix(const uint8_t *bytes, size_t coun
 /// CRC-32C (Castagnoli, RFC 3720 B.4) of `count` bytes, continuing from `crc` (0 to begin).
 uint32_t stardust_crc32c(uint32_t crc, const void *bytes, size_t count);
 
-/// The same by table, whatever the processor has. For processors without the instruction, and for
-/// the test that compares the two.
+/// The same, computed from a table on any processor. For processors without the instruction, and
+/// for the test that compares the two.
 uint32_t stardust_crc32c_portable(uint32_t crc, const void *bytes, size_t count);
 
-/// Two numbers of the calling thread's own, 0 when the thread begins: what it uses, and at most may.
+/// Two thread-local counters, 0 when the thread starts: the bytes the thread uses, and the most it
+/// may use, where 0 means no limit.
 int64_t *stardust_thread_bytes(void);
 int64_t *stardust_thread_bytes_max(void);
 
-/// The first place of `needle` in `bytes`, in time that grows with both lengths, not with their
-/// product; NULL where it is not there.
+/// The first occurrence of `needle` in `bytes`, or NULL. Takes time proportional to the sum of both
+/// lengths, not to their product.
 const uint8_t *stardust_find(
     const uint8_t *bytes, size_t count, const uint8_t *needle, size_t needle_count);
 
-/// The processors that a thread may run on, a bit each, the first in the lowest bit of the first
-/// byte; 0 is the calling thread. Both return 0, or -1.
+/// The processors that a thread may run on, one bit each, starting at the lowest bit of the first
+/// byte. Thread 0 is the calling thread. Both return 0, or -1 on failure.
 enum { STARDUST_PROCESSOR_BYTES = 128 };
 int stardust_get_processors(int thread, uint8_t *mask);
 int stardust_set_processors(int thread, const uint8_t *mask);
@@ -73,22 +74,23 @@ int stardust_set_processors(int thread, const uint8_t *mask);
 /// fallocate(2) with mode 0. Returns 0, or the errno.
 int stardust_allocate(int descriptor, int64_t offset, int64_t count);
 
-/// preadv2(2) of what the page cache has, without waiting for a disk. Returns the count, less where
-/// not all of it is there, or -1.
+/// preadv2(2) from the page cache, without waiting for the disk. Returns the number of bytes read,
+/// which is less than `count` if the cache lacks some, or -1.
 int64_t stardust_read_cached(int descriptor, void *bytes, size_t count, int64_t offset);
 
-/// open(2) with a mode, which is variadic and so not imported. Returns the descriptor or -errno.
+/// open(2) with a mode. Swift does not import open because it is variadic. Returns the descriptor
+/// or -errno.
 int stardust_open(const char *path, int flags, uint32_t mode);
 
-/// Tells malloc to keep up to `bytes` of freed memory and not to map smaller blocks one by one.
+/// Tells malloc to keep up to `bytes` of freed memory, and not to mmap smaller blocks individually.
 void stardust_keep_freed_memory(int bytes);
 
-/// malloc_trim(3): what is free goes back to the system. Takes milliseconds.
+/// malloc_trim(3): returns free memory to the system. Takes milliseconds.
 void stardust_give_back_memory(void);
 
 /// prctl(2) PR_SET_DUMPABLE off: the process leaves no core dump, and only root may trace it.
 void stardust_forbid_dumps(void);
 
-/// prctl(2) PR_SET_NAME: what tools that list threads call the calling one.
+/// prctl(2) PR_SET_NAME: names the calling thread for tools that list threads.
 void stardust_name_thread(const unsigned char *name);
 #endif

@@ -3,6 +3,7 @@ package import LedgerFormat
 package import LedgerIndex
 package import LedgerStorage
 internal import Packets
+internal import Platform
 package import ReadModel
 
 /// The ledger as the table `stardust_metadata`: a virtual table that exists in a connection without

@@ -1,6 +1,7 @@
 package import LedgerFormat
 package import LedgerStorage
 package import Packets
+internal import Platform
 package import ReadModel
 
 /// Where rows and packets do not say the same. Blocks; reads the whole ledger and all rows.

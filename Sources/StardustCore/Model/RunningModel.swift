@@ -1,5 +1,6 @@
 internal import LedgerFormat
 internal import LedgerStorage
+internal import Platform
 package import ReadModel
 internal import Synchronization
 

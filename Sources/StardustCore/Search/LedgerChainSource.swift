@@ -2,6 +2,7 @@ package import LedgerFormat
 package import LedgerIndex
 package import LedgerStorage
 internal import Packets
+internal import Platform
 package import Reconstruction
 
 /// The ledger's files and index, as a chain walks them. For one walk on one thread.

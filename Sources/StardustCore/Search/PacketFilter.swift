@@ -2,6 +2,7 @@ package import LedgerFormat
 internal import LedgerIndex
 internal import LedgerStorage
 package import Packets
+internal import Platform
 
 /// What packets are wanted. All that is given must hold.
 package struct PacketFilter: Sendable {

@@ -2,6 +2,7 @@ package import LedgerFormat
 package import LedgerIndex
 package import LedgerStorage
 package import Packets
+internal import Platform
 
 /// Finds packets: the index names candidates, the packets themselves decide.
 package struct PacketSearch: Sendable {

@@ -1,3 +1,4 @@
+internal import LedgerFormat
 internal import NIOCore
 internal import NIOHTTP1
 internal import Packets

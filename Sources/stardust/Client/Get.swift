@@ -1,4 +1,5 @@
 import ArgumentParser
+internal import LedgerFormat
 internal import Packets
 
 struct Get: AsyncParsableCommand {

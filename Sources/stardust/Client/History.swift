@@ -1,4 +1,5 @@
 import ArgumentParser
+internal import LedgerFormat
 
 struct History: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

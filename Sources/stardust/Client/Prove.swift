@@ -2,6 +2,7 @@ import ArgumentParser
 internal import Glibc
 internal import LedgerFormat
 internal import LedgerStorage
+internal import Platform
 
 struct Prove: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -2,6 +2,7 @@
     internal import Glibc
     internal import LedgerStorage
     internal import Logging
+    internal import Platform
     internal import ReadModel
     internal import Replication
     internal import ServiceLifecycle

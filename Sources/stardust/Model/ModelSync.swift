@@ -1,4 +1,5 @@
 #if PostgreSQL
+    internal import Platform
     import ArgumentParser
     internal import LedgerStorage
     internal import Logging

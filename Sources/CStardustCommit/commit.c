@@ -1,0 +1,7 @@
+#include "CStardustCommit.h"
+
+#ifndef STARDUST_COMMIT
+#define STARDUST_COMMIT "unknown"
+#endif
+
+const char *stardust_commit(void) { return STARDUST_COMMIT; }

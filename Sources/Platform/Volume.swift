@@ -1,0 +1,169 @@
+/// The only interface between the ledger and its files: a folder, addressed by relative paths.
+///
+/// There are two implementations: `PosixVolume`, and an in-memory one for tests that loses, tears
+/// and reorders unsynced writes. Any thread may make any call, but each file has only one writer.
+package protocol Volume: Sendable {
+    func open(_ path: String, _ access: FileAccess) throws(FileFailure) -> any VolumeFile
+    /// Names in a folder, in no particular order. Empty if the folder does not exist.
+    func list(_ folder: String) throws(FileFailure) -> [String]
+    func makeFolder(_ path: String) throws(FileFailure)
+    /// Replaces any file at `new`. Durable after `syncFolder`; a crash before that may undo it.
+    func rename(_ old: String, to new: String) throws(FileFailure)
+    func remove(_ path: String) throws(FileFailure)
+    /// Makes the names in a folder durable; "" is the ledger's own folder.
+    func syncFolder(_ folder: String) throws(FileFailure)
+}
+
+package enum FileAccess: Hashable, Sendable {
+    case read
+    /// Read and write an existing file.
+    case update
+    /// Create a file that must not exist yet, with these permissions, for reading and writing.
+    case create(mode: UInt32 = 0o640)
+}
+
+package protocol VolumeFile: AnyObject, Sendable {
+    var path: String { get }
+
+    func size() throws(FileFailure) -> Int
+
+    /// The permission bits, as in `chmod`.
+    func permissions() throws(FileFailure) -> UInt32
+
+    /// Fills `range` of the buffer with the bytes from `offset` on. Returns the number of bytes
+    /// read, which is smaller than the range only if the file ends.
+    func read(
+        into buffer: inout [UInt8], _ range: Range<Int>, at offset: Int
+    ) throws(FileFailure) -> Int
+
+    /// The same without waiting for the disk. Returns fewer bytes also if the rest would have to
+    /// wait, and nil if all would.
+    func readCached(
+        into buffer: inout [UInt8], _ range: Range<Int>, at offset: Int
+    ) throws(FileFailure) -> Int?
+
+    /// Writes all of `bytes`, or throws. After a failure any part of them may have been written.
+    func write(_ bytes: Span<UInt8>, at offset: Int) throws(FileFailure)
+
+    /// Fills the file with `size` bytes of zeros and allocates their disk space.
+    func allocate(_ size: Int) throws(FileFailure)
+
+    func truncate(to size: Int) throws(FileFailure)
+
+    /// Makes content and size durable. After a failure it is unknown what reached the disk.
+    func syncData() throws(FileFailure)
+
+    /// Makes the content and all of the file's metadata durable.
+    func sync() throws(FileFailure)
+
+    /// Forgets clean cached pages, so that the next read sees what the disk holds.
+    func dropCache() throws(FileFailure)
+}
+
+/// Whether a reader may wait for the disk.
+package enum ReadAccess: Hashable, Sendable {
+    case blocking
+    /// A read of data that is not in memory fails with `isWouldBlock`.
+    case cachedOnly
+}
+
+extension VolumeFile {
+    package func read(
+        into buffer: inout [UInt8], _ range: Range<Int>, at offset: Int, _ access: ReadAccess
+    ) throws(FileFailure) -> Int {
+        try read(into: &buffer, range, atLeast: range.count, at: offset, access)
+    }
+
+    /// The same, but `wanted` bytes are enough.
+    package func read(
+        into buffer: inout [UInt8], _ range: Range<Int>, atLeast wanted: Int, at offset: Int,
+        _ access: ReadAccess
+    ) throws(FileFailure) -> Int {
+        guard access == .cachedOnly else { return try read(into: &buffer, range, at: offset) }
+        // A short read may mean the end of the file. Only a reader that may wait finds out.
+        guard let count = try readCached(into: &buffer, range, at: offset), count >= wanted else {
+            throw .wouldBlock(path)
+        }
+        return count
+    }
+}
+
+/// A system call that failed.
+package struct FileFailure: Error, Hashable, Sendable, CustomStringConvertible {
+    package var operation: Operation
+    package var path: String
+    package var errorNumber: Int32
+
+    package init(_ operation: Operation, _ path: String, errorNumber: Int32) {
+        self.operation = operation
+        self.path = path
+        self.errorNumber = errorNumber
+    }
+
+    package enum Operation: String, Sendable {
+        case open, create, list, size, read, write, allocate, truncate, sync, rename, remove
+        case makeFolder = "make folder"
+        case lock
+    }
+
+    package var description: String {
+        "could not \(operation.rawValue) \(path): \(errorName(errorNumber))"
+    }
+}
+
+extension Volume {
+    /// The whole content of a small file.
+    package func content(of path: String) throws(FileFailure) -> [UInt8] {
+        let file = try open(path, .read)
+        var content = [UInt8](repeating: 0, count: try file.size())
+        let count = try file.read(into: &content, 0..<content.count, at: 0)
+        return Array(content.prefix(count))
+    }
+
+    /// Replaces a small file atomically: a crash leaves the old content or the new. On return the
+    /// new content is durable.
+    package func replace(_ path: String, with content: [UInt8]) throws(FileFailure) {
+        try writeBeside(path, content, isDurable: true)
+        // A crash before this completes may bring back the old content, which is still whole.
+        try syncFolder(path.folder)
+    }
+
+    /// The same for a file that can be rebuilt: readers see the old file or the new one, but
+    /// nothing is synced. A power cut may leave the new name with any part of its bytes, so whoever
+    /// reads it afterwards must detect that.
+    package func replaceDerived(_ path: String, with content: [UInt8]) throws(FileFailure) {
+        try writeBeside(path, content, isDurable: false)
+    }
+
+    private func writeBeside(
+        _ path: String, _ content: [UInt8], isDurable: Bool
+    ) throws(FileFailure) {
+        // Up to the rename a crash leaves `path` unchanged, and a `.tmp` file that the next write
+        // removes.
+        let beside = path + ".tmp"
+        if try list(path.folder).contains(beside.lastName) { try remove(beside) }
+        let file = try open(beside, .create())
+        try file.write(content.span, at: 0)
+        // The bytes must be durable before the name: a crash after the rename would otherwise leave
+        // an empty or partial file at `path`.
+        if isDurable { try file.sync() }
+        try rename(beside, to: path)
+    }
+}
+
+extension String {
+    /// The folder of a path that a person entered: "." or "/" if the path names none.
+    package var givenFolder: String {
+        guard let slash = lastIndex(of: "/") else { return "." }
+        return slash == startIndex ? "/" : String(self[..<slash])
+    }
+
+    /// The path up to its last slash; "" if there is none.
+    package var folder: String {
+        lastIndex(of: "/").map { String(self[..<$0]) } ?? ""
+    }
+
+    package var lastName: String {
+        lastIndex(of: "/").map { String(self[index(after: $0)...]) } ?? self
+    }
+}

@@ -1,0 +1,231 @@
+package import LedgerFormat
+package import LedgerStorage
+package import Platform
+
+/// The tree behind a ledger, and the checkpoints that are signed over it. No threads, no clock.
+///
+/// Invariants:
+///  1. A checkpoint is durable in the log before anybody else sees it.
+///  2. The tree of each checkpoint goes on from that of the one before: both come from one range
+///     that only grows, and that gave the newest checkpoint's root when it was opened.
+package struct TreePublisher: ~Copyable {
+    private let map: LedgerMap
+    private let identity: LedgerIdentity
+    package private(set) var tree: TreeWriter
+    private var log: CheckpointLog
+    package let history: KeyHistory
+    private let signers: Result<[NoteSigner], SigningKeys.Failure>
+    /// What was mended, for the log.
+    package let repairs: [String]
+
+    private init(
+        _ map: LedgerMap, _ identity: LedgerIdentity, _ tree: consuming TreeWriter,
+        _ log: consuming CheckpointLog, _ history: KeyHistory, keys: any Volume
+    ) {
+        self.map = map
+        self.identity = identity
+        self.tree = tree
+        repairs = [log.repair].compactMap { $0 }
+        self.log = log
+        self.history = history
+        signers = Self.signers(history, keys)
+    }
+
+    /// Takes up what a ledger has published. The failure is damage where the ledger does not give
+    /// the newest checkpoint's root: then it was put back or changed, and nothing may be signed.
+    /// Reads what came between the tree's last sync and the newest checkpoint; all of the ledger where
+    /// the tree is lost.
+    package static func open(
+        _ map: LedgerMap, _ identity: LedgerIdentity, keys: (any Volume)? = nil
+    ) throws(OpenFailure) -> TreePublisher {
+        let log = try CheckpointLog.open(map.volume)
+        let newest = log.newest
+        let history = try history(map, identity, newest)
+        let tree: TreeWriter
+        do throws(FileFailure) {
+            tree = try TreeWriter.open(
+                map.volume, upTo: newest?.checkpoint.size ?? .empty
+            ) { (position) throws(FileFailure) in
+                try map.entryHash(position)
+            }
+        } catch { throw .file(error) }
+        var publisher = TreePublisher(
+            map, identity, tree, log, history, keys: keys ?? map.volume)
+        if let newest { try publisher.compare(with: newest.checkpoint) }
+        return publisher
+    }
+
+    private mutating func compare(with newest: Checkpoint) throws(OpenFailure) {
+        do throws(ReadFailure) {
+            if try root(at: newest.size) == newest.root { return }
+            // The tree's files are only derived: what counts are the entries.
+            tree.reset()
+            guard try root(at: newest.size) == newest.root else {
+                throw .damaged(Self.mismatch(newest))
+            }
+        } catch {
+            switch error {
+            case .file(let failure): throw .file(failure)
+            case .damaged(let finding): throw .damaged(finding)
+            }
+        }
+    }
+
+    private static func mismatch(_ newest: Checkpoint) -> Finding {
+        Finding(
+            .checkpointRootMismatch, file: LedgerLayout.checkpoints,
+            position: newest.size.nextPosition,
+            "the checkpoint of \(newest.size) entries was signed over others than the ledger has")
+    }
+
+    private static func history(
+        _ map: LedgerMap, _ identity: LedgerIdentity, _ newest: SignedCheckpoint?
+    ) throws(OpenFailure) -> KeyHistory {
+        do throws(ReadFailure) {
+            let history = try map.keyHistory(first: identity.verifierKey)
+            if let newest, let problem = problem(newest, identity, history) {
+                throw .damaged(problem)
+            }
+            return history
+        } catch {
+            switch error {
+            case .file(let failure): throw .file(failure)
+            case .damaged(let finding): throw .damaged(finding)
+            }
+        }
+    }
+
+    /// Why the newest checkpoint is not this ledger's; nil where it is.
+    private static func problem(
+        _ newest: SignedCheckpoint, _ identity: LedgerIdentity, _ history: KeyHistory
+    ) -> Finding? {
+        let key = history.required(at: newest.checkpoint.size)
+        do throws(SignedNote.Failure) {
+            guard newest.checkpoint.isOf(identity.verifierKey) else {
+                return Finding(
+                    .checkpointForeign, file: LedgerLayout.checkpoints,
+                    "the newest checkpoint is of \(newest.checkpoint.origin)")
+            }
+            _ = try newest.note.signers(among: [key])
+            return nil
+        } catch {
+            let code: Finding.Code =
+                error == .noKnownKey ? .checkpointUnsigned : .checkpointSignatureBad
+            return Finding(
+                code, file: LedgerLayout.checkpoints,
+                "the newest checkpoint, of \(newest.checkpoint.size) entries: \(error)")
+        }
+    }
+
+    private static func signers(
+        _ history: KeyHistory, _ keys: any Volume
+    ) -> Result<[NoteSigner], SigningKeys.Failure> {
+        Result { () throws(SigningKeys.Failure) in
+            var signers = [try SigningKeys.read(history.current, of: history, keys)]
+            // An old key that is gone only means that nobody who knows no other can check.
+            for rotation in history.rotations where rotation.oldKey != history.current {
+                if let old = try? SigningKeys.read(rotation.oldKey, of: history, keys) {
+                    signers.append(old)
+                }
+            }
+            return signers
+        }
+    }
+
+    /// The root at the newest checkpoint's size, beyond which nothing was taken up.
+    private mutating func root(at size: LedgerSize) throws(ReadFailure) -> Digest {
+        do throws(ReadFailure) {
+            while tree.size < size {
+                let missing = size.entries - tree.size.entries
+                try read(atMost: Int(min(missing, UInt64(PublishingLimits.treePending))))
+            }
+            return tree.range.root
+        } catch {
+            // A full disk is no reason not to open: the root is found without the files.
+            guard case .file(let failure) = error, failure.isNoSpace else { throw error }
+            return try rootOfEntries(size)
+        }
+    }
+
+    private func rootOfEntries(_ size: LedgerSize) throws(ReadFailure) -> Digest {
+        var range = tree.range
+        try map.walk(from: tree.size.nextPosition) { record, _ in
+            guard size.contains(record.entry.position) else { return false }
+            range.append(record.entryHash)
+            return true
+        }
+        return range.root
+    }
+
+    // MARK: Growing
+
+    package var newest: SignedCheckpoint? { log.newest }
+
+    /// The checkpoints that were kept last when it was opened, in order.
+    package var recent: [SignedCheckpoint] { log.recent }
+
+    /// Adds the hashes of the entries that follow the tree.
+    package mutating func extend(_ hashes: some Collection<Digest>) throws(FileFailure) {
+        try tree.append(hashes)
+        try tree.sync()
+    }
+
+    /// Reads up to `limit` entries that the tree has not from the segments. Where it comes past the
+    /// newest checkpoint, as after it was begun anew, it must have that one's root there: nothing is
+    /// signed on top of another.
+    package mutating func catchUp(atMost limit: Int) throws(ReadFailure) {
+        guard let newest = newest?.checkpoint, tree.size < newest.size else {
+            return try read(atMost: limit)
+        }
+        let missing = newest.size.entries - tree.size.entries
+        try read(atMost: Int(min(UInt64(limit), missing)))
+        if tree.size == newest.size, tree.range.root != newest.root {
+            throw .damaged(Self.mismatch(newest))
+        }
+        if missing < UInt64(limit) { try read(atMost: limit - Int(missing)) }
+    }
+
+    private mutating func read(atMost limit: Int) throws(ReadFailure) {
+        var hashes: [Digest] = []
+        try map.walk(from: tree.size.nextPosition) { record, _ in
+            hashes.append(record.entryHash)
+            return hashes.count < limit
+        }
+        do throws(FileFailure) { try extend(hashes) } catch { throw .file(error) }
+    }
+
+    /// Begins the tree anew.
+    package mutating func rebuild() { tree.reset() }
+
+    /// Makes the tree durable, so that the next opening need not read entries.
+    package mutating func close() throws(FileFailure) { try tree.sync(atOnce: true) }
+
+    // MARK: Signing
+
+    package enum Failure: Error, Sendable {
+        case key(SigningKeys.Failure)
+        case file(FileFailure)
+    }
+
+    /// Signs the tree as it is and keeps the checkpoint. `lastReceivedAt` is the time of its last
+    /// entry. On return it is durable and may be shown.
+    package mutating func sign(
+        lastReceivedAt: Timestamp
+    ) throws(Failure) -> SignedCheckpoint {
+        let all: [NoteSigner]
+        do throws(SigningKeys.Failure) { all = try signers.get() } catch { throw .key(error) }
+        let checkpoint = Checkpoint(
+            origin: identity.origin, size: tree.size, root: tree.range.root)
+        let permitted = history.permitted(at: tree.size, lastReceivedAt: lastReceivedAt)
+        let signatures = all.filter { permitted.contains($0.verifier) }
+            .map { $0.signature(of: checkpoint.text) }
+        let published = SignedCheckpoint(checkpoint, signatures: signatures)
+        try keep(published)
+        return published
+    }
+
+    /// Keeps the newest checkpoint with more signatures.
+    package mutating func keep(_ published: SignedCheckpoint) throws(Failure) {
+        do throws(FileFailure) { try log.append(published) } catch { throw .file(error) }
+    }
+}

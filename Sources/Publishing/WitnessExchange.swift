@@ -1,0 +1,115 @@
+package import LedgerFormat
+internal import LedgerStorage
+
+/// A witness's answer over HTTP.
+package struct WitnessAnswer: Hashable, Sendable {
+    package var status: Int
+    package var contentType: String?
+    package var body: [UInt8]
+
+    package init(status: Int, contentType: String?, body: [UInt8]) {
+        (self.status, self.contentType, self.body) = (status, contentType, body)
+    }
+}
+
+/// One checkpoint shown to one witness, as C2SP tlog-witness says: what to send, and what an answer
+/// means. No input and output of its own.
+package struct WitnessExchange: Sendable {
+    private let published: SignedCheckpoint
+    private let key: NoteVerifier
+    /// The size that the witness is believed to have cosigned last.
+    package private(set) var oldSize: LedgerSize
+    private var retriesLeft: Int
+
+    package enum Action: Hashable, Sendable {
+        case cosigned(SignedNote.Signature)
+        /// Ask again: `oldSize` has changed.
+        case retry
+        /// No cosignature this time.
+        case failed(String)
+        /// The witness has seen another history of this log, or says so.
+        case fork(String)
+    }
+
+    package init(
+        _ published: SignedCheckpoint, key: NoteVerifier, oldSize: LedgerSize, retries: Int
+    ) {
+        self.published = published
+        self.key = key
+        self.oldSize = min(oldSize, published.checkpoint.size)
+        retriesLeft = retries
+    }
+
+    /// The ranges of the consistency proof that the request carries.
+    package var ranges: [Range<UInt64>] {
+        Merkle.consistencyRanges(from: oldSize.entries, to: published.checkpoint.size.entries)
+    }
+
+    /// The proof that the request carries, checked: a witness takes a proof that does not hold for a
+    /// fork. Nil where the tree's files do not give it.
+    func proof(_ files: TreeFiles) -> [Digest]? {
+        let (old, checkpoint) = (oldSize.entries, published.checkpoint)
+        guard let hashes = try? files.hashes(ranges), let root = try? files.hash(0..<old),
+            Merkle.isConsistent(
+                from: old, root, to: checkpoint.size.entries, checkpoint.root, hashes)
+        else { return nil }
+        return hashes
+    }
+
+    /// `old`, the proof, an empty line, and the checkpoint with the log's own signatures alone.
+    package func body(_ hashes: [Digest]) -> [UInt8] {
+        let lines = ["old \(oldSize)"] + hashes.map(\.base64)
+        let own = published.note.signatures.filter {
+            $0.key.name.elementsEqual(published.checkpoint.origin.utf8)
+        }
+        return Array((lines.joined(separator: "\n") + "\n\n").utf8)
+            + SignedNote(text: published.note.text, signatures: own).bytes
+    }
+
+    /// What an answer means.
+    package mutating func take(_ answer: WitnessAnswer) -> Action {
+        let text = String(
+            decoding: answer.body.prefix(200).prefix { $0 != 0x0A && $0 != 0x0D }, as: UTF8.self)
+        switch answer.status {
+        case 200: return cosignature(answer.body)
+        case 409: return conflict(answer)
+        case 422: return .fork("it answers 422: \(text)")
+        case 403: return .failed("it does not trust the ledger's key (403): \(text)")
+        case 404: return .failed("it does not know \(published.checkpoint.origin) (404)")
+        case 429: return .failed("it is asked too often (429)")
+        default: return .failed("it answers \(answer.status): \(text)")
+        }
+    }
+
+    private func cosignature(_ body: [UInt8]) -> Action {
+        guard let lines = try? SignedNote.signatures(body[...]) else {
+            return .failed("its answer is not signature lines")
+        }
+        // Lines of others are theirs to check.
+        guard let line = lines.first(where: { $0.key == key.keyName }) else {
+            return .failed("its answer has no signature by \(key.keyName)")
+        }
+        return key.accepts(line.payload, of: published.note.text)
+            ? .cosigned(line) : .failed("its signature does not hold")
+    }
+
+    private mutating func conflict(_ answer: WitnessAnswer) -> Action {
+        // Media types have parameters, and no case (RFC 9110 section 8.3.1).
+        let type = (answer.contentType ?? "").prefix { $0 != ";" && $0 != " " }
+        guard type.lowercased() == "text/x.tlog.size" else {
+            return .fork("it answers 409 without a size: it has another root for this size")
+        }
+        guard answer.body.last == 0x0A, let size = UInt64(canonical: answer.body.dropLast()) else {
+            return .failed("its answer 409 has no size")
+        }
+        guard size <= published.checkpoint.size.entries else {
+            return .fork(
+                "it has cosigned \(size) entries of this ledger, which has only "
+                    + "\(published.checkpoint.size)")
+        }
+        guard retriesLeft > 0 else { return .failed("its size changes each time it is asked") }
+        retriesLeft -= 1
+        oldSize = LedgerSize(size)
+        return .retry
+    }
+}

@@ -1,0 +1,334 @@
+internal import LedgerFormat
+internal import LedgerStorage
+internal import Platform
+
+/// Checks the checkpoints of a ledger, and those that an auditor brought, against the entries.
+///
+/// Made before the segments are read, so that every checkpoint it knows covers entries that stand;
+/// then told, segment by segment, what the tree was at the sizes that it asked for.
+struct CheckpointAudit {
+    private let anchors: [Anchor]
+    private let trust: Trust
+    private var cursor: CheckpointCursor?
+    /// Where the file ended when the audit began; a daemon may add to it.
+    private let end: Int
+    /// What `checkpoint` held before that.
+    private let copy: [UInt8]?
+    private var recordsAfterCopy: Int?
+    private var history: KeyHistory?
+    /// The record that comes next.
+    private var pending: CheckpointCursor.Record?
+    private var newest: SignedCheckpoint?
+    private var findings: [Finding] = []
+    private var isUnfinished = false
+    private(set) var summary = Summary()
+
+    /// Sizes at which the tree is wanted, ascending.
+    let sizes: [UInt64]
+    /// Up to here everything was durable once, by what the checkpoints say.
+    let durable: LedgerSize
+
+    struct Anchor: Sendable {
+        var published: SignedCheckpoint
+        var name: String
+    }
+
+    /// What an auditor knows from elsewhere: keys of the ledger, and whose cosignatures a checkpoint
+    /// must have.
+    struct Trust: Sendable {
+        var keys: [NoteVerifier] = []
+        var policy: WitnessPolicy?
+    }
+
+    /// The tree at a size, and when its last entry was received.
+    struct Moment: Sendable {
+        var root: Digest
+        var lastReceivedAt: Timestamp
+
+        /// Before the first entry.
+        static let nothing = Moment(
+            root: Merkle.emptyRoot, lastReceivedAt: Timestamp(microseconds: .min))
+    }
+
+    /// What the checkpoints vouch for.
+    struct Summary: Sendable {
+        /// The newest that holds, and the key that it was signed with.
+        var checkpoint: (checkpoint: Checkpoint, key: NoteVerifier)?
+        /// The largest of those that were brought and hold.
+        var anchoredSize: LedgerSize?
+        var count = 0
+    }
+
+    init(
+        _ volume: any Volume, _ identity: LedgerIdentity?, _ anchors: [Anchor], _ trust: Trust
+    ) throws(FileFailure) {
+        (self.anchors, self.trust) = (anchors, trust)
+        history = identity.map { KeyHistory(first: $0.verifierKey) }
+        copy = try CheckpointCursor.copy(volume)
+        var sizes = anchors.map(\.published.checkpoint.size.entries)
+        var durable = LedgerSize.empty
+        let file: (any VolumeFile)?
+        do throws(FileFailure) { file = try volume.open(LedgerLayout.checkpoints, .read) } catch {
+            guard error.isMissing else { throw error }
+            file = nil
+        }
+        guard let file else {
+            (end, self.sizes, self.durable) = (0, sizes.sorted(), durable)
+            return
+        }
+        end = try file.size()
+        var scan = try CheckpointCursor(file)
+        scan: while scan.offset < end {
+            switch try scan.next() {
+            case .end: break scan
+            case .damage: guard try scan.skipDamage() else { break scan }
+            case .record(let record):
+                let size = record.published.checkpoint.size
+                if sizes.last != size.entries { sizes.append(size.entries) }
+                durable = max(durable, size)
+            }
+        }
+        self.sizes = sizes.sorted()
+        self.durable = durable
+        cursor = try CheckpointCursor(file)
+        try advance()
+    }
+
+    // MARK: The records
+
+    /// Goes on to the next record; damage between them is a finding each.
+    private mutating func advance() throws(FileFailure) {
+        pending = nil
+        while pending == nil, cursor != nil, cursor!.offset < end {
+            switch try cursor!.next() {
+            case .end: cursor = nil
+            case .record(let record): pending = record
+            case .damage(let detail):
+                let offset = cursor!.offset
+                let goesOn = try cursor!.skipDamage()
+                isUnfinished = !goesOn || cursor!.offset >= end
+                findings.append(
+                    Finding(
+                        isUnfinished ? .checkpointUnfinished : .checkpointDamaged,
+                        file: LedgerLayout.checkpoints, offset: ByteOffset(offset), detail))
+                if !goesOn { cursor = nil }
+            }
+        }
+    }
+
+    /// Takes the changes of key and the trees of the next segment, which ends before `end`.
+    mutating func take(
+        _ rotations: [(entry: Entry, payload: [UInt8])], _ moments: [UInt64: Moment],
+        upTo end: LedgerSize
+    ) throws(FileFailure) {
+        for (entry, payload) in rotations {
+            if let problem = history?.follow(entry, payload: payload) {
+                findings.append(
+                    Finding(.keyRotationInvalid, position: entry.position, problem))
+            }
+        }
+        while let record = pending, record.published.checkpoint.size <= end {
+            judge(record, moments[record.published.checkpoint.size.entries])
+            try advance()
+        }
+        for anchor in anchors {
+            if let moment = moments[anchor.published.checkpoint.size.entries] {
+                judge(anchor, moment)
+            }
+        }
+    }
+
+    private mutating func judge(_ record: CheckpointCursor.Record, _ moment: Moment?) {
+        let published = record.published
+        noteOrder(record)
+        func problem(_ code: Finding.Code, _ detail: String) -> Finding {
+            Finding(
+                code, file: LedgerLayout.checkpoints,
+                position: published.checkpoint.size.nextPosition,
+                offset: ByteOffset(record.offset), detail)
+        }
+        let before = findings.count
+        if let first = history?.first, !published.checkpoint.isOf(first) {
+            findings.append(
+                problem(.checkpointForeign, "it is of \(published.checkpoint.origin)"))
+        }
+        if !published.checkpoint.extensions.isEmpty {
+            findings.append(
+                problem(.checkpointDamaged, "it has more lines than a ledger writes"))
+        }
+        if let moment, moment.root != published.checkpoint.root {
+            findings.append(
+                problem(
+                    .checkpointRootMismatch,
+                    "it was signed over \(published.checkpoint.root.tagged), the entries give "
+                        + moment.root.tagged))
+        }
+        if let (code, detail) = signatureProblem(published, moment) {
+            findings.append(problem(code, detail))
+        }
+        guard findings.count == before, moment != nil, let history else { return }
+        summary.checkpoint = (
+            published.checkpoint, history.required(at: published.checkpoint.size)
+        )
+    }
+
+    private mutating func noteOrder(_ record: CheckpointCursor.Record) {
+        let published = record.published
+        if let newest, published.checkpoint.size < newest.checkpoint.size {
+            findings.append(
+                Finding(
+                    .checkpointSizeReversed, file: LedgerLayout.checkpoints,
+                    offset: ByteOffset(record.offset),
+                    "size \(published.checkpoint.size) follows \(newest.checkpoint.size)"))
+        }
+        newest = published
+        summary.count += 1
+        if published.note.bytes == copy { recordsAfterCopy = 0 } else { recordsAfterCopy? += 1 }
+    }
+
+    /// Why its signatures are not those that the ledger's keys must have made.
+    private func signatureProblem(
+        _ published: SignedCheckpoint, _ moment: Moment?
+    ) -> (Finding.Code, String)? {
+        guard let history else { return nil }
+        let size = published.checkpoint.size
+        let signers: [NoteVerifier]
+        do throws(SignedNote.Failure) {
+            signers = try published.note.signers(among: history.all)
+        } catch {
+            return switch error {
+            case .badSignature: (.checkpointSignatureBad, error.description)
+            case .noKnownKey: (.checkpointUnsigned, "no key of this ledger has signed it")
+            }
+        }
+        let required = history.required(at: size)
+        if let moment {
+            let permitted = history.permitted(at: size, lastReceivedAt: moment.lastReceivedAt)
+            if let revoked = signers.first(where: { !permitted.contains($0) }) {
+                return (
+                    .checkpointKeyRevoked,
+                    "\(revoked.keyName) has signed it, and was not the ledger's key there"
+                )
+            }
+        }
+        return signers.contains(required)
+            ? nil
+            : (.checkpointUnsigned, "\(required.keyName), the ledger's key, has not signed it")
+    }
+
+    // MARK: What was brought
+
+    private mutating func judge(_ anchor: Anchor, _ moment: Moment) {
+        guard isOurs(anchor) else { return }
+        if let (code, detail) = signatureProblem(anchor.published, moment),
+            code == .checkpointKeyRevoked
+        {
+            findings.append(Finding(.anchorUnsigned, "\(anchor.name): \(detail)"))
+            return
+        }
+        guard moment.root == anchor.published.checkpoint.root else {
+            findings.append(
+                Finding(
+                    .anchorMismatch, position: anchor.published.checkpoint.size.nextPosition,
+                    "\(anchor.name) was signed over \(anchor.published.checkpoint.root.tagged), the "
+                        + "ledger gives \(moment.root.tagged): it is not the ledger that was signed"
+                ))
+            return
+        }
+        summary.anchoredSize = max(
+            summary.anchoredSize ?? .empty, anchor.published.checkpoint.size)
+    }
+
+    private func isOurs(_ anchor: Anchor) -> Bool {
+        history.map { anchor.published.checkpoint.isOf($0.first) } ?? false
+    }
+
+    // MARK: The end
+
+    /// Adds what was found.
+    mutating func finish(
+        _ size: LedgerSize, isBeingWritten: Bool, _ result: inout Verification
+    ) throws(FileFailure) {
+        // What no segment reached.
+        while let record = pending {
+            judge(record, nil)
+            try advance()
+        }
+        if let newest, newest.checkpoint.size > size {
+            findings.append(
+                Finding(
+                    .rolledBack, file: LedgerLayout.checkpoints, position: size.nextPosition,
+                    "a checkpoint was signed for \(newest.checkpoint.size) entries, and the ledger "
+                        + "has \(size)"))
+        }
+        judgeCopy(isBeingWritten, &result)
+        judgeAnchors(size)
+        if isBeingWritten, isUnfinished, findings.last?.code == .checkpointUnfinished {
+            findings.removeLast()
+            result.notes.append("\(LedgerLayout.checkpoints): a checkpoint is being written")
+        }
+        result.findings += findings
+        result.checkpoint = summary.checkpoint
+        result.anchoredSize = summary.anchoredSize
+        result.checkpointCount = summary.count
+    }
+
+    private mutating func judgeCopy(_ isBeingWritten: Bool, _ result: inout Verification) {
+        let name = LedgerLayout.checkpoint
+        switch (copy, recordsAfterCopy) {
+        case (nil, _):
+            if newest != nil { result.notes.append("\(name) is missing; starting makes it again") }
+        case (_, 0?): break
+        case (_, 1?):
+            if !isBeingWritten {
+                result.notes.append("\(name) is one behind; starting the daemon mends it")
+            }
+        case (let copy?, let after):
+            if after != nil, isBeingWritten { return }
+            if let damage = CheckpointCursor.damage(ofCopy: copy, newest, nil) {
+                findings.append(damage)
+            }
+        }
+    }
+
+    private mutating func judgeAnchors(_ size: LedgerSize) {
+        let own = history?.all ?? []
+        for key in trust.keys where !own.contains(key) {
+            findings.append(
+                Finding(.anchorKeyUnknown, "the ledger has never had the key \(key.keyName)"))
+        }
+        // Each key has signed which came before and after it: knowing one is knowing all.
+        let isKnown = trust.keys.isEmpty || trust.keys.contains { own.contains($0) }
+        for anchor in anchors {
+            guard isOurs(anchor) else {
+                findings.append(
+                    Finding(
+                        .anchorMismatch,
+                        "\(anchor.name) is of \(anchor.published.checkpoint.origin), not of this "
+                            + "ledger"))
+                continue
+            }
+            if let problem = unsigned(anchor.published, isKnown ? own : trust.keys) {
+                findings.append(Finding(.anchorUnsigned, "\(anchor.name): \(problem)"))
+            }
+            if anchor.published.checkpoint.size > size {
+                findings.append(
+                    Finding(
+                        .anchorMismatch, position: size.nextPosition,
+                        "\(anchor.name) was signed over \(anchor.published.checkpoint.size) "
+                            + "entries, and the ledger has \(size)"))
+            }
+        }
+        if findings.contains(where: { $0.code == .anchorUnsigned }) { summary.anchoredSize = nil }
+    }
+
+    /// Why a checkpoint has not the signatures that an auditor asks for; nil where it has.
+    private func unsigned(_ published: SignedCheckpoint, _ keys: [NoteVerifier]) -> String? {
+        do throws(SignedNote.Failure) {
+            _ = try published.note.signers(among: keys)
+            guard let policy = trust.policy else { return nil }
+            return try policy.isSatisfied(by: published.note)
+                ? nil : "it has not the cosignatures that the policy asks for"
+        } catch { return error.description }
+    }
+}

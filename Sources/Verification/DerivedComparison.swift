@@ -1,0 +1,130 @@
+internal import LedgerFormat
+internal import LedgerIndex
+package import LedgerStorage
+internal import Packets
+package import Platform
+
+/// Compares what is derived with the segments it was derived from: the ids and the index.
+package struct DerivedComparison {
+    private let volume: PosixVolume
+
+    package init(_ volume: PosixVolume) { self.volume = volume }
+
+    /// Adds a finding for each difference. A derived file that is missing is a note: it is made
+    /// again when it is wanted.
+    package func run(_ result: inout Verification) throws(OpenFailure) {
+        do throws(FileFailure) {
+            try compareIDs(&result)
+            try compareIndex(&result)
+        } catch { throw .file(error) }
+    }
+
+    private func compareIDs(_ result: inout Verification) throws(FileFailure) {
+        for first in try segments().dropLast() {
+            switch try SegmentIDs.compare(first, volume) {
+            case .same: break
+            case .missing: result.notes.append("\(LedgerLayout.ids(first)) is not there")
+            case .different(let detail):
+                result.findings.append(
+                    Finding(.idsDisagree, file: LedgerLayout.ids(first), detail))
+            }
+        }
+    }
+
+    private func segments() throws(FileFailure) -> [Position] {
+        try volume.list(LedgerLayout.segments).compactMap(LedgerLayout.firstPosition(inName:))
+            .sorted()
+    }
+
+    private func compareIndex(_ result: inout Verification) throws(FileFailure) {
+        var findings: [Finding] = []
+        func report(_ path: String, _ position: Position, _ detail: String) {
+            findings.append(Finding(.indexDisagrees, file: path, position: position, detail))
+        }
+        let runs = try RunAudit.runs(volume) { report($0, Position(0), $1) }
+        var stream = RecordStream(volume, try segments())
+        for run in runs {
+            let start = Position(run.range.lowerBound)
+            if start != stream.position {
+                report(run.path, stream.position, "the next run begins at \(start)")
+                break
+            }
+            if let detail = try problem(of: run, &stream, result.size) {
+                report(run.path, start, detail)
+                break
+            }
+        }
+        result.findings += findings
+        if findings.isEmpty, stream.position < result.size.nextPosition {
+            result.notes.append(
+                "the index's files hold \(stream.position) of \(result.size) entries")
+        }
+    }
+
+    /// Why a run is not what its range of the ledger gives; nil where it is.
+    private func problem(
+        of run: RunAudit, _ stream: inout RecordStream, _ size: LedgerSize
+    ) throws(FileFailure) -> String? {
+        if run.range.upperBound > size.entries { return "it goes on to \(run.range.upperBound)" }
+        if run.identity != .sha256(try volume.content(of: LedgerLayout.identity)) {
+            return "it is another ledger's"
+        }
+        var scanner = TermScanner(key: run.key)
+        var tally = RunAudit.Tally()
+        while stream.position.value < run.range.upperBound {
+            guard let (position, isReadable) = try stream.next(&scanner) else {
+                return "the ledger ends at \(stream.position)"
+            }
+            tally.add(scanner, isReadable: isReadable, at: position)
+        }
+        if stream.lastHash != run.lastHash { return "it followed a ledger with other entries" }
+        do throws(IndexFailure) {
+            if let damage = try run.damage() { return damage }
+        } catch { return error.description }
+        return run.agrees(with: tally)
+            ? nil : "its terms, or what it says of all of them, are not those of the packets"
+    }
+}
+
+/// The records of a ledger's files, one after the other, as far as they can be read.
+private struct RecordStream: ~Copyable {
+    private let volume: any Volume
+    private var segments: ArraySlice<Position>
+    private var cursor: SegmentCursor?
+    /// Position of the record that comes next.
+    private(set) var position = Position(0)
+    /// Entry hash of the record that came last.
+    private(set) var lastHash: Digest?
+
+    init(_ volume: any Volume, _ segments: [Position]) {
+        self.volume = volume
+        self.segments = segments[...]
+    }
+
+    /// Scans the next record's payload and gives its position, and whether its terms are known; nil
+    /// at the end.
+    mutating func next(
+        _ scanner: inout TermScanner
+    ) throws(FileFailure) -> (position: Position, isReadable: Bool)? {
+        while true {
+            if cursor == nil {
+                guard let first = segments.popFirst() else { return nil }
+                let path = LedgerLayout.segment(first)
+                let file = try volume.open(path, .read)
+                guard case .success(let header) = try SegmentCursor.open(file, name: path) else {
+                    return nil
+                }
+                cursor = try SegmentCursor(file, header: header)
+            }
+            switch try cursor!.next() {
+            case .end, .damage: cursor = nil
+            case .record(let record):
+                position = record.entry.position.next
+                lastHash = record.entryHash
+                // What cannot be read has a term that says so.
+                let isReadable = cursor!.withPayload(of: record) { scanner.scan(record, $0) }
+                return (record.entry.position, isReadable)
+            }
+        }
+    }
+}

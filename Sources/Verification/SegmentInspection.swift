@@ -1,0 +1,276 @@
+internal import Glibc
+internal import LedgerFormat
+internal import LedgerStorage
+internal import Packets
+internal import Platform
+
+/// One segment read from front to end, whatever is in it.
+struct SegmentInspection: Sendable {
+    var findings: [Finding] = []
+    var notes: [String] = []
+    /// Nil where the header cannot be read.
+    var header: SegmentHeader?
+    /// Stands behind the last record.
+    var last: RecordChecker?
+    var firstReceivedAt: Timestamp?
+    /// The entry hashes; nil where records are missing between them.
+    var leaves: CompactRange?
+    /// Hash of the entry before the close marker's size, where it is in this segment.
+    var markerHash: Digest?
+    var idHashes: [UInt64] = []
+    /// The entry hashes up to each size that was asked for, and when the last was received.
+    var prefixes: [(size: UInt64, leaves: CompactRange, lastReceivedAt: Timestamp)] = []
+    /// Where the tree's files differ first.
+    var treeFinding: Finding?
+    /// Entries that change the ledger's key.
+    var rotations: [(entry: Entry, payload: [UInt8])] = []
+
+    private let place: Place
+    private let seal: LedgerSeal
+    private var reader = OptionalReader()
+
+    struct Place: Sendable {
+        var first: Position
+        var isNewest: Bool
+        /// Where the next segment's name says that it begins.
+        var follower: Position?
+        var isSecondNewest: Bool
+
+        var path: String { LedgerLayout.segment(first) }
+    }
+
+    init(_ volume: any Volume, _ place: Place, _ seal: LedgerSeal) throws(FileFailure) {
+        self.place = place
+        self.seal = seal
+        let file: any VolumeFile
+        do throws(FileFailure) { file = try volume.open(place.path, .read) } catch {
+            guard error.isNoFile else { throw error }
+            findings.append(
+                Finding(.segmentHeaderDamaged, file: place.path, "what stands here is no file"))
+            return
+        }
+        switch try SegmentCursor.open(file, name: place.path) {
+        case .failure(let problem): findings.append(problem.finding)
+        case .success(let header):
+            self.header = header
+            try walk(file, header)
+        }
+        if !place.isNewest, findings.last?.code == .unfinishedRoll, seal.isBeingWritten() {
+            notes.append("\(place.path): a roll to the next segment was under way")
+            findings.removeLast()
+        }
+    }
+
+    // MARK: Records
+
+    private mutating func walk(
+        _ file: any VolumeFile, _ header: SegmentHeader
+    ) throws(FileFailure) {
+        var checker = RecordChecker(next: header.firstPosition, lastHash: header.previous)
+        var range: CompactRange? = CompactRange(from: header.firstPosition)
+        var tree = TreeComparison(seal.treeFiles, seal.treeSize)
+        defer { treeFinding = tree.finding }
+        var cursor = try SegmentCursor(file, header: header)
+        var retries = place.isNewest && seal.isBeingWritten() ? Self.retriesMax : 0
+        var hasSkipped = false
+        if seal.closedAt.entries > 0, seal.closedAt.nextPosition == header.firstPosition {
+            markerHash = header.previous
+        }
+        walk: while true {
+            let problem: Finding
+            switch try cursor.next() {
+            case .end:
+                try judgeEnd(cursor, checker, file)
+                break walk
+            case .damage(let code, let detail):
+                problem = finding(code, cursor.offset, checker.next, detail)
+            case .record(let record):
+                if hasSkipped { checker.resume(at: record) }
+                let before = checker
+                let problems = check(record, cursor, &checker)
+                guard let torn = problems.first, Self.codesOfTornRecords.contains(torn.code) else {
+                    hasSkipped = false
+                    take(record, problems, &range, &tree)
+                    continue
+                }
+                if try !isUnfinished(torn, file, header, retries) {
+                    hasSkipped = false
+                    take(record, problems, &range, &tree)
+                    continue
+                }
+                checker = before
+                problem = torn
+            }
+            let offset = Int(problem.offset!.bytes)
+            if try isUnfinished(problem, file, header, retries) {
+                guard retries > 0 else {
+                    noteTail(problem)
+                    break walk
+                }
+                // What is being written may be whole in a moment.
+                retries -= 1
+                usleep(20_000)
+                cursor = try SegmentCursor(file, header: header, from: offset)
+                continue
+            }
+            findings.append(problem)
+            range = nil
+            hasSkipped = true
+            guard try cursor.skipDamage() else { break walk }
+        }
+        last = checker
+        leaves = range
+    }
+
+    /// Times that a place of the newest segment is read again while a daemon writes: 2 s in all.
+    private static let retriesMax = 100
+
+    private func finding(
+        _ code: Finding.Code, _ offset: Int, _ position: Position, _ detail: String
+    ) -> Finding {
+        Finding(
+            code, file: place.path, position: position, offset: ByteOffset(offset), detail)
+    }
+
+    /// What is wrong with a record; the checker goes on from it either way.
+    private mutating func check(
+        _ record: SegmentCursor.Record, _ cursor: borrowing SegmentCursor,
+        _ checker: inout RecordChecker
+    ) -> [Finding] {
+        var problems: [(Finding.Code, String)] = []
+        cursor.withPayload(of: record) { payload in
+            checker.check(record, payload: payload) { problems.append(($0, $1)) }
+            compare(record.entry, payload, &problems)
+        }
+        return problems.map { finding($0, record.offset, record.entry.position, $1) }
+    }
+
+    /// Takes a record into account, with what is wrong with it.
+    private mutating func take(
+        _ record: SegmentCursor.Record, _ problems: [Finding], _ range: inout CompactRange?,
+        _ tree: inout TreeComparison
+    ) {
+        let entry = record.entry
+        findings += problems
+        firstReceivedAt = firstReceivedAt ?? entry.receivedAt
+        idHashes.append(DuplicateFinder.hash(entry.stardustID))
+        if entry.position.next == seal.closedAt.nextPosition { markerHash = record.entryHash }
+        guard range?.end == entry.position else {
+            range = nil
+            return
+        }
+        range?.append(record.entryHash) { tree.compare($0, $1) }
+        tree.compareLeaf(entry.position, record.entryHash)
+        let size = entry.position.value + 1
+        if seal.wants(size), let range {
+            prefixes.append((size, range, entry.receivedAt))
+        }
+    }
+
+    /// What the entry says of the packet against what the packet says. Invariant 4 of `Entry`.
+    private mutating func compare(
+        _ entry: Entry, _ payload: Span<UInt8>, _ problems: inout [(Finding.Code, String)]
+    ) {
+        if entry.kind == .keyRotation { return rotations.append((entry, [UInt8](payload))) }
+        guard entry.kind == .packet else {
+            problems.append(
+                (.entryKindUnknown, "this version does not know kind \(entry.kind.rawValue)"))
+            return
+        }
+        if entry.flags.contains(.createdAtAssigned), entry.createdAt != entry.receivedAt {
+            problems.append((.createdAtMismatch, "an assigned created_at is the time of receipt"))
+        }
+        if !seal.checksPackets, let ends = PayloadEnds.read(payload) {
+            compare(entry, ends.stardustID, ends.createdAt, &problems)
+            return
+        }
+        do throws(PacketError) {
+            let facts = try reader.read(payload)
+            compare(entry, facts.stardustID, facts.createdAt, &problems)
+        } catch {
+            problems.append((.payloadNotAPacket, "the payload would not be admitted: \(error)"))
+        }
+    }
+
+    private func compare(
+        _ entry: Entry, _ id: UUID128?, _ time: Timestamp?,
+        _ problems: inout [(Finding.Code, String)]
+    ) {
+        if (id == nil) != entry.flags.contains(.idAssigned)
+            || (id ?? entry.stardustID) != entry.stardustID
+        {
+            problems.append(
+                (
+                    .stardustIDMismatch,
+                    "the entry says \(entry.stardustID), the packet \(id?.description ?? "none")"
+                ))
+        }
+        if (time == nil) != entry.flags.contains(.createdAtAssigned)
+            || (time ?? entry.createdAt) != entry.createdAt
+        {
+            problems.append(
+                (
+                    .createdAtMismatch,
+                    "the entry says \(entry.createdAt), the packet \(time?.description ?? "none")"
+                ))
+        }
+    }
+
+    // MARK: The end
+
+    /// What a record may be that was written in part: its frame whole and its payload not.
+    private static let codesOfTornRecords: Set<Finding.Code> = [
+        .positionMismatch, .chainBroken, .timeReversed, .payloadLengthMismatch,
+        .payloadDigestMismatch,
+    ]
+
+    /// Whether what is wrong belongs to a batch that was not synced, or not yet.
+    private func isUnfinished(
+        _ problem: Finding, _ file: any VolumeFile, _ header: SegmentHeader, _ retries: Int
+    ) throws(FileFailure) -> Bool {
+        guard place.isNewest else { return false }
+        // While it is being written, batches may have gone on behind what was just read.
+        if retries > 0 { return true }
+        return try TornTail.isTorn(
+            problem, file, header, end: Int(problem.offset!.bytes), durable: seal.durable)
+    }
+
+    private mutating func noteTail(_ problem: Finding) {
+        if seal.isBeingWritten() {
+            notes.append("\(place.path): the tail from byte \(problem.offset!) on is being written")
+        } else {
+            findings.append(
+                finding(
+                    .tornTail, Int(problem.offset!.bytes), problem.position!,
+                    "an unfinished write follows the last record; starting the daemon cuts it"))
+        }
+    }
+
+    private mutating func judgeEnd(
+        _ cursor: borrowing SegmentCursor, _ checker: RecordChecker, _ file: any VolumeFile
+    ) throws(FileFailure) {
+        guard !place.isNewest, cursor.offset < (try file.size()) else { return }
+        let isRoll = place.isSecondNewest && place.follower == checker.next
+        findings.append(
+            finding(
+                isRoll ? .unfinishedRoll : .longerThanRecords, cursor.offset, checker.next,
+                isRoll
+                    ? "the segment was not cut to its records; starting the daemon does it"
+                    : "the file goes on after its records"))
+    }
+}
+
+/// A packet reader that is only made where a payload must be parsed.
+private struct OptionalReader: Sendable {
+    private final class Box: @unchecked Sendable {
+        // Unchecked: an inspection is made by one thread, which alone uses its reader.
+        var reader = PacketReader()
+    }
+    private var box: Box?
+
+    mutating func read(_ payload: Span<UInt8>) throws(PacketError) -> PacketFacts {
+        let box = self.box ?? Box()
+        self.box = box
+        return try box.reader.read(payload)
+    }
+}

@@ -1,0 +1,25 @@
+internal import CStardustCommit
+internal import LedgerFormat
+internal import LedgerIndex
+internal import LedgerStorage
+
+/// What `stardust --version` prints.
+enum Version {
+    /// The version of CHANGELOG.md.
+    static let number = "0.9.0"
+
+    /// The commit that `make` built; "unknown" from a plain `swift build`.
+    // Safety: the text is a constant of the program.
+    static var commit: String { unsafe String(cString: stardust_commit()) }
+
+    /// One line each for the version and for every format with the numbers it reads and writes.
+    static var text: String {
+        """
+        stardust \(number) (commit \(commit))
+        ledger format: reads and writes identity \(LedgerIdentity.formatVersion), \
+        segment \(SegmentHeader.formatVersion), entry \(Entry.formatVersion)
+        derived files: reads and writes ids \(IDsFile.formatVersion), index \(TermIndex.formatVersion); \
+        rebuilds any other
+        """
+    }
+}

@@ -1,0 +1,139 @@
+import Foundation
+import TestSupport
+
+/// The real program serving a ledger in a folder of its own.
+package final class Daemon: @unchecked Sendable {
+    // Unchecked: a test starts and stops its daemon from one task at a time.
+    package let folder: TemporaryFolder
+    package let ledger: String
+    package let socket: String
+    private let configuration: String?
+    private let wrapper: [String]
+    private var process: Process?
+
+    /// Makes a ledger, unless `ledger` names one, and serves it. `wrapper` is a command that becomes
+    /// the program, such as `strace -D`.
+    package init(
+        configuration: String? = nil, ledger: String? = nil, wrapper: [String] = [],
+        starts: Bool = true
+    ) throws {
+        let folder = try TemporaryFolder()
+        self.folder = folder
+        self.ledger = ledger ?? folder.path + "/ledger"
+        socket = folder.path + "/s"
+        self.wrapper = wrapper
+        self.configuration = try configuration.map {
+            try folder.file("config.json", Array($0.utf8))
+        }
+        if ledger == nil {
+            // Segments of one size from the first on, so that what a test means to roll does.
+            let size = configuration?.firstMatch(of: /"segment_bytes": *([0-9]+)/)?.1 ?? "67108864"
+            let made = try run([
+                Repository.program, "init", self.ledger, "--segment-bytes", String(size),
+            ])
+            guard made.status == 0 else { throw Failure("init: \(made.error)") }
+        }
+        if starts { try start() }
+    }
+
+    deinit { kill() }
+
+    package var log: String {
+        (try? String(contentsOfFile: folder.path + "/log", encoding: .utf8)) ?? ""
+    }
+
+    package var pid: Int32 { process?.processIdentifier ?? 0 }
+
+    package func start(waits: Bool = true) throws {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        var arguments = wrapper + [Repository.program, "serve", ledger, "--socket", socket]
+        if let configuration { arguments += ["--config", configuration] }
+        process.arguments = arguments
+        let log = folder.path + "/log"
+        if !FileManager.default.fileExists(atPath: log) {
+            _ = FileManager.default.createFile(atPath: log, contents: nil)
+        }
+        let handle = FileHandle(forWritingAtPath: log)!
+        handle.seekToEndOfFile()
+        process.standardError = handle
+        process.standardInput = FileHandle.nullDevice
+        try process.run()
+        self.process = process
+        if waits { try waitUntilServing() }
+    }
+
+    package func waitUntilServing() throws {
+        let deadline = Date() + 30
+        while Date() < deadline {
+            if let answer = try? HTTPClient(socket).get("/readyz"),
+                answer.status == 200 || !answer.text.contains("is being opened")
+            {
+                return
+            }
+            guard process?.isRunning == true else { throw Failure("the daemon ended: \(log)") }
+            usleep(2000)
+        }
+        throw Failure("the daemon does not serve: \(log)")
+    }
+
+    /// SIGTERM, and the exit status.
+    @discardableResult
+    package func stop() -> Int32 {
+        guard let process else { return 0 }
+        if process.isRunning { Foundation.kill(process.processIdentifier, SIGTERM) }
+        return waitForEnd()
+    }
+
+    package func waitForEnd() -> Int32 {
+        guard let process else { return 0 }
+        process.waitUntilExit()
+        self.process = nil
+        return process.terminationStatus
+    }
+
+    /// SIGKILL.
+    package func kill() {
+        guard let process else { return }
+        if process.isRunning { Foundation.kill(process.processIdentifier, SIGKILL) }
+        process.waitUntilExit()
+        self.process = nil
+    }
+
+    /// `stardust verify` of the ledger's files.
+    package func verify(_ arguments: String...) throws -> Finished {
+        try run([Repository.program, "verify", ledger] + arguments)
+    }
+
+    /// A command of the program, as a client of this daemon.
+    package func stardust(_ arguments: String...) throws -> Finished {
+        try TestSupport.run(
+            [Repository.program] + arguments, environment: ["STARDUST_SOCKET": socket])
+    }
+
+    package func metric(_ name: String) throws -> Int {
+        let line = try HTTPClient(socket).get("/metrics").lines.first {
+            $0.hasPrefix("stardust_\(name) ")
+        }
+        guard let line, let value = Int(line.split(separator: " ")[1]) else {
+            throw Failure("the daemon has no metric \(name)")
+        }
+        return value
+    }
+
+    /// What `/readyz` says.
+    package func readiness() throws -> String { try HTTPClient(socket).get("/readyz").text }
+
+    /// The key that the ledger began with.
+    package var vkey: String {
+        get throws {
+            try String(contentsOfFile: ledger + "/identity", encoding: .utf8)
+                .components(separatedBy: "\n")[3]
+        }
+    }
+
+    /// The ledger as the verifier that was written from the format page judges it.
+    package func secondOpinion() throws -> Finished {
+        try TestSupport.run(["python3", Repository.root + "/Docs/Examples/verify.py", ledger])
+    }
+}

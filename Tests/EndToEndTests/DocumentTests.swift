@@ -1,0 +1,262 @@
+import DaemonTestSupport
+import Foundation
+import PipelineWorkload
+import TestSupport
+import Testing
+
+/// What the documents show is run as they show it.
+@Suite struct DocumentTests {
+    /// The fenced blocks of a language in a document, in order.
+    static func blocks(_ language: String, in document: String) throws -> [String] {
+        let text = String(decoding: try Repository.content(document), as: UTF8.self)
+        return text.components(separatedBy: "```\(language)\n").dropFirst().map {
+            $0.components(separatedBy: "\n```")[0]
+        }
+    }
+
+    static func environment(_ daemon: Daemon) -> [String: String] {
+        let path = ProcessInfo.processInfo.environment["PATH"] ?? ""
+        let folder = (Repository.program as NSString).deletingLastPathComponent
+        return ["STARDUST_SOCKET": daemon.socket, "PATH": "\(folder):\(path)"]
+    }
+
+    @Test func `emitting with curl and with stardust emit`() throws {
+        let daemon = try Daemon()
+        let blocks = try Self.blocks("bash", in: "Docs/Emitting.md")
+        #expect(blocks.count == 3)
+        for (block, lines) in zip(blocks, [1, 60, 60]) {
+            let result = try run(
+                [
+                    "bash", "-euc",
+                    "cd \(Repository.root)\n"
+                        + block.replacingOccurrences(
+                            of: "receipts.ndjson", with: daemon.folder.path + "/receipts.ndjson"),
+                ], environment: Self.environment(daemon))
+            #expect(result.status == 0, "\(result.error)")
+            let receipts =
+                block.contains("receipts.ndjson")
+                ? try String(
+                    contentsOfFile: daemon.folder.path + "/receipts.ndjson", encoding: .utf8)
+                : result.output
+            #expect(receipts.split(separator: "\n").count == lines)
+            #expect(receipts.components(separatedBy: "\"position\":").count == lines + 1)
+        }
+        #expect(try HTTPClient(daemon.socket).get("/v1/status").json["ledger_size"] as? Int == 61)
+    }
+
+    @Test func `every question of the querying page is answered`() throws {
+        let daemon = try Daemon()
+        let blocks = try Self.blocks("bash", in: "Docs/Querying.md")
+        #expect(blocks.count == 4)
+        for block in blocks {
+            // Each line by itself, so that none hides behind another.
+            let result = try run(
+                ["bash", "-euxc", "cd \(Repository.root)\n" + block],
+                environment: Self.environment(daemon))
+            #expect(result.status == 0, "\(result.error)")
+            #expect(!result.output.isEmpty && !result.output.contains("urn:stardust:error"))
+        }
+    }
+
+    @Test func `what the read model's page shows is answered`() throws {
+        let daemon = try Daemon()
+        let blocks = try Self.blocks("bash", in: "Docs/ReadModel.md")
+        let expected = ["68 applied", "803dc396-5342-4b6b-9521-0fe8bd5ae575"]
+        #expect(blocks.count == expected.count)
+        for (block, words) in zip(blocks, expected) {
+            let result = try run(
+                ["bash", "-euxc", "cd \(Repository.root)\n" + block],
+                environment: Self.environment(daemon))
+            #expect(result.status == 0, "\(result.error)")
+            #expect(result.output.contains(words) && !result.output.contains("urn:stardust:error"))
+        }
+        let feed = try Self.blocks("json", in: "Docs/ReadModel.md")[0]
+        let answers = try HTTPClient(daemon.socket).request(
+            "POST", "/v1/model/changes", Array(feed.utf8), type: "application/x-ndjson")
+        #expect(answers.lines == Array(repeating: #"{"status":200,"outcome":"applied"}"#, count: 4))
+    }
+
+    @Test(
+        .enabled(
+            if: Repository.has("go")
+                && FileManager.default.isExecutableFile(atPath: AuditTools.python),
+            "golang and Python's cryptography are not installed"))
+    func `every check of the verifying page holds`() throws {
+        let daemon = try ExamplePipeline.daemon()
+        _ = try daemon.checkpoint(covering: 60)
+        let blocks = try Self.blocks("bash", in: "Docs/Verifying.md")
+        let expected = ["which is all.", "payload: it is the one", "holds: position", "sound: 60"]
+        #expect(blocks.count == expected.count)
+        for (block, words) in zip(blocks, expected) {
+            let here = block.replacing("var/ledger", with: daemon.ledger)
+                .replacing("Docs/Examples", with: Repository.root + "/Docs/Examples")
+                .replacing("python3 ", with: AuditTools.python + " ")
+            let result = try run(
+                ["bash", "-euxc", "cd \(daemon.folder.path)\n" + here],
+                environment: Self.environment(daemon))
+            #expect(result.status == 0 && result.output.contains(words), "\(result.error)")
+        }
+        let script = try Repository.content("Docs/Examples/check_proof.py")
+        #expect(script.count(where: { $0 == 0x0A }) <= 80)
+    }
+
+    @Test func `emitting with Python's standard library`() throws {
+        let daemon = try Daemon()
+        let block = try Self.blocks("python", in: "Docs/Emitting.md")[0]
+        let result = try run(["python3", "-c", block], environment: Self.environment(daemon))
+        #expect(result.status == 0 && result.output.contains("'position': 0"), "\(result.error)")
+    }
+
+    @Test func `emitting from Swift`() throws {
+        let daemon = try Daemon()
+        let block = try Self.blocks("swift", in: "Docs/Emitting.md")[0]
+        let source = try daemon.folder.file("main.swift", Array(block.utf8))
+        let program = daemon.folder.path + "/emitter"
+        let compiled = try run(["swiftc", "-swift-version", "6", "-o", program, source])
+        #expect(compiled.status == 0, "\(compiled.error)")
+        for status in ["201 Created", "200 OK"] {
+            let result = try run([program], environment: Self.environment(daemon))
+            #expect(result.output.contains("HTTP/1.1 \(status)"), "\(result.output)\(result.error)")
+            #expect(result.output.contains("\"position\":0"))
+        }
+    }
+
+    @Test func `the configuration that the page shows is taken, and mistakes are named`() throws {
+        let example = try Self.blocks("json", in: "Docs/Configuration.md")[0]
+        // Its users and groups need not exist on this machine.
+        let known = example.replacing(/"(group|user)": "[a-z-]*"/) { "\"\($0.1)\": 4711" }
+        let folder = try TemporaryFolder()
+        let policy = try folder.file("policy", Array("quorum none\n".utf8))
+        let daemon = try Daemon(
+            configuration: known.replacing("/etc/stardust/witnesses", with: policy)
+                .replacing("/etc/stardust/keys", with: folder.path))
+        #expect(try HTTPClient(daemon.socket).get("/readyz").status != 404)
+        #expect(daemon.stop() == 0)
+        for (wrong, message) in [
+            ("{\"segment_bites\": 1}", "segment_bites"),
+            ("{\"segment_bytes\": 1}", "segment_bytes"),
+            ("[]", "must be an object"), ("{", "at byte 1"),
+            ("{\"access\": [{\"roles\": []}]}", "user or group"),
+            ("{\"access\": [{\"user\": 1, \"roles\": [\"king\"]}]}", "king"),
+            ("{\"access\": [{\"user\": \"nobody-here\", \"roles\": []}]}", "nobody-here"),
+        ] {
+            let file = try daemon.folder.file("wrong.json", Array(wrong.utf8))
+            let result = try run([
+                Repository.program, "serve", daemon.ledger, "--config", file, "--socket",
+                daemon.socket,
+            ])
+            #expect(result.status == 78 && result.error.contains(message), "\(result.error)")
+        }
+    }
+
+    @Test func `the OpenAPI document has every route, and the daemon every path of it`() throws {
+        let daemon = try ExamplePipeline.daemonWithRows()
+        let client = try HTTPClient(daemon.socket)
+        let document = try client.get("/openapi.yaml")
+        #expect(document.status == 200 && document.headers["content-type"] == "application/yaml")
+        #expect(document.body == (try Repository.content("Sources/StardustHTTP/openapi.yaml")))
+        let script = """
+            import sys, yaml
+            for path, item in yaml.safe_load(sys.stdin)['paths'].items():
+                for method in item:
+                    if method != 'parameters': print(method.upper(), path, item[method]['x-role'])
+            """
+        let listed = try run(["python3", "-c", script], input: document.body)
+        guard !listed.error.contains("No module named 'yaml'") else {
+            #expect(ProcessInfo.processInfo.environment["CI"] == nil, "python3-yaml is missing")
+            return
+        }
+        let operations = listed.output.split(separator: "\n").map { $0.split(separator: " ") }
+        let places = [
+            "{stardust_id}": ExamplePipeline.upload, "{position}": "0", "{type}": "clips",
+            "{id}": ExamplePipeline.clip, "{trace_id}": "6dc6507795ec445c8c3fcb2eb2c73e14",
+            "{level}": "0", "{index}": "000", "{table}": "clips", "{view}": "best_clip_per_video",
+        ]
+        for operation in operations where operation[1] != "/v1/follow" {
+            let path = places.reduce(String(operation[1])) {
+                $0.replacingOccurrences(of: $1.key, with: $1.value)
+            }
+            let answer =
+                operation[0] == "POST"
+                ? try client.request("POST", path, Array("{}".utf8), type: "application/json")
+                : try client.get(path)
+            #expect(answer.status != 405, "\(operation)")
+            #expect(answer.problemCode != "not_found" || path.hasPrefix("/tile"), "\(operation)")
+        }
+        // Every case of a route has its place in it.
+        let routes = String(
+            decoding: try Repository.content("Sources/StardustHTTP/Route.swift"), as: UTF8.self)
+        let cases = routes.components(separatedBy: "/// The role").first!
+            .matches(of: /(?m)^    case (.+)$/).flatMap {
+                $0.1.matches(of: /(\w+)(?:\([^)]*\))?(?:, |$)/)
+            }
+        // Raw forms, the two targets of a chain beside the first, views and the second checkpoint.
+        #expect(operations.count == cases.count + 6, "\(operations.count) and \(cases.map(\.1))")
+    }
+
+    @Test func `errors that the pages list are all there are`() throws {
+        func content(_ path: String) throws -> String {
+            String(decoding: try Repository.content(path), as: UTF8.self)
+        }
+        let page =
+            try content("Docs/Emitting.md") + content("Docs/Querying.md")
+            + content("Docs/Verifying.md") + content("Docs/ReadModel.md")
+        let folder = "Sources/StardustHTTP/"
+        let files = try FileManager.default.contentsOfDirectory(
+            atPath: Repository.root + "/" + folder)
+        let refusals = try content("Sources/ReadModel/ModelFailure.swift")
+        for match in refusals.matches(of: /case \w+ = "([a-z_]+)"/) {
+            #expect(page.contains("`\(match.1)`"), "\(match.1)")
+        }
+        for file in files {
+            let source = try content(folder + file)
+            for match in source.matches(of: /(?:self\.init|Problem)\(\s*\d+, "([a-z_]+)"/)
+            where match.1 != "would_block" {
+                #expect(page.contains("`\(match.1)`"), "\(match.1)")
+            }
+        }
+    }
+
+    // MARK: The second verifier
+
+    @Test func `the verifier written from the page agrees on a real ledger, good and damaged`()
+        throws
+    {
+        let daemon = try Daemon(configuration: "{\"segment_bytes\": 1200000}")
+        var body: [UInt8] = []
+        for number in 0..<2500 { body += Sample.numbered(number).bytes + [0x0A] }
+        #expect(try HTTPClient(daemon.socket).emitLines(body).lines.count == 2500)
+        #expect(daemon.stop() == 0)
+        let (ours, theirs) = (try daemon.verify(), try daemon.secondOpinion())
+        #expect(ours.status == 0 && theirs.status == 0, "\(ours.output) \(theirs.output)")
+        let summary = ours.output.split(separator: ", closed").first!
+        #expect(theirs.output.hasPrefix(summary), "\(summary)")
+        // Both see every flip of a byte here and there.
+        var generator = SeededGenerator(seed: 8)
+        for name in ["identity", "closed", "checkpoints", "segments/00000000000000000000.seg"] {
+            let path = daemon.ledger + "/" + name
+            let whole = Array(try Data(contentsOf: URL(fileURLWithPath: path)))
+            for _ in 0..<4 {
+                var bytes = whole
+                bytes[Int.random(in: bytes.indices, using: &generator)] ^= 0x10
+                try Data(bytes).write(to: URL(fileURLWithPath: path))
+                #expect(
+                    try daemon.verify().status == 1 && daemon.secondOpinion().status == 1
+                )
+            }
+            try Data(whole).write(to: URL(fileURLWithPath: path))
+        }
+        #expect(try daemon.secondOpinion().status == 0)
+    }
+
+    @Test func `the second verifier is short and needs nothing`() throws {
+        let text = String(
+            decoding: try Repository.content("Docs/Examples/verify.py"), as: UTF8.self)
+        #expect(text.split(separator: "\n", omittingEmptySubsequences: false).count <= 310)
+        let imports = text.matches(of: /(?m)^(?:import|from) (\w+)/).map { String($0.1) }
+        #expect(
+            Set(imports).isSubset(of: [
+                "base64", "hashlib", "json", "os", "re", "struct", "sys", "uuid", "datetime",
+            ]))
+    }
+}

@@ -1,0 +1,20 @@
+import Platform
+import Testing
+
+@Suite struct BackoffTests {
+    @Test func `pauses double up to the bound, and begin again after success`() {
+        var backoff = Backoff(from: .seconds(1), to: .seconds(5))
+        #expect((0..<5).map { _ in backoff.pause() } == [1, 2, 4, 5, 5].map { .seconds($0) })
+        backoff.reset()
+        #expect(backoff.pause() == .seconds(1))
+    }
+}
+
+@Suite struct MonitorTests {
+    @Test func `whoever waits is woken by a change, and at the deadline without one`() {
+        let monitor = Monitor(0)
+        startThread("test") { monitor.change { $0 = 7 } }
+        #expect(monitor.wait { $0 == 0 ? nil : $0 } == 7)
+        #expect(monitor.wait(until: .now + .milliseconds(1)) { $0 == 8 ? $0 : nil } == nil)
+    }
+}
