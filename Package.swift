@@ -168,14 +168,14 @@ var testTargets: [Target] {
         testTarget(of: "ReadModel", ["Packets", "DaemonTestSupport"]),
         testTarget(of: "Replication", ["Platform", "ReadModel", log]),
         testTarget(of: "StardustCore", ledger + ["Reconstruction", log]),
-        testTarget(of: "StardustHTTP"),
+        testTarget(of: "StardustHTTP", ["LedgerFormat", "Packets", "ReadModel"]),
         testTarget(of: "PipelineWorkload", ["LedgerFormat", "Packets"]),
         testTarget(of: "stardust-bench", named: "BenchTests"),
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
-                "stardust", "DaemonTestSupport", "LedgerFormat", "LedgerStorage", "Packets",
-                "PipelineWorkload", "Platform", "TestSupport",
+                "stardust", "StardustHTTP", "DaemonTestSupport", "LedgerFormat", "LedgerStorage",
+                "Packets", "PipelineWorkload", "Platform", "TestSupport",
             ], exclude: ["scales_audit.py"], swiftSettings: testing),
     ]
 }

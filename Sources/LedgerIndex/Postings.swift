@@ -35,7 +35,7 @@ enum TermSource: Sendable {
         }
     }
 
-    var zones: TimeZones {
+    var zones: CreationBounds {
         switch self {
         case .run(let run): run.zones
         case .buffer(let buffer): buffer.zones

@@ -120,7 +120,7 @@ struct RunWriter: ~Copyable {
 
     /// Writes the rest and gives the file its name.
     mutating func finish(
-        zones: TimeZones, unindexed: Int, flags: RunFlags
+        zones: CreationBounds, unindexed: Int, flags: RunFlags
     ) throws(IndexFailure) {
         try endBlock()
         var table = fences

@@ -25,7 +25,7 @@ package final class TermBuffer: Sendable {
         var terms = 0
         /// Ranges below this one are sorted by term, then by ordinal.
         var sortedRanges = 0
-        var zones = TimeZones()
+        var zones = CreationBounds()
         var unindexed = 0
         var flags = RunFlags()
         /// Entry hash of the last packet.
@@ -93,7 +93,7 @@ package final class TermBuffer: Sendable {
 
     var flags: RunFlags { state.withLock { $0.flags } }
     var unindexed: Int { state.withLock { $0.unindexed } }
-    var zones: TimeZones { state.withLock { $0.zones } }
+    var zones: CreationBounds { state.withLock { $0.zones } }
 
     /// Ordinals in `part` of the packets with a term, in order.
     func ordinals(of term: UInt64, in part: ClosedRange<UInt32>) -> [UInt32] {

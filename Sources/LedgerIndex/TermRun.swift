@@ -7,7 +7,7 @@ internal import Platform
 final class TermRun: Sendable {
     let header: RunHeader
     let path: String
-    let zones: TimeZones
+    let zones: CreationBounds
     /// Nil if only the pairs are needed.
     private let filter: TermFilter?
     let file: any VolumeFile
@@ -64,7 +64,7 @@ final class TermRun: Sendable {
         (fenceTerms, fenceOrdinals) = (terms, ordinals)
         prefixes = Self.prefixes(terms)
         let start = Int(header.blocks) * RunHeader.fenceBytes
-        zones = TimeZones(
+        zones = CreationBounds(
             bounds: (0..<Int(header.zones)).map { index in
                 let at = start + index * RunHeader.zoneBytes
                 return (table.span.littleEndian(at: at), table.span.littleEndian(at: at + 8))

@@ -122,13 +122,13 @@ extension CheckpointCursor {
 
     /// Reads the last records and the copy of the newest.
     package static func tail(_ volume: any Volume) throws(OpenFailure) -> Tail {
-        let (records, copy): (Result<LastRecords, Damage>, [UInt8]?)
+        let (records, copy): (Result<LastRecords, Finding>, [UInt8]?)
         do throws(FileFailure) {
             (records, copy) = (try lastRecords(volume), try self.copy(volume))
         } catch { throw .file(error) }
         var (tail, before): LastRecords
-        do throws(Damage) { (tail, before) = try records.get() } catch {
-            throw .damaged(error.finding)
+        do throws(Finding) { (tail, before) = try records.get() } catch {
+            throw .damaged(error)
         }
         if let copy {
             if copy == tail.newest?.note.bytes { return tail }
@@ -139,10 +139,6 @@ extension CheckpointCursor {
     }
 
     private typealias LastRecords = (tail: Tail, before: SignedCheckpoint?)
-
-    private struct Damage: Error {
-        var finding: Finding
-    }
 
     /// What `checkpoint` holds; nil if it is missing.
     package static func copy(_ volume: any Volume) throws(FileFailure) -> [UInt8]? {
@@ -177,7 +173,7 @@ extension CheckpointCursor {
 
     private static func lastRecords(
         _ volume: any Volume
-    ) throws(FileFailure) -> Result<LastRecords, Damage> {
+    ) throws(FileFailure) -> Result<LastRecords, Finding> {
         let file: any VolumeFile
         do throws(FileFailure) { file = try volume.open(LedgerLayout.checkpoints, .read) } catch {
             guard error.isMissing else { throw error }
@@ -194,11 +190,9 @@ extension CheckpointCursor {
                 let size = record.published.checkpoint.size
                 if let newest = tail.newest?.checkpoint.size, size < newest {
                     return .failure(
-                        Damage(
-                            finding: Finding(
-                                .checkpointSizeReversed, file: LedgerLayout.checkpoints,
-                                offset: ByteOffset(record.offset),
-                                "size \(size) follows \(newest)")))
+                        Finding(
+                            .checkpointSizeReversed, file: LedgerLayout.checkpoints,
+                            offset: ByteOffset(record.offset), "size \(size) follows \(newest)"))
                 }
                 before = tail.newest
                 tail.recent.append(record.published)
@@ -208,10 +202,9 @@ extension CheckpointCursor {
                 while try cursor.skipDamage() {
                     guard case .record = try cursor.next() else { continue }
                     return .failure(
-                        Damage(
-                            finding: Finding(
-                                .checkpointDamaged, file: LedgerLayout.checkpoints,
-                                offset: ByteOffset(place), detail)))
+                        Finding(
+                            .checkpointDamaged, file: LedgerLayout.checkpoints,
+                            offset: ByteOffset(place), detail))
                 }
                 return .success((tail, before))
             }

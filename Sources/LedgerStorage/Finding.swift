@@ -2,7 +2,7 @@ package import LedgerFormat
 
 /// Damage or a contradiction in the files. A value, not an error: verification reports it and
 /// continues, while opening for writing refuses.
-package struct Finding: Hashable, Sendable, CustomStringConvertible {
+package struct Finding: Error, Hashable, Sendable, CustomStringConvertible {
     package var code: Code
     /// Path in the ledger's folder.
     package var file: String?

@@ -34,6 +34,13 @@ package enum OpenFailure: Error, Sendable, CustomStringConvertible {
     case notALedger(path: String)
     case damaged(Finding)
 
+    package init(_ failure: ReadFailure) {
+        switch failure {
+        case .file(let failure): self = .file(failure)
+        case .damaged(let finding): self = .damaged(finding)
+        }
+    }
+
     package var description: String {
         switch self {
         case .file(let failure): failure.description
@@ -116,7 +123,7 @@ struct LedgerOpening {
                 try file.dropCache()
             }
             switch try SegmentCursor.open(file, name: path) {
-            case .failure(let problem): return problem.finding
+            case .failure(let problem): return problem
             case .success(let header):
                 if let damage = link(header, named: first, path) { return damage }
                 let damage =
@@ -233,7 +240,7 @@ struct LedgerOpening {
             switch try TornTail(volume, file, header, start: scan.end).cut(file) {
             case .failure(let problem):
                 show(scan, header, file)
-                return problem.finding
+                return problem
             case .success(let repair): repairs.append(repair)
             }
             scan.damage = nil

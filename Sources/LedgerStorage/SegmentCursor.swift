@@ -40,15 +40,14 @@ package struct SegmentCursor: ~Copyable {
     /// Reads the header; the finding says why the file is not a segment.
     package static func open(
         _ file: any VolumeFile, name: String
-    ) throws(FileFailure) -> Result<SegmentHeader, HeaderProblem> {
+    ) throws(FileFailure) -> Result<SegmentHeader, Finding> {
         var bytes = [UInt8](repeating: 0, count: SegmentHeader.byteCount)
         let count = try file.read(into: &bytes, 0..<bytes.count, at: 0)
         guard count == bytes.count else {
             return .failure(
-                HeaderProblem(
-                    Finding(
-                        .segmentHeaderDamaged, file: name, offset: ByteOffset(0),
-                        "the file ends within its header, after \(count) bytes")))
+                Finding(
+                    .segmentHeaderDamaged, file: name, offset: ByteOffset(0),
+                    "the file ends within its header, after \(count) bytes"))
         }
         do throws(SegmentHeader.DecodeError) {
             return .success(try SegmentHeader(bytes.span))
@@ -56,14 +55,8 @@ package struct SegmentCursor: ~Copyable {
             let code: Finding.Code =
                 if case .formatVersion = error { .segmentVersion } else { .segmentHeaderDamaged }
             return .failure(
-                HeaderProblem(
-                    Finding(code, file: name, offset: ByteOffset(0), error.description)))
+                Finding(code, file: name, offset: ByteOffset(0), error.description))
         }
-    }
-
-    package struct HeaderProblem: Error, Sendable {
-        package var finding: Finding
-        init(_ finding: Finding) { self.finding = finding }
     }
 
     /// Starts at the record that begins at `start`, by default the first.

@@ -42,15 +42,14 @@ package struct TornTail {
     /// ledger must not be written.
     func cut(
         _ file: any VolumeFile
-    ) throws(FileFailure) -> Result<OpenedLedger.Repair, SegmentCursor.HeaderProblem> {
+    ) throws(FileFailure) -> Result<OpenedLedger.Repair, Finding> {
         let kept: String
         do throws(FileFailure) { kept = try save() } catch {
             return .failure(
-                .init(
-                    Finding(
-                        .tornTail, file: LedgerLayout.segment(header.firstPosition),
-                        offset: ByteOffset(start),
-                        "an unfinished write could not be set aside, so it was not cut: \(error)")))
+                Finding(
+                    .tornTail, file: LedgerLayout.segment(header.firstPosition),
+                    offset: ByteOffset(start),
+                    "an unfinished write could not be set aside, so it was not cut: \(error)"))
         }
         // The saved copy is durable. A crash before the sync completes leaves any part of the
         // bytes, which is still a torn tail: the next opening saves and zeroes them again.

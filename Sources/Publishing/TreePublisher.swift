@@ -63,12 +63,7 @@ package struct TreePublisher: ~Copyable {
             guard try root(at: newest.size) == newest.root else {
                 throw .damaged(Self.mismatch(newest))
             }
-        } catch {
-            switch error {
-            case .file(let failure): throw .file(failure)
-            case .damaged(let finding): throw .damaged(finding)
-            }
-        }
+        } catch { throw OpenFailure(error) }
     }
 
     private static func mismatch(_ newest: Checkpoint) -> Finding {
@@ -87,12 +82,7 @@ package struct TreePublisher: ~Copyable {
                 throw .damaged(problem)
             }
             return history
-        } catch {
-            switch error {
-            case .file(let failure): throw .file(failure)
-            case .damaged(let finding): throw .damaged(finding)
-            }
-        }
+        } catch { throw OpenFailure(error) }
     }
 
     /// Why the newest checkpoint is not this ledger's; nil where it is.

@@ -24,7 +24,8 @@ package final class WitnessCouncil: Sendable {
 
     private struct WitnessState {
         var size = LedgerSize.empty
-        var failures = 0
+        var backoff = Backoff(
+            from: PublishingLimits.witnessPause, to: PublishingLimits.witnessPauseMax)
         var pausedUntil: ContinuousClock.Instant?
     }
 
@@ -130,9 +131,7 @@ package final class WitnessCouncil: Sendable {
             switch action {
             case .cosigned: state = WitnessState(size: size)
             case .failed:
-                let pause = PublishingLimits.witnessPause * (1 << min(state.failures, 10))
-                state.failures += 1
-                state.pausedUntil = .now + min(pause, PublishingLimits.witnessPauseMax)
+                state.pausedUntil = .now + state.backoff.pause()
             case .retry, .fork: break
             }
             states[witness.key.keyName] = state

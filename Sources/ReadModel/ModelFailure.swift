@@ -38,7 +38,7 @@ package struct ModelRefusal: Error, Hashable, Sendable, CustomStringConvertible 
     package var value: String?
     package var detail: String
 
-    package enum Code: String, Hashable, Sendable {
+    package enum Code: String, CaseIterable, Hashable, Sendable {
         case notAChange = "not_a_change"
         case unknownTable = "unknown_table"
         case unknownColumn = "unknown_column"

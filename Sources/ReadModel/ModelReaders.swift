@@ -16,25 +16,23 @@ package final class ModelReaders: Sendable {
 
     package init(_ folder: ModelFolder) { self.folder = folder }
 
-    /// Reads the model as of one point in its history, with its state. Throws `missing` if there is
-    /// no read model, and `tooSlow` at the deadline.
-    package func read<Result>(
-        until deadline: ContinuousClock.Instant,
-        _ body: (SQLiteConnection, ModelState) throws(ModelFailure) -> Result
-    ) throws(ModelFailure) -> Result {
+    /// The model as it is now, for as long as the snapshot lives. Throws `missing` if there is no
+    /// read model. Whatever reads it after the deadline fails.
+    package func snapshot(
+        until deadline: ContinuousClock.Instant
+    ) throws(ModelFailure) -> ModelSnapshot {
         let (number, connection) = try take()
         connection.guardian = SQLiteGuardian(Patience(until: deadline, or: stop))
-        do throws(SQLiteFailure) { try connection.run("BEGIN") } catch { throw .database(error) }
-        // If the commit fails, the connection is not kept.
-        defer { if (try? connection.run("COMMIT")) != nil { give(number, connection) } }
         let state: ModelState?
-        do throws(SQLiteFailure) { state = try ModelState(connection) } catch {
-            throw .database(error)
-        }
+        do throws(SQLiteFailure) {
+            try connection.run("BEGIN")
+            state = try ModelState(connection)
+        } catch { throw .database(error) }
+        // A connection that is not given back is closed, and its transaction with it.
         guard let state else { throw .missing(Self.noModel) }
-        do throws(ModelFailure) { return try body(connection, state) } catch {
-            guard case .database(let failure) = error, failure.isInterrupted else { throw error }
-            throw .tooSlow
+        return ModelSnapshot(connection, state) {
+            // If the commit fails, the connection is not kept.
+            if (try? connection.run("COMMIT")) != nil { self.give(number, connection) }
         }
     }
 
@@ -66,4 +64,19 @@ package final class ModelReaders: Sendable {
             }
         }
     }
+}
+
+/// The read model at one point in its history. Used by one thread at a time.
+package struct ModelSnapshot: ~Copyable {
+    package let connection: SQLiteConnection
+    package let state: ModelState
+    private let end: () -> Void
+
+    fileprivate init(
+        _ connection: SQLiteConnection, _ state: ModelState, end: @escaping () -> Void
+    ) {
+        (self.connection, self.state, self.end) = (connection, state, end)
+    }
+
+    deinit { end() }
 }

@@ -141,13 +141,12 @@ package import Packets
         guard unsafe sqlite3_stmt_readonly(statement.handle) != 0, statement.columnCount > 0 else {
             throw .notARead("only statements that read are allowed")
         }
-        do throws(SQLiteFailure) {
-            guard try connection.prepareFirst(rest).statement == nil else {
-                throw Refusal.several
-            }
-        } catch {
-            throw error.code == Refusal.several.code
-                ? .malformed("only one statement is allowed", offset: nil) : refusal(error)
+        let another: SQLiteStatement?
+        do throws(SQLiteFailure) { another = try connection.prepareFirst(rest).statement } catch {
+            throw refusal(error)
+        }
+        guard another == nil else {
+            throw .malformed("only one statement is allowed", offset: nil)
         }
         return statement
     }
@@ -230,9 +229,4 @@ package import Packets
             throw .failed(error)
         }
     }
-}
-
-extension SQLSandbox.Refusal {
-    /// Only used internally, never reported.
-    fileprivate static let several = SQLiteFailure(code: -2, message: "", place: "")
 }

@@ -14,6 +14,11 @@ package struct SQLiteFailure: Error, Sendable, CustomStringConvertible {
 
     package var description: String { "\(place): SQLite: \(message)" }
 
+    /// A value that does not have the type of its column.
+    package static func mismatch(_ message: String, place: String) -> SQLiteFailure {
+        SQLiteFailure(code: SQLITE_MISMATCH, message: message, place: place)
+    }
+
     package var primaryCode: Int32 { code & 0xFF }
     package var isConstraint: Bool { primaryCode == SQLITE_CONSTRAINT }
     /// Whether a row violates the primary key.

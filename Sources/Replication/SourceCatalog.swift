@@ -135,7 +135,10 @@ enum SourceClock {
                 let statement = try connection.prepare("SELECT CAST(? AS \(Self.affinity(type)))")
                 var binder = ValueBinder()
                 let bytes = Array(text.utf8)
-                try binder.bind(statement, 1, type, bytes.span)
+                guard try binder.bind(statement, 1, type, bytes.span) else {
+                    throw SQLiteFailure.mismatch(
+                        "\(text) does not have the form of its type", place: ":memory:")
+                }
                 return try statement.step() ? statement.value(0) : .null
             } catch { throw .model(.database(error)) }
         }

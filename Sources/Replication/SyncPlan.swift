@@ -2,6 +2,9 @@ package import ReadModel
 
 /// A slot as the server describes it.
 package struct SlotFacts: Hashable, Sendable {
+    /// How every warning about the slot begins: the read model keeps them among others.
+    static let warning = "the slot"
+
     /// A logical slot of pgoutput for this database.
     package var isOurKind: Bool
     package var activePID: String?

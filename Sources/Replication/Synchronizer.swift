@@ -11,7 +11,7 @@
         private let settings: SyncSettings
         private let logger: Logger
         private let observer: any SyncObserver
-        private let stopped = Atomic(false)
+        private let stopped = Monitor(false)
 
         package init(
             _ folder: ModelFolder, _ settings: SyncSettings, _ observer: any SyncObserver,
@@ -22,14 +22,15 @@
         }
 
         /// Ends `run` soon, with every complete transaction durable.
-        package func stop() { stopped.store(true, ordering: .relaxed) }
+        package func stop() { stopped.change { $0 = true } }
 
-        private var isStopped: Bool { stopped.load(ordering: .relaxed) }
+        private var isStopped: Bool { stopped.withLock { $0 } }
 
         /// Follows until `stop`, or until somebody must decide: then the returned failure says
         /// what. The caller holds the folder's lock. Blocks.
         package func run() -> ReplicationFailure? {
-            var pause = ReplicationLimits.pauseMin
+            var backoff = Backoff(
+                from: ReplicationLimits.pauseMin, to: ReplicationLimits.pauseMax)
             var resyncs = settings.resyncs
             var isStepping = false
             while !isStopped {
@@ -51,22 +52,52 @@
                         return error
                     }
                     // After a failure that followed a long run, retry with the shortest pause.
-                    if ContinuousClock.now - began > ReplicationLimits.pauseMax {
-                        pause = ReplicationLimits.pauseMin
-                    }
+                    if ContinuousClock.now - began > ReplicationLimits.pauseMax { backoff.reset() }
+                    let pause = backoff.pause()
                     observer.failed(error, willRetryIn: pause)
                     logger.warning(
                         "replication is interrupted", metadata: ["reason": "\(error)"])
                     wait(pause)
-                    pause = min(pause * 2, ReplicationLimits.pauseMax)
                 }
             }
             return nil
         }
 
+        /// Follows until `stop`, as a service of the daemon does. When somebody has to decide, it lets
+        /// others write and tries again later, so that it takes up what was fixed. Blocks.
+        package func runAsService() {
+            var backoff = Backoff(
+                from: ReplicationLimits.servicePauseMin, to: ReplicationLimits.servicePauseMax)
+            var told: String?
+            while !isStopped {
+                let began = ContinuousClock.now
+                guard let reason = runLocked() else { return }
+                if reason != told {
+                    logger.error(
+                        "the read model does not follow; the ledger goes on",
+                        metadata: ["reason": "\(reason)"])
+                }
+                told = reason
+                if ContinuousClock.now - began > ReplicationLimits.servicePauseMax {
+                    backoff.reset()
+                }
+                wait(backoff.pause())
+            }
+        }
+
+        /// Holds the folder's lock and runs; returns why somebody has to decide.
+        private func runLocked() -> String? {
+            let lock: ModelFolder.Lock
+            do throws(ModelFailure) { lock = try folder.lock() } catch {
+                observer.failed(.model(error), willRetryIn: nil)
+                return error.description
+            }
+            defer { withExtendedLifetime(lock) {} }
+            return run()?.description
+        }
+
         private func wait(_ time: Duration) {
-            let end = ContinuousClock.now + time
-            while !isStopped, ContinuousClock.now < end { usleep(20_000) }
+            _ = stopped.wait(until: .now + time) { $0 ? true : nil }
         }
 
         /// Records beside the rows why replication stopped.

@@ -12,54 +12,49 @@ package struct ValueBinder: ~Copyable {
         _ statement: SQLiteStatement, _ table: ModelTable, _ number: Int, _ text: Span<UInt8>
     ) throws(SQLiteFailure) {
         let column = table.columns[number]
-        do throws(SQLiteFailure) {
-            try bind(statement, number + 1, column.type, text)
-        } catch {
-            guard error.code == SQLiteFailure.unknownForm.code else { throw error }
+        guard try bind(statement, number + 1, column.type, text) else {
             let shown = String(decoding: text.prefix(100), as: UTF8.self)
-            throw SQLiteFailure(
-                code: error.code, message: "\(shown) does not have the form of its type",
+            throw SQLiteFailure.mismatch(
+                "\(shown) does not have the form of its type",
                 place: "\(table.name).\(column.name)")
         }
     }
 
+    /// False if the text does not have the form of its type; then nothing is bound.
     mutating func bind(
         _ statement: SQLiteStatement, _ index: Int, _ type: ColumnType, _ text: Span<UInt8>
-    ) throws(SQLiteFailure) {
+    ) throws(SQLiteFailure) -> Bool {
         switch type {
         case .uuid, .text, .jsonb, .json, .other: try statement.bind(index, text: text)
         case .timestamp:
             scratch.removeAll(keepingCapacity: true)
-            guard PostgresText.appendTimestamp(text, to: &scratch) else {
-                throw SQLiteFailure.unknownForm
-            }
+            guard PostgresText.appendTimestamp(text, to: &scratch) else { return false }
             try statement.bind(index, text: scratch.span)
         case .textArray:
             scratch.removeAll(keepingCapacity: true)
-            guard PostgresText.appendArray(text, to: &scratch) else {
-                throw SQLiteFailure.unknownForm
-            }
+            guard PostgresText.appendArray(text, to: &scratch) else { return false }
             try statement.bind(index, text: scratch.span)
         case .boolean:
             guard text.count == 1, text[0] == UInt8(ascii: "t") || text[0] == UInt8(ascii: "f")
-            else { throw SQLiteFailure.unknownForm }
-            let number: Int64 = text[0] == UInt8(ascii: "t") ? 1 : 0
-            try statement.bind(index, number)
+            else { return false }
+            try statement.bind(index, text[0] == UInt8(ascii: "t") ? Int64(1) : 0)
         case .integer, .bigInteger:
-            guard let number = Self.integer(text) else { throw SQLiteFailure.unknownForm }
+            guard let number = Self.integer(text) else { return false }
             try statement.bind(index, number)
-        case .float: try bindFloat(statement, index, text)
+        case .float: return try bindFloat(statement, index, text)
         }
+        return true
     }
 
     /// Binds NaN as text, because SQLite would store it as NULL.
     private mutating func bindFloat(
         _ statement: SQLiteStatement, _ index: Int, _ text: Span<UInt8>
-    ) throws(SQLiteFailure) {
+    ) throws(SQLiteFailure) -> Bool {
         scratch.removeAll(keepingCapacity: true)
         for place in text.indices { scratch.append(text[place]) }
         if scratch.elementsEqual("NaN".utf8) {
-            return try statement.bind(index, text: scratch.span)
+            try statement.bind(index, text: scratch.span)
+            return true
         }
         scratch.append(0)
         let count = text.count
@@ -72,8 +67,9 @@ package struct ValueBinder: ~Copyable {
                     && count > 0 ? number : nil
             }
         }
-        guard let number else { throw .unknownForm }
+        guard let number else { return false }
         try statement.bind(index, number)
+        return true
     }
 
     private static func integer(_ text: Span<UInt8>) -> Int64? {
@@ -93,9 +89,4 @@ package struct ValueBinder: ~Copyable {
         guard !isNegative else { return value }
         return value == .min ? nil : -value
     }
-}
-
-extension SQLiteFailure {
-    /// A text that does not have the form of its type. SQLite itself never reports this code.
-    fileprivate static let unknownForm = SQLiteFailure(code: -1, message: "", place: "")
 }

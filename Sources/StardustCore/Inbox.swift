@@ -22,8 +22,45 @@ package final class Inbox: Sendable {
 
     // MARK: Receiving
 
-    /// Takes room for bytes that arrive. False where there is none; then nothing was taken.
-    package func reserve(_ count: Int) -> Bool {
+    /// The bytes that one request holds: received, and not answered yet. What is left of them is
+    /// given back when the reservation ends, however its request ends.
+    package struct Reservation: ~Copyable, Sendable {
+        private let inbox: Inbox
+        package private(set) var bytes = 0
+
+        fileprivate init(_ inbox: Inbox) { self.inbox = inbox }
+
+        deinit { inbox.release(bytes) }
+
+        /// Takes room for bytes that arrive. False if there is none; then nothing was taken.
+        package mutating func take(_ count: Int) -> Bool {
+            guard inbox.reserve(count) else { return false }
+            bytes += count
+            return true
+        }
+
+        /// Counts bytes that have arrived already. False if they exceed the room: then the client
+        /// should not be read any further.
+        package mutating func add(_ count: Int) -> Bool {
+            bytes += count
+            return inbox.add(count)
+        }
+
+        /// Whether there is room to read on.
+        package var hasRoom: Bool { inbox.hasRoom }
+
+        /// Gives bytes back that were answered, or dropped.
+        package mutating func give(back count: Int) {
+            precondition(count <= bytes, "a request gives back only what it has taken")
+            bytes -= count
+            inbox.release(count)
+        }
+    }
+
+    /// A reservation of nothing yet, for one request.
+    func reservation() -> Reservation { Reservation(self) }
+
+    private func reserve(_ count: Int) -> Bool {
         monitor.withLock { state in
             guard state.bytes + count <= bytesMax else { return false }
             state.bytes += count
@@ -31,25 +68,25 @@ package final class Inbox: Sendable {
         }
     }
 
-    /// Counts bytes that have come already. False where they are more than there is room for: then
-    /// no more should be read.
-    package func add(_ count: Int) -> Bool {
+    private func add(_ count: Int) -> Bool {
         monitor.withLock { state in
             state.bytes += count
             return state.bytes <= bytesMax
         }
     }
 
-    package var hasRoom: Bool { monitor.withLock { $0.bytes <= bytesMax } }
+    private func release(_ count: Int) {
+        guard count > 0 else { return }
+        monitor.withLock { $0.bytes -= count }
+    }
 
-    /// Gives back room. Each reserved byte is given back once, after its packet was answered.
-    package func release(_ count: Int) { monitor.withLock { $0.bytes -= count } }
+    private var hasRoom: Bool { monitor.withLock { $0.bytes <= bytesMax } }
 
-    package var bytesInFlight: Int { monitor.withLock { $0.bytes } }
+    var bytesInFlight: Int { monitor.withLock { $0.bytes } }
 
     /// Leaves a submission. Nil where it was taken, and then it is completed; its bytes are
     /// reserved already.
-    package func offer(_ submission: Submission) -> AppendRefusal? {
+    func offer(_ submission: Submission) -> AppendRefusal? {
         monitor.change { state in
             if state.isClosed { return .stopping }
             if state.packets + submission.packets.count > LedgerLimits.packetsInFlight {

@@ -18,16 +18,16 @@ extension RunningLedger {
     package var unreadiness: [String] {
         switch phase {
         case .recovering: return ["the ledger is being opened"]
-        case .readOnly(_, _, let finding): return ["read only: \(finding)"]
-        case .broken(_, _, let failure): return ["nothing is appended: \(failure)"]
+        case .readOnly(let finding): return ["read only: \(finding)"]
+        case .broken(let failure): return ["nothing is appended: \(failure)"]
         case .failed(let failure): return ["not opened: \(failure)"]
         case .stopped: return ["stopped"]
-        case .serving(let map, let follower): return unreadiness(follower, map) + unpublished
+        case .serving: return indexing + unpublished
         }
     }
 
-    private func unreadiness(_ follower: IndexFollower, _ map: LedgerMap) -> [String] {
-        let index = follower.progress
+    private var indexing: [String] {
+        guard let map, let index = follower?.progress else { return [] }
         return switch index.phase {
         case .following: []
         case .catchingUp: ["the index is catching up: \(index.size) of \(map.head.size)"]

@@ -65,12 +65,7 @@ package struct Reindexing {
                     try publisher.catchUp(atMost: PublishingLimits.treePending)
                 }
                 do throws(FileFailure) { try publisher.close() } catch { throw .file(error) }
-            } catch {
-                switch error {
-                case .file(let failure): throw .file(failure)
-                case .damaged(let finding): throw .damaged(finding)
-                }
-            }
+            } catch { throw OpenFailure(error) }
         } catch { throw .open(error) }
     }
 

@@ -10,7 +10,7 @@ internal import ReadModel
 /// A ledger that serves: opened, appended to and read by many at once.
 package final class RunningLedger: Sendable {
     package let identity: LedgerIdentity
-    package let inbox: Inbox
+    private let inbox: Inbox
     package let metrics = Metrics()
     package let packetCache = PacketCache()
     package let settings: Settings
@@ -51,11 +51,11 @@ package final class RunningLedger: Sendable {
     /// Where a ledger stands between opening and end.
     package enum Phase: Sendable {
         case recovering
-        case serving(LedgerMap, IndexFollower)
+        case serving
         /// The files are damaged; what lies before the damage is served.
-        case readOnly(LedgerMap, IndexFollower, Finding)
+        case readOnly(Finding)
         /// A sync failed: nothing is appended any more, and the daemon ends.
-        case broken(LedgerMap, IndexFollower, FileFailure)
+        case broken(FileFailure)
         /// Not to be opened at all.
         case failed(OpenFailure)
         case stopped
@@ -140,14 +140,14 @@ package final class RunningLedger: Sendable {
         }
         guard let publisher else {
             logger.critical("the ledger is damaged and only read: \(damage!)")
-            monitor.change { $0 = .readOnly(map, follower, damage!) }
+            monitor.change { $0 = .readOnly(damage!) }
             drain(.readOnly(damage!.description))
             return nil
         }
         let writer = opened.writer.take()!
         guard let failure = serve(map, writer, follower, publisher) else { return nil }
         logger.critical("\(failure)")
-        monitor.change { $0 = .broken(map, follower, failure) }
+        monitor.change { $0 = .broken(failure) }
         inbox.close()
         drain(.outcomeUnknown(failure.description))
         return .sync(failure)
@@ -180,7 +180,7 @@ package final class RunningLedger: Sendable {
             writer: writer, size: map.head.size, inbox: inbox, preparer: preparer,
             follower: follower, publisher: publisher, metrics: metrics, logger: logger,
             clock: clock)
-        monitor.change { $0 = .serving(map, follower) }
+        monitor.change { $0 = .serving }
         return sequencer.run()
     }
 
@@ -197,21 +197,27 @@ package final class RunningLedger: Sendable {
 
     // MARK: Emitting
 
+    /// Room for the bytes that one request will hold.
+    package func reservation() -> Inbox.Reservation { inbox.reservation() }
+
+    /// Bytes received and not answered yet, of all requests.
+    package var bytesInFlight: Int { inbox.bytesInFlight }
+
     /// Leaves packets for the sequencer. Nil where they were taken and will be completed.
     package func submit(_ submission: Submission) -> AppendRefusal? {
         switch phase {
         case .recovering: .recovering
         case .serving: inbox.offer(submission)
-        case .readOnly(_, _, let finding): .readOnly(finding.description)
-        case .broken(_, _, let failure): .outcomeUnknown(failure.description)
+        case .readOnly(let finding): .readOnly(finding.description)
+        case .broken(let failure): .outcomeUnknown(failure.description)
         case .failed(let failure): .readOnly(failure.description)
         case .stopped: .stopping
         }
     }
 
     /// What an id that stands already means for a packet that came again.
-    package enum Repetition: Sendable {
-        case replay(Receipt)
+    package enum Replay: Sendable {
+        case same(Receipt)
         case conflict(Receipt)
     }
 
@@ -219,17 +225,17 @@ package final class RunningLedger: Sendable {
     /// a replay. Blocks on the disk.
     package func resolve(
         _ payload: [UInt8], digest: Digest, at position: Position
-    ) throws(ReadFailure) -> Repetition {
+    ) throws(ReadFailure) -> Replay {
         guard let record = try map?.read(position) else {
             // The batch that the id was found in did not become durable.
             throw .file(
                 FileFailure(.read, "position \(position)", errorNumber: FileFailure.missingNumber))
         }
         let receipt = Receipt(record.entry, hash: record.entryHash)
-        if record.entry.payloadDigest == digest { return .replay(receipt) }
+        if record.entry.payloadDigest == digest { return .same(receipt) }
         // Both were admitted, so a payload that does not parse is one that this version refuses.
         let isSame = (try? isSameJSON(payload, record.payload)) ?? false
-        return isSame ? .replay(receipt) : .conflict(receipt)
+        return isSame ? .same(receipt) : .conflict(receipt)
     }
 
     // MARK: Reading

@@ -1,3 +1,4 @@
+internal import HeapModule
 internal import LedgerFormat
 internal import LedgerStorage
 internal import Platform
@@ -48,7 +49,7 @@ struct DuplicateFinder: ~Copyable {
             return found
         }
         try spill()
-        var merge = try RunMerge(runs.map { ($0.file, $0.count) })
+        var merge = try SortedMerge(runs.map { ($0.file, $0.count) })
         var last: UInt64?
         while let hash = try merge.next() {
             if hash == last { found.insert(hash) }
@@ -73,7 +74,7 @@ struct DuplicateFinder: ~Copyable {
 }
 
 /// Reads sorted runs side by side, smallest first.
-private struct RunMerge {
+private struct SortedMerge {
     private struct Reader {
         let file: any VolumeFile
         let count: Int
@@ -94,31 +95,31 @@ private struct RunMerge {
     }
 
     private var readers: [Reader]
-    /// Readers by what they would give next, smallest first.
-    private var heap: [(hash: UInt64, reader: Int)] = []
+    private var heap: Heap<Head>
+
+    /// What a reader returns next.
+    private struct Head: Comparable {
+        let hash: UInt64
+        let reader: Int
+
+        static func < (left: Head, right: Head) -> Bool { left.hash < right.hash }
+    }
 
     init(_ runs: [(file: any VolumeFile, count: Int)]) throws(FileFailure) {
         readers = runs.map { Reader(file: $0.file, count: $0.count) }
-        for index in readers.indices where !readers[index].isDone {
-            heap.append((try readers[index].peek(), index))
-        }
-        heap.sort { $0.hash < $1.hash }
+        heap = Heap()
+        for index in readers.indices { try push(index) }
+    }
+
+    private mutating func push(_ reader: Int) throws(FileFailure) {
+        guard !readers[reader].isDone else { return }
+        heap.insert(Head(hash: try readers[reader].peek(), reader: reader))
     }
 
     mutating func next() throws(FileFailure) -> UInt64? {
-        guard let (hash, reader) = heap.first else { return nil }
-        readers[reader].taken += 1
-        if readers[reader].isDone {
-            heap.removeFirst()
-        } else {
-            heap[0].hash = try readers[reader].peek()
-        }
-        // Few runs: sifting along a sorted array is a heap that can be read.
-        var place = 0
-        while place + 1 < heap.count, heap[place + 1].hash < heap[place].hash {
-            heap.swapAt(place, place + 1)
-            place += 1
-        }
-        return hash
+        guard let head = heap.popMin() else { return nil }
+        readers[head.reader].taken += 1
+        try push(head.reader)
+        return head.hash
     }
 }

@@ -50,7 +50,7 @@ struct SegmentInspection: Sendable {
             return
         }
         switch try SegmentCursor.open(file, name: place.path) {
-        case .failure(let problem): findings.append(problem.finding)
+        case .failure(let problem): findings.append(problem)
         case .success(let header):
             self.header = header
             try walk(file, header)

@@ -3,6 +3,7 @@ internal import LedgerIndex
 internal import LedgerStorage
 internal import Packets
 internal import Platform
+internal import Publishing
 internal import Reconstruction
 internal import StardustCore
 internal import StardustHTTP
@@ -25,7 +26,8 @@ struct Stardust: AsyncParsableCommand {
         StorageLimits.checkRelations()
         IndexLimits.checkRelations()
         LedgerLimits.checkRelations()
-        SocketLimits.checkRelations()
+        PublishingLimits.checkRelations()
+        SocketServer.checkLimits()
         ChainLimits.checkRelations()
         Signals.ignoreWhatCallsReport()
         do {

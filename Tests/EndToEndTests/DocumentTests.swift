@@ -1,6 +1,7 @@
 import DaemonTestSupport
 import Foundation
 import PipelineWorkload
+import StardustHTTP
 import TestSupport
 import Testing
 
@@ -159,61 +160,72 @@ import Testing
             import sys, yaml
             for path, item in yaml.safe_load(sys.stdin)['paths'].items():
                 for method in item:
-                    if method != 'parameters': print(method.upper(), path, item[method]['x-role'])
+                    if method == 'parameters': continue
+                    names = [p['name'] for p in item[method].get('parameters', []) if p['in'] == 'query']
+                    print(method.upper(), path, item[method]['x-role'], ','.join(sorted(names)))
             """
         let listed = try run(["python3", "-c", script], input: document.body)
         guard !listed.error.contains("No module named 'yaml'") else {
             #expect(ProcessInfo.processInfo.environment["CI"] == nil, "python3-yaml is missing")
             return
         }
-        let operations = listed.output.split(separator: "\n").map { $0.split(separator: " ") }
+        // The document and the daemon's own table say the same.
+        let described = listed.output.split(separator: "\n").map {
+            String($0).trimmingCharacters(in: .whitespaces)
+        }
+        #expect(Set(described) == Set(Endpoint.all.map(Self.description)))
+        #expect(described.count == Endpoint.all.count)
         let places = [
             "{stardust_id}": ExamplePipeline.upload, "{position}": "0", "{type}": "clips",
             "{id}": ExamplePipeline.clip, "{trace_id}": "6dc6507795ec445c8c3fcb2eb2c73e14",
             "{level}": "0", "{index}": "000", "{table}": "clips", "{view}": "best_clip_per_video",
         ]
-        for operation in operations where operation[1] != "/v1/follow" {
-            let path = places.reduce(String(operation[1])) {
+        for endpoint in Endpoint.all where endpoint.path != "/v1/follow" {
+            let path = places.reduce(endpoint.path) {
                 $0.replacingOccurrences(of: $1.key, with: $1.value)
             }
             let answer =
-                operation[0] == "POST"
+                endpoint.method == .post
                 ? try client.request("POST", path, Array("{}".utf8), type: "application/json")
                 : try client.get(path)
-            #expect(answer.status != 405, "\(operation)")
-            #expect(answer.problemCode != "not_found" || path.hasPrefix("/tile"), "\(operation)")
+            #expect(answer.status != 405, "\(path)")
+            #expect(answer.problemCode != "not_found" || path.hasPrefix("/tile"), "\(path)")
         }
-        // Every case of a route has its place in it.
-        let routes = String(
-            decoding: try Repository.content("Sources/StardustHTTP/Route.swift"), as: UTF8.self)
-        let cases = routes.components(separatedBy: "/// The role").first!
-            .matches(of: /(?m)^    case (.+)$/).flatMap {
-                $0.1.matches(of: /(\w+)(?:\([^)]*\))?(?:, |$)/)
+    }
+
+    /// An endpoint as a line: method, path, role and the names of its parameters.
+    private static func description(_ endpoint: Endpoint) -> String {
+        let names: [String] =
+            switch endpoint.parameters {
+            case .ignored, .none: []
+            case .some(let names): names.sorted()
+            case .columns: ["cursor", "limit"]
             }
-        // Raw forms, the two targets of a chain beside the first, views and the second checkpoint.
-        #expect(operations.count == cases.count + 6, "\(operations.count) and \(cases.map(\.1))")
+        return "\(endpoint.method.rawValue) \(endpoint.path) \(endpoint.role?.rawValue ?? "none") "
+            .appending(names.joined(separator: ",")).trimmingCharacters(in: .whitespaces)
+    }
+
+    @Test func `the roles' table and the README name every request`() throws {
+        let readme = try Repository.text("README.md")
+        let roles = try Repository.text("Docs/Configuration.md")
+        for role in Role.allCases { #expect(roles.contains("| `\(role.rawValue)` |"), "\(role)") }
+        for endpoint in Endpoint.all where endpoint.role == nil {
+            #expect(roles.contains("`\(endpoint.path)`"), "\(endpoint.path)")
+        }
+        // A path in the README stands for those below it.
+        for endpoint in Endpoint.all {
+            let parts = endpoint.path.split(separator: "/").filter { !$0.hasPrefix("{") }
+            #expect(
+                parts.allSatisfy { readme.contains($0) || $0 == "v1" || $0 == "proofs" },
+                "\(endpoint.path)")
+        }
     }
 
     @Test func `errors that the pages list are all there are`() throws {
-        func content(_ path: String) throws -> String {
-            String(decoding: try Repository.content(path), as: UTF8.self)
-        }
-        let page =
-            try content("Docs/Emitting.md") + content("Docs/Querying.md")
-            + content("Docs/Verifying.md") + content("Docs/ReadModel.md")
-        let folder = "Sources/StardustHTTP/"
-        let files = try FileManager.default.contentsOfDirectory(
-            atPath: Repository.root + "/" + folder)
-        let refusals = try content("Sources/ReadModel/ModelFailure.swift")
-        for match in refusals.matches(of: /case \w+ = "([a-z_]+)"/) {
-            #expect(page.contains("`\(match.1)`"), "\(match.1)")
-        }
-        for file in files {
-            let source = try content(folder + file)
-            for match in source.matches(of: /(?:self\.init|Problem)\(\s*\d+, "([a-z_]+)"/)
-            where match.1 != "would_block" {
-                #expect(page.contains("`\(match.1)`"), "\(match.1)")
-            }
+        let page = try ["Emitting", "Querying", "Verifying", "ReadModel"]
+            .map { try Repository.text("Docs/\($0).md") }.joined()
+        for code in Problem.Code.sent {
+            #expect(page.contains("`\(code.rawValue)`"), "\(code.rawValue)")
         }
     }
 

@@ -88,16 +88,15 @@ import Testing
                 terms += scanner.pattern(Array("{\"list\":[\(b)]}".utf8).span, in: .lineage)
             }
             var found: [Int] = []
-            try snapshot.walk(
+            var walk = snapshot.walk(
                 terms, in: UInt64(bounds[0])..<UInt64(bounds[1]), created: created,
-                isDescending: isDescending
-            ) { position in
+                isDescending: isDescending)
+            while found.count < limit, let position = try walk.next() {
                 let packet = packets[Int(position.value)]
                 // Zones only pass over what is surely outside.
                 if created == nil || created!.contains(packet.created) {
                     found.append(Int(position.value))
                 }
-                return found.count < limit ? .goOn : .stop
             }
             var expected = (bounds[0]..<bounds[1]).filter { position in
                 let packet = packets[position]
@@ -212,10 +211,8 @@ import Testing
                 Array("{\"list\":[\(number)]}".utf8).span, in: .lineage)
             for range in [0..<3000, 17..<18, 1000..<2500, 2999..<3000] as [Range<UInt64>] {
                 var found: [Int] = []
-                try before.walk(terms, in: range) { position in
-                    found.append(Int(position.value))
-                    return .goOn
-                }
+                var walk = before.walk(terms, in: range)
+                while let position = try walk.next() { found.append(Int(position.value)) }
                 #expect(found == range.map(Int.init).filter { model.packets[$0].b == number })
             }
             #expect(before.mayHold(terms[0]) == model.packets.contains { $0.b == number })

@@ -241,11 +241,9 @@ package final class LedgerTable {
                         let id = arguments[1].text.flatMap({ UUID128($0) })
                     {
                         let term = ledger.index.key.entity(type, id)
+                        var walk = ledger.index.walk([term], in: 0..<ledger.size.entries)
                         do throws(IndexFailure) {
-                            try ledger.index.walk([term], in: 0..<ledger.size.entries) {
-                                found!.append($0)
-                                return .goOn
-                            }
+                            while let position = try walk.next() { found!.append(position) }
                         } catch { throw PacketSearch.Failure(error) }
                     }
                 }

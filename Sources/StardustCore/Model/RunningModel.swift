@@ -102,30 +102,28 @@ package final class RunningModel: Sendable {
             }
         }
         if let refusal { throw refusal }
-        var session: FeedSession?
-        defer { if session == nil { writing.withLock { $0 = .nobody } } }
+        var hasBegun = false
+        defer { if !hasBegun { writing.withLock { $0 = .nobody } } }
         do throws(ModelFailure) {
             let lock = try folder.lock()
-            let standing = try ModelWriter(folder)
+            let existing = try ModelWriter(folder)
             let writer: ModelWriter
-            if let standing { writer = standing } else { writer = try .makeEmpty(folder) }
-            guard writer.state.source == .feed else { throw ModelFailure.refusedAsFollowing }
-            session = FeedSession(try ModelFeed(writer), self, lock)
-        } catch {
-            if case .missing(let detail) = error, detail.isEmpty { throw .followsPostgres }
-            throw .failed(error)
-        }
-        return session!
+            if let existing { writer = existing } else { writer = try .makeEmpty(folder) }
+            if writer.state.source == .feed {
+                let session = FeedSession(try ModelFeed(writer), self, lock)
+                hasBegun = true
+                return session
+            }
+        } catch { throw .failed(error) }
+        throw .followsPostgres
     }
 
     /// The lag behind the source; nil where there is no read model.
     package func lag() -> (bytes: Int, milliseconds: Int, retainedBytes: Int)? {
         // What cannot be read is not told.
         let deadline = ContinuousClock.now + .seconds(1)
-        guard
-            let state = try? readers.read(
-                until: deadline, { (_, state) throws(ModelFailure) in state })
-        else { return nil }
+        guard let snapshot = try? readers.snapshot(until: deadline) else { return nil }
+        let state = snapshot.state
         // While nobody follows, nobody hears how far the source is.
         let isSilent = service.map { !$0.isFollowing } ?? false
         let since = (isSilent ? state.updatedAt : state.behindSince).flatMap {
@@ -134,9 +132,4 @@ package final class RunningModel: Sendable {
         let behind = since.map { max(0, Timestamp.systemNow().microseconds - $0.microseconds) } ?? 0
         return (Int(max(0, state.lagBytes)), Int(behind / 1000), Int(state.retainedBytes ?? 0))
     }
-}
-
-extension ModelFailure {
-    /// For ourselves.
-    fileprivate static let refusedAsFollowing = ModelFailure.missing("")
 }

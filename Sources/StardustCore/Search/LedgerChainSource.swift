@@ -111,38 +111,24 @@ package final class LedgerChainSource: ChainSource {
         }
     }
 
-    /// The first candidate that is one.
+    /// The first candidate that is wanted.
     private func first(
         _ terms: [UInt64], _ range: Range<UInt64>, isDescending: Bool = false,
         _ isWanted: (ChainPacket) -> Bool
     ) throws(Failure) -> Position? {
-        var found: Position?
-        try walk(terms, range, isDescending: isDescending) { (position) throws(Failure) in
-            guard let packet = try packet(at: position), isWanted(packet) else { return true }
-            found = position
-            return false
+        var walk = index.walk(terms, in: range, isDescending: isDescending)
+        while let position = try next(&walk) {
+            if let packet = try packet(at: position), isWanted(packet) { return position }
         }
-        return found
+        return nil
     }
 
-    /// Lends the positions that have all terms until `body` returns false.
-    private func walk(
-        _ terms: [UInt64], _ range: Range<UInt64>, isDescending: Bool = false,
-        _ body: (Position) throws(Failure) -> Bool
-    ) throws(Failure) {
-        var failure: Failure?
-        do throws(IndexFailure) {
-            try index.walk(terms, in: range, isDescending: isDescending) { position in
-                do throws(Failure) {
-                    try step()
-                    return try body(position) ? .goOn : .stop
-                } catch {
-                    failure = error
-                    return .stop
-                }
-            }
-        } catch { throw Failure(error) }
-        if let failure { throw failure }
+    /// The next position of a walk, counted as a step.
+    private func next(_ walk: inout TermWalk) throws(Failure) -> Position? {
+        let position: Position?
+        do throws(IndexFailure) { position = try walk.next() } catch { throw Failure(error) }
+        if position != nil { try step() }
+        return position
     }
 
     package func edges(of packet: ChainPacket) throws(Failure) -> [ChainEdge] {
@@ -164,17 +150,18 @@ package final class LedgerChainSource: ChainSource {
         case .packet(let id):
             if let position = try position(of: id) { _ = try body(position) }
         case .entity(let type, let id):
-            try walk([index.key.entity(type, id)], 0..<size.entries) {
-                (position) throws(Failure) in
+            var walk = index.walk([index.key.entity(type, id)], in: 0..<size.entries)
+            while let position = try next(&walk) {
                 guard let packet = try packet(at: position), packet.entityType == type,
                     packet.entityID == id
-                else { return true }
-                return try body(position)
+                else { continue }
+                guard try body(position) else { return }
             }
         case .trace(let id):
-            try walk([index.key.trace(id)], 0..<size.entries) { (position) throws(Failure) in
-                guard try packet(at: position)?.traceID == id else { return true }
-                return try body(position)
+            var walk = index.walk([index.key.trace(id)], in: 0..<size.entries)
+            while let position = try next(&walk) {
+                guard try packet(at: position)?.traceID == id else { continue }
+                guard try body(position) else { return }
             }
         }
     }
@@ -242,14 +229,14 @@ package final class LedgerChainSource: ChainSource {
             var end = size.entries
             for (term, range) in lists {
                 var count = 0
-                try walk([term], range.clamped(to: start..<max(start, end))) { position in
+                var walk = index.walk([term], in: range.clamped(to: start..<max(start, end)))
+                while let position = try next(&walk) {
                     count += 1
                     if count > Self.listPiece {
                         end = position.value
-                        return false
+                        break
                     }
                     found.insert(position.value)
-                    return true
                 }
             }
             for position in found.sorted() where position < end {

@@ -52,7 +52,7 @@ package struct PacketFilter: Sendable {
 }
 
 /// Judges packets one after the other, and keeps its memory between them.
-struct PacketJudge: ~Copyable {
+struct PacketMatcher: ~Copyable {
     private let filter: PacketFilter
     private var lineage: JSONContainment?
     private var decisionChain: JSONContainment?
@@ -68,7 +68,7 @@ struct PacketJudge: ~Copyable {
     }
 
     /// What the packet is about if it is wanted; nil if it is not.
-    mutating func judge(
+    mutating func match(
         _ record: StoredRecord
     ) throws(JSONContainment.TooCostly) -> PacketEntity? {
         let entry = record.entry

@@ -56,73 +56,89 @@ package struct PacketSearch: Sendable {
         }
     }
 
-    /// A page of what stands in `range`, in ledger order, or newest first. Blocks on the disk.
+    /// A page of the packets in `range`, in ledger order, or newest first. Blocks on the disk.
     package func page(
         in range: Range<UInt64>, isDescending: Bool = false, _ limits: Limits
     ) throws(Failure) -> Page {
         var page = Page()
         var bytes = 0
-        try each(in: range, isDescending: isDescending, limits.deadline, &page) { found, page in
+        var walk = try self.walk(in: range, isDescending: isDescending, until: limits.deadline)
+        while let found = try walk.next() {
             if page.found.count >= limits.packets || bytes > limits.payloadBytes {
                 page.next = found.record.entry.position
-                return .stop
+                break
             }
             bytes += found.record.payload.count
             page.found.append(found)
-            return .goOn
         }
+        if let cut = walk.cut { (page.next, page.isCut) = (cut, true) }
+        page.notCompared = walk.notCompared
         return page
     }
 
-    /// How many there are in `range`, as far as the time reaches.
+    /// How many packets there are in `range`, as far as the time reaches.
     package func count(
         in range: Range<UInt64>, until deadline: ContinuousClock.Instant
     ) throws(Failure) -> (count: Int, isExact: Bool) {
-        var (page, count) = (Page(), 0)
-        try each(in: range, isDescending: false, deadline, &page) { _, _ in
-            count += 1
-            return .goOn
-        }
-        return (count, !page.isCut && page.notCompared.isEmpty)
+        var walk = try self.walk(in: range, isDescending: false, until: deadline)
+        var count = 0
+        while try walk.next() != nil { count += 1 }
+        return (count, walk.cut == nil && walk.notCompared.isEmpty)
     }
 
-    private func each(
-        in range: Range<UInt64>, isDescending: Bool, _ deadline: ContinuousClock.Instant,
-        _ page: inout Page, _ body: (Found, inout Page) -> TermSnapshot.Step
-    ) throws(Failure) {
-        var judge = PacketJudge(filter, index.access)
-        var reader = RecordReader(map, index.access)
-        var failure: Failure?
+    private func walk(
+        in range: Range<UInt64>, isDescending: Bool, until deadline: ContinuousClock.Instant
+    ) throws(Failure) -> Walk {
         do throws(IndexFailure) {
-            let cut = try index.walk(
+            let candidates = index.walk(
                 terms, in: try narrowed(range), created: filter.created,
-                isDescending: isDescending, until: deadline
-            ) { position in
-                do throws(Failure) {
-                    guard let record = try Self.read(position, &reader) else { return .goOn }
-                    do throws(JSONContainment.TooCostly) {
-                        guard let entity = try judge.judge(record) else { return .goOn }
-                        return body(Found(record: record, entity: entity), &page)
-                    } catch {
-                        guard index.access == .blocking else { throw Failure.wouldBlock }
-                        page.notCompared.append(position)
-                        return .goOn
-                    }
+                isDescending: isDescending, until: deadline)
+            return Walk(candidates, filter, RecordReader(map, index.access), index.access)
+        } catch { throw Failure(error) }
+    }
+
+    /// The packets that match, one by one.
+    private struct Walk: ~Copyable {
+        private var candidates: TermWalk
+        private var matcher: PacketMatcher
+        private var reader: RecordReader
+        private let access: ReadAccess
+        private(set) var notCompared: [Position] = []
+
+        init(
+            _ candidates: TermWalk, _ filter: PacketFilter, _ reader: consuming RecordReader,
+            _ access: ReadAccess
+        ) {
+            (self.candidates, self.access) = (candidates, access)
+            self.reader = reader
+            matcher = PacketMatcher(filter, access)
+        }
+
+        /// Where time ran out.
+        var cut: Position? { candidates.cut }
+
+        mutating func next() throws(Failure) -> Found? {
+            while let position = try candidate() {
+                guard let record = try read(position) else { continue }
+                do throws(JSONContainment.TooCostly) {
+                    guard let entity = try matcher.match(record) else { continue }
+                    return Found(record: record, entity: entity)
                 } catch {
-                    failure = error
-                    return .stop
+                    guard access == .blocking else { throw .wouldBlock }
+                    notCompared.append(position)
                 }
             }
-            if let cut { (page.next, page.isCut) = (cut, true) }
-        } catch { throw Failure(error) }
-        if let failure { throw failure }
-    }
+            return nil
+        }
 
-    private static func read(
-        _ position: Position, _ reader: inout RecordReader
-    ) throws(Failure) -> StoredRecord? {
-        do throws(ReadFailure) { return try reader.read(position) } catch {
-            throw Failure(error)
+        private mutating func candidate() throws(Failure) -> Position? {
+            do throws(IndexFailure) { return try candidates.next() } catch { throw Failure(error) }
+        }
+
+        private mutating func read(_ position: Position) throws(Failure) -> StoredRecord? {
+            do throws(ReadFailure) { return try reader.read(position) } catch {
+                throw Failure(error)
+            }
         }
     }
 

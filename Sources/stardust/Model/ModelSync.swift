@@ -98,10 +98,12 @@
             run: @escaping @Sendable () -> ReplicationFailure?
         ) async -> ReplicationFailure? {
             let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
-            let watching = Task { for await _ in signals { stop() } }
-            defer { watching.cancel() }
-            return await withCheckedContinuation { continuation in
-                startThread("model") { continuation.resume(returning: run()) }
+            return await withTaskGroup(of: Void.self) { group in
+                group.addTask { for await _ in signals { stop() } }
+                defer { group.cancelAll() }
+                return await withCheckedContinuation { continuation in
+                    startThread("model") { continuation.resume(returning: run()) }
+                }
             }
         }
     }

@@ -1,0 +1,108 @@
+/// What a connection's client must do by when. Told of events, it says whether the time is over;
+/// whoever owns the connection acts on it. No clock of its own.
+package struct ConnectionDeadlines: Sendable {
+    package typealias Instant = ContinuousClock.Instant
+
+    private var phase: Phase
+    /// When the oldest byte that the client has not taken was written; nil where it took all.
+    private var unsentSince: Instant?
+    private var hold: (reason: Hold, since: Instant)?
+
+    /// Why a connection is not read for now.
+    package enum Hold: Sendable {
+        /// What came is more than may wait for the disk.
+        case room
+        /// The client does not take its answers.
+        case answers
+    }
+
+    private enum Phase: Sendable {
+        case idle(since: Instant)
+        case header(since: Instant)
+        case body(since: Instant, bytes: Int)
+        case stream(lastByte: Instant)
+        /// Nothing is wanted of the client but to take the answer.
+        case answering
+        case discarding(since: Instant, bytes: Int)
+    }
+
+    /// What is over.
+    package enum Expiry: Hashable, Sendable {
+        case idle, header, body, write, discard
+    }
+
+    package init(now: Instant) { phase = .idle(since: now) }
+
+    // MARK: Events
+
+    package mutating func receivedBytes(_ count: Int, now: Instant) {
+        switch phase {
+        case .idle: phase = .header(since: now)
+        case .body(let since, let bytes): phase = .body(since: since, bytes: bytes + count)
+        case .stream: phase = .stream(lastByte: now)
+        case .discarding(let since, let bytes):
+            phase = .discarding(since: since, bytes: bytes + count)
+        case .header, .answering: break
+        }
+    }
+
+    package mutating func headEnded(isStream: Bool, now: Instant) {
+        phase = isStream ? .stream(lastByte: now) : .body(since: now, bytes: 0)
+    }
+
+    package mutating func bodyEnded(now: Instant) {
+        phase = .answering
+        if unsentSince != nil { unsentSince = now }
+    }
+
+    /// Reading is held back, or goes on.
+    package mutating func held(_ reason: Hold?, now: Instant) {
+        hold = reason.map { ($0, now) }
+        if reason == nil, case .stream = phase { phase = .stream(lastByte: now) }
+    }
+
+    package mutating func answered(now: Instant) { phase = .idle(since: now) }
+
+    package mutating func beganDiscarding(now: Instant) {
+        phase = .discarding(since: now, bytes: 0)
+    }
+
+    package mutating func wrote(now: Instant) { unsentSince = unsentSince ?? now }
+
+    /// The client took everything, or a part of it.
+    package mutating func sent(isAll: Bool, now: Instant) {
+        unsentSince = isAll ? nil : now
+        // What is idle is so from when it has everything.
+        if isAll, case .idle = phase { phase = .idle(since: now) }
+    }
+
+    // MARK: The answer
+
+    package func expiry(now: Instant) -> Expiry? {
+        switch phase {
+        case .idle(let since):
+            // As long as the client takes its answer it is not idle.
+            if let unsentSince { return now - unsentSince > ConnectionLimits.writeTime ? .write : nil }
+            return now - since > ConnectionLimits.idleTime ? .idle : nil
+        case .header(let since): return now - since > ConnectionLimits.headerTime ? .header : nil
+        case .body(let since, let bytes):
+            let over = (now - since) - ConnectionLimits.bodyGraceTime
+            guard over > .zero else { return nil }
+            let wanted = Int(over / .milliseconds(1)) * ConnectionLimits.bodyBytesPerSecond / 1000
+            return bytes < wanted ? .body : nil
+        case .stream(let lastByte):
+            switch hold?.reason {
+            case .answers: return now - hold!.since > ConnectionLimits.writeTime ? .write : nil
+            case .room: return now - hold!.since > ConnectionLimits.idleTime ? .body : nil
+            case nil: return now - lastByte > ConnectionLimits.idleTime ? .body : nil
+            }
+        case .answering:
+            if let unsentSince, now - unsentSince > ConnectionLimits.writeTime { return .write }
+            return nil
+        case .discarding(let since, let bytes):
+            let isOver =
+                now - since > ConnectionLimits.discardTime || bytes > ConnectionLimits.discardBytes
+            return isOver ? .discard : nil
+        }
+    }
+}

@@ -1,0 +1,379 @@
+internal import LedgerFormat
+internal import NIOCore
+internal import NIOHTTP1
+internal import NIOPosix
+internal import Packets
+internal import Platform
+internal import StardustCore
+
+/// One connection: performs what its state says, on its event loop.
+final class ConnectionHandler: ChannelDuplexHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias OutboundIn = Never
+    typealias OutboundOut = HTTPServerResponsePart
+
+    let server: ServerContext
+    let loop: LoopContext
+    let peer: PeerIdentity
+    let grant: AccessPolicy.Grant
+
+    private var state = ConnectionState()
+    private var deadlines = ConnectionDeadlines(now: .now)
+    private(set) var context: ChannelHandlerContext!
+    private var head: HTTPRequestHead?
+    /// The request in hand, once its head is known.
+    private var request = Request.none
+    private(set) var writer: ResponseWriter!
+    /// For answers outside the pipeline.
+    private weak var plain: PlainRequestHandler?
+    /// A query that could not be answered at once and comes through the pipeline next.
+    private var prepared: (target: String, query: PreparedQuery)?
+    /// When the last checkpoint was given.
+    private var lastCheckpoint: ContinuousClock.Instant?
+    /// Why reading is held back, if it is.
+    private var hold: ConnectionDeadlines.Hold?
+    private var isReadWanted = false
+
+    private enum Request {
+        case none
+        case query(PreparedQuery)
+        case follow(Parameters)
+        case refused(Problem)
+        case body(any RequestBody)
+        case following(FollowStream)
+    }
+
+    init(peer: PeerIdentity, server: ServerContext, loop: LoopContext) {
+        self.peer = peer
+        self.server = server
+        self.loop = loop
+        grant = server.policy.grant(peer)
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        writer = ResponseWriter(context)
+        loop.add(self)
+    }
+
+    func attach(_ plain: PlainRequestHandler) { self.plain = plain }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        perform(state.handle(.inactive))
+        context.fireChannelInactive()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case .some(.inputClosed) = event as? ChannelEvent {
+            perform(state.handle(.inputClosed))
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    /// Ends after the request in hand, or at once without one.
+    func drain() { perform(state.handle(.drain)) }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        guard let error = error as? HTTPParserError else { return context.close(promise: nil) }
+        if state.handle(.malformed) == .reportMalformed {
+            writer.send(Answer(Problem(error)), isHead: false, isLast: true)
+            discard()
+        } else {
+            context.close(promise: nil)
+        }
+    }
+
+    private func perform(_ action: ConnectionState.Action) {
+        switch action {
+        // Those with something to say are performed where the event is.
+        case .nothing, .begin, .take, .reportMalformed: break
+        case .finish: if case .body(let body) = request { body.finish() }
+        case .answer: answerRequest()
+        case .refuse: if case .refused(let problem) = request { respond(Answer(problem)) }
+        case .resume: exchange?.clientTookAnswers()
+        case .reportSlowHeader: plain?.sendLast(Answer(.slowHeader))
+        case .reportSlowBody:
+            exchange?.abandon()
+            refuse(.slowBody)
+        case .endFollowing:
+            exchange?.abandon()
+            endStreaming()
+        case .close: close()
+        case .closeNow: context.close(promise: nil)
+        case .abandon:
+            exchange?.abandon()
+            request = .none
+            loop.remove(self)
+        }
+    }
+
+    private var exchange: (any Exchange)? {
+        switch request {
+        case .body(let body): body
+        case .following(let follow): follow
+        default: nil
+        }
+    }
+
+    // MARK: Requests
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data) {
+        case .head(let head): begin(head)
+        case .body(let bytes):
+            if state.handle(.bytes) == .take, case .body(let body) = request { body.take(bytes) }
+        case .end:
+            deadlines.bodyEnded(now: .now)
+            perform(state.handle(.end(isWritable: isWritable)))
+        }
+    }
+
+    private func begin(_ head: HTTPRequestHead) {
+        guard state.phase == .idle else { return }
+        self.head = head
+        server.metrics.requests.add()
+        deadlines.headEnded(isStream: false, now: .now)
+        do throws(Problem) { try begin(head.method, head.uri) } catch {
+            let hasBody =
+                header("transfer-encoding") != nil || header("content-length") ?? "0" != "0"
+            guard hasBody else {
+                request = .refused(error)
+                _ = state.handle(.head(.refusedQuery))
+                return
+            }
+            refuse(error)
+        }
+    }
+
+    private func begin(_ method: HTTPMethod, _ target: String) throws(Problem) {
+        if let (known, query) = prepared {
+            prepared = nil
+            if known == target {
+                request = .query(query)
+                _ = state.handle(.head(.query))
+                return
+            }
+        }
+        let (path, text) = target.pathAndQuery
+        let (endpoint, variables) = try Endpoint.router.find(method, path)
+        if let role = endpoint.role, !grant.allows(role) { throw .forbidden(role) }
+        switch endpoint.handler {
+        case .body(let make):
+            let body = try make(self, try endpoint.read(text))
+            request = .body(body)
+            _ = state.handle(.head(body.kind))
+            if body.kind == .stream { deadlines.headEnded(isStream: true, now: .now) }
+            if header("expect")?.lowercased() == "100-continue" { writer.proceed() }
+        case .query(let parse):
+            let query = try parse(
+                QueryRequest(
+                    ledger: server.ledger, variables: variables,
+                    parameters: try endpoint.read(text)))
+            request = .query(PreparedQuery(endpoint, query))
+            _ = state.handle(.head(.query))
+        case .follow:
+            request = .follow(try endpoint.read(text))
+            _ = state.handle(.head(.query))
+        }
+    }
+
+    /// A header of the request in hand.
+    func header(_ name: String) -> String? { head?.headers.first(name: name) }
+
+    /// The answer to a request that did not come through the pipeline, if it can be given at once.
+    func answerAtOnce(_ plain: PlainRequest) -> Answer? {
+        guard state.phase == .idle, !state.isDraining, isWritable else { return nil }
+        let (path, text) = plain.target.pathAndQuery
+        guard let (endpoint, variables) = try? Endpoint.router.find(.GET, path),
+            case .query(let parse) = endpoint.handler, endpoint.mayAnswerAtOnce,
+            endpoint.role.map(grant.allows) ?? true
+        else { return nil }
+        let answer: Answer
+        do throws(Problem) {
+            let query = try parse(
+                QueryRequest(
+                    ledger: server.ledger, variables: variables,
+                    parameters: try endpoint.read(text)))
+            var prepared = PreparedQuery(endpoint, query)
+            guard query.awaits == nil, let immediate = try prepared.immediateAnswer(server.ledger) else {
+                self.prepared = (plain.target, prepared)
+                return nil
+            }
+            answer = immediate
+        } catch { answer = Answer(error) }
+        server.metrics.requests.add()
+        deadlines.answered(now: .now)
+        return answer
+    }
+
+    // MARK: Answers
+
+    private func answerRequest() {
+        switch request {
+        case .query(let query): answer(query)
+        case .follow(let parameters): beginFollowing(parameters)
+        case .body(let body): body.finish()
+        case .none, .refused, .following: preconditionFailure("nothing asks for an answer")
+        }
+    }
+
+    private func beginFollowing(_ parameters: Parameters) {
+        do throws(Problem) {
+            let follow = try FollowStream(self, parameters)
+            guard head?.method != .HEAD else {
+                return respond(Answer(200, "application/x-ndjson", []))
+            }
+            beginStreaming()
+            context.flush()
+            request = .following(follow)
+            _ = state.handle(.follow)
+            follow.start()
+        } catch { respond(Answer(error)) }
+    }
+
+    private func answer(_ prepared: PreparedQuery) {
+        if prepared.endpoint.execution == .paced, let delay = paceOfCheckpoints() {
+            context.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(delay)) {
+                self.answerNow(prepared)
+            }
+            return
+        }
+        guard let size = prepared.query.awaits else { return answerNow(prepared) }
+        let ledger = server.ledger
+        CheckpointWait.begin(
+            ledger, size, atMost: ledger.settings.queryTime, on: context.eventLoop
+        ) { outcome in
+            switch outcome {
+            case .success: self.answerNow(prepared)
+            case .failure(let problem): self.respond(Answer(problem))
+            }
+        }
+    }
+
+    private func answerNow(_ prepared: PreparedQuery) {
+        if state.phase == .closed { return }
+        var prepared = prepared
+        do throws(Problem) {
+            if let answer = try prepared.immediateAnswer(server.ledger) { return respond(answer) }
+        } catch { return respond(Answer(error)) }
+        guard let pool = prepared.pool else { preconditionFailure("no pool answers it") }
+        let (query, ledger, now) = (prepared.query, server.ledger, ContinuousClock.now)
+        // What may wait must not keep others from the disk.
+        offLoop(pool) {
+            let context = QueryContext.patient(ledger, since: now)
+            do throws(Problem) { return try query.answer(context) } catch { return Answer(error) }
+        } then: {
+            $0.respond($1)
+        }
+    }
+
+    /// How long the next checkpoint has to wait; nil if it comes at once.
+    private func paceOfCheckpoints() -> Duration? {
+        let now = ContinuousClock.now
+        let due = max(now, lastCheckpoint.map { $0 + ConnectionLimits.checkpointPace } ?? now)
+        lastCheckpoint = due
+        return due > now ? due - now : nil
+    }
+
+    /// Runs what blocks on a pool, and goes on here with its result.
+    func offLoop<Value: Sendable>(
+        _ pool: Pool, _ body: @escaping @Sendable () -> Value,
+        then finish: @escaping (ConnectionHandler, Value) -> Void
+    ) {
+        let bound = NIOLoopBound((handler: self, finish: finish), eventLoop: context.eventLoop)
+        server.pools[pool].runIfActive(eventLoop: context.eventLoop, body).whenSuccess { value in
+            bound.value.finish(bound.value.handler, value)
+        }
+    }
+
+    /// Answers before the body has ended, and closes behind it.
+    func refuse(_ problem: Problem) {
+        if state.phase == .closed { return }
+        let isHead = head?.method == .HEAD
+        _ = state.handle(.refusedEarly)
+        writer.send(Answer(problem), isHead: isHead, isLast: true)
+        discard()
+    }
+
+    /// Reads on for a while and drops what comes: closing on unread bytes would reset the
+    /// connection, and the client would never see its answer.
+    private func discard() {
+        request = .none
+        deadlines.beganDiscarding(now: .now)
+        setReadingHeld(nil)
+        context.close(mode: .output, promise: nil)
+    }
+
+    func respond(_ answer: Answer) {
+        if state.phase == .closed { return }
+        let isHead = head?.method == .HEAD
+        let action = finishRequest()
+        writer.send(answer, isHead: isHead, isLast: action == .close)
+        if answer.body.count > ConnectionLimits.largeAnswerBytes {
+            let pool = server.pools[.disk]
+            writer.lastWrite?.whenComplete { _ in pool.submit { _ in ProcessMemory.giveBack() } }
+        }
+        perform(action)
+    }
+
+    /// Begins an answer of lines that come as packets become durable.
+    func beginStreaming() {
+        writer.beginStreaming(
+            head?.version ?? .http1_1, isLast: state.isDraining || head?.isKeepAlive == false)
+    }
+
+    func stream(_ lines: ByteBuffer) { writer.stream(lines) }
+
+    func endStreaming() {
+        if state.phase == .closed { return }
+        let action = finishRequest()
+        writer.end()
+        perform(action)
+    }
+
+    /// Closes when the last answer has gone out.
+    func close() { writer.close() }
+
+    /// Done with the request in hand, before the end of its answer is written.
+    private func finishRequest() -> ConnectionState.Action {
+        let action = state.handle(.answered(keepsAlive: head?.isKeepAlive ?? true))
+        (head, request) = (nil, .none)
+        deadlines.answered(now: .now)
+        setReadingHeld(nil)
+        return action
+    }
+
+    // MARK: Reading and deadlines
+
+    var isWritable: Bool { context.channel.isWritable }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable { perform(state.handle(.writable)) }
+        context.fireChannelWritabilityChanged()
+    }
+
+    /// Holds reading back for a reason, or lets it go on.
+    func setReadingHeld(_ reason: ConnectionDeadlines.Hold?) {
+        guard reason != hold else { return }
+        hold = reason
+        deadlines.held(reason, now: .now)
+        if reason == nil, isReadWanted {
+            isReadWanted = false
+            context.read()
+        }
+    }
+
+    func read(context: ChannelHandlerContext) {
+        if hold != nil { isReadWanted = true } else { context.read() }
+    }
+
+    func received(_ count: Int) { deadlines.receivedBytes(count, now: .now) }
+    func wrote() { deadlines.wrote(now: .now) }
+    func sent(isAll: Bool) { deadlines.sent(isAll: isAll, now: .now) }
+
+    func enforceDeadline(_ now: ContinuousClock.Instant) {
+        guard let expiry = deadlines.expiry(now: now) else { return }
+        server.metrics.connectionsCut.add()
+        perform(state.handle(.expired(expiry)))
+    }
+}

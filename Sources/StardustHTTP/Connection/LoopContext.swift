@@ -1,0 +1,24 @@
+internal import NIOCore
+internal import Packets
+
+/// What the connections of one event loop share. Only touched on that loop.
+final class LoopContext {
+    /// Parses for all of them, so that its memory is warm and bounded.
+    private var reader = PacketReader()
+    private var handlers: [ObjectIdentifier: ConnectionHandler] = [:]
+
+    func read(_ bytes: Span<UInt8>) throws(PacketError) -> PacketFacts { try reader.read(bytes) }
+
+    func add(_ handler: ConnectionHandler) { handlers[ObjectIdentifier(handler)] = handler }
+    func remove(_ handler: ConnectionHandler) { handlers[ObjectIdentifier(handler)] = nil }
+
+    var isEmpty: Bool { handlers.isEmpty }
+
+    func enforceDeadlines() {
+        let now = ContinuousClock.now
+        for handler in handlers.values { handler.enforceDeadline(now) }
+    }
+
+    func drain() { for handler in handlers.values { handler.drain() } }
+    func closeAll() { for handler in handlers.values { handler.close() } }
+}

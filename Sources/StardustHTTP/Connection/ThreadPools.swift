@@ -1,0 +1,44 @@
+internal import NIOPosix
+
+/// Threads for work that blocks, apart from each other, so that nobody waits for what is slower by
+/// nature.
+struct ThreadPools: Sendable {
+    private let pools: [Pool: NIOThreadPool]
+
+    init() {
+        var pools: [Pool: NIOThreadPool] = [:]
+        for pool in Pool.allCases { pools[pool] = NIOThreadPool(numberOfThreads: pool.threads) }
+        self.pools = pools
+        for pool in pools.values { pool.start() }
+    }
+
+    subscript(_ pool: Pool) -> NIOThreadPool { pools[pool]! }
+
+    func shutDown() async throws {
+        for pool in pools.values { try await pool.shutdownGracefully() }
+    }
+}
+
+/// Which threads do a piece of work that blocks.
+package enum Pool: Sendable, CaseIterable {
+    /// Reads records and asks the index.
+    case disk
+    /// May wait until the index has followed, for a checkpoint, or for SQLite.
+    case waiting
+    /// Runs the SQL of others, which may use its whole time.
+    case sql
+    /// Applies the change feed.
+    case feed
+    /// Compares all rows with all packets.
+    case drift
+
+    fileprivate var threads: Int {
+        switch self {
+        case .disk: ConnectionLimits.diskThreads
+        case .waiting: ConnectionLimits.waitingThreads
+        case .sql: ConnectionLimits.sqlThreads
+        case .feed: ConnectionLimits.feedThreads
+        case .drift: ConnectionLimits.driftThreads
+        }
+    }
+}

@@ -1,0 +1,58 @@
+internal import LedgerFormat
+internal import LedgerStorage
+internal import NIOCore
+internal import Packets
+internal import Platform
+internal import StardustCore
+
+/// `POST /v1/packets`: one packet, or many as NDJSON.
+enum Emission {
+    static func begin(
+        _ connection: ConnectionHandler, _ parameters: Parameters
+    ) throws(Problem) -> any RequestBody {
+        let waits = try parameters.waitsForCheckpoint()
+        switch MediaType(connection.header("content-type")) {
+        case .json:
+            let limit = connection.server.ledger.settings.packetBytes
+            if let length = connection.header("content-length").flatMap({ Int($0) }),
+                length > limit
+            {
+                throw .tooLarge(limit: limit)
+            }
+            return SingleEmission(connection, waitsForCheckpoint: waits)
+        case .ndjson: return StreamEmission(connection, waitsForCheckpoint: waits)
+        case .other(let type):
+            throw Problem(
+                .unsupportedMediaType,
+                "\(type) is not accepted; send application/json or application/x-ndjson")
+        }
+    }
+
+    /// Answers a packet whose id is stored already: the first receipt for the same content, a
+    /// conflict for other content. Blocks on the disk.
+    static func replay(
+        _ payload: [UInt8], _ digest: Digest, at position: Position, _ ledger: RunningLedger
+    ) -> Result<Receipt, Problem> {
+        do throws(ReadFailure) {
+            switch try ledger.resolve(payload, digest: digest, at: position) {
+            case .same(let receipt):
+                ledger.metrics.packetsReplayed.add()
+                return .success(receipt)
+            case .conflict(let receipt):
+                ledger.metrics.packetsConflicting.add()
+                return .failure(.conflict(receipt))
+            }
+        } catch { return .failure(Problem(error)) }
+    }
+}
+
+extension Parameters {
+    /// Whether a receipt is wanted only when a checkpoint covers it.
+    fileprivate func waitsForCheckpoint() throws(Problem) -> Bool {
+        guard let text = self["wait"] else { return false }
+        guard text == "checkpoint" else {
+            throw .badParameter("wait", "\(text) is nothing to wait for; `checkpoint` is")
+        }
+        return true
+    }
+}

@@ -1,0 +1,127 @@
+internal import LedgerFormat
+internal import LedgerStorage
+internal import NIOCore
+internal import Packets
+internal import Platform
+internal import StardustCore
+
+/// One packet in one request.
+final class SingleEmission: RequestBody {
+    let kind = ConnectionState.Begun.body
+    private let connection: ConnectionHandler
+    private var body = ByteBuffer()
+    private var reservation: Inbox.Reservation
+    private let waitsForCheckpoint: Bool
+    /// The sequencer has it: its bytes are held until it is answered, whoever still wants that.
+    private var isSubmitted = false
+
+    init(_ connection: ConnectionHandler, waitsForCheckpoint: Bool) {
+        self.connection = connection
+        self.waitsForCheckpoint = waitsForCheckpoint
+        reservation = connection.server.ledger.reservation()
+    }
+
+    private var ledger: RunningLedger { connection.server.ledger }
+
+    func take(_ bytes: ByteBuffer) {
+        let limit = ledger.settings.packetBytes
+        guard body.readableBytes + bytes.readableBytes <= limit else {
+            return refuse(.tooLarge(limit: limit))
+        }
+        guard reservation.take(bytes.readableBytes) else {
+            ledger.metrics.packetsTurnedAway.add()
+            return refuse(Problem(.tooMuchInFlight))
+        }
+        if body.readableBytes == 0 {
+            body = bytes
+        } else {
+            body.writeImmutableBuffer(bytes)
+        }
+    }
+
+    private func refuse(_ problem: Problem) {
+        abandon()
+        connection.refuse(problem)
+    }
+
+    func abandon() {
+        if !isSubmitted { reservation.give(back: reservation.bytes) }
+    }
+
+    func finish() {
+        let bound = NIOLoopBound(self, eventLoop: connection.context.eventLoop)
+        let loop = connection.context.eventLoop
+        var submission = Submission(peer: connection.peer.peer) { outcomes in
+            loop.execute { bound.value.answer(outcomes[0]) }
+        }
+        do throws(Problem) {
+            try admit(to: &submission)
+        } catch {
+            ledger.metrics.packetsRefused.add()
+            return respond(Answer(error))
+        }
+        isSubmitted = true
+        if let refusal = ledger.submit(submission) {
+            ledger.metrics.packetsTurnedAway.add()
+            respond(Answer(Problem(refusal)))
+        }
+    }
+
+    /// Parses and validates the body's packet.
+    private func admit(to submission: inout Submission) throws(Problem) {
+        let body = body
+        let bytes = body.readableBytesUInt8Span
+        let payload = bytes.extracting(JSONText.trimmed(bytes))
+        let facts: PacketFacts
+        do throws(PacketError) { facts = try connection.loop.read(payload) } catch {
+            var problem = Problem(error)
+            problem.offset? += JSONText.trimmed(bytes).lowerBound
+            throw problem
+        }
+        guard connection.grant.allowsAppending(facts.entityType) else {
+            throw .forbidden(appending: facts.entityType)
+        }
+        submission.append(payload, facts)
+    }
+
+    private func answer(_ outcome: AppendOutcome) {
+        switch outcome {
+        case .appended(let receipt): give(receipt, isReplay: false)
+        case .refused(let refusal):
+            ledger.metrics.packetsTurnedAway.add()
+            respond(Answer(Problem(refusal)))
+        case .present(let position):
+            let (body, ledger) = (body, ledger)
+            let bytes = body.readableBytesUInt8Span
+            let payload = [UInt8](bytes.extracting(JSONText.trimmed(bytes)))
+            connection.offLoop(.disk) {
+                Emission.replay(payload, .sha256(payload), at: position, ledger)
+            } then: { [self] _, result in
+                switch result {
+                case .success(let receipt): give(receipt, isReplay: true)
+                case .failure(let problem): respond(Answer(problem))
+                }
+            }
+        }
+    }
+
+    private func give(_ receipt: Receipt, isReplay: Bool) {
+        let status = isReplay ? 200 : 201
+        guard waitsForCheckpoint else {
+            return respond(Answer(status) { $0.receipt(receipt, isReplay: isReplay) })
+        }
+        CheckpointWait.evidence(for: [receipt], connection) { [self] found in
+            switch found[0] {
+            case .success(let evidence):
+                respond(Answer(status) { $0.receipt(receipt, isReplay: isReplay, evidence) })
+            case .failure(let problem): respond(Answer(problem))
+            }
+        }
+    }
+
+    private func respond(_ answer: Answer) {
+        isSubmitted = false
+        abandon()
+        connection.respond(answer)
+    }
+}

@@ -1,0 +1,305 @@
+internal import LedgerFormat
+internal import LedgerStorage
+internal import NIOCore
+internal import Packets
+internal import Platform
+internal import StardustCore
+
+/// Many packets in one request, one a line, each answered by a line in the same order.
+///
+/// Invariants:
+///  1. `batches` are answered from the front; a line's answer is written once.
+///  2. While `kept` has lines, or some of them are being read back, new ones go behind them.
+final class StreamEmission: RequestBody {
+    let kind = ConnectionState.Begun.stream
+    private let connection: ConnectionHandler
+    private let waitsForCheckpoint: Bool
+    private var cutter: LineCutter
+    /// Bytes that wait for the end of their line or for room, and those that are being appended.
+    private var reservation: Inbox.Reservation
+    private var batches = CircularBuffer<Batch>()
+    private var bytesInFlight = 0
+    private var linesInFlight = 0
+    /// A submission that found the inbox full; tried again before anything else is read.
+    private var delayed: (submission: Submission, bytes: Int)?
+    private var kept = KeptAnswers()
+    private var isReadingBack = false
+    private var hasBegun = false
+    private var isAbandoned = false
+    private var isRetryScheduled = false
+
+    /// Lines that were cut together, and what became of them once it is known.
+    private final class Batch {
+        var lines: [Line] = []
+        /// Lines of the body, blank ones included.
+        var count = 0
+        /// The packets, until it is known that none of them stands already.
+        var payloads: Submission?
+        var isAnswered = false
+    }
+
+    /// A line of the body: a packet that waits, or its answer.
+    enum Line: Sendable {
+        case packet(line: Int, ordinal: Int)
+        case receipt(Receipt, isReplay: Bool, CheckpointEvidence? = nil)
+        case problem(BoxedProblem)
+    }
+
+    init(_ connection: ConnectionHandler, waitsForCheckpoint: Bool) {
+        self.connection = connection
+        self.waitsForCheckpoint = waitsForCheckpoint
+        cutter = LineCutter(lineBytesMax: connection.server.ledger.settings.packetBytes)
+        reservation = connection.server.ledger.reservation()
+    }
+
+    private var ledger: RunningLedger { connection.server.ledger }
+
+    // MARK: The body
+
+    func take(_ bytes: ByteBuffer) {
+        let hasRoom = reservation.add(bytes.readableBytes)
+        reservation.give(back: cutter.add(bytes))
+        if !hasRoom { retrySoon() }
+        pump()
+    }
+
+    func finish() {
+        cutter.end()
+        pump()
+    }
+
+    /// The connection is gone. What was handed over is still appended.
+    func abandon() {
+        isAbandoned = true
+        reservation.give(back: cutter.bytesHeld + (delayed?.bytes ?? 0))
+        delayed = nil
+    }
+
+    /// Cuts and hands over lines as long as there is room, else holds reading back.
+    private func pump() {
+        if isAbandoned { return }
+        while let hasMore = step(), hasMore {}
+        endIfDone()
+    }
+
+    /// One chunk of lines. Nil where there is no room now, false where there are no lines.
+    private func step() -> Bool? {
+        if let (submission, _) = delayed {
+            guard offer(submission) else { return nil }
+            delayed = nil
+        }
+        if kept.weight >= EmissionLimits.streamLinesKept {
+            connection.setReadingHeld(.answers)
+            return nil
+        }
+        guard bytesInFlight < EmissionLimits.streamBytesInFlight,
+            linesInFlight < EmissionLimits.streamLinesInFlight
+        else {
+            connection.setReadingHeld(.room)
+            return nil
+        }
+        guard let chunk = cutter.next(atMost: EmissionLimits.streamChunkBytes) else {
+            reservation.give(back: cutter.dropLeadingSpace())
+            if reservation.hasRoom { connection.setReadingHeld(nil) } else { retrySoon() }
+            return false
+        }
+        return admit(chunk) ? true : nil
+    }
+
+    /// Parses a chunk's lines and hands the packets over. False where the inbox is full.
+    private func admit(_ chunk: LineCutter.Chunk) -> Bool {
+        let batch = Batch()
+        let bound = NIOLoopBound(
+            (stream: self, batch: batch), eventLoop: connection.context.eventLoop)
+        let (loop, bytes) = (connection.context.eventLoop, chunk.bytes)
+        var submission = Submission(peer: connection.peer.peer) { outcomes in
+            loop.execute { bound.value.stream.answered(bound.value.batch, outcomes, bytes) }
+        }
+        submission.bytes.reserveCapacity(chunk.bytes)
+        chunk.eachLine { line, text in
+            switch text {
+            case .tooLong: batch.lines.append(.problem(BoxedProblem(tooLarge(line))))
+            case .text(let payload): batch.lines.append(read(payload, line, into: &submission))
+            }
+        }
+        batch.payloads = submission
+        batch.count = chunk.lines
+        batches.append(batch)
+        bytesInFlight += bytes
+        linesInFlight += chunk.lines
+        guard !submission.packets.isEmpty else {
+            submission.completion([])
+            return true
+        }
+        guard offer(submission) else {
+            delayed = (submission, bytes)
+            return false
+        }
+        return true
+    }
+
+    private func read(
+        _ payload: Span<UInt8>, _ line: Int, into submission: inout Submission
+    ) -> Line {
+        var problem: Problem
+        do throws(PacketError) {
+            let facts = try connection.loop.read(payload)
+            if connection.grant.allowsAppending(facts.entityType) {
+                submission.append(payload, facts)
+                return .packet(line: line, ordinal: submission.packets.count - 1)
+            }
+            problem = .forbidden(appending: facts.entityType)
+        } catch { problem = Problem(error) }
+        connection.server.metrics.packetsRefused.add()
+        problem.line = line
+        return .problem(BoxedProblem(problem))
+    }
+
+    private func tooLarge(_ line: Int) -> Problem {
+        connection.server.metrics.packetsRefused.add()
+        var problem = Problem.tooLarge(limit: ledger.settings.packetBytes)
+        problem.line = line
+        return problem
+    }
+
+    /// False where the inbox is full: reading is held and it is tried again soon.
+    private func offer(_ submission: Submission) -> Bool {
+        switch ledger.submit(submission) {
+        case nil: return true
+        case .tooMuchInFlight?:
+            retrySoon()
+            return false
+        case let refusal?:
+            submission.completion(submission.packets.map { _ in .refused(refusal) })
+            return true
+        }
+    }
+
+    private func retrySoon() {
+        connection.setReadingHeld(.room)
+        guard !isRetryScheduled else { return }
+        isRetryScheduled = true
+        connection.context.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(EmissionLimits.retryDelay)) {
+            self.isRetryScheduled = false
+            self.pump()
+        }
+    }
+
+    // MARK: Outcomes
+
+    private func answered(_ batch: Batch, _ outcomes: [AppendOutcome], _ bytes: Int) {
+        bytesInFlight -= bytes
+        reservation.give(back: bytes)
+        var present: [(line: Int, ordinal: Int, number: Int, position: Position)] = []
+        for (index, line) in batch.lines.enumerated() {
+            guard case .packet(let number, let ordinal) = line else { continue }
+            switch outcomes[ordinal] {
+            case .appended(let receipt): batch.lines[index] = .receipt(receipt, isReplay: false)
+            case .present(let position): present.append((index, ordinal, number, position))
+            case .refused(let refusal):
+                connection.server.metrics.packetsTurnedAway.add()
+                var problem = Problem(refusal)
+                problem.line = number
+                batch.lines[index] = .problem(BoxedProblem(problem))
+            }
+        }
+        present.isEmpty ? awaitCheckpoint(batch) : resolve(present, batch)
+    }
+
+    private func resolve(
+        _ present: [(line: Int, ordinal: Int, number: Int, position: Position)], _ batch: Batch
+    ) {
+        guard let submission = batch.payloads, !isAbandoned else { return }
+        let ledger = ledger
+        connection.offLoop(.disk) {
+            present.map { item -> (Int, Line) in
+                let packet = submission.packets[item.ordinal]
+                let payload = Array(submission.bytes[packet.range])
+                switch Emission.replay(payload, packet.digest, at: item.position, ledger) {
+                case .success(let receipt): return (item.line, .receipt(receipt, isReplay: true))
+                case .failure(var problem):
+                    problem.line = item.number
+                    return (item.line, .problem(BoxedProblem(problem)))
+                }
+            }
+        } then: { [self] _, answers in
+            for (index, line) in answers { batch.lines[index] = line }
+            awaitCheckpoint(batch)
+        }
+    }
+
+    /// Settles a batch, where it is wanted when a checkpoint covers all of it.
+    private func awaitCheckpoint(_ batch: Batch) {
+        var waiting: [(index: Int, receipt: Receipt, isReplay: Bool)] = []
+        if waitsForCheckpoint {
+            for (index, line) in batch.lines.enumerated() {
+                guard case .receipt(let receipt, let isReplay, _) = line else { continue }
+                waiting.append((index, receipt, isReplay))
+            }
+        }
+        guard !waiting.isEmpty, !isAbandoned else { return settle(batch) }
+        CheckpointWait.evidence(for: waiting.map(\.receipt), connection) { [self] found in
+            for (place, result) in zip(waiting, found) {
+                switch result {
+                case .success(let evidence):
+                    batch.lines[place.index] = .receipt(
+                        place.receipt, isReplay: place.isReplay, evidence)
+                case .failure(let problem):
+                    batch.lines[place.index] = .problem(BoxedProblem(problem))
+                }
+            }
+            settle(batch)
+        }
+    }
+
+    private func settle(_ batch: Batch) {
+        batch.isAnswered = true
+        batch.payloads = nil
+        while let first = batches.first, first.isAnswered {
+            batches.removeFirst()
+            linesInFlight -= first.count
+            write(first.lines)
+        }
+        pump()
+    }
+
+    // MARK: Answers
+
+    private func write(_ lines: [Line]) {
+        if isAbandoned || lines.isEmpty { return }
+        if !hasBegun {
+            hasBegun = true
+            connection.beginStreaming()
+        }
+        guard kept.isEmpty, !isReadingBack, connection.isWritable else {
+            kept.append(lines)
+            return
+        }
+        connection.stream(AnswerLines.rendered(lines))
+    }
+
+    /// Called when there is room again: goes on with what was kept, read back from the ledger.
+    func clientTookAnswers() {
+        guard !isAbandoned, !isReadingBack, !kept.isEmpty, connection.isWritable else { return }
+        isReadingBack = true
+        let (some, ledger, waits) = (kept.take(EmissionLimits.linesReadBack), ledger, waitsForCheckpoint)
+        connection.offLoop(.disk) {
+            AnswerLines.rendered(some.map { $0.line(from: ledger, withEvidence: waits) })
+        } then: { [self] connection, bytes in
+            isReadingBack = false
+            guard !isAbandoned else { return }
+            connection.stream(bytes)
+            clientTookAnswers()
+            pump()
+        }
+    }
+
+    private func endIfDone() {
+        guard cutter.isDone, delayed == nil, batches.isEmpty, kept.isEmpty, !isReadingBack,
+            !isAbandoned
+        else { return }
+        isAbandoned = true
+        if !hasBegun { connection.beginStreaming() }
+        connection.endStreaming()
+    }
+}

@@ -1,0 +1,127 @@
+internal import LedgerFormat
+internal import LedgerStorage
+internal import NIOCore
+internal import NIOHTTP1
+internal import Packets
+internal import StardustCore
+
+/// A complete response, before HTTP.
+struct Answer: Sendable {
+    var status: Int
+    var contentType: String
+    var body: [UInt8]
+    var retryAfterSeconds: Int?
+    var allow: String?
+    /// How long others may keep it; nil for what nobody should.
+    var cacheControl: String?
+
+    init(_ status: Int = 200, _ contentType: String = "application/json", _ body: [UInt8]) {
+        self.status = status
+        self.contentType = contentType
+        self.body = body
+    }
+
+    init(_ problem: Problem) {
+        var json = JSONWriter()
+        problem.write(to: &json)
+        self.init(problem.status, "application/problem+json", json.bytes)
+        retryAfterSeconds = problem.retryAfterSeconds
+        allow = problem.allow
+    }
+
+    init(_ status: Int = 200, _ write: (inout JSONWriter) -> Void) {
+        var json = JSONWriter()
+        write(&json)
+        self.init(status, "application/json", json.bytes)
+    }
+}
+
+extension Answer {
+    /// What stands in the head beside the status.
+    func headers(isLast: Bool) -> [(name: String, value: String)] {
+        var headers = [
+            ("content-type", contentType), ("content-length", String(body.count)),
+        ]
+        if let retryAfterSeconds { headers.append(("retry-after", String(retryAfterSeconds))) }
+        if let cacheControl { headers.append(("cache-control", cacheControl)) }
+        if let allow { headers.append(("allow", allow)) }
+        if isLast { headers.append(("connection", "close")) }
+        return headers
+    }
+
+    /// The whole response, for a request that did not come through the pipeline.
+    func message(isLast: Bool) -> ByteBuffer {
+        let reason = HTTPResponseStatus(statusCode: status).reasonPhrase
+        var bytes = ByteBufferAllocator().buffer(capacity: body.count + 256)
+        bytes.writeString("HTTP/1.1 \(status) \(reason)\r\n")
+        for header in headers(isLast: isLast) {
+            bytes.writeString(header.name)
+            bytes.writeStaticString(": ")
+            bytes.writeString(header.value)
+            bytes.writeStaticString("\r\n")
+        }
+        bytes.writeStaticString("\r\n")
+        bytes.writeBytes(body)
+        return bytes
+    }
+}
+
+extension JSONWriter {
+    mutating func receipt(_ receipt: Receipt, isReplay: Bool, _ evidence: CheckpointEvidence? = nil) {
+        beginObject()
+        member("position", Int(receipt.position.value))
+        member("stardust_id", receipt.stardustID)
+        member("entry_hash", receipt.entryHash)
+        member("payload_sha256", receipt.payloadDigest)
+        member("received_at", receipt.receivedAt)
+        member("replayed", isReplay)
+        if let evidence {
+            member("checkpoint", String(decoding: evidence.checkpoint, as: UTF8.self))
+            key("inclusion")
+            array(evidence.inclusion) { $1.string($0.base64) }
+        }
+        endObject()
+    }
+
+    /// An entry that changes the ledger's key.
+    mutating func keyRotation(_ record: StoredRecord) {
+        let entry = record.entry
+        beginObject()
+        member("position", Int(entry.position.value))
+        member("kind", "key_rotation")
+        member("received_at", entry.receivedAt)
+        member("entry_hash", record.entryHash)
+        member("payload_sha256", entry.payloadDigest)
+        member("note", String(decoding: record.payload, as: UTF8.self))
+        endObject()
+    }
+
+    /// A packet as lists and look-ups show it. On one line, line ends between its values become
+    /// spaces; within a string there are none.
+    mutating func packet(
+        _ record: StoredRecord, _ entity: PacketEntity, onOneLine: Bool = false
+    ) {
+        let entry = record.entry
+        beginObject()
+        member("position", Int(entry.position.value))
+        member("stardust_id", entry.stardustID)
+        member("entity_type", entity.type)
+        member("entity_id", entity.id)
+        member("created_at", entry.createdAt)
+        member("received_at", entry.receivedAt)
+        key("peer")
+        beginObject()
+        member("uid", Int(entry.peer.uid))
+        member("gid", Int(entry.peer.gid))
+        endObject()
+        member("entry_hash", record.entryHash)
+        member("payload_sha256", entry.payloadDigest)
+        key("packet")
+        if onOneLine, record.payload.contains(where: { $0 == 0x0A || $0 == 0x0D }) {
+            json(record.payload.map { $0 == 0x0A || $0 == 0x0D ? 0x20 : $0 })
+        } else {
+            json(record.payload)
+        }
+        endObject()
+    }
+}

@@ -1,0 +1,143 @@
+internal import LedgerFormat
+internal import LedgerIndex
+internal import LedgerStorage
+internal import Packets
+internal import Platform
+internal import Reconstruction
+internal import StardustCore
+
+/// What a chain carries to show that its packets are the ledger's.
+private enum ChainProofs: String, CaseIterable {
+    case none, inclusion
+}
+
+/// Whole chains.
+enum ChainQueries {
+    static let parameters: Endpoint.ParameterNames = .some([
+        "direction", "max_depth", "max_packets", "as_of", "format", "proofs", "rows",
+    ])
+
+    static func packetChain(_ request: QueryRequest) throws(Problem) -> Query {
+        try chain(request, .packet(request.variables.id("stardust_id")))
+    }
+
+    static func entityChain(_ request: QueryRequest) throws(Problem) -> Query {
+        try chain(request, .entity(request.variables.text("type"), request.variables.id("id")))
+    }
+
+    static func traceChain(_ request: QueryRequest) throws(Problem) -> Query {
+        try chain(request, .trace(request.variables.id("trace_id")))
+    }
+
+    /// What a request for a chain asks beside its target.
+    private struct Wish {
+        var request: ChainRequest
+        var format: ChainFormat
+        var wantsRows: Bool
+        var wantsProofs: Bool
+
+        init(_ parameters: Parameters, _ target: ChainTarget) throws(Problem) {
+            format = try parameters.choice("format", of: ChainFormat.self) ?? .json
+            var limits = ChainLimits()
+            limits.depth =
+                try parameters.count("max_depth", upTo: ChainLimits.depthMax) ?? limits.depth
+            limits.packets =
+                try parameters.count("max_packets", upTo: ChainLimits.packetsMax) ?? limits.packets
+            request = ChainRequest(
+                target,
+                direction: try parameters.choice("direction", of: ChainRequest.Direction.self)
+                    ?? .upstream, limits: limits)
+            wantsRows = try parameters.boolean("rows")
+            guard !wantsRows || format == .json else {
+                throw .badParameter(
+                    "rows", "only a chain as JSON carries rows; ask with format=json")
+            }
+            wantsProofs = try parameters.choice("proofs", of: ChainProofs.self) == .inclusion
+        }
+    }
+
+    private static func chain(
+        _ request: QueryRequest, _ target: ChainTarget
+    ) throws(Problem) -> Query {
+        let wish = try Wish(request.parameters, target)
+        let ledger = try LedgerAtSize(request)
+        let query = Query { (context) throws(Problem) in
+            let source = try context.source(ledger)
+            if case .packet(let id) = target {
+                let position = try context.searching { () throws(PacketSearch.Failure) in
+                    try source.position(of: id)
+                }
+                guard position != nil else { throw .unknown("the packet \(id)") }
+            }
+            return try answer(wish, source, context)
+        }
+        return query.awaiting(wish.wantsProofs ? request.unpublished(ledger.size) : nil)
+    }
+
+    private static func answer(
+        _ wish: Wish, _ source: LedgerChainSource, _ context: QueryContext
+    ) throws(Problem) -> Answer {
+        var chain = try context.searching { () throws(PacketSearch.Failure) in
+            try Chain(wish.request, in: source)
+        }
+        if wish.wantsProofs {
+            let entries = chain.entries
+            let (root, paths) = try context.proofs(at: source.size, of: entries)
+            let inclusion = zip(entries.map(\.position), paths)
+            chain.proofs = Chain.Proofs(
+                root: root, inclusion: Dictionary(uniqueKeysWithValues: inclusion))
+        }
+        if wish.wantsRows { chain.rows = try context.rows(of: chain.entities) }
+        let bytesMax = context.isBrief ? QueryLimits.briefBytes : ChainLimits.documentBytesMax
+        if context.isBrief, chain.payloadBytes > bytesMax { throw .wouldBlock }
+        guard let document = chain.rendered(wish.format, bytesMax: bytesMax) else {
+            try context.mayWait()
+            var problem = Problem(
+                .answerTooLarge,
+                "the document would exceed \(bytesMax) bytes; ask for less, with max_depth or "
+                    + "max_packets")
+            problem.limit = bytesMax
+            throw problem
+        }
+        return Answer(200, wish.format.contentType, document)
+    }
+}
+
+/// The ledger at the size that a request asks about.
+struct LedgerAtSize: Sendable {
+    let map: LedgerMap
+    let current: LedgerSize
+    let size: LedgerSize
+
+    init(_ request: QueryRequest) throws(Problem) {
+        map = try request.map()
+        current = map.head.size
+        size = try request.parameters.size(upTo: current)
+    }
+}
+
+extension QueryContext {
+    /// The packets of a ledger as chains see them.
+    func source(_ ledger: LedgerAtSize) throws(Problem) -> LedgerChainSource {
+        LedgerChainSource(
+            ledger.map, try index(reflecting: ledger.current), size: ledger.size,
+            self.ledger.packetCache, until: deadline)
+    }
+}
+
+extension Parameters {
+    func count(_ name: String, upTo limit: Int) throws(Problem) -> Int? {
+        try number(name, in: 1...UInt64(limit)).map { Int($0) }
+    }
+
+    func choice<Choice: RawRepresentable<String> & CaseIterable>(
+        _ name: String, of: Choice.Type
+    ) throws(Problem) -> Choice? {
+        guard let text = self[name] else { return nil }
+        guard let choice = Choice(rawValue: text) else {
+            let names = Choice.allCases.map(\.rawValue).joined(separator: ", ")
+            throw .badParameter(name, "\(text) is none of \(names)")
+        }
+        return choice
+    }
+}

@@ -1,0 +1,97 @@
+internal import Reconstruction
+
+extension Endpoint {
+    /// Every request that the socket takes. The first is the one that workers send.
+    package static let all: [Endpoint] = emitting + packets + entries + lists + auditing + model
+        + operating
+
+    static let router = Router(all)
+
+    private static let emitting = [
+        Endpoint(
+            .post, "/v1/packets", .append, .withBody, .some(["wait"]), .body(Emission.begin))
+    ]
+
+    private static let packets: [Endpoint] = [
+        .get(
+            "/v1/packets/{stardust_id}", .read, .brieflyElse(on: .disk), PacketQueries.parameters,
+            PacketQueries.packet),
+        .get(
+            "/v1/packets/{stardust_id}/raw", .read, .brieflyElse(on: .disk),
+            PacketQueries.parameters, PacketQueries.rawPacket),
+        .get(
+            "/v1/packets/{stardust_id}/parents", .read, .brieflyElse(on: .waiting),
+            ListQueries.parameters, EdgeQueries.parents),
+        .get(
+            "/v1/packets/{stardust_id}/children", .read, .brieflyElse(on: .waiting),
+            ListQueries.parameters, EdgeQueries.children),
+        .get(
+            "/v1/packets/{stardust_id}/chain", .read, .brieflyElse(on: .waiting),
+            ChainQueries.parameters, ChainQueries.packetChain),
+        .get(
+            "/v1/packets/{stardust_id}/proof", .audit, .brieflyElse(on: .waiting), .none,
+            ProofQueries.packetProof),
+    ]
+
+    private static let entries: [Endpoint] = [
+        .get(
+            "/v1/entries/{position}", .audit, .brieflyElse(on: .disk), PacketQueries.parameters,
+            PacketQueries.entry),
+        .get(
+            "/v1/entries/{position}/raw", .audit, .brieflyElse(on: .disk),
+            PacketQueries.parameters, PacketQueries.rawEntry),
+        .get(
+            "/v1/entries/{position}/proof", .audit, .brieflyElse(on: .waiting), .none,
+            ProofQueries.entryProof),
+    ]
+
+    private static let lists: [Endpoint] = [
+        .get(
+            "/v1/packets", .read, .brieflyElse(on: .waiting), ListQueries.findParameters,
+            ListQueries.find),
+        .get(
+            "/v1/entities/{type}/{id}/packets", .read, .brieflyElse(on: .waiting),
+            ListQueries.parameters, ListQueries.entityPackets),
+        .get(
+            "/v1/entities/{type}/{id}/chain", .read, .brieflyElse(on: .waiting),
+            ChainQueries.parameters, ChainQueries.entityChain),
+        .get(
+            "/v1/traces/{trace_id}/packets", .read, .brieflyElse(on: .waiting),
+            ListQueries.parameters, ListQueries.tracePackets),
+        .get(
+            "/v1/traces/{trace_id}/chain", .read, .brieflyElse(on: .waiting),
+            ChainQueries.parameters, ChainQueries.traceChain),
+        Endpoint(.get, "/v1/follow", .read, .following, FollowStream.parameters, .follow),
+    ]
+
+    private static let auditing: [Endpoint] = [
+        .get("/checkpoint", .audit, .paced, .none, ProofQueries.checkpoint),
+        .get("/v1/checkpoint", .audit, .paced, .none, ProofQueries.checkpoint),
+        .get(
+            "/v1/proofs/consistency", .audit, .brieflyElse(on: .waiting), .some(["from", "to"]),
+            ProofQueries.consistency),
+        .get("/tile/{level}/{index}", .audit, .brieflyElse(on: .disk), .none, ProofQueries.tile),
+    ]
+
+    private static let model: [Endpoint] = [
+        Endpoint(
+            .post, "/v1/model/changes", .admin, .withBody, .ignored,
+            .body { connection, _ in FeedStream(connection) }),
+        Endpoint(
+            .post, "/v1/model/sql", .read, .withBody, .ignored,
+            .body { connection, _ in SQLRequest(connection) }),
+        .get("/v1/model/tables/{table}", .read, .on(.waiting), .columns, ModelQueries.tableRows),
+        .get("/v1/model/tables/{table}/{id}", .read, .on(.waiting), .none, ModelQueries.row),
+        .get("/v1/model/views/{view}", .read, .on(.waiting), .columns, ModelQueries.viewRows),
+        .get("/v1/model/status", .read, .on(.waiting), .none, ModelQueries.status),
+        .get("/v1/model/drift", .read, .on(.drift), .none, ModelQueries.drift),
+    ]
+
+    private static let operating: [Endpoint] = [
+        .get("/v1/status", .admin, .onLoop, .ignored, OperatorQueries.status),
+        .get("/metrics", .admin, .on(.waiting), .ignored, OperatorQueries.metrics),
+        .get("/livez", nil, .onLoop, .ignored, OperatorQueries.livez),
+        .get("/readyz", nil, .onLoop, .ignored, OperatorQueries.readyz),
+        .get("/openapi.yaml", nil, .onLoop, .ignored, OperatorQueries.openAPI),
+    ]
+}

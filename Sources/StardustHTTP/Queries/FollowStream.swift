@@ -1,0 +1,177 @@
+internal import LedgerFormat
+internal import LedgerIndex
+internal import LedgerStorage
+internal import NIOCore
+internal import Packets
+internal import StardustCore
+
+/// A standing query: packets go out in the order of the ledger as they become durable and known to
+/// the index. Nothing is read ahead of what the client takes; one that takes nothing is cut off by
+/// the connection's deadline.
+///
+/// Invariant: every position below `next` was sent, or does not match.
+final class FollowStream: Exchange {
+    static let parameters: Endpoint.ParameterNames = .some(Parameters.filters.union(["after"]))
+
+    private let connection: ConnectionHandler
+    private let filter: PacketFilter
+    private var next: UInt64
+    private var observer: Int?
+    private var heartbeat: Scheduled<Void>?
+    /// The client does not say where to begin, and is told.
+    private let beginsNow: Bool
+    /// A look is under way.
+    private var isLooking = false
+    /// The index has come nearer since that look began.
+    private var hasNews = false
+    private var isEnded = false
+
+    /// The stream starts after the position `after`, -1 for the first packet; without it, with what
+    /// comes next.
+    init(_ connection: ConnectionHandler, _ parameters: Parameters) throws(Problem) {
+        guard let map = connection.server.ledger.map else { throw Problem(.recovering) }
+        let size = map.head.size
+        next = size.entries
+        if let text = parameters["after"], text != "-1" {
+            guard let position = UInt64(text), position < size.entries else {
+                throw .badParameter(
+                    "after",
+                    "\(text) is not a position of this ledger, which has \(size) entries; -1 "
+                        + "starts with the first")
+            }
+            next = position + 1
+        } else if parameters["after"] != nil {
+            next = 0
+        }
+        beginsNow = parameters["after"] == nil
+        filter = try parameters.filter()
+        self.connection = connection
+    }
+
+    private var ledger: RunningLedger { connection.server.ledger }
+    private var loop: any EventLoop { connection.context.eventLoop }
+
+    func start() {
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        let loop = loop
+        observer = ledger.follower?.observe { loop.execute { bound.value.pump() } }
+        if beginsNow { sendHeartbeat() } else { beat() }
+        pump()
+    }
+
+    /// Sends no more.
+    func abandon() {
+        isEnded = true
+        heartbeat?.cancel()
+        if let observer { ledger.follower?.forget(observer) }
+        observer = nil
+    }
+
+    func clientTookAnswers() { pump() }
+
+    /// Looks for more if the client has taken what there was.
+    func pump() {
+        guard !isEnded else { return }
+        guard !isLooking else {
+            hasNews = true
+            return
+        }
+        guard connection.isWritable else { return }
+        (isLooking, hasNews) = (true, false)
+        let (ledger, filter, next) = (ledger, filter, next)
+        connection.offLoop(.waiting) {
+            Self.look(ledger, filter, from: next)
+        } then: { [self] _, found in
+            isLooking = false
+            take(found)
+        }
+    }
+
+    /// What one look found, and where the next one begins.
+    private struct Look: Sendable {
+        var lines: ByteBuffer
+        var next: UInt64
+        var hasMore: Bool
+        var problem: Problem?
+    }
+
+    private static func look(
+        _ ledger: RunningLedger, _ filter: PacketFilter, from next: UInt64
+    ) -> Look {
+        var look = Look(lines: ByteBuffer(), next: next, hasMore: false)
+        guard let map = ledger.map, let index = ledger.follower?.snapshot,
+            index.size.entries > next
+        else { return look }
+        do throws(PacketSearch.Failure) {
+            let page = try PacketSearch(map, index, filter).page(
+                in: next..<index.size.entries,
+                PacketSearch.Limits(
+                    packets: QueryLimits.followPackets, payloadBytes: QueryLimits.followBytes,
+                    deadline: .now + QueryLimits.followTime))
+            var json = JSONWriter()
+            for found in page.found {
+                json.clear()
+                json.packet(found.record, found.entity, onOneLine: true)
+                look.lines.writeBytes(json.bytes)
+                look.lines.writeInteger(UInt8(ascii: "\n"))
+            }
+            for position in page.notCompared {
+                json.clear()
+                json.beginObject()
+                json.member("not_compared", Int(position.value))
+                json.endObject()
+                look.lines.writeBytes(json.bytes)
+                look.lines.writeInteger(UInt8(ascii: "\n"))
+            }
+            look.next = page.next?.value ?? index.size.entries
+            look.hasMore = page.next != nil
+        } catch { look.problem = Problem(error, ledger) }
+        return look
+    }
+
+    private func take(_ look: Look) {
+        guard !isEnded else { return }
+        next = look.next
+        if look.lines.readableBytes > 0 {
+            connection.stream(look.lines)
+            beat()
+        }
+        if let problem = look.problem {
+            sendLine { json in
+                json.beginObject()
+                json.key("problem")
+                problem.write(to: &json)
+                json.endObject()
+            }
+            abandon()
+            return connection.endStreaming()
+        }
+        if look.hasMore || hasNews { pump() }
+    }
+
+    /// Says where the stream stands when nothing was sent for a while.
+    private func beat() {
+        heartbeat?.cancel()
+        let interval = TimeAmount(QueryLimits.heartbeatInterval)
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        heartbeat = loop.scheduleTask(in: interval) { bound.value.sendHeartbeat() }
+    }
+
+    private func sendHeartbeat() {
+        guard !isEnded else { return }
+        if connection.isWritable {
+            sendLine { json in
+                json.beginObject()
+                json.member("heartbeat", Int(next) - 1)
+                json.endObject()
+            }
+        }
+        beat()
+    }
+
+    private func sendLine(_ write: (inout JSONWriter) -> Void) {
+        var json = JSONWriter()
+        write(&json)
+        connection.stream(ByteBuffer(bytes: json.bytes + [UInt8(ascii: "\n")]))
+    }
+}

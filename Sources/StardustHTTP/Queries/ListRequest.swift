@@ -1,0 +1,133 @@
+internal import LedgerFormat
+internal import LedgerStorage
+internal import Packets
+internal import StardustCore
+
+/// What a request for a list asks beside its filter: how much, from where, as of when.
+struct ListRequest {
+    var limit: Int
+    /// The ledger as it stood then.
+    var size: LedgerSize
+    var isDescending: Bool
+    /// Positions that may still come.
+    var range: Range<UInt64>
+    /// What a cursor is bound to.
+    private var query: String
+
+    static let parameters: Set<String> = ["limit", "cursor", "as_of", "order"]
+
+    /// `query` stands for the filter.
+    init(
+        _ parameters: Parameters, query: String, current: LedgerSize
+    ) throws(Problem) {
+        limit = Int(
+            try parameters.number("limit", in: 1...UInt64(QueryLimits.pageMax))
+                ?? UInt64(QueryLimits.pageDefault))
+        size = try parameters.size(upTo: current)
+        isDescending = try parameters.isDescending()
+        self.query = "\(isDescending ? "desc" : "asc") \(query)"
+        range = 0..<size.entries
+        guard let text = parameters["cursor"] else { return }
+        let cursor = try PageCursor(text, query: self.query)
+        guard cursor.size <= current, parameters["as_of"] == nil || cursor.size == size else {
+            throw .badParameter("cursor", "belongs to another size of the ledger")
+        }
+        size = cursor.size
+        range =
+            isDescending ? 0..<cursor.next.value + 1 : cursor.next.value..<size.entries
+    }
+
+    func cursor(_ next: Position?) -> PageCursor? {
+        next.map { PageCursor(size: size, next: $0, query: query) }
+    }
+
+    func limits(until deadline: ContinuousClock.Instant) -> PacketSearch.Limits {
+        PacketSearch.Limits(
+            packets: limit, payloadBytes: QueryLimits.pageBytes, deadline: deadline)
+    }
+}
+
+extension Parameters {
+    /// The ledger size that `as_of` names, else the current one.
+    func size(upTo current: LedgerSize) throws(Problem) -> LedgerSize {
+        guard let text = self["as_of"] else { return current }
+        guard let value = UInt64(text), value <= current.entries else {
+            throw .badParameter(
+                "as_of", "\(text) is no size that this ledger has had; it has \(current) entries")
+        }
+        return LedgerSize(value)
+    }
+
+    func isDescending() throws(Problem) -> Bool {
+        switch self["order"] {
+        case nil, "asc": return false
+        case "desc": return true
+        case let other?: throw .badParameter("order", "\(other) is neither asc nor desc")
+        }
+    }
+
+    func boolean(_ name: String) throws(Problem) -> Bool {
+        switch self[name] {
+        case nil, "false": return false
+        case "true": return true
+        case let other?: throw .badParameter(name, "\(other) is neither true nor false")
+        }
+    }
+
+    // MARK: Filters
+
+    static let filters: Set<String> = [
+        "lineage", "decision_chain", "entity_type", "entity_id", "trace_id", "created_from",
+        "created_before", "received_from", "received_before",
+    ]
+
+    func filter() throws(Problem) -> PacketFilter {
+        var filter = PacketFilter()
+        filter.lineage = try pattern("lineage")
+        filter.decisionChain = try pattern("decision_chain")
+        filter.entityType = self["entity_type"]
+        filter.entityID = try self["entity_id"].map { (text) throws(Problem) in
+            guard let id = UUID128(text) else {
+                throw .badParameter(
+                    "entity_id", "\(text) is not a UUID: 8-4-4-4-12 hexadecimal digits")
+            }
+            return id
+        }
+        filter.traceID = try self["trace_id"].map { (text) throws(Problem) in
+            guard let id = UUID128(anyText: Array(text.utf8).span) else {
+                throw .badParameter(
+                    "trace_id", "\(text) is not a trace id: a UUID, or 32 hexadecimal digits")
+            }
+            return id
+        }
+        filter.createdFrom = try time("created_from")
+        filter.createdBefore = try time("created_before")
+        filter.receivedFrom = try time("received_from")
+        filter.receivedBefore = try time("received_before")
+        return filter
+    }
+
+    private func pattern(_ name: String) throws(Problem) -> JSONDocument? {
+        guard let text = self[name] else { return nil }
+        do throws(JSONError) { return try JSONDocument(Array(text.utf8)) } catch {
+            var problem = Problem.badParameter(name, "\(error) of the pattern")
+            problem.offset = error.offset
+            throw problem
+        }
+    }
+
+    private func time(_ name: String) throws(Problem) -> Timestamp? {
+        guard let text = self[name] else { return nil }
+        guard let time = Timestamp(rfc3339: text) else {
+            throw .badParameter(
+                name,
+                "\(text) is not a time in RFC 3339 and UTC, such as 2026-09-14T10:42:07.311Z")
+        }
+        return time
+    }
+
+    /// The filter as a cursor remembers it.
+    var filterText: String {
+        Self.filters.sorted().map { "\($0)=\(self[$0] ?? "")" }.joined(separator: "\n")
+    }
+}

@@ -1,0 +1,67 @@
+internal import LedgerFormat
+
+/// The query of a request's target, decoded, each name once.
+struct Parameters {
+    private var values: [String: String] = [:]
+
+    /// Reads the query of a target. A name that comes twice is a problem.
+    init(query: Substring?) throws(Problem) {
+        guard let query, !query.isEmpty else { return }
+        for pair in query.split(separator: "&", omittingEmptySubsequences: true) {
+            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            guard let name = Self.decoded(parts[0]),
+                let value = parts.count == 2 ? Self.decoded(parts[1]) : ""
+            else {
+                throw .badParameter(String(parts[0]), "the percent-encoding is not valid UTF-8")
+            }
+            guard values.updateValue(value, forKey: name) == nil else {
+                throw .badParameter(name, "given twice")
+            }
+        }
+    }
+
+    /// Takes only names that the request knows.
+    init(query: Substring?, known: Set<String>) throws(Problem) {
+        try self.init(query: query)
+        try check(known)
+    }
+
+    /// Refuses a name that is not among those that the request knows.
+    func check(_ known: Set<String>) throws(Problem) {
+        guard let name = values.keys.sorted().first(where: { !known.contains($0) }) else { return }
+        throw .badParameter(
+            name,
+            known.isEmpty
+                ? "this path takes no parameters"
+                : "not a parameter of this path, which takes "
+                    + known.sorted().joined(separator: ", "))
+    }
+
+    subscript(_ name: String) -> String? { values[name] }
+
+    func number(_ name: String, in range: ClosedRange<UInt64>) throws(Problem) -> UInt64? {
+        guard let text = values[name] else { return nil }
+        guard let value = UInt64(text), range.contains(value) else {
+            throw .badParameter(
+                name, "\(text) is not a number from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return value
+    }
+
+    private static func decoded(_ text: Substring) -> String? {
+        var bytes: [UInt8] = []
+        var rest = Array(text.utf8)[...]
+        while let byte = rest.popFirst() {
+            switch byte {
+            case UInt8(ascii: "+"): bytes.append(0x20)
+            case UInt8(ascii: "%"):
+                guard let high = rest.popFirst().flatMap(hexadecimalValue),
+                    let low = rest.popFirst().flatMap(hexadecimalValue)
+                else { return nil }
+                bytes.append(high << 4 | low)
+            default: bytes.append(byte)
+            }
+        }
+        return String(validating: bytes, as: UTF8.self)
+    }
+}

@@ -1,0 +1,123 @@
+internal import LedgerFormat
+internal import LedgerStorage
+internal import Packets
+internal import StardustCore
+
+/// Problems made of the failures of what lies below.
+extension Problem {
+    init(_ error: PacketError) {
+        switch error {
+        case .json(let error): self.init(error)
+        case .schema(let violation):
+            let place = violation.pointer.isEmpty ? "the packet" : violation.pointer
+            self.init(Code(violation.code), "\(place): \(violation.detail)")
+            pointer = violation.pointer
+            offset = violation.offset
+        }
+    }
+
+    init(_ error: JSONError) {
+        self.init(Code(error.code), error.description)
+        offset = error.offset
+    }
+
+    init(_ refusal: AppendRefusal) {
+        switch refusal {
+        case .tooMuchInFlight:
+            self.init(
+                .tooMuchInFlight, "more is under way than fits; try again", retryAfterSeconds: 1)
+        case .recovering:
+            self.init(
+                .recovering, "the ledger is being opened; try again", retryAfterSeconds: 1)
+        case .stopping:
+            self.init(
+                .stopping, "the daemon is stopping; try again when it is back",
+                retryAfterSeconds: 5)
+        case .readOnly(let reason):
+            self.init(
+                .readOnly,
+                "the ledger is damaged and takes nothing until an operator has looked: \(reason)",
+                retryAfterSeconds: 60)
+        case .noSpace(let reason):
+            self.init(
+                .noSpace, "\(reason). Appends resume when there is room", retryAfterSeconds: 5)
+        case .outcomeUnknown(let reason):
+            self.init(
+                .outcomeUnknown,
+                "\(reason). Send it again when the daemon is back: a stardust_id is never doubled",
+                retryAfterSeconds: 5)
+        case .failed(let reason):
+            self.init(
+                .failed, "\(reason). Nothing was written; try again", retryAfterSeconds: 1)
+        }
+    }
+
+    /// For ourselves: to be answered again where one may wait.
+    static let wouldBlock = Problem(.wouldBlock, "the answer would have to wait for the disk")
+
+    init(_ failure: ReadFailure) {
+        guard !failure.isWouldBlock else {
+            self = .wouldBlock
+            return
+        }
+        switch failure {
+        case .file(let failure): self.init(.readFailed, "\(failure); try again")
+        case .damaged(let finding):
+            self.init(
+                .damaged, "\(finding). `stardust verify` tells how far the ledger is sound")
+        }
+    }
+
+    static func tooLarge(limit: Int) -> Problem {
+        var problem = Problem(.packetTooLarge, "a packet may have at most \(limit) bytes")
+        problem.limit = limit
+        return problem
+    }
+
+    static func conflict(_ first: Receipt) -> Problem {
+        var problem = Problem(
+            .stardustIDConflict,
+            "this stardust_id is stored at position \(first.position) with other content; a new "
+                + "packet needs an id of its own")
+        problem.position = first.position.value
+        return problem
+    }
+
+    static func forbidden(_ role: Role) -> Problem {
+        Problem(
+            .forbidden,
+            "this needs the role \(role.rawValue), which the configuration does not give you")
+    }
+
+    static func forbidden(appending type: String) -> Problem {
+        Problem(.forbidden, "the configuration does not let you append \(type)")
+    }
+
+    static let notFound = Problem(.notFound, "there is nothing at this path")
+
+    static func unknown(_ what: String) -> Problem {
+        Problem(.notFound, "\(what) is not in the ledger")
+    }
+
+    static func badParameter(_ name: String, _ detail: String) -> Problem {
+        Problem(.badParameter, "\(name): \(detail)")
+    }
+
+    static func notAUUID(_ text: Substring) -> Problem {
+        Problem(.badID, "\(text) is not a UUID: 8-4-4-4-12 hexadecimal digits")
+    }
+
+    static let notATile = Problem(
+        .notFound,
+        "this is not the path of a tile, as in /tile/0/x001/067 or /tile/entries/000.p/12")
+
+    static func notATraceID(_ text: Substring) -> Problem {
+        Problem(.badID, "\(text) is not a trace id: a UUID, or 32 hexadecimal digits")
+    }
+}
+
+extension Problem.Code {
+    // The names are the same by contract; a test compares the lists.
+    init(_ code: JSONError.Code) { self.init(rawValue: code.rawValue)! }
+    init(_ code: SchemaViolation.Code) { self.init(rawValue: code.rawValue)! }
+}

@@ -1,0 +1,103 @@
+internal import LedgerFormat
+internal import LedgerIndex
+internal import LedgerStorage
+internal import Platform
+internal import Publishing
+internal import StardustCore
+
+/// How a query is answered: from which ledger, by when, and whether it may wait for the disk.
+struct QueryContext: Sendable {
+    let ledger: RunningLedger
+    let access: ReadAccess
+    let deadline: ContinuousClock.Instant
+
+    /// A short answer that needs nothing but memory.
+    static func brief(_ ledger: RunningLedger) -> QueryContext {
+        QueryContext(
+            ledger: ledger, access: .cachedOnly, deadline: .now + QueryLimits.briefTime)
+    }
+
+    /// An answer on a thread that may wait. The time of a request runs from when it came, while it
+    /// waits for a thread too.
+    static func patient(
+        _ ledger: RunningLedger, since began: ContinuousClock.Instant
+    ) -> QueryContext {
+        QueryContext(
+            ledger: ledger, access: .blocking, deadline: began + ledger.settings.queryTime)
+    }
+
+    var isBrief: Bool { access == .cachedOnly }
+
+    /// Leaves the query to a thread that may wait.
+    func mayWait() throws(Problem) {
+        if isBrief { throw .wouldBlock }
+    }
+
+    // MARK: The ledger
+
+    func position(of id: UUID128, _ map: LedgerMap) throws(Problem) -> Position? {
+        do throws(FileFailure) { return try map.position(of: id, access) } catch {
+            throw Problem(ReadFailure.file(error))
+        }
+    }
+
+    func read(_ position: Position, _ map: LedgerMap) throws(Problem) -> StoredRecord? {
+        do throws(ReadFailure) { return try map.read(position, access) } catch {
+            throw Problem(error)
+        }
+    }
+
+    /// A packet by its id, if the ledger had it at a size.
+    func packet(
+        _ id: UUID128, _ map: LedgerMap, at size: LedgerSize
+    ) throws(Problem) -> StoredRecord {
+        guard let position = try position(of: id, map), size.contains(position),
+            let record = try read(position, map), record.entry.kind == .packet
+        else { throw .unknown("the packet \(id)") }
+        return record
+    }
+
+    // MARK: The index
+
+    /// The index with everything that was acknowledged before the request came.
+    func index(reflecting size: LedgerSize) throws(Problem) -> TermSnapshot {
+        guard let follower = ledger.follower else { throw Problem(.recovering) }
+        if isBrief {
+            guard var index = follower.snapshot, index.size >= size else { throw .wouldBlock }
+            index.access = access
+            return index
+        }
+        if let index = follower.snapshot(reflecting: size, until: deadline) { return index }
+        throw Problem(
+            .indexBehind,
+            "the index reflects \(follower.progress.size) of \(size) packets; try again when it has "
+                + "caught up", retryAfterSeconds: 5)
+    }
+
+    /// Runs a search, and makes a problem of its failure.
+    func searching<Result>(
+        _ body: () throws(PacketSearch.Failure) -> Result
+    ) throws(Problem) -> Result {
+        do throws(PacketSearch.Failure) { return try body() } catch {
+            throw Problem(error, ledger)
+        }
+    }
+}
+
+extension Problem {
+    /// An index file that turns out to be damaged is rebuilt.
+    init(_ failure: PacketSearch.Failure, _ ledger: RunningLedger) {
+        switch failure {
+        case .read(let failure): self.init(failure)
+        case .wouldBlock: self = .wouldBlock
+        case .timeIsOver:
+            self.init(
+                .timeIsOver,
+                "this took longer than \(ledger.settings.queryTime); ask for less at a time, with "
+                    + "lower limits")
+        case .index(let failure):
+            if case .unusable = failure { ledger.follower?.distrust() }
+            self.init(.indexFailed, "\(failure); try again", retryAfterSeconds: 1)
+        }
+    }
+}

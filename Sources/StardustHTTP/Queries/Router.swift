@@ -1,0 +1,120 @@
+internal import LedgerFormat
+internal import NIOHTTP1
+
+/// Finds the endpoint of a request: a tree of the parts of all paths.
+struct Router: Sendable {
+    private let root: Node
+    /// Parts of the longest path without a variable that takes several.
+    private let depth: Int
+    /// Nearly every request is this one.
+    private let first: Endpoint
+
+    fileprivate final class Node: Sendable {
+        let literals: [(part: String, node: Node)]
+        let variable: (name: String, takesRest: Bool, node: Node)?
+        let endpoints: [Endpoint]
+
+        /// The paths begin with what leads to this node; `parts` are what follows.
+        init(_ paths: [(parts: ArraySlice<String>, endpoint: Endpoint)]) {
+            endpoints = paths.filter { $0.parts.isEmpty }.map(\.endpoint)
+            var (names, literals): ([String], [(String, Node)]) = ([], [])
+            for (parts, _) in paths {
+                if let part = parts.first, !part.hasPrefix("{"), !names.contains(part) {
+                    names.append(part)
+                }
+            }
+            func following(_ part: String) -> Node {
+                Node(
+                    paths.filter { $0.parts.first == part }
+                        .map { ($0.parts.dropFirst(), $0.endpoint) })
+            }
+            for name in names { literals.append((name, following(name))) }
+            self.literals = literals
+            variable = paths.compactMap(\.parts.first).first { $0.hasPrefix("{") }.map { part in
+                let name = String(part.dropFirst().dropLast())
+                return (name, name == "index", following(part))
+            }
+        }
+    }
+
+    init(_ endpoints: [Endpoint]) {
+        let paths = endpoints.map { endpoint in
+            (parts: Self.parts(endpoint.path[...]).map(String.init)[...], endpoint: endpoint)
+        }
+        root = Node(paths)
+        depth = paths.map(\.parts.count).max() ?? 0
+        first = endpoints[0]
+    }
+
+    private static func parts(_ path: Substring) -> ArraySlice<Substring> {
+        path.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+            .map(Substring.init).dropFirst()
+    }
+
+    /// A request's endpoint and the variables of its path.
+    typealias Match = (endpoint: Endpoint, variables: PathVariables)
+
+    /// The problem says what was wrong with path or method.
+    func find(_ method: HTTPMethod, _ path: Substring) throws(Problem) -> Match {
+        if method == .POST, first.method == .post, path == first.path {
+            return (first, PathVariables())
+        }
+        let (endpoints, variables) = try resolve(path)
+        let wanted: Endpoint.Method? =
+            switch method {
+            case .GET, .HEAD: .get
+            case .POST: .post
+            default: nil
+            }
+        if let endpoint = endpoints.first(where: { $0.method == wanted }) {
+            return (endpoint, variables)
+        }
+        let allowed = endpoints.map { $0.method == .get ? "GET, HEAD" : "POST" }.sorted()
+            .joined(separator: ", ")
+        var problem = Problem(
+            .methodNotAllowed, "\(path) takes \(allowed), not \(method.rawValue)")
+        problem.allow = allowed
+        throw problem
+    }
+
+    private func resolve(
+        _ path: Substring
+    ) throws(Problem) -> (endpoints: [Endpoint], variables: PathVariables) {
+        var parts = Self.parts(path)
+        var (node, variables) = (root, PathVariables())
+        // A path that is too long names nothing, whatever its parts are.
+        let isTooLong = parts.count > depth
+        while let part = parts.first {
+            if let next = node.literals.first(where: { $0.part == part }) {
+                node = next.node
+                parts = parts.dropFirst()
+            } else if let (name, takesRest, next) = node.variable,
+                takesRest || !isTooLong || next.variable?.takesRest == true
+            {
+                if takesRest {
+                    try variables.take(name, parts.joined(separator: "/")[...])
+                    parts = []
+                } else {
+                    do throws(Problem) { try variables.take(name, part) } catch {
+                        // A wrong id is reported if what it stands for is a request itself.
+                        throw next.endpoints.isEmpty && !next.leads(parts) ? .notFound : error
+                    }
+                    parts = parts.dropFirst()
+                }
+                node = next
+            } else {
+                throw .notFound
+            }
+        }
+        guard !node.endpoints.isEmpty else { throw .notFound }
+        return (node.endpoints, variables)
+    }
+}
+
+extension Router.Node {
+    /// Whether a request follows whose next part is the second of `parts`.
+    fileprivate func leads(_ parts: ArraySlice<Substring>) -> Bool {
+        parts.count == 2
+            && literals.contains { $0.part == parts.last! && !$0.node.endpoints.isEmpty }
+    }
+}

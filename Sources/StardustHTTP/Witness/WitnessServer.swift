@@ -1,0 +1,180 @@
+internal import LedgerFormat
+internal import LedgerStorage
+package import Logging
+internal import NIOCore
+internal import NIOHTTP1
+internal import NIOPosix
+package import Publishing
+internal import ServiceLifecycle
+internal import StardustCore
+
+/// Serves a witness over HTTP, on a Unix socket or a TCP address.
+package struct WitnessServer: Service {
+    private let witness: WitnessThread
+    private let address: String
+    private let logger: Logger
+
+    /// `address` is a path, or a host and a port.
+    package init(_ witness: consuming Witness, address: String, logger: Logger) {
+        self.witness = WitnessThread(witness)
+        self.address = address
+        self.logger = logger
+    }
+
+    /// Serves until the group shuts down.
+    package func run() async throws {
+        let loops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        witness.start()
+        let bootstrap = ServerBootstrap(group: loops)
+            .childChannelInitializer { [witness, logger] channel in
+                channel.eventLoop.makeCompletedFuture {
+                    var limits = NIOHTTPDecoderLimitConfiguration()
+                    limits.maxHeaderListSize = ConnectionLimits.headerBytes
+                    limits.maxHeaderFieldCount = ConnectionLimits.headerLines
+                    let pipeline = channel.pipeline.syncOperations
+                    try pipeline.configureHTTPServerPipeline(
+                        withPipeliningAssistance: true, withServerUpgrade: nil,
+                        withErrorHandling: true, withOutboundHeaderValidation: true,
+                        withEncoderConfiguration: .init(), withDecoderLimitConfiguration: limits)
+                    try pipeline.addHandler(WitnessConnection(witness, logger))
+                }
+            }
+        let channel: any Channel
+        var place: SocketFile.Place?
+        if let (host, port) = WitnessAddress.hostAndPort(address) {
+            channel = try await bootstrap.serverChannelOption(
+                .socketOption(.so_reuseaddr), value: 1
+            )
+            .bind(host: host, port: port).get()
+        } else {
+            try SocketFile.prepare(address)
+            channel = try await bootstrap.bind(unixDomainSocketPath: address).get()
+            place = try SocketFile.restrict(address)
+        }
+        logger.notice("witnessing", metadata: ["address": "\(address)"])
+        try? await gracefulShutdown()
+        // Closing a listening socket fails only where it is closed already.
+        try? await channel.close()
+        if let place { SocketFile.remove(address, at: place) }
+        try await witness.stop()
+        try await loops.shutdownGracefully()
+    }
+}
+
+/// The one thread that asks the witness.
+final class WitnessThread: @unchecked Sendable {
+    // Unchecked: `witness` is only touched on the pool's one thread.
+    private var witness: Witness
+    private let thread = NIOThreadPool(numberOfThreads: 1)
+
+    init(_ witness: consuming Witness) { self.witness = witness }
+
+    func start() { thread.start() }
+    func stop() async throws { try await thread.shutdownGracefully() }
+
+    func answer(
+        _ method: HTTPMethod, _ path: String, _ body: [UInt8], on loop: any EventLoop
+    ) -> EventLoopFuture<WitnessAnswer> {
+        thread.runIfActive(eventLoop: loop) { self.answer(method, path, body) }
+    }
+
+    private func answer(_ method: HTTPMethod, _ path: String, _ body: [UInt8]) -> WitnessAnswer {
+        let parts = path.split(separator: "/", omittingEmptySubsequences: false).dropFirst()
+        switch (method, parts.count, parts.last) {
+        case (.POST, 1, "add-checkpoint"): return witness.add(body)
+        case (.GET, 2, "checkpoint"):
+            if let note = witness.checkpoint(ofOriginHash: String(parts.first!)) {
+                return WitnessAnswer(
+                    status: 200, contentType: "text/plain; charset=utf-8", body: note)
+            }
+            return .text(404, "no checkpoint of that log was cosigned here")
+        default: return .text(404, "there is POST /add-checkpoint and GET /<sha256>/checkpoint")
+        }
+    }
+}
+
+/// One connection of a witness.
+private final class WitnessConnection: ChannelInboundHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias OutboundOut = HTTPServerResponsePart
+
+    private let witness: WitnessThread
+    private let logger: Logger
+    private var head: HTTPRequestHead?
+    private var body: [UInt8] = []
+    /// Closes the connection unless a whole request comes in time, however slowly.
+    private var deadline: Scheduled<Void>?
+
+    func channelActive(context: ChannelHandlerContext) {
+        awaitRequest(context)
+        context.fireChannelActive()
+    }
+
+    private func awaitRequest(_ context: ChannelHandlerContext) {
+        deadline?.cancel()
+        deadline = context.eventLoop.assumeIsolated().scheduleTask(
+            in: TimeAmount(WitnessLimits.requestTime)
+        ) {
+            context.close(promise: nil)
+        }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        deadline?.cancel()
+        context.fireChannelInactive()
+    }
+
+    init(_ witness: WitnessThread, _ logger: Logger) { (self.witness, self.logger) = (witness, logger) }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data) {
+        case .head(let head):
+            self.head = head
+            body = []
+        case .body(let bytes):
+            guard body.count + bytes.readableBytes <= Witness.bodyBytesMax else {
+                head = nil
+                return respond(
+                    .text(413, "a request has at most \(Witness.bodyBytesMax) bytes"), context,
+                    isLast: true)
+            }
+            body += bytes.readableBytesView
+        case .end: finish(context)
+        }
+    }
+
+    private func finish(_ context: ChannelHandlerContext) {
+        guard let head else { return }
+        awaitRequest(context)
+        let isLast = !head.isKeepAlive
+        let bound = NIOLoopBound((connection: self, context: context), eventLoop: context.eventLoop)
+        witness.answer(head.method, head.uri, body, on: context.eventLoop).whenSuccess { answer in
+            let (connection, context) = bound.value
+            connection.logger.info(
+                "answered", metadata: ["path": "\(head.uri)", "status": "\(answer.status)"])
+            connection.respond(answer, context, isLast: isLast)
+        }
+    }
+
+    private func respond(
+        _ answer: WitnessAnswer, _ context: ChannelHandlerContext, isLast: Bool
+    ) {
+        var headers = HTTPHeaders()
+        if let type = answer.contentType { headers.add(name: "content-type", value: type) }
+        headers.add(name: "content-length", value: String(answer.body.count))
+        if isLast { headers.add(name: "connection", value: "close") }
+        let status = HTTPResponseStatus(statusCode: answer.status)
+        let head = HTTPResponseHead(version: .http1_1, status: status, headers: headers)
+        context.write(wrapOutboundOut(.head(head)), promise: nil)
+        context.write(
+            wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: answer.body)))), promise: nil)
+        let written = context.writeAndFlush(wrapOutboundOut(.end(nil)))
+        if isLast {
+            written.assumeIsolated().whenComplete { _ in context.close(promise: nil) }
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        context.close(promise: nil)
+    }
+}
