@@ -91,7 +91,7 @@ let package = Package(
         .target(
             name: "StardustCore",
             dependencies: [
-                "CSQLite", "LedgerFormat", "Platform", "Packets", "LedgerStorage", "LedgerIndex",
+                "LedgerFormat", "Platform", "Packets", "LedgerStorage", "LedgerIndex",
                 "Publishing", "ReadModel", "Reconstruction", log,
             ], swiftSettings: strict),
         .target(
@@ -167,7 +167,7 @@ var testTargets: [Target] {
         testTarget(of: "Reconstruction", ["LedgerFormat", "Packets", "LedgerTestSupport"]),
         testTarget(of: "ReadModel", ["Packets", "DaemonTestSupport"]),
         testTarget(of: "Replication", ["Platform", "ReadModel", log]),
-        testTarget(of: "StardustCore", ledger + ["Reconstruction", log]),
+        testTarget(of: "StardustCore", ledger + ["LedgerIndex", "Reconstruction", log]),
         testTarget(of: "StardustHTTP", ["LedgerFormat", "Packets", "ReadModel"]),
         testTarget(of: "PipelineWorkload", ["LedgerFormat", "Packets"]),
         testTarget(of: "stardust-bench", named: "BenchTests"),

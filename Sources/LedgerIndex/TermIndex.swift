@@ -95,11 +95,6 @@ package final class TermIndex: Sendable {
     /// How much of the ledger the index covers.
     package var size: LedgerSize { LedgerSize(state.withLock { $0.active }.end.value) }
 
-    /// How many packets its files hold; the others are in memory.
-    package var storedSize: LedgerSize {
-        state.withLock { LedgerSize($0.runs.last?.header.end.value ?? 0) }
-    }
-
     package var waitingBuffers: Int { state.withLock { $0.waiting.count } }
 
     /// Total bytes of its files.

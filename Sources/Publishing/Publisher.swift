@@ -18,24 +18,13 @@ package final class Publisher: Sendable {
     private let monitor: Monitor<State>
 
     private struct State {
-        var phase = Phase.publishing
+        var plan: PublishingPlan
         /// The newest that may be shown.
         var published: SignedCheckpoint?
-        /// Hashes of entries behind the tree, without gaps; the first stands at `pendingStart`.
-        var pending: [Digest] = []
-        var pendingStart = Position(0)
         var waiters: [Int: Waiter] = [:]
         var lastWaiter = 0
-        /// What the witnesses answered, until the thread takes it.
-        var roundEnd: WitnessCouncil.Outcome?
+        /// The thread sleeps until the ledger grows.
         var isIdle = false
-        var isTreeDistrusted = false
-        /// It is being made again, and has not come as far as what was published.
-        var isRebuilding = false
-        /// Nobody may wait any more.
-        var refusesWaiting = false
-        var isStopping = false
-        var isStopped = false
 
         mutating func takeWaiters(upTo size: LedgerSize = LedgerSize(.max)) -> [Waiter] {
             let taken = waiters.filter { $1.size <= size }
@@ -49,16 +38,7 @@ package final class Publisher: Sendable {
         var tell: @Sendable (Result<SignedCheckpoint, Unpublished>) -> Void
     }
 
-    /// How publishing stands.
-    package enum Phase: Hashable, Sendable {
-        case publishing
-        /// It cannot be written for now; tried again.
-        case stalled(String, isNoSpace: Bool)
-        /// Nothing is signed any more until an operator has looked.
-        case stopped(String)
-
-        fileprivate var isStopped: Bool { if case .stopped = self { true } else { false } }
-    }
+    package typealias Phase = PublishingPlan.Phase
 
     /// Why there is no checkpoint over something.
     package enum Unpublished: Error, Hashable, Sendable {
@@ -77,16 +57,18 @@ package final class Publisher: Sendable {
         self.metrics = metrics
         files = publisher.tree.files
         history = publisher.history
-        var state = State()
-        state.pendingStart = publisher.tree.size.nextPosition
-        state.published = publisher.recent.last { witnesses.isEnough($0) }
+        let published = publisher.recent.last { witnesses.isEnough($0) }
+        var plan = PublishingPlan(
+            tree: publisher.tree.size, signed: publisher.newest?.checkpoint.size,
+            published: published?.checkpoint.size ?? .empty,
+            needsRound: publisher.newest != published, now: .now)
         if let alarm = witnesses.alarm {
-            state.phase = .stopped(alarm)
-            logger.critical("nothing is published any more: \(alarm)")
+            plan.stopPublishing(alarm)
+            logger.critical("publishing has stopped: \(alarm)")
             metrics.publishingStopped.set(1)
         }
-        metrics.publishedSize.set(Int(state.published?.checkpoint.size.entries ?? 0))
-        monitor = Monitor(state)
+        metrics.publishedSize.set(Int(plan.publishedSize.entries))
+        monitor = Monitor(State(plan: plan, published: published))
         start(publisher)
     }
 
@@ -100,14 +82,8 @@ package final class Publisher: Sendable {
     /// Takes the hashes of a batch. Where they pile up they are dropped, and read back later.
     package func add(_ hashes: [Digest], from position: Position) {
         let needsWaking = monitor.withLock { state in
-            if state.pending.isEmpty { state.pendingStart = position }
-            if state.pending.count > PublishingLimits.treePendingMax { state.pending = [] }
-            guard state.pendingStart.value + UInt64(state.pending.count) == position.value else {
-                return state.isIdle
-            }
-            state.pending += hashes
-            return state.isIdle || !state.waiters.isEmpty
-                || state.pending.count >= PublishingLimits.treePending
+            state.plan.append(hashes, from: position)
+            return state.isIdle || !state.waiters.isEmpty || state.plan.hasManyPending
         }
         if needsWaking { monitor.change { _ in } }
     }
@@ -115,19 +91,19 @@ package final class Publisher: Sendable {
     /// Why appends cannot go on, where checkpoints have no room.
     package var noSpace: String? {
         monitor.withLock { state in
-            if case .stalled(let reason, isNoSpace: true) = state.phase { reason } else { nil }
+            if case .stalled(let reason, isNoSpace: true) = state.plan.phase { reason } else { nil }
         }
     }
 
     /// Makes the tree durable, after a last checkpoint.
     package func stop() {
-        monitor.change { $0.isStopping = true }
-        monitor.wait { $0.isStopped ? () : nil }
+        monitor.change { $0.plan.life.go(to: .stopping) }
+        monitor.wait { $0.plan.life == .stopped ? () : nil }
     }
 
     // MARK: Readers
 
-    package var phase: Phase { monitor.withLock { $0.phase } }
+    package var phase: Phase { monitor.withLock { $0.plan.phase } }
 
     /// The newest published checkpoint.
     package var published: SignedCheckpoint? { monitor.withLock { $0.published } }
@@ -142,8 +118,10 @@ package final class Publisher: Sendable {
             if let published = state.published, published.checkpoint.size >= size {
                 return (.success(published), nil)
             }
-            if case .stopped(let reason) = state.phase { return (.failure(.phase(reason)), nil) }
-            if state.refusesWaiting { return (.failure(.closing), nil) }
+            if case .stopped(let reason) = state.plan.phase {
+                return (.failure(.phase(reason)), nil)
+            }
+            if state.plan.life >= .refusesWaiters { return (.failure(.closing), nil) }
             state.lastWaiter += 1
             state.waiters[state.lastWaiter] = Waiter(size: size, tell: tell)
             return (nil, state.lastWaiter)
@@ -160,7 +138,7 @@ package final class Publisher: Sendable {
     /// Tells all who wait that it will not be, and whoever would.
     package func stopWaiting() {
         let waiters = monitor.change { state in
-            state.refusesWaiting = true
+            state.plan.life.go(to: .refusesWaiters)
             return state.takeWaiters()
         }
         for waiter in waiters { waiter.tell(.failure(.closing)) }
@@ -179,101 +157,49 @@ package final class Publisher: Sendable {
         return try result.get()
     }
 
-    /// A proof did not lead to the checkpoint's root: the tree is made again.
-    package func distrustTree() {
-        // What is asked while that is under way finds it unfinished, and says nothing new.
-        monitor.change { $0.isTreeDistrusted = !$0.isRebuilding }
-    }
+    /// A proof did not lead to the checkpoint's root: the tree is rebuilt.
+    package func distrustTree() { monitor.change { $0.plan.distrustTree() } }
 
-    /// Whether the tree is being made again from the entries.
-    package var isRebuilding: Bool { monitor.withLock { $0.isRebuilding } }
+    /// Whether the tree is being rebuilt from the entries.
+    package var isRebuilding: Bool { monitor.withLock { $0.plan.tree == .rebuilding } }
 
     // MARK: The thread
 
     private func run(_ publisher: consuming TreePublisher) {
         var publisher = publisher
-        var schedule = CheckpointSchedule(newest: publisher.newest?.checkpoint.size)
-        schedule.needsRound = publisher.newest != published
         while true {
-            let work = nextWork(schedule, publisher.tree.size)
+            let work = nextWork(publisher.tree.size)
             if case .end = work { break }
             do throws(PublishFailure) {
-                try perform(work, &publisher, &schedule)
-                monitor.change { if case .stalled = $0.phase { $0.phase = .publishing } }
+                try perform(work, &publisher)
+                monitor.change { $0.plan.succeeded() }
             } catch { recover(from: error) }
         }
         close(&publisher)
     }
 
-    private enum Work {
-        case extend([Digest])
-        case catchUp
-        case sign
-        case ask
-        case roundEnded(WitnessCouncil.Outcome)
-        case rebuild
-        case end
-    }
-
-    private func nextWork(_ schedule: CheckpointSchedule, _ tree: LedgerSize) -> Work {
+    private func nextWork(_ tree: LedgerSize) -> PublishingPlan.Work {
         while true {
             let head = map.head.size
-            let (work, isWanted, mayPublish): (Work?, Bool, Bool) = monitor.withLock { state in
-                state.isIdle = false
-                let work = decide(&state, schedule, tree, head)
-                return (work, !state.waiters.isEmpty, !state.phase.isStopped)
+            let (step, isWanted, seen) = monitor.withLock { state in
+                let isWanted = !state.waiters.isEmpty
+                let step = state.plan.next(tree: tree, head: head, isWanted: isWanted, now: .now)
+                if case .wait(_, let wakesOnGrowth) = step {
+                    state.isIdle = wakesOnGrowth
+                } else {
+                    state.isIdle = false
+                }
+                return (step, isWanted, state.plan.pendingCount)
             }
-            if let work { return work }
-            // Where nothing is published any more, nothing is due: only full rows of hashes come.
-            let due = mayPublish ? schedule.due(head: head, isWanted: isWanted) : nil
-            let deadline = due ?? .now + .seconds(3600)
-            let wakesOnGrowth = mayPublish && due == nil
-            let seen = monitor.withLock { state in
-                state.isIdle = wakesOnGrowth
-                return state.pending.count
-            }
-            _ = monitor.wait(until: deadline) { state in
-                state.isStopping || state.roundEnd != nil || state.isTreeDistrusted
-                    || (wakesOnGrowth && state.pending.count != seen)
-                    || state.pending.count >= PublishingLimits.treePending
-                    || state.waiters.isEmpty == isWanted ? () : nil
+            switch step {
+            case .work(let work): return work
+            case .wait(let due, let wakesOnGrowth):
+                _ = monitor.wait(until: due ?? .now + .seconds(3600)) { state in
+                    state.plan.hasNews || (wakesOnGrowth && state.plan.pendingCount != seen)
+                        || state.waiters.isEmpty == isWanted ? () : nil
+                }
             }
         }
-    }
-
-    private func decide(
-        _ state: inout State, _ schedule: CheckpointSchedule, _ tree: LedgerSize,
-        _ head: LedgerSize
-    ) -> Work? {
-        if let outcome = state.roundEnd {
-            state.roundEnd = nil
-            return .roundEnded(outcome)
-        }
-        if state.isStopping { return .end }
-        if tree >= state.published?.checkpoint.size ?? .empty { state.isRebuilding = false }
-        if state.isTreeDistrusted {
-            (state.isTreeDistrusted, state.isRebuilding) = (false, true)
-            return .rebuild
-        }
-        let due = schedule.due(head: head, isWanted: !state.waiters.isEmpty)
-        let isDue = due.map { $0 <= .now } ?? false
-        // What was published must be provable at once.
-        let isBehind = tree < state.published?.checkpoint.size ?? .empty
-        if state.pending.count >= PublishingLimits.treePending || (isDue || isBehind) && tree < head {
-            guard state.pendingStart == tree.nextPosition, !state.pending.isEmpty else {
-                state.pending = []
-                return .catchUp
-            }
-            defer { (state.pending, state.pendingStart) = ([], head.nextPosition) }
-            return .extend(state.pending)
-        }
-        if state.phase.isStopped { return nil }
-        guard isDue else {
-            // Nothing is left to be written, so nothing fails any more.
-            if case .stalled = state.phase { state.phase = .publishing }
-            return nil
-        }
-        return schedule.needsRound(at: head) ? .ask : .sign
     }
 
     private enum PublishFailure: Error {
@@ -282,7 +208,7 @@ package final class Publisher: Sendable {
     }
 
     private func perform(
-        _ work: Work, _ publisher: inout TreePublisher, _ schedule: inout CheckpointSchedule
+        _ work: PublishingPlan.Work, _ publisher: inout TreePublisher
     ) throws(PublishFailure) {
         switch work {
         case .end: break
@@ -293,26 +219,26 @@ package final class Publisher: Sendable {
         case .rebuild, .catchUp:
             do throws(ReadFailure) {
                 if case .rebuild = work {
-                    logger.warning("the tree's files are not what the entries give: made again")
+                    logger.warning("the tree's files differ from what the entries give; rebuilding it")
                     publisher.rebuild()
                 }
                 try publisher.catchUp(atMost: PublishingLimits.treePending)
             } catch { throw .read(error) }
         case .sign:
-            schedule.signed(nil)
+            monitor.change { $0.plan.attempts(now: .now) }
             let signed: SignedCheckpoint
             do throws(TreePublisher.Failure) {
                 let time = map.head.lastReceivedAt ?? Timestamp(microseconds: 0)
                 signed = try publisher.sign(lastReceivedAt: time)
             } catch { throw .sign(error) }
             metrics.checkpointsSigned.add()
-            schedule.signed(signed.checkpoint.size)
+            monitor.change { $0.plan.signed(signed.checkpoint.size, now: .now) }
             if witnesses.asksNobody, witnesses.isEnough(signed) { return publish(signed) }
-            ask(signed, publisher, &schedule)
+            ask(signed, publisher)
         case .ask:
-            schedule.signed(nil)
-            ask(publisher.newest!, publisher, &schedule)
-        case .roundEnded(let outcome): try take(outcome, &publisher, &schedule)
+            monitor.change { $0.plan.attempts(now: .now) }
+            ask(publisher.newest!, publisher)
+        case .takeRound(let outcome): try take(outcome, &publisher)
         }
     }
 
@@ -320,6 +246,7 @@ package final class Publisher: Sendable {
         metrics.publishedSize.set(Int(checkpoint.checkpoint.size.entries))
         let covered = monitor.change { state in
             state.published = checkpoint
+            state.plan.published(checkpoint.checkpoint.size)
             return state.takeWaiters(upTo: checkpoint.checkpoint.size)
         }
         for waiter in covered { waiter.tell(.success(checkpoint)) }
@@ -327,24 +254,18 @@ package final class Publisher: Sendable {
 
     // MARK: Witnesses
 
-    private func ask(
-        _ signed: SignedCheckpoint, _ publisher: borrowing TreePublisher,
-        _ schedule: inout CheckpointSchedule
-    ) {
-        schedule.isRoundUnderWay = true
+    private func ask(_ signed: SignedCheckpoint, _ publisher: borrowing TreePublisher) {
+        monitor.change { $0.plan.beganRound() }
         let distrust: @Sendable () -> Void = { self.distrustTree() }
         witnesses.ask(signed, files: publisher.tree.files, distrust) { outcome in
-            self.monitor.change { $0.roundEnd = outcome }
+            self.monitor.change { $0.plan.roundEnded(outcome) }
         }
     }
 
     private func take(
-        _ outcome: WitnessCouncil.Outcome, _ publisher: inout TreePublisher,
-        _ schedule: inout CheckpointSchedule
+        _ outcome: WitnessCouncil.Outcome, _ publisher: inout TreePublisher
     ) throws(PublishFailure) {
-        schedule.isRoundUnderWay = false
-        // Until what came of it is kept, it is as if nobody had been asked.
-        schedule.needsRound = true
+        monitor.change { $0.plan.tookRound() }
         for problem in outcome.problems { logger.warning("witness \(problem)") }
         metrics.cosignatures.add(outcome.cosignatureCount)
         do throws(TreePublisher.Failure) {
@@ -355,16 +276,16 @@ package final class Publisher: Sendable {
             return stopPublishing(alarm)
         }
         let isEnough = witnesses.isEnough(outcome.checkpoint)
-        schedule.needsRound = !isEnough
+        monitor.change { $0.plan.judged(isEnough: isEnough) }
         if isEnough { publish(outcome.checkpoint) }
     }
 
     /// Somebody has seen another history of this ledger, or it can no longer be told what is durable.
     private func stopPublishing(_ reason: String) {
-        logger.critical("nothing is published any more: \(reason)")
+        logger.critical("publishing has stopped: \(reason)")
         metrics.publishingStopped.set(1)
         let waiters = monitor.change { state in
-            state.phase = .stopped(reason)
+            state.plan.stopPublishing(reason)
             return state.takeWaiters()
         }
         for waiter in waiters { waiter.tell(.failure(.phase(reason))) }
@@ -378,12 +299,12 @@ package final class Publisher: Sendable {
             // What a failed sync left behind is unknown: nothing is signed on top of it.
             if case .sync = failure.operation { return stopPublishing("\(failure)") }
             logger.warning("publishing: \(failure)")
-            monitor.change { state in
-                // What stopped for good is not begun again by a disk that has room once more.
-                if state.phase.isStopped { return }
-                state.phase = .stalled(failure.description, isNoSpace: failure.isNoSpace)
+            monitor.change {
+                $0.plan.stalled(failure.description, isNoSpace: failure.isNoSpace)
             }
-            _ = monitor.wait(until: .now + PlatformLimits.retryDelay) { $0.isStopping ? () : nil }
+            _ = monitor.wait(until: .now + PlatformLimits.retryDelay) {
+                $0.plan.life >= .stopping ? () : nil
+            }
         case .read(.damaged(let finding)): stopPublishing(finding.description)
         case .sign(.key(let failure)): stopPublishing(failure.description)
         }
@@ -406,39 +327,10 @@ package final class Publisher: Sendable {
             } catch { logger.warning("the last checkpoint was not signed: \(error)") }
         }
         let waiters = monitor.change { state in
-            (state.isStopped, state.refusesWaiting) = (true, true)
+            state.plan.life.go(to: .stopped)
             return state.takeWaiters()
         }
         for waiter in waiters { waiter.tell(.failure(.closing)) }
-    }
-}
-
-/// When the next checkpoint is due.
-struct CheckpointSchedule {
-    private var signedSize: LedgerSize?
-    private var lastSigned: ContinuousClock.Instant?
-    private let began = ContinuousClock.now
-    /// The newest checkpoint has not enough cosignatures.
-    var needsRound = false
-    var isRoundUnderWay = false
-
-    init(newest: LedgerSize?) { signedSize = newest }
-
-    /// Nil where there is nothing to do until the ledger grows or a round ends.
-    func due(head: LedgerSize, isWanted: Bool) -> ContinuousClock.Instant? {
-        guard !isRoundUnderWay, head > (signedSize ?? .empty) || needsRound else { return nil }
-        let interval =
-            isWanted ? PublishingLimits.checkpointIntervalInDemand : PublishingLimits.checkpointInterval
-        return (lastSigned ?? began) + interval
-    }
-
-    /// Whether the newest checkpoint is to be shown to the witnesses again rather than a newer one.
-    func needsRound(at head: LedgerSize) -> Bool { needsRound && head == signedSize }
-
-    /// A checkpoint was signed, or is about to be.
-    mutating func signed(_ size: LedgerSize?) {
-        lastSigned = .now
-        if let size { (signedSize, needsRound) = (size, false) }
     }
 }
 

@@ -30,12 +30,14 @@ package final class WitnessCouncil: Sendable {
     }
 
     /// What came of showing one checkpoint to all.
-    struct Outcome: Sendable {
+    package struct Outcome: Sendable {
         /// The checkpoint with what was collected.
-        var checkpoint: SignedCheckpoint
-        var cosignatureCount = 0
-        var problems: [String] = []
-        var alarm: String?
+        package var checkpoint: SignedCheckpoint
+        package var cosignatureCount = 0
+        package var problems: [String] = []
+        package var alarm: String?
+
+        package init(_ checkpoint: SignedCheckpoint) { self.checkpoint = checkpoint }
     }
 
     package init(
@@ -76,8 +78,8 @@ package final class WitnessCouncil: Sendable {
         let ready = asked.filter { witness in
             states.withLock { $0[witness.key.keyName]?.pausedUntil ?? now } <= now
         }
-        guard !ready.isEmpty else { return tell(Outcome(checkpoint: published)) }
-        let gathering = Monitor((left: ready.count, outcome: Outcome(checkpoint: published)))
+        guard !ready.isEmpty else { return tell(Outcome(published)) }
+        let gathering = Monitor((left: ready.count, outcome: Outcome(published)))
         for witness in ready {
             startThread("witness") {
                 let action = self.show(published, to: witness, files, distrust)

@@ -46,7 +46,6 @@ package struct Chain: Sendable {
 
     package var payloadBytes: Int { packets.reduce(0) { $0 + $1.packet.payload.count } }
     package var isComplete: Bool { reasons.isEmpty }
-    package var packetCount: Int { packets.count }
 
     struct Entry: Sendable {
         /// Starts at 1.

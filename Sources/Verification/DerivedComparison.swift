@@ -1,22 +1,20 @@
 internal import LedgerFormat
 internal import LedgerIndex
-package import LedgerStorage
+internal import LedgerStorage
 internal import Packets
-package import Platform
+internal import Platform
 
 /// Compares what is derived with the segments it was derived from: the ids and the index.
-package struct DerivedComparison {
-    private let volume: PosixVolume
+struct DerivedComparison {
+    private let volume: any Volume
 
-    package init(_ volume: PosixVolume) { self.volume = volume }
+    init(_ volume: any Volume) { self.volume = volume }
 
     /// Adds a finding for each difference. A derived file that is missing is a note: it is made
     /// again when it is wanted.
-    package func run(_ result: inout Verification) throws(OpenFailure) {
-        do throws(FileFailure) {
-            try compareIDs(&result)
-            try compareIndex(&result)
-        } catch { throw .file(error) }
+    func run(_ result: inout Verification) throws(FileFailure) {
+        try compareIDs(&result)
+        try compareIndex(&result)
     }
 
     private func compareIDs(_ result: inout Verification) throws(FileFailure) {

@@ -15,10 +15,11 @@ struct Stardust: AsyncParsableCommand {
         abstract: "The provenance ledger of the Omniva engine.",
         version: Version.text,
         subcommands: [
-            Init.self, Serve.self, Emit.self, Get.self, History.self, Find.self,
-            ChainCommand.self, Follow.self, CheckpointCommand.self, Prove.self, CheckProof.self,
-            Verify.self, Reindex.self, RotateKey.self, ModelCommand.self, WitnessCommand.self,
-            Status.self,
+            InitCommand.self, ServeCommand.self, EmitCommand.self, GetCommand.self,
+            HistoryCommand.self, FindCommand.self, ChainCommand.self, FollowCommand.self,
+            CheckpointCommand.self, ProveCommand.self, CheckProofCommand.self, VerifyCommand.self,
+            ReindexCommand.self, RotateKeyCommand.self, ModelCommand.self, WitnessCommand.self,
+            StatusCommand.self,
         ])
 
     static func main() async {

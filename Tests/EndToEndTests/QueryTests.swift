@@ -154,7 +154,7 @@ import Testing
         let cursor = try client.get("/v1/packets?limit=3").json["next"] as! String
         for other in ["order=desc&", "entity_type=clips&", "lineage=%7B%7D&"] {
             let answer = try client.get("/v1/packets?\(other)cursor=\(cursor)")
-            #expect(answer.status == 400 && answer.text.contains("another question"))
+            #expect(answer.status == 400 && answer.text.contains("another query"))
         }
         #expect(try client.get("/v1/packets?limit=9&cursor=\(cursor)").status == 200)
     }

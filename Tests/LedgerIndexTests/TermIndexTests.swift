@@ -145,7 +145,8 @@ import Testing
         #expect(model.index.waitingBuffers == 1)
         try model.check(10, "with a full buffer")
         #expect(try model.index.writeWaitingBuffer())
-        #expect(model.index.storedSize.entries == UInt64(IndexLimits.bufferPackets))
+        let runs = try RunAudit.runs(model.volume) { Issue.record("\($0): \($1)") }
+        #expect(runs.map(\.range) == [0..<UInt64(IndexLimits.bufferPackets)])
         try model.check(10, "with its run")
         model.append(100)
         try model.check(10, "beyond it")

@@ -70,7 +70,7 @@ final class SQLRequest: RequestBody {
         do throws(ModelFailure) { path = try model.readers.path() } catch { throw Problem(error) }
         do throws(SQLSandbox.Refusal) {
             let sandbox = try SQLSandbox(path, limits) { connection throws(SQLiteFailure) in
-                try table.register(in: connection)
+                try connection.add(table)
             }
             let parameters = document.member("parameters", of: 0)
             var json = JSONWriter()

@@ -8,7 +8,7 @@ struct PacketLister {
 
     func run(_ path: String, _ query: [(String, String?)]) async throws {
         var terminal = Terminal()
-        var table = PacketTable(terminal, showsEntity: showsEntity)
+        var table = PacketColumns(terminal, showsEntity: showsEntity)
         var (cursor, shown): (String?, Int) = (nil, 0)
         terminal.beginPaging()
         defer { terminal.endPaging() }

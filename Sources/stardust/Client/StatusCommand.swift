@@ -1,8 +1,9 @@
 import ArgumentParser
 internal import Packets
 
-struct Status: AsyncParsableCommand {
+struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "status",
         abstract: "Say how the daemon is.", discussion: "Needs the role admin.")
 
     @OptionGroup var options: ClientOptions

@@ -11,16 +11,16 @@ struct ModelCommand: AsyncParsableCommand {
 
     private static var subcommands: [any ParsableCommand.Type] {
         var commands: [any ParsableCommand.Type] = [
-            ModelApply.self, ModelSQL.self, ModelStatus.self, ModelDrift.self, ModelSchema.self,
+            ModelApplyCommand.self, ModelSQLCommand.self, ModelStatusCommand.self, ModelDriftCommand.self, ModelSchemaCommand.self,
         ]
         #if PostgreSQL
-            commands.append(ModelSync.self)
+            commands.append(ModelSyncCommand.self)
         #endif
         return commands
     }
 }
 
-struct ModelSchema: ParsableCommand {
+struct ModelSchemaCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "schema", abstract: "Print the complete DDL.",
         discussion: """

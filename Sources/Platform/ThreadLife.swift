@@ -1,0 +1,14 @@
+/// How near the end of a thread is that others wait for. It only ever goes forward.
+package enum ThreadLife: Int, Comparable, Sendable {
+    case running
+    /// New waiters are refused.
+    case refusesWaiters
+    case stopping
+    case stopped
+
+    package static func < (left: ThreadLife, right: ThreadLife) -> Bool {
+        left.rawValue < right.rawValue
+    }
+
+    package mutating func go(to life: ThreadLife) { self = max(self, life) }
+}

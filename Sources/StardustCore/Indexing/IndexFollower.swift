@@ -1,0 +1,265 @@
+package import LedgerFormat
+package import LedgerIndex
+internal import LedgerStorage
+internal import Logging
+internal import Packets
+internal import Platform
+
+/// Keeps the index behind the ledger, on a thread of its own. What the sequencer has just appended
+/// comes as payloads; what it missed is read from the segments.
+package final class IndexFollower: Sendable {
+    private let map: LedgerMap
+    private let identity: LedgerIdentity
+    private let logger: Logger
+    private let metrics: Metrics
+    private let monitor = Monitor(State())
+
+    private struct State {
+        var plan = IndexPlan()
+        /// The opened index; nil until then.
+        var index: TermIndex?
+        /// Told whenever the index has come nearer.
+        var observers: [Int: @Sendable () -> Void] = [:]
+        var lastObserver = 0
+    }
+
+    package typealias Phase = IndexPlan.Phase
+
+    init(_ map: LedgerMap, identity: LedgerIdentity, logger: Logger, metrics: Metrics) {
+        self.map = map
+        self.identity = identity
+        self.logger = logger
+        self.metrics = metrics
+        startThread("indexer") { self.run() }
+    }
+
+    // MARK: The sequencer's side
+
+    /// Takes the packets of a batch. Where they pile up they are dropped, and read back later.
+    ///
+    /// While packets collect the thread is left asleep: waking it for each batch would take the
+    /// processor from the very packets that come next.
+    func add(_ packets: [FreshPacket]) {
+        let needsWaking = monitor.withLock { state in
+            state.plan.append(packets)
+            return state.plan.isWorthWaking
+        }
+        if needsWaking { monitor.change { _ in } }
+    }
+
+    /// Holds the caller while a following index is too far behind. Why appends cannot go on at all,
+    /// where the index has no room.
+    func awaitNearness(to size: LedgerSize) -> String? {
+        monitor.wait { state -> String?? in
+            switch state.plan.phase {
+            case .stalled(let reason, isNoSpace: true): return .some(reason)
+            case .following where state.plan.isFarBehind(size): return nil
+            default: return .some(nil)
+            }
+        }
+    }
+
+    func stop() {
+        monitor.change { $0.plan.life.go(to: .stopping) }
+        monitor.wait { $0.plan.life == .stopped ? () : nil }
+    }
+
+    // MARK: Readers
+
+    package var progress: (phase: Phase, size: LedgerSize) {
+        monitor.withLock { ($0.plan.phase, $0.plan.size) }
+    }
+
+    /// Bytes of the index's files.
+    package var fileBytes: Int { monitor.withLock { $0.index }?.fileBytes ?? 0 }
+
+    /// The index as it is now, whatever it reflects; nil while it is being opened.
+    package var snapshot: TermSnapshot? { monitor.withLock { $0.index }?.snapshot() }
+
+    /// The index once it reflects a size; nil if it does not in time. Blocks.
+    package func snapshot(
+        reflecting size: LedgerSize, until deadline: ContinuousClock.Instant
+    ) -> TermSnapshot? {
+        if let ready = monitor.withLock({ $0.plan.size >= size ? $0.index : nil }) {
+            return ready.snapshot()
+        }
+        monitor.change { $0.plan.waiting += 1 }
+        defer { monitor.withLock { $0.plan.waiting -= 1 } }
+        let answer = monitor.wait(until: deadline) { state -> TermIndex?? in
+            if state.plan.size >= size, let index = state.index { return .some(index) }
+            return state.plan.isWaitingHopeless(for: size) ? .some(nil) : nil
+        }
+        return (answer ?? nil)?.snapshot()
+    }
+
+    /// Calls `body`, on the index's thread, whenever the index has come nearer, until `forget`. It
+    /// must not block. While anybody observes, packets are indexed as they come.
+    package func observe(_ body: @escaping @Sendable () -> Void) -> Int {
+        monitor.change { state in
+            state.lastObserver += 1
+            state.observers[state.lastObserver] = body
+            state.plan.isObserved = true
+            return state.lastObserver
+        }
+    }
+
+    package func forget(_ observer: Int) {
+        monitor.withLock { state in
+            state.observers[observer] = nil
+            state.plan.isObserved = !state.observers.isEmpty
+        }
+    }
+
+    /// Ends the waiting of all who wait for the index to come nearer.
+    package func stopWaiting() { monitor.change { $0.plan.life.go(to: .refusesWaiters) } }
+
+    /// What the index answers shows that a file is damaged: it is made again.
+    package func distrust() { monitor.change { $0.plan.distrust() } }
+
+    // MARK: The thread
+
+    private func run() {
+        while !isStopping {
+            do throws(IndexFailure) {
+                try follow(try open())
+            } catch {
+                recover(from: error)
+            }
+        }
+        monitor.change { state in
+            state.index = nil
+            state.plan.life.go(to: .stopped)
+        }
+    }
+
+    private var isStopping: Bool { monitor.withLock { $0.plan.life >= .stopping } }
+
+    private func open() throws(IndexFailure) -> TermIndex {
+        let index = try TermIndex(map.volume, identity: identity.digest) {
+            (size) throws(IndexFailure) in try self.hash(before: size)
+        }
+        monitor.change { state in
+            state.index = index
+            state.plan.opened(at: index.size)
+        }
+        return index
+    }
+
+    /// Entry hash before a size; nil beyond the ledger.
+    private func hash(before size: LedgerSize) throws(IndexFailure) -> Digest? {
+        guard size > .empty else { return identity.digest }
+        do throws(ReadFailure) {
+            return try map.read(Position(size.entries - 1))?.entryHash
+        } catch { throw .failed(error.description) }
+    }
+
+    private func recover(from failure: IndexFailure) {
+        logger.warning("index: \(failure)")
+        var isNoSpace = false
+        switch failure {
+        case .unusable:
+            monitor.change { state in
+                state.index = nil
+                state.plan.opened(at: .empty)
+            }
+            // A file that cannot be removed would be found again at once, and again.
+            do throws(IndexFailure) { return try TermIndex.removeFiles(map.volume) } catch {
+                logger.error("index: \(error)")
+            }
+        case .noSpace: isNoSpace = true
+        case .failed, .wouldBlock: break
+        }
+        monitor.change { $0.plan.stalled(failure.description, isNoSpace: isNoSpace) }
+        _ = monitor.wait(until: .now + PlatformLimits.retryDelay) {
+            $0.plan.life >= .stopping ? () : nil
+        }
+    }
+
+    private func follow(_ index: TermIndex) throws(IndexFailure) {
+        let compaction = IndexCompaction(index)
+        defer { compaction.stop() }
+        var scanner = TermScanner(key: index.key)
+        work: while true {
+            let work = nextWork()
+            if case .end = work { break work }
+            try compaction.check()
+            switch work {
+            case .end: break work
+            case .reopen: throw .unusable("a query of it failed")
+            case .fresh(let packets):
+                for packet in packets { packet.index(in: index, with: &scanner) }
+            case .missed: try catchUp(index, &scanner, compaction)
+            case .announce:
+                monitor.change { $0.plan.follows() }
+                continue work
+            }
+            try advance(index, compaction)
+        }
+        compaction.stop()
+        try keepBuffer(of: index)
+    }
+
+    private func nextWork() -> IndexPlan.Work {
+        while true {
+            let step = monitor.wait { state -> IndexPlan.Step? in
+                let step = state.plan.next(head: map.head.size, now: .now)
+                if case .sleep = step { return nil }
+                return step
+            }
+            switch step {
+            case .work(let work): return work
+            case .collect(let until):
+                _ = monitor.wait(until: until) { $0.plan.hasCollected ? () : nil }
+            case .sleep: break
+            }
+        }
+    }
+
+    /// Publishes what the index reflects now, and puts a full buffer aside.
+    private func advance(
+        _ index: TermIndex, _ compaction: IndexCompaction
+    ) throws(IndexFailure) {
+        let size = index.size
+        let observers = monitor.change { state in
+            state.plan.advanced(to: size)
+            return Array(state.observers.values)
+        }
+        metrics.indexedSize.set(Int(size.entries))
+        for observer in observers { observer() }
+        if index.waitingBuffers > 0 { try compaction.wake() }
+    }
+
+    private func catchUp(
+        _ index: TermIndex, _ scanner: inout TermScanner, _ compaction: IndexCompaction
+    ) throws(IndexFailure) {
+        let (size, goal) = (index.size, map.head.size)
+        if goal.entries - size.entries > 2 * UInt64(IndexLimits.bufferPackets) {
+            compaction.stop()
+            try keepBuffer(of: index)
+            let rebuild = IndexRebuild(map, index, goal: goal)
+            try rebuild.run { done in
+                self.monitor.change { $0.plan.rebuilt(upTo: done) }
+                self.metrics.indexedSize.set(Int(done.entries))
+                self.logger.notice("index: \(done) of \(goal) packets")
+                return !self.isStopping
+            }
+            compaction.start()
+            return
+        }
+        let (first, waiting) = (size.nextPosition, index.waitingBuffers)
+        do throws(ReadFailure) {
+            try map.walk(from: first) { record, payload in
+                index.add(record, payload, &scanner)
+                // Large packets fill a buffer sooner; it is written before the next.
+                return record.entry.position.value - first.value < LedgerLimits.indexStep
+                    && index.waitingBuffers <= waiting && !isStopping
+            }
+        } catch { throw .failed(error.description) }
+    }
+
+    /// Writes what is in memory only.
+    private func keepBuffer(of index: TermIndex) throws(IndexFailure) {
+        index.beginBuffer()
+        while try index.writeWaitingBuffer() {}
+    }
+}

@@ -1,0 +1,194 @@
+package import LedgerFormat
+package import LedgerStorage
+package import Platform
+
+/// Checks a ledger's files without trusting or changing any: every record, every payload, every
+/// link. Works beside a daemon that writes; never takes its lock.
+package struct Verifier: Sendable {
+    private let volume: any Volume
+    private let options: Options
+    /// Whether a process may be writing: then a tail that is not whole is no damage.
+    private let isBeingWritten: @Sendable () -> Bool
+
+    package struct Options: Sendable {
+        /// Threads that hash.
+        package var threads = 2
+        /// Parse and validate each payload as when it was admitted.
+        package var checksPackets = false
+        /// Compare the index and the ids with the segments that they were derived from.
+        package var comparesDerived = false
+        /// Where duplicates are sorted that do not fit in memory.
+        package var temporaryFolder = "/tmp"
+        /// Ids that are kept in memory.
+        package var idsInMemory = 1 << 20
+        /// Checkpoints that were kept elsewhere, each with a name for what is found.
+        package var anchors: [(published: SignedCheckpoint, name: String)] = []
+        /// Keys that are known from elsewhere to be the ledger's.
+        package var keys: [NoteVerifier] = []
+        /// Whose cosignatures the anchors must have.
+        package var policy: WitnessPolicy?
+
+        package init() {}
+    }
+
+    /// `isBeingWritten` is asked each time that a tail is judged: a daemon may start meanwhile.
+    package init(
+        _ volume: any Volume, _ options: Options = Options(),
+        isBeingWritten: @autoclosure @escaping @Sendable () -> Bool
+    ) {
+        self.volume = volume
+        self.options = options
+        self.isBeingWritten = isBeingWritten
+    }
+
+    /// Reads everything once. Throws only where something cannot be read at all; memory does not
+    /// grow with the ledger. `progress` is told the share of segments done.
+    package func run(
+        progress: @escaping @Sendable (_ done: Int, _ all: Int) -> Void = { _, _ in }
+    ) throws(OpenFailure) -> Verification {
+        var result = Verification()
+        do throws(FileFailure) {
+            let identityBytes = try volume.content(of: LedgerLayout.identity)
+            let identity = identity(identityBytes, &result)
+            let marker = try closeMarker(&result)
+            let audit = try CheckpointAudit(
+                volume, identity,
+                options.anchors.map { .init(published: $0.published, name: $0.name) },
+                .init(keys: options.keys, policy: options.policy))
+            let tree = treeState(&result)
+            noteAlarm(&result)
+            try inspect(identityBytes, identity, marker, audit, tree, &result, progress)
+            if options.comparesDerived { try DerivedComparison(volume).run(&result) }
+        } catch { throw .file(error) }
+        return result
+    }
+
+    private func identity(_ bytes: [UInt8], _ result: inout Verification) -> LedgerIdentity? {
+        do throws(LedgerIdentity.DecodeError) {
+            return try LedgerIdentity(fileContent: bytes)
+        } catch {
+            result.findings.append(
+                Finding(.identityDamaged, file: LedgerLayout.identity, error.description))
+            return nil
+        }
+    }
+
+    /// How far the tree's files are to be compared: derived, so that not to be able to read them is
+    /// no finding.
+    private func treeState(_ result: inout Verification) -> TreeState {
+        do throws(FileFailure) { return try TreeState.read(volume) } catch {
+            result.notes.append("the tree is not compared: \(error)")
+            return TreeState(size: .empty)
+        }
+    }
+
+    private func noteAlarm(_ result: inout Verification) {
+        // Where there is none, there is nothing to say.
+        guard let alarm = try? volume.content(of: LedgerLayout.forkAlarm) else { return }
+        result.notes.append(
+            "\(LedgerLayout.forkAlarm): \(String(decoding: alarm.prefix(500), as: UTF8.self))")
+    }
+
+    private func closeMarker(_ result: inout Verification) throws(FileFailure) -> CloseMarker? {
+        let content: [UInt8]
+        do throws(FileFailure) {
+            content = try volume.content(of: LedgerLayout.closeMarker)
+        } catch {
+            if error.isMissing { return nil }
+            throw error
+        }
+        let marker = CloseMarker(fileContent: content)
+        if marker == nil {
+            result.findings.append(
+                Finding(
+                    .closeMarkerDamaged, file: LedgerLayout.closeMarker,
+                    "the close marker is not as it was written"))
+        }
+        result.closedAt = marker?.size
+        return marker
+    }
+
+    // MARK: Segments
+
+    private func inspect(
+        _ identityBytes: [UInt8], _ identity: LedgerIdentity?, _ marker: CloseMarker?,
+        _ audit: CheckpointAudit, _ tree: TreeState, _ result: inout Verification,
+        _ progress: @escaping @Sendable (Int, Int) -> Void
+    ) throws(FileFailure) {
+        let firsts = try volume.list(LedgerLayout.segments)
+            .compactMap(LedgerLayout.firstPosition(inName:)).sorted()
+        let seal = LedgerSeal(
+            closedAt: marker?.size ?? .empty, signedAt: audit.durable,
+            isBeingWritten: isBeingWritten, checksPackets: options.checksPackets,
+            treeFiles: TreeFiles(volume), treeSize: tree.size, sizes: audit.sizes)
+        let volume = volume
+        var audit = audit
+        var duplicates = DuplicateFinder(
+            idsInMemory: options.idsInMemory, folder: options.temporaryFolder)
+        var chain = SegmentChain(
+            ledgerID: identity?.ledgerID, start: Digest.sha256(identityBytes), marker: marker,
+            tree: TreeComparison(seal.treeFiles, tree.size))
+        try audit.take([], [0: .nothing], upTo: .empty)
+        let inspections = OrderedWork(count: firsts.count, threads: options.threads) { ordinal in
+            let segment = SegmentInspection.Place(
+                first: firsts[ordinal], isNewest: ordinal == firsts.count - 1,
+                follower: ordinal + 1 < firsts.count ? firsts[ordinal + 1] : nil,
+                isSecondNewest: ordinal == firsts.count - 2)
+            return Result { () throws(FileFailure) in
+                try SegmentInspection(volume, segment, seal)
+            }
+        }
+        defer { inspections.abandon() }
+        for ordinal in firsts.indices {
+            let inspection = try inspections.next().get()
+            result.findings += inspection.findings
+            result.notes += inspection.notes
+            let moments = chain.add(inspection, firsts[ordinal], &result)
+            try audit.take(inspection.rotations, moments, upTo: chain.size)
+            try duplicates.add(inspection.idHashes)
+            progress(ordinal + 1, firsts.count)
+        }
+        if firsts.isEmpty {
+            result.findings.append(
+                Finding(.segmentMissing, file: LedgerLayout.segments, "there is no segment"))
+        }
+        chain.finish(&result)
+        try audit.finish(
+            result.size, isBeingWritten: isBeingWritten(), &result)
+        try report(duplicates.finish(), firsts, &result)
+    }
+
+    /// Reads the ids again where two had the same hash, to tell which positions share one.
+    private func report(
+        _ candidates: Set<UInt64>, _ firsts: [Position], _ result: inout Verification
+    ) throws(FileFailure) {
+        guard !candidates.isEmpty else { return }
+        var seen: [UUID128: Position] = [:]
+        for first in firsts {
+            let path = LedgerLayout.segment(first)
+            let file = try volume.open(path, .read)
+            guard case .success(let header) = try SegmentCursor.open(file, name: path) else {
+                continue
+            }
+            var cursor = try SegmentCursor(file, header: header)
+            walk: while true {
+                switch try cursor.next() {
+                case .end: break walk
+                case .damage: guard try cursor.skipDamage() else { break walk }
+                case .record(let record):
+                    let (id, position) = (record.entry.stardustID, record.entry.position)
+                    guard candidates.contains(DuplicateFinder.hash(id)) else { continue }
+                    guard let earlier = seen[id] else {
+                        seen[id] = position
+                        continue
+                    }
+                    result.findings.append(
+                        Finding(
+                            .stardustIDDuplicate, file: path, position: position,
+                            offset: ByteOffset(record.offset),
+                            "the stardust_id \(id) stands at position \(earlier) already"))
+                }
+            }
+        }
+    }
+}

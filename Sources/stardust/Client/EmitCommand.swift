@@ -1,0 +1,119 @@
+import ArgumentParser
+internal import Glibc
+internal import NIOCore
+internal import NIOPosix
+internal import Packets
+
+struct EmitCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "emit",
+        abstract: "Send packets to the daemon and print their receipts.",
+        discussion: """
+            Reads NDJSON, one packet a line, from the files or from standard input. A packet without \
+            a stardust_id gets one that follows from its content, so that the same input can be sent \
+            again after any interruption: what stands already gets its first receipt. Receipts go to \
+            standard output, refusals to standard error. Exit codes: 65 a packet was refused, 69 the \
+            daemon was not reached or did not take everything; run it again.
+            """)
+
+    @Argument(help: "Files of packets; `-` or none is standard input.")
+    var files: [String] = []
+
+    @Option(help: "The daemon's socket.")
+    var socket: String = .defaultSocketPath
+
+    func run() async throws {
+        let input = PacketInput(files: files.isEmpty ? ["-"] : files)
+        try input.files.checkFiles()
+        var tally = EmissionTally(totalBytes: input.files.totalBytes)
+        do {
+            try await LineExchange(socket: socket, path: "/v1/packets").run(input) {
+                line, bytesSent in
+                tally.take(line, bytesSent: bytesSent)
+            }
+        } catch let failure as Failure { throw failure } catch {
+            tally.endProgress()
+            throw Failure(
+                .unreachable,
+                "\(socket): \(LineExchange.sentence(error)). \(tally.accepted) packets are durable; "
+                    + "run the same command again, nothing is doubled")
+        }
+        tally.endProgress()
+        try tally.finish(expected: input.packetsSent)
+    }
+}
+
+/// What came back so far.
+private struct EmissionTally {
+    private(set) var accepted = 0
+    private var replayed = 0
+    private var refused = 0
+    private var turnedAway = 0
+    private static let problemsShown = 20
+    private let totalBytes: Int?
+    private let showsProgress = Output.isErrorATerminal
+    private var lastShown = ContinuousClock.now
+    private var pendingOutput: [UInt8] = []
+
+    init(totalBytes: Int?) { self.totalBytes = totalBytes }
+
+    /// Takes one line of the answer.
+    mutating func take(_ line: [UInt8], bytesSent: Int) {
+        switch (try? JSONDocument(line)).flatMap(AnswerLine.init) {
+        case nil, .outcome:
+            Output.error(
+                "stardust: an answer to no packet: \(String(decoding: line, as: UTF8.self))")
+            turnedAway += 1
+        case .receipt(let bytes, let isReplay):
+            accepted += 1
+            if isReplay { replayed += 1 }
+            pendingOutput += bytes + [0x0A]
+        case .problem(let status, let line, let detail):
+            if status >= 500 { turnedAway += 1 } else { refused += 1 }
+            // The first few tell what is wrong; the rest are counted.
+            if refused + turnedAway <= Self.problemsShown {
+                Output.error("line \(line.map(String.init) ?? "?"): \(detail)")
+            }
+        }
+        if pendingOutput.count > 1 << 16 { flush() }
+        showProgress(bytesSent)
+    }
+
+    private mutating func flush() {
+        Output.data(pendingOutput)
+        pendingOutput.removeAll(keepingCapacity: true)
+    }
+
+    private mutating func showProgress(_ bytesSent: Int) {
+        guard showsProgress, ContinuousClock.now - lastShown > .milliseconds(100) else { return }
+        lastShown = .now
+        guard let totalBytes, totalBytes > 0 else {
+            return Output.progress("\(accepted) packets durable")
+        }
+        let share = min(1, Double(bytesSent) / Double(totalBytes))
+        let filled = Int(share * 30)
+        let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: 30 - filled)
+        Output.progress("\(bar) \(Int(share * 100)) %  \(accepted) packets durable")
+    }
+
+    mutating func endProgress() {
+        flush()
+        guard showsProgress else { return }
+        Output.progress("")
+        Output.error("\(accepted) packets durable, \(replayed) of them already before")
+    }
+
+    func finish(expected: Int) throws {
+        let answered = accepted + refused + turnedAway
+        if turnedAway > 0 || answered < expected {
+            throw Failure(
+                .unreachable,
+                "\(max(turnedAway, expected - accepted - refused)) packets were not taken; run the "
+                    + "same command again, nothing is doubled")
+        }
+        if refused > 0 {
+            throw Failure(
+                .badInput, "\(refused) packets were refused; mend them and send them again")
+        }
+    }
+}

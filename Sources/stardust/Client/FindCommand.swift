@@ -1,0 +1,43 @@
+import ArgumentParser
+internal import Packets
+
+struct FindCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "find",
+        abstract: "Find packets by what they contain.",
+        discussion: """
+            All filters that are given must hold. A pattern is contained in the sense of \
+            PostgreSQL's jsonb @>:
+
+              stardust find --lineage '{"event":"clip.selected"}' --since 2026-09-14
+            """)
+
+    @OptionGroup(title: "Filters") var filter: FilterOptions
+
+    @Flag(help: "Print how many there are instead.")
+    var count = false
+
+    @OptionGroup var page: PageOptions
+    @OptionGroup var options: ClientOptions
+
+    func run() async throws {
+        guard count else {
+            return try await PacketLister(options: options, page: page, showsEntity: true)
+                .run("/v1/packets", filter.query)
+        }
+        let answer = try JSONDocument(
+            answer: try await options.client.get(
+                "/v1/packets",
+                filter.query + [
+                    ("as_of", page.asOf.map(String.init)), ("count", "true"), ("limit", "1"),
+                ]))
+        let total = answer.member("total", of: 0).flatMap { answer.integer($0) } ?? 0
+        let isExact =
+            answer.member("total_exact", of: 0).map { answer.tokens[$0].kind == .true } ?? false
+        if options.json {
+            Output.line("{\"total\":\(total),\"total_exact\":\(isExact)}")
+        } else {
+            Output.line(isExact ? "\(total)" : "at least \(total); the time for counting was over")
+        }
+    }
+}

@@ -1,0 +1,63 @@
+import ArgumentParser
+internal import Packets
+
+struct FollowCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "follow",
+        abstract: "Show packets as they come.",
+        discussion: """
+            Goes on until it is interrupted. Where the connection is lost it ends with 69 and says \
+            with which --after to go on without loss or repetition.
+            """)
+
+    @OptionGroup(title: "Filters") var filter: FilterOptions
+
+    @Option(
+        help: ArgumentHelp(
+            "Begin behind this position, -1 for the first packet; with what comes next without it.",
+            valueName: "position"))
+    var after: Int?
+
+    @OptionGroup var options: ClientOptions
+
+    func run() async throws {
+        let terminal = Terminal()
+        var table = PacketColumns(terminal, showsEntity: true)
+        var last = after
+        do throws(Failure) {
+            try await options.client.lines(
+                "/v1/follow", filter.query + [("after", after.map(String.init))]
+            ) { (line) throws(Failure) in
+                let document = try JSONDocument(answer: line)
+                if let position = document.member("heartbeat", of: 0) {
+                    last = document.integer(position)
+                    return true
+                }
+                if let problem = document.member("problem", of: 0) {
+                    let detail = document.member("detail", of: problem).flatMap(document.string)
+                    throw Failure(.unreachable, detail ?? "the daemon ended the stream")
+                }
+                if let position = document.member("not_compared", of: 0) {
+                    Output.error(
+                        "position \(document.integer(position) ?? -1) was not compared: the pattern "
+                            + "takes too long on it")
+                    return true
+                }
+                let packet = ListedPacket(document)
+                last = Int(packet.position)
+                if options.json {
+                    Output.data(line + [0x0A])
+                } else {
+                    for line in table.lines([packet]) { Output.line(line) }
+                }
+                return true
+            }
+            throw Failure(.unreachable, "the daemon stopped")
+        } catch {
+            guard error.exit == .unreachable, let last else { throw error }
+            throw Failure(
+                .unreachable,
+                "\(error.message); `stardust follow --after \(last)` goes on from here")
+        }
+    }
+}

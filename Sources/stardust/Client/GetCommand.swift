@@ -1,0 +1,55 @@
+import ArgumentParser
+internal import LedgerFormat
+internal import Packets
+
+struct GetCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "get",
+        abstract: "Show one packet.",
+        discussion: "Exit code 1 where there is none. A position needs the role audit.")
+
+    @Argument(help: ArgumentHelp("A stardust_id or a position.", valueName: "id-or-position"))
+    var name: String
+
+    @Flag(help: "The exact bytes that were sent.")
+    var raw = false
+
+    @OptionGroup var options: ClientOptions
+
+    func run() async throws {
+        let isPosition = name.utf8.allSatisfy { (0x30...0x39).contains($0) }
+        let path = isPosition ? "/v1/entries/\(name)" : "/v1/packets/\(name.percentEncoded)"
+        let bytes = try await options.client.get(path)
+        let document = try JSONDocument(answer: bytes)
+        // An entry that is no packet: a change of key, whose payload is a signed note.
+        if !options.json, let note = document.member("note", of: 0).flatMap(document.string) {
+            return Output.data(Array((raw ? note : Output.safe(note)).utf8))
+        }
+        if raw {
+            let id = ListedPacket(document).stardustID
+            return Output.data(try await options.client.get("/v1/packets/\(id)/raw"))
+        }
+        if options.json { return Output.data(bytes + [0x0A]) }
+        show(ListedPacket(document))
+    }
+
+    private func show(_ packet: ListedPacket) {
+        var terminal = Terminal()
+        terminal.beginPaging()
+        defer { terminal.endPaging() }
+        let rows = [
+            ("packet", packet.stardustID), ("position", packet.position),
+            ("entity", packet.entity), ("event", packet.event), ("worker", packet.worker),
+            ("trace", packet.trace), ("created", packet.createdAt),
+            ("received", packet.receivedAt), ("from", packet.peer),
+            ("entry", packet.entryHash), ("payload", packet.payloadDigest),
+        ]
+        for (name, value) in rows {
+            let space = String(repeating: " ", count: 10 - name.count)
+            Output.line(terminal.dim(name) + space + Output.safe(value))
+        }
+        guard let content = packet.packet else { return }
+        Output.line("")
+        Output.line(packet.document.indented(content, terminal))
+    }
+}

@@ -1,0 +1,51 @@
+/// Packets as lines of aligned columns.
+struct PacketColumns {
+    let terminal: Terminal
+    /// Whether the packets may be about different entities.
+    let showsEntity: Bool
+    private var widths: [Int] = []
+    private var hasHead = false
+
+    init(_ terminal: Terminal, showsEntity: Bool) {
+        self.terminal = terminal
+        self.showsEntity = showsEntity
+    }
+
+    private var head: [String] {
+        ["POSITION", "CREATED", "EVENT", "WORKER"] + (showsEntity ? ["ENTITY"] : [])
+            + ["STARDUST_ID"]
+    }
+
+    private func cells(_ packet: ListedPacket) -> [String] {
+        ([packet.position, packet.createdAt, packet.event, packet.worker]
+            + (showsEntity ? [packet.entity] : []) + [packet.stardustID]).map(Output.safe)
+    }
+
+    /// The lines for some packets, wide enough for them and for what came before.
+    mutating func lines(_ packets: [ListedPacket]) -> [String] {
+        var rows = packets.map(cells)
+        if !hasHead, !rows.isEmpty, terminal.isTerminal { rows.insert(head, at: 0) }
+        for row in rows {
+            widths = row.enumerated().map { index, cell in
+                max(cell.count, index < widths.count ? widths[index] : 0)
+            }
+        }
+        return rows.enumerated().map { number, row in
+            let isHead = number == 0 && !hasHead && terminal.isTerminal
+            defer { hasHead = true }
+            let padded = row.enumerated().map { index, cell in
+                let space = String(repeating: " ", count: widths[index] - cell.count)
+                return index == 0 ? space + cell : index == row.count - 1 ? cell : cell + space
+            }
+            if isHead { return terminal.dim(padded.joined(separator: "  ")) }
+            return padded.enumerated().map { index, cell in
+                switch index {
+                case 0: terminal.bold(cell)
+                case 2: terminal.green(cell)
+                case row.count - 1: terminal.dim(cell)
+                default: cell
+                }
+            }.joined(separator: "  ")
+        }
+    }
+}

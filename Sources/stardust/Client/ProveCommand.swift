@@ -1,0 +1,39 @@
+import ArgumentParser
+internal import Glibc
+internal import LedgerFormat
+internal import LedgerStorage
+internal import Platform
+
+struct ProveCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "prove",
+        abstract: "Write a proof that a packet, or a change of key, is in the ledger.",
+        discussion: """
+            The proof is one file (C2SP tlog-proof) with the packet's entry, its path in the tree, and \
+            a signed checkpoint. `stardust check-proof` checks it anywhere. Needs the role audit. \
+            Exit code 1 where there is no such packet.
+            """)
+
+    @Argument(help: ArgumentHelp("A stardust_id or a position.", valueName: "id-or-position"))
+    var name: String
+
+    @Option(
+        name: .shortAndLong,
+        help: ArgumentHelp("Where to write it; standard output without it.", valueName: "file"))
+    var output: String?
+
+    @Option(help: "The daemon's socket.")
+    var socket: String = .defaultSocketPath
+
+    func run() async throws {
+        let isPosition = name.utf8.allSatisfy { (0x30...0x39).contains($0) }
+        let kind = isPosition ? "entries" : "packets"
+        let proof = try await DaemonClient(socket: socket)
+            .get("/v1/\(kind)/\(name.percentEncoded)/proof")
+        guard let output else { return Output.data(proof) }
+        do throws(FileFailure) {
+            let volume = try PosixVolume(root: output.givenFolder)
+            try volume.replaceDerived(output.lastName, with: proof)
+        } catch { throw Failure(.cannotCreate, error.description) }
+    }
+}

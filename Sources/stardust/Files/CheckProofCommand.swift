@@ -1,0 +1,110 @@
+import ArgumentParser
+internal import LedgerFormat
+internal import Packets
+
+struct CheckProofCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "check-proof",
+        abstract: "Check a proof, offline, without the ledger.",
+        discussion: """
+            Says whether the entry that the proof carries is under a checkpoint signed by the key that \
+            you give, and, with --payload, whether the packet is the one that the entry commits to. \
+            Exit code 1 where it is not.
+            """)
+
+    @Argument(help: ArgumentHelp("The proof; `-` is standard input.", valueName: "file"))
+    var file: String
+
+    @Option(
+        name: .customLong("vkey"),
+        help: ArgumentHelp(
+            "The ledger's verifier key; may be given again where it has changed.",
+            valueName: "key"))
+    var vkeys: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "The packet's exact bytes, as `stardust get --raw` gives them.", valueName: "file"))
+    var payload: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Whose cosignatures the checkpoint must have, and keys of the log (C2SP tlog-policy).",
+            valueName: "file"))
+    var policy: String?
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    func run() throws {
+        let policy = try policy.map { try InputFile.policy($0, .badInput) }
+        let keys = try vkeys.map { try VerifierKeyArgument.read($0) } + (policy?.logs ?? [])
+        guard !keys.isEmpty else {
+            throw Failure(.usage, "give the ledger's verifier key: --vkey KEY, or a policy with it")
+        }
+        let content = try InputFile.content(file)
+        let proof: TLogProof
+        do throws(TLogProof.DecodeError) { proof = try TLogProof(content) } catch {
+            throw Failure(.badInput, "\(file): \(error)")
+        }
+        let payload = try payload.map { try InputFile.content($0) }
+        let outcome = Result { () throws(ProofProblem) in
+            try ProofCheck(proof, keys, payload: payload, policy)
+        }
+        switch outcome {
+        case .success(let check): json ? printJSON(check) : printText(check)
+        case .failure(let problem):
+            if json {
+                var json = JSONWriter()
+                json.beginObject()
+                json.member("holds", false)
+                json.member("problem", problem.description)
+                json.endObject()
+                Output.data(json.bytes + [0x0A])
+            } else {
+                Output.line("DOES NOT HOLD: \(Output.safe(problem.description))")
+            }
+            throw ExitCode.no
+        }
+    }
+
+    private func printText(_ check: ProofCheck) {
+        let (entry, checkpoint) = (check.entry, check.checkpoint)
+        Output.line(
+            "holds: position \(entry.position) of \(checkpoint.origin), of \(checkpoint.size) "
+                + "entries with root \(checkpoint.root.tagged)")
+        Output.line("signed by \(check.signers.map(\.description).joined(separator: ", "))")
+        if !check.witnesses.isEmpty {
+            Output.line("cosigned by \(check.witnesses.map(\.name).joined(separator: ", "))")
+        }
+        Output.line(
+            "entry: \(entry.kind == .packet ? "packet \(entry.stardustID)" : "change of key"), "
+                + "received \(entry.receivedAt) from uid \(entry.peer.uid), payload "
+                + "\(entry.payloadDigest.tagged)")
+        Output.line(
+            payload == nil
+                ? "payload: not checked; --payload FILE compares it" : "payload: it is the one")
+    }
+
+    private func printJSON(_ check: ProofCheck) {
+        let (entry, checkpoint) = (check.entry, check.checkpoint)
+        var json = JSONWriter()
+        json.beginObject()
+        json.member("holds", true)
+        json.member("position", Int(entry.position.value))
+        json.member("origin", checkpoint.origin)
+        json.member("size", Int(checkpoint.size.entries))
+        json.member("root", checkpoint.root)
+        json.key("signers")
+        json.array(check.signers) { $1.string($0.description) }
+        json.key("witnesses")
+        json.array(check.witnesses) { $1.string($0.description) }
+        json.member("entry_hash", Merkle.leaf(entry.bytes.span))
+        json.member("stardust_id", entry.stardustID)
+        json.member("received_at", entry.receivedAt)
+        json.member("payload_sha256", entry.payloadDigest)
+        json.member("payload_checked", payload != nil)
+        json.endObject()
+        Output.data(json.bytes + [0x0A])
+    }
+}

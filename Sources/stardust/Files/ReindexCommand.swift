@@ -1,0 +1,41 @@
+import ArgumentParser
+internal import LedgerStorage
+internal import StardustCore
+
+struct ReindexCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "reindex",
+        abstract: "Drop what is derived from the segments, and make it again.",
+        discussion: """
+            Ids and index follow from the segments alone, so nothing is lost, and every answer \
+            afterwards is the same. The daemon must not run.
+            """)
+
+    @Argument(help: "The ledger's folder.")
+    var ledger: String
+
+    func run() throws {
+        let (volume, lock) = try LockedLedger.open(ledger)
+        defer { withExtendedLifetime(lock) {} }
+        let showsProgress = Output.isErrorATerminal
+        let start = ContinuousClock.now
+        let result: Reindexing
+        do throws(Reindexing.Failure) {
+            result = try Reindexing(volume) { done, all in
+                if showsProgress { Output.progress("\(done) of \(all) packets indexed") }
+            }
+        } catch {
+            if showsProgress { Output.progress("") }
+            if case .open(let failure) = error { throw Failure(failure) }
+            throw Failure(.inputOutput, error.description)
+        }
+        if showsProgress { Output.progress("") }
+        let seconds = (ContinuousClock.now - start) / .seconds(1)
+        Output.line(
+            "indexed \(result.packets) packets in \(Int(seconds * 1000)) ms, "
+                + "\(result.indexBytes) bytes")
+        if let damage = result.damage {
+            throw Failure(.no, "the ledger is damaged, and indexed up to there: \(damage)")
+        }
+    }
+}

@@ -1,0 +1,84 @@
+import ArgumentParser
+internal import LedgerFormat
+internal import LedgerStorage
+internal import Packets
+internal import Platform
+internal import Publishing
+internal import StardustCore
+
+struct RotateKeyCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rotate-key",
+        abstract: "Give a ledger a new key, while the daemon is stopped.",
+        discussion: """
+            Appends an entry that the old and the new key have signed, and prints the new verifier \
+            key. Until the overlap ends checkpoints carry both signatures, so that whoever knows only \
+            the old key can follow; after it a signature of the old key is a finding of `verify`. \
+            Where the old key may be in other hands, choose an overlap of 0. Exit code 75 while the \
+            daemon runs.
+            """)
+
+    @Argument(help: "The ledger's folder.")
+    var ledger: String
+
+    @Option(help: "Days for which the old key goes on signing.")
+    var overlapDays = 30.0
+
+    @Option(help: "Where the private keys are, if not in the ledger's folder.")
+    var keys: String?
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    func validate() throws {
+        guard (0...3650).contains(overlapDays) else {
+            throw ValidationError("overlap-days: 0 to 3650")
+        }
+    }
+
+    func run() throws {
+        let (volume, lock) = try LockedLedger.open(ledger)
+        defer { withExtendedLifetime(lock) {} }
+        let rotation: KeyRotation
+        do throws(KeyChange.Failure) {
+            var generator = SystemRandomNumberGenerator()
+            let folder: any Volume
+            do throws(FileFailure) {
+                folder =
+                    try (keys ?? .credentials).map { (path) throws(FileFailure) in
+                        try PosixVolume(root: path)
+                    }
+                    ?? volume
+            } catch { throw .file(error) }
+            rotation = try KeyChange.perform(
+                on: volume, keys: folder, overlap: .seconds(overlapDays * 86_400),
+                now: .systemNow(), using: &generator)
+        } catch { throw Failure(error) }
+        guard json else {
+            Output.line(rotation.newKey.description)
+            return Output.error(
+                "The change stands at position \(rotation.position). \(rotation.oldKey.keyName) "
+                    + "signs until \(rotation.oldKeyUntil). Tell auditors the new key.")
+        }
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.member("position", Int(rotation.position.value))
+        writer.member("old_key", rotation.oldKey.description)
+        writer.member("new_key", rotation.newKey.description)
+        writer.member("old_key_until", rotation.oldKeyUntil)
+        writer.endObject()
+        Output.data(writer.bytes + [0x0A])
+    }
+}
+
+extension Failure {
+    fileprivate init(_ failure: KeyChange.Failure) {
+        switch failure {
+        case .open(let failure): self.init(failure)
+        case .key: self.init(.notPermitted, failure.description)
+        case .file(let cause) where cause.isNotPermitted:
+            self.init(.notPermitted, failure.description)
+        case .file, .write: self.init(.inputOutput, failure.description)
+        }
+    }
+}

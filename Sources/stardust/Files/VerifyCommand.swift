@@ -1,0 +1,171 @@
+import ArgumentParser
+internal import LedgerFormat
+internal import LedgerStorage
+internal import Packets
+internal import Platform
+internal import StardustCore
+internal import Verification
+
+struct VerifyCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "verify",
+        abstract: "Check a ledger's files, without the daemon, while it runs or not.",
+        discussion: """
+            Reads every record, hashes every payload and entry again, follows the chain, and checks \
+            every checkpoint and the tree. Prints one finding a line and a summary. What a host says \
+            of its own files it can change; a checkpoint that you kept, and a key that you know from \
+            elsewhere, it cannot. Exit code 1 when something was found.
+            """)
+
+    @Argument(help: "The ledger's folder.")
+    var ledger: String
+
+    @Option(
+        name: .customLong("checkpoint"),
+        help: ArgumentHelp(
+            "A checkpoint of this ledger that you kept; may be given again.", valueName: "file"))
+    var checkpoints: [String] = []
+
+    @Option(
+        name: .customLong("vkey"),
+        help: ArgumentHelp(
+            "A key that you know to be the ledger's; may be given again.", valueName: "key"))
+    var vkeys: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "Whose cosignatures the checkpoints that you give must have (C2SP tlog-policy).",
+            valueName: "file"))
+    var policy: String?
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    @Flag(help: "Compare what is derived with the segments too: the index and the ids.")
+    var index = false
+
+    @Flag(help: "Parse and validate every payload again, as when it was admitted. Slower.")
+    var packets = false
+
+    @Option(help: "Threads that hash.")
+    var threads = 2
+
+    func validate() throws {
+        guard (1...64).contains(threads) else { throw ValidationError("threads: 1 to 64") }
+    }
+
+    func run() throws {
+        var options = Verifier.Options()
+        options.threads = threads
+        options.checksPackets = packets
+        options.comparesDerived = index
+        options.temporaryFolder = String.environment("TMPDIR") ?? "/tmp"
+        options.policy = try policy.map { try InputFile.policy($0, .badInput) }
+        options.keys = try vkeys.map { try VerifierKeyArgument.read($0) }
+        options.anchors = try checkpoints.map { file in
+            let content = try InputFile.content(file)
+            do throws(SignedCheckpoint.DecodeError) {
+                return (try SignedCheckpoint(content), file)
+            } catch {
+                throw Failure(.badInput, "\(file): \(error)")
+            }
+        }
+        let result: Verification
+        do throws(OpenFailure) {
+            let volume: PosixVolume
+            do throws(FileFailure) { volume = try PosixVolume(root: ledger) } catch {
+                throw .file(error)
+            }
+            let verifier = Verifier(
+                volume, options, isBeingWritten: LedgerLock.holder(of: volume.root) != nil)
+            let showsProgress = Output.isErrorATerminal
+            result = try verifier.run { done, all in
+                if showsProgress { Output.progress("segment \(done) of \(all)") }
+            }
+            if showsProgress { Output.progress("") }
+        } catch { throw Failure(error) }
+        json ? printJSON(result) : printText(result)
+        if !result.isSound { throw ExitCode.no }
+    }
+
+    private func printText(_ result: Verification) {
+        for finding in result.findings { Output.line(Output.safe(finding.description)) }
+        for note in result.notes { Output.line("note: \(Output.safe(note))") }
+        let root = result.root?.tagged ?? "none"
+        let closed = result.closedAt.map { "closed at \($0)" } ?? "never closed"
+        let signed =
+            result.checkpoint.map { "checkpoint at \($0.checkpoint.size) by \($0.key)" }
+            ?? "no checkpoint"
+        Output.line(
+            result.isSound
+                ? "sound: \(result.size) entries, root \(root), \(closed), \(signed)"
+                : "NOT SOUND: \(result.findings.count) findings in \(result.size) entries")
+        Output.line(anchoring(result))
+    }
+
+    /// How far anything but this host vouches.
+    private func anchoring(_ result: Verification) -> String {
+        let size = result.size.entries
+        guard let anchored = result.anchoredSize?.entries else {
+            return "not anchored: no checkpoint from outside "
+                + (checkpoints.isEmpty ? "was given" : "holds")
+                + ", so 0..\(size) is this host's word only"
+        }
+        let rest =
+            anchored < size ? "; \(anchored)..\(size) is this host's word only" : ", which is all"
+        let trust =
+            vkeys.isEmpty ? " The key was not given: --vkey makes sure whose signature it is." : ""
+        return "anchored by a checkpoint that you gave up to \(anchored)\(rest).\(trust)"
+    }
+
+    private func printJSON(_ result: Verification) {
+        var json = JSONWriter()
+        json.beginObject()
+        json.member("sound", result.isSound)
+        json.member("entries", Int(result.size.entries))
+        json.key("root")
+        if let root = result.root { json.string(root.tagged) } else { json.null() }
+        json.key("checkpoint")
+        if let (checkpoint, key) = result.checkpoint {
+            json.beginObject()
+            json.member("size", Int(checkpoint.size.entries))
+            json.member("root", checkpoint.root.tagged)
+            json.member("vkey", key.description)
+            json.endObject()
+        } else {
+            json.null()
+        }
+        json.member("checkpoints", result.checkpointCount)
+        json.key("anchored_size")
+        if let size = result.anchoredSize { json.integer(Int(size.entries)) } else { json.null() }
+        json.key("closed_at")
+        if let size = result.closedAt { json.integer(Int(size.entries)) } else { json.null() }
+        json.key("findings")
+        json.beginArray()
+        for finding in result.findings { write(finding, to: &json) }
+        json.endArray()
+        json.key("notes")
+        json.beginArray()
+        for note in result.notes { json.string(note) }
+        json.endArray()
+        json.endObject()
+        Output.data(json.bytes + [0x0A])
+    }
+
+    private func write(_ finding: Finding, to json: inout JSONWriter) {
+        json.beginObject()
+        json.member("code", finding.code.rawValue)
+        json.key("segment")
+        if let file = finding.file { json.string(file) } else { json.null() }
+        json.key("position")
+        if let position = finding.position {
+            json.integer(Int(position.value))
+        } else {
+            json.null()
+        }
+        json.key("offset")
+        if let offset = finding.offset { json.integer(Int(offset.bytes)) } else { json.null() }
+        json.member("detail", finding.detail)
+        json.endObject()
+    }
+}
