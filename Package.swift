@@ -108,7 +108,8 @@ let package = Package(
             name: "stardust",
             dependencies: [
                 "CPlatform", "CStardustCommit", "LedgerFormat", "Platform", "Packets",
-                "LedgerStorage", "LedgerIndex", "Verification", "Publishing", "ReadModel", "Reconstruction", "Replication",
+                "LedgerStorage", "LedgerIndex", "Verification", "Publishing", "ReadModel",
+                "Reconstruction", "Replication",
                 "StardustCore", "StardustHTTP", log,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "NIOCore", package: nio), .product(name: "NIOPosix", package: nio),
@@ -150,7 +151,8 @@ var testTargets: [Target] {
         .target(
             name: "LedgerTestSupport",
             dependencies: [
-                "LedgerFormat", "Platform", "Packets", "LedgerStorage", "Verification", "Publishing",
+                "LedgerFormat", "Platform", "Packets", "LedgerStorage", "Verification",
+                "Publishing",
                 "Reconstruction", "PipelineWorkload", "TestSupport",
             ], path: "Tests/LedgerTestSupport", swiftSettings: testing),
         .target(

@@ -39,8 +39,9 @@ final class TermRun: Sendable {
             var filter = [UInt8](repeating: 0, count: withFilter ? header.filterBytes : 0)
             _ = try file.read(into: &filter, 0..<filter.count, at: IndexLimits.blockBytes)
             content = (file, header, table, filter)
-        } catch  where error.errorNumber == 0 { throw damaged("not a run of this format") } catch
-        { throw IndexFailure(error) }
+        } catch  where error.errorNumber == 0 { throw damaged("not a run of this format") } catch {
+            throw IndexFailure(error)
+        }
         (file, header) = (content.file, content.header)
         let table = content.table
         guard CRC32C().continued(over: table.span) == header.tableChecksum else {

@@ -49,7 +49,8 @@ package struct Pipeline: Sendable {
                 "profile_url": "https://\(platform).example/@\(name)",
                 "created_at": .text(source.now()), "updated_at": .text(source.now()),
             ])
-        let root = emit("creators", id, "creator.registered", "scraper_worker", trace, [], ["profile"])
+        let root = emit(
+            "creators", id, "creator.registered", "scraper_worker", trace, [], ["profile"])
         for _ in 0..<source.number(in: 8...15) { addPost(id, platform, root) }
     }
 

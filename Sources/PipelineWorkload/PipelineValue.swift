@@ -43,7 +43,9 @@ package enum PipelineValue: Sendable {
 
     /// The texts of a pipeline hold neither control characters nor backslashes.
     private static func quoted(_ text: String) -> String {
-        "\"" + text.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\\\"")
+        "\""
+            + text.split(separator: "\"", omittingEmptySubsequences: false).joined(
+                separator: "\\\"")
             + "\""
     }
 

@@ -219,7 +219,8 @@ package final class Publisher: Sendable {
         case .rebuild, .catchUp:
             do throws(ReadFailure) {
                 if case .rebuild = work {
-                    logger.warning("the tree's files differ from what the entries give; rebuilding it")
+                    logger.warning(
+                        "the tree's files differ from what the entries give; rebuilding it")
                     publisher.rebuild()
                 }
                 try publisher.catchUp(atMost: PublishingLimits.treePending)

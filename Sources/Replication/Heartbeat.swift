@@ -38,11 +38,13 @@
             var warnings: [String] = []
             if let bytes = slot.retainedBytes, bytes > retainedBytesWarning {
                 warnings.append(
-                    "\(SlotFacts.warning) holds back \(bytes >> 20) MiB of write-ahead log at the source")
+                    "\(SlotFacts.warning) holds back \(bytes >> 20) MiB of write-ahead log at the source"
+                )
             }
             if slot.walStatus == "unreserved" || slot.walStatus == "lost" {
                 warnings.append(
-                    "\(SlotFacts.warning) is \(slot.walStatus): the server is about to remove what it needs")
+                    "\(SlotFacts.warning) is \(slot.walStatus): the server is about to remove what it needs"
+                )
             }
             let others = model.warnings.filter { !$0.hasPrefix(SlotFacts.warning) }
             model.warnings = others + warnings

@@ -50,7 +50,9 @@ struct ChildProcess {
     }
 
     /// Runs a program to its end.
-    static func run(_ arguments: [String], output: String = "/dev/null") throws(BenchFailure) -> Usage {
+    static func run(_ arguments: [String], output: String = "/dev/null") throws(BenchFailure)
+        -> Usage
+    {
         let start = ContinuousClock.now
         let (code, peak) = try ChildProcess(arguments, output: output).wait()
         return Usage(exitStatus: code, wall: .now - start, peakResidentBytes: peak)

@@ -32,7 +32,8 @@ struct MakePipeline: ParsableCommand {
             let volume = try PosixVolume(root: folder)
             try volume.replace("packets.ndjson", with: Self.lines(pipeline.packets))
             try volume.replace(
-                "changes.ndjson", with: Self.lines(pipeline.changes.map { Array($0.feedLine.utf8) }))
+                "changes.ndjson", with: Self.lines(pipeline.changes.map { Array($0.feedLine.utf8) })
+            )
             try volume.replace(
                 "rows.sql", with: Self.lines(pipeline.changes.map { Array($0.statement.utf8) }))
         } catch { throw BenchFailure(error.description) }

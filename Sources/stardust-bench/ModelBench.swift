@@ -183,7 +183,9 @@
         /// packets emitted at a pace.
         func lag(
             perSecond: Int, seconds: Int, _ packets: inout PacketSource
-        ) throws(BenchFailure) -> (median: Int, most: Int, rowsPerSecond: Int, packetsPerSecond: Int) {
+        ) throws(BenchFailure) -> (
+            median: Int, most: Int, rowsPerSecond: Int, packetsPerSecond: Int
+        ) {
             try target.run("ALTER SUBSCRIPTION bench DISABLE")
             let config = root + "/model.json"
             do throws(FileFailure) {

@@ -36,7 +36,9 @@ package enum ExamplePipeline {
     }
 
     /// The rows of the pipeline as a change feed.
-    package static func changes() throws -> String { try Repository.text("Docs/Examples/changes.ndjson") }
+    package static func changes() throws -> String {
+        try Repository.text("Docs/Examples/changes.ndjson")
+    }
 
     /// A daemon with the packets and the rows.
     package static func daemonWithRows() throws -> Daemon {

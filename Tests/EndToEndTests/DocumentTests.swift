@@ -224,8 +224,8 @@ import Testing
     @Test func `errors that the pages list are all there are`() throws {
         let page = try ["Emitting", "Querying", "Verifying", "ReadModel"]
             .map { try Repository.text("Docs/\($0).md") }.joined()
-        for code in Problem.Code.sent {
-            #expect(page.contains("`\(code.rawValue)`"), "\(code.rawValue)")
+        for code in Problem.Code.all {
+            #expect(page.contains("`\(code.text)`"), "\(code.text)")
         }
     }
 

@@ -61,7 +61,8 @@ import Testing
         expect(
             try client.get("/v1/entities/clips/\(Sample.id)/packets?as_of=9"), 400, "bad_parameter")
         expect(
-            try client.get("/v1/entities/clips/\(Sample.id)/packets?cursor=00"), 400, "bad_parameter")
+            try client.get("/v1/entities/clips/\(Sample.id)/packets?cursor=00"), 400,
+            "bad_parameter")
         // These are answered before the body has come, so the daemon closes behind them.
         func fresh() throws -> HTTPClient { try HTTPClient(daemon.socket) }
         expect(try fresh().request("PUT", "/v1/packets", []), 405, "method_not_allowed")
@@ -79,7 +80,8 @@ import Testing
         expect(try garbage.receive(), 400, "malformed_request")
         #expect(try fresh().emit(Sample.packet(Sample.id), type: nil).status == 201)
         #expect(
-            try fresh().emit(Sample.packet(Sample.id), type: "application/x-www-form-urlencoded").status
+            try fresh().emit(Sample.packet(Sample.id), type: "application/x-www-form-urlencoded")
+                .status
                 == 200)
         #expect(try fresh().get("/v1/status").json["ledger_size"] as? Int == 1)
     }
@@ -257,7 +259,8 @@ import Testing
         let path = "/v1/entities/clips/c11b0000-0000-4000-8000-00000000c11b/packets"
         func emit(_ number: Int) throws {
             #expect(
-                try client.emit(Sample.packet("5b0f6c1e-2a47-4d7e-9a51-0c2f3d9b7e0\(number)")).status
+                try client.emit(Sample.packet("5b0f6c1e-2a47-4d7e-9a51-0c2f3d9b7e0\(number)"))
+                    .status
                     == 201)
         }
         for number in 0..<4 { try emit(number) }

@@ -252,7 +252,8 @@ import Testing
                 let other = try Daemon()
                 for number in 60..<90 {
                     #expect(
-                        try HTTPClient(other.socket).emit(Sample.numbered(number).bytes).status == 201)
+                        try HTTPClient(other.socket).emit(Sample.numbered(number).bytes).status
+                            == 201)
                 }
                 #expect(other.stop() == 0)
                 try FileManager.default.removeItem(atPath: index)
@@ -275,7 +276,9 @@ import Testing
     @Test func `ids that differ from their segment are found`() throws {
         let daemon = try Daemon(configuration: "{\"segment_bytes\": 1200000}")
         let client = try HTTPClient(daemon.socket)
-        for number in 0..<2500 { #expect(try client.emit(Sample.numbered(number).bytes).status == 201) }
+        for number in 0..<2500 {
+            #expect(try client.emit(Sample.numbered(number).bytes).status == 201)
+        }
         #expect(daemon.stop() == 0)
         let path = daemon.ledger + "/ids/00000000000000000000.ids"
         var bytes = Array(try Data(contentsOf: URL(fileURLWithPath: path)))

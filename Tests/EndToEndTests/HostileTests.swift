@@ -44,7 +44,8 @@ import Testing
                 Array("\(String(lines.count, radix: 16))\r\n".utf8) + lines + Array("\r\n".utf8)
             let whole =
                 Bool.random(using: &generator)
-                ? Sample.request(packet) + Sample.request(packet) : Array(stream.utf8) + chunk + chunk
+                ? Sample.request(packet) + Sample.request(packet)
+                : Array(stream.utf8) + chunk + chunk
             try client.send(Array(whole[..<Int.random(in: 1..<whole.count, using: &generator)]))
         }
         usleep(300_000)

@@ -220,19 +220,23 @@ import Testing
             #"{"table":"clips","op":"delete","row":{"clip_id":"\#(id)"}}"#
         }
         let doomed = [
-            #"{"op":"begin"}"#, delete(ExamplePipeline.clip), delete("803dc396-5342-4b6b-9521-000000000000"),
+            #"{"op":"begin"}"#, delete(ExamplePipeline.clip),
+            delete("803dc396-5342-4b6b-9521-000000000000"),
             delete(ExamplePipeline.clip), #"{"op":"commit"}"#,
         ]
         let answers = try daemon.feed(doomed.joined(separator: "\n"))
         #expect(answers.map { $0["status"] as? Int } == [409, 409, 404, 409, 409])
         #expect(try daemon.rows() == before)
         // Rolled back on purpose, and by the end of the feed.
-        let undone = try daemon.feed([#"{"op":"begin"}"#, delete(ExamplePipeline.clip), #"{"op":"rollback"}"#].joined(separator: "\n"))
+        let undone = try daemon.feed(
+            [#"{"op":"begin"}"#, delete(ExamplePipeline.clip), #"{"op":"rollback"}"#].joined(
+                separator: "\n"))
         #expect(
             undone.map { $0["outcome"] as? String } == [
                 "rolled_back", "rolled_back", "rolled_back",
             ])
-        let open = try daemon.feed([#"{"op":"begin"}"#, delete(ExamplePipeline.clip)].joined(separator: "\n"))
+        let open = try daemon.feed(
+            [#"{"op":"begin"}"#, delete(ExamplePipeline.clip)].joined(separator: "\n"))
         #expect(open.map { $0["outcome"] as? String } == ["rolled_back", "rolled_back"])
         #expect(try daemon.rows() == before)
         // A client that goes away in the middle.
@@ -277,7 +281,8 @@ import Testing
             try outcomes(begin, third, creator(4, "1/4", #","username":"d""#), commit)
                 == ["applied", "applied", "applied", "applied"])
         #expect(
-            try daemon.sqlite("SELECT group_concat(username, '') FROM (SELECT * FROM creators ORDER BY 1)"
+            try daemon.sqlite(
+                "SELECT group_concat(username, '') FROM (SELECT * FROM creators ORDER BY 1)"
             ) == "abcde")
         #expect(try outcomes(begin, third, commit) == ["applied", "skipped", "applied"])
         #expect(try daemon.sqlite("SELECT refused_lsns IS NULL FROM model_state") == "1")
@@ -342,13 +347,16 @@ import Testing
         let answers = try daemon.feed(lines.joined(separator: "\n"))
         #expect(answers.allSatisfy { $0["outcome"] as? String == "applied" }, "\(answers)")
         #expect(
-            try daemon.sqlite("SELECT message FROM logs WHERE log_id LIKE '%1' AND message = 'moved'")
+            try daemon.sqlite(
+                "SELECT message FROM logs WHERE log_id LIKE '%1' AND message = 'moved'")
                 == "moved")
         #expect(try daemon.sqlite("SELECT count(*) FROM logs WHERE log_id = '\(log)'") == "0")
         #expect(try daemon.sqlite("SELECT count(*) FROM schedules") == "0")
         // What is derived follows.
         #expect(
-            try daemon.sqlite("SELECT confidence FROM best_clip_per_video WHERE clip_id = '\(ExamplePipeline.clip)'")
+            try daemon.sqlite(
+                "SELECT confidence FROM best_clip_per_video WHERE clip_id = '\(ExamplePipeline.clip)'"
+            )
                 == "2.0")
     }
 
@@ -359,7 +367,8 @@ import Testing
         #expect(
             refused.status == 65 && refused.error.contains("line 1: table is missing"),
             "\(refused.error)")
-        let json = try daemon.stardust("model", "apply", Repository.root + "/Docs/Examples/changes.ndjson", "--json")
+        let json = try daemon.stardust(
+            "model", "apply", Repository.root + "/Docs/Examples/changes.ndjson", "--json")
         #expect(
             json.output
                 == #"{"applied":0,"unchanged":0,"skipped":68,"rolled_back":0,"refused":0,"failed":0}"#

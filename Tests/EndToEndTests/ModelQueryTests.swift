@@ -28,9 +28,11 @@ import Testing
         let all = try client.get("/v1/model/tables/clips").json["rows"] as? [[String: Any]]
         #expect(all?.compactMap { $0["clip_id"] as? String } == ids)
         let done = try client.get("/v1/model/tables/edit_jobs?status=DONE&gpu_required=false")
-        let counted = try daemon.sqlite("SELECT count(*) FROM edit_jobs WHERE status = 'DONE' AND NOT gpu_required")
+        let counted = try daemon.sqlite(
+            "SELECT count(*) FROM edit_jobs WHERE status = 'DONE' AND NOT gpu_required")
         #expect("\(Self.rows(done).count)" == counted && counted != "0")
-        let one = try client.get("/v1/model/tables/clips?clip_id=\(ExamplePipeline.clip.uppercased())")
+        let one = try client.get(
+            "/v1/model/tables/clips?clip_id=\(ExamplePipeline.clip.uppercased())")
         #expect(Self.rows(one).count == 1)
         for view in [
             "latest_analysis_per_video", "best_clip_per_video", "pending_edit_jobs",
@@ -68,7 +70,8 @@ import Testing
         let names = answer["names"] as? [[String: Any]] ?? []
         #expect(names.contains { $0["column"] as? String == "metadata" && $0["position"] is Int })
         // A log leads to the packet that it mirrors.
-        let log = try daemon.sqlite("SELECT log_id FROM logs WHERE metadata LIKE '%\(ExamplePipeline.clip)%' LIMIT 1")
+        let log = try daemon.sqlite(
+            "SELECT log_id FROM logs WHERE metadata LIKE '%\(ExamplePipeline.clip)%' LIMIT 1")
         let named = try client.get("/v1/model/tables/logs/\(log)").json["names"] as? [[String: Any]]
         let id = try #require(named?.first?["stardust_id"] as? String)
         #expect(try client.get("/v1/packets/\(id)").status == 200)
@@ -94,7 +97,8 @@ import Testing
         }
         #expect(!clips.isEmpty && clips.allSatisfy { $0["row"] is NSNull })
         #expect(try client.get(path + "?rows=true&format=dot").status == 400)
-        let shown = try daemon.stardust("chain", "upload_jobs", "ea449f21-0b86-453d-b01c-f829430c2e33", "--rows")
+        let shown = try daemon.stardust(
+            "chain", "upload_jobs", "ea449f21-0b86-453d-b01c-f829430c2e33", "--rows")
         #expect(shown.status == 0 && shown.output.contains(#""rows":{"lsn":"#))
         #expect(try client.get(path + "?rows=perhaps").status == 400)
         let bare = try ExamplePipeline.daemon()
@@ -111,7 +115,8 @@ import Testing
             clean.status == 0 && clean.output.contains("clips         7 of 7 rows"),
             "\(clean.output)\(clean.error)")
         let upload = "ea449f21-0b86-453d-b01c-f829430c2e33"
-        let other = try daemon.sqlite("SELECT clip_id FROM clips WHERE clip_id <> '\(ExamplePipeline.clip)' LIMIT 1")
+        let other = try daemon.sqlite(
+            "SELECT clip_id FROM clips WHERE clip_id <> '\(ExamplePipeline.clip)' LIMIT 1")
         let embedded = try daemon.sqlite(
             "SELECT json_extract(metadata, '$.stardust_id') FROM clips WHERE clip_id = '\(other)'")
         try daemon.feed(
@@ -150,7 +155,8 @@ import Testing
         let counts = answer["counts"] as? [String: Int]
         #expect(counts?.values.reduce(0, +) == findings.count)
         let told = try daemon.stardust("model", "drift")
-        #expect(told.status == 1 && told.output.contains("votes_differ  clips/\(ExamplePipeline.clip)"))
+        #expect(
+            told.status == 1 && told.output.contains("votes_differ  clips/\(ExamplePipeline.clip)"))
         let status = try HTTPClient(daemon.socket).get("/v1/model/status").json
         #expect(status["logs_unfit"] as? Int == 1)
         let orphans = status["orphans"] as? [[String: Any]] ?? []
@@ -162,7 +168,8 @@ import Testing
     @Test func `votes that are equal as JSON are no drift, and votes without a packet are`() throws
     {
         let daemon = try ExamplePipeline.daemonWithRows()
-        let votes = try daemon.sqlite("SELECT pantheon_votes FROM clips WHERE clip_id = '\(ExamplePipeline.clip)'")
+        let votes = try daemon.sqlite(
+            "SELECT pantheon_votes FROM clips WHERE clip_id = '\(ExamplePipeline.clip)'")
         let object = try JSONDecoder().decode([String: Double].self, from: Data(votes.utf8))
         let spelt = object.map { #""\#($0.key)":\#($0.value)00e0"# }.joined(separator: ",")
         try daemon.feed(
@@ -208,7 +215,7 @@ import Testing
         for (number, document) in documents.enumerated() {
             let id = "00000000-0000-4000-8000-\(String(format: "%012x", number))"
             let answers = try daemon.feed(
-            #"{"table":"logs","op":"insert","row":{"log_id":"\#(id)","source":"s","level":"l","message":"\#(number)","metadata":\#(document)}}"#
+                #"{"table":"logs","op":"insert","row":{"log_id":"\#(id)","source":"s","level":"l","message":"\#(number)","metadata":\#(document)}}"#
             )
             #expect(answers[0]["status"] as? Int == 200)
         }

@@ -226,10 +226,12 @@ import Testing
 
     @Test func `the command shows rows, and says what was wrong`() throws {
         let daemon = try ExamplePipeline.daemonWithRows()
-        let shown = try daemon.stardust("model", "sql", "SELECT clip_id, confidence FROM clips ORDER BY 1")
+        let shown = try daemon.stardust(
+            "model", "sql", "SELECT clip_id, confidence FROM clips ORDER BY 1")
         let lines = shown.output.split(separator: "\n")
         #expect(lines.count == 8 && lines[0].hasPrefix("clip_id") && shown.status == 0)
-        let json = try daemon.stardust("model", "sql", "SELECT ?", "--parameters", "[null]", "--json")
+        let json = try daemon.stardust(
+            "model", "sql", "SELECT ?", "--parameters", "[null]", "--json")
         #expect(
             json.output.hasPrefix(#"{"columns":["?"],"rows":[[null]],"cut":false"#),
             "\(json.output)")

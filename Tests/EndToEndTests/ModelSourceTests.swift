@@ -91,10 +91,12 @@ struct ModelSourceTests {
         let server = following.server
         try server.psql("ALTER TABLE creators ADD COLUMN amount numeric(10, 4) DEFAULT 1.2345;")
         try server.psql(
-            (0..<5).map { SourceRow.creator($0) }.joined() + "UPDATE creators SET profile_url = 'xyz';")
+            (0..<5).map { SourceRow.creator($0) }.joined()
+                + "UPDATE creators SET profile_url = 'xyz';")
         #expect(try following.catchUp().status == 0)
         try server.psql(
-            change + "UPDATE creators SET updated_at = now() WHERE creator_id = '\(SourceRow.id(1))';")
+            change
+                + "UPDATE creators SET updated_at = now() WHERE creator_id = '\(SourceRow.id(1))';")
         let stopped = try following.catchUp()
         #expect(stopped.status == 1 && stopped.error.contains("creators"), "\(stopped.error)")
         #expect(try following.catchUp("--resync").status == 0)
@@ -116,7 +118,8 @@ struct ModelSourceTests {
         #expect(try following.catchUp().status == 0)
         try server.psql("VACUUM FULL creators; ANALYZE creators;" + SourceRow.creator(7))
         #expect(try following.catchUp().status == 0)
-        try server.psql("TRUNCATE logs; INSERT INTO logs VALUES ('\(SourceRow.id(1))', 's', 'l', 'm')")
+        try server.psql(
+            "TRUNCATE logs; INSERT INTO logs VALUES ('\(SourceRow.id(1))', 's', 'l', 'm')")
         #expect(try following.catchUp().status == 0)
         #expect(try following.compare().isEqual)
         try server.psql("ALTER TABLE creators ALTER platform TYPE text USING upper(platform)")
@@ -143,7 +146,8 @@ struct ModelSourceTests {
         try server.psql((0..<5).map { SourceRow.creator($0) }.joined())
         #expect(try following.catchUp().status == 0)
         try server.psql(
-            change + "UPDATE creators SET profile_url = 'x' WHERE creator_id = '\(SourceRow.id(4))';")
+            change
+                + "UPDATE creators SET profile_url = 'x' WHERE creator_id = '\(SourceRow.id(4))';")
         let stopped = try following.catchUp()
         #expect([1, 78].contains(stopped.status), "\(change): \(stopped.status) \(stopped.error)")
         guard !change.contains("schedules"), !change.contains("publish") else { return }
@@ -245,7 +249,8 @@ struct ModelSourceTests {
         let following = try Following()
         let server = following.server
         try server.psql(
-            "ALTER TABLE creators REPLICA IDENTITY FULL;" + SourceRow.creator(1) + SourceRow.creator(2)
+            "ALTER TABLE creators REPLICA IDENTITY FULL;" + SourceRow.creator(1)
+                + SourceRow.creator(2)
                 + SourceRow.creator(3))
         #expect(try following.catchUp().status == 0)
         try server.psql(
@@ -286,7 +291,8 @@ struct ModelSourceTests {
         try server.psql(SourceRow.creator(1) + SourceRow.creator(2))
         #expect(try following.catchUp().status == 0)
         let tampered = try run([
-            "sqlite3", following.model, "DELETE FROM creators WHERE creator_id = '\(SourceRow.id(1))'",
+            "sqlite3", following.model,
+            "DELETE FROM creators WHERE creator_id = '\(SourceRow.id(1))'",
         ])
         #expect(tampered.status == 0)
         try server.psql(
@@ -423,7 +429,8 @@ struct ModelSourceTests {
         try server.psql(
             "DROP INDEX creators_handle; ALTER TABLE schedules DROP COLUMN status CASCADE;"
                 + SourceRow.creator(1)
-                + SourceRow.creator(1).replacingOccurrences(of: SourceRow.id(1), with: SourceRow.id(2)))
+                + SourceRow.creator(1).replacingOccurrences(
+                    of: SourceRow.id(1), with: SourceRow.id(2)))
         #expect(try following.catchUp().status == 0)
         #expect(
             try following.query(
@@ -433,7 +440,9 @@ struct ModelSourceTests {
             """
             SET session_replication_role = replica;
             INSERT INTO schedules (schedule_id, clip_id) VALUES ('\(SourceRow.id(1))', '\(SourceRow.id(1))');
-            """ + SourceRow.creator(1).replacingOccurrences(of: SourceRow.id(1), with: SourceRow.id(3)))
+            """
+                + SourceRow.creator(1).replacingOccurrences(
+                    of: SourceRow.id(1), with: SourceRow.id(3)))
         #expect(try following.catchUp().status == 0)
         #expect(try following.query("SELECT status IS NULL FROM schedules") == ["1"])
         #expect(try following.query("SELECT count(*) FROM creators") == ["3"])

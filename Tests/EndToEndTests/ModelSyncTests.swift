@@ -7,7 +7,8 @@ import Testing
 /// The read model against the PostgreSQL that it follows.
 @Suite(.enabled(if: PostgresServer.obstacle == nil, "PostgreSQL 15 is not installed"))
 struct ModelSyncTests {
-    @Test func `killed at any moment, the read model is what PostgreSQL was at a border of transactions`()
+    @Test
+    func `killed at any moment, the read model is what PostgreSQL was at a border of transactions`()
         throws
     {
         try Soak.seeds("kills of the sync", 1, soak: 8) { try Self.followsThroughKills(seed: $0) }

@@ -175,7 +175,8 @@ import Testing
         #expect(
             !(try client.get("/v1/packets/\(ExamplePipeline.upload)/chain").text.contains("root"))
         )
-        let text = try daemon.stardust("chain", "--packet", ExamplePipeline.upload, "--proofs", "--format", "text")
+        let text = try daemon.stardust(
+            "chain", "--packet", ExamplePipeline.upload, "--proofs", "--format", "text")
         #expect(text.output.contains(" inclusion proof ") && text.output.contains(", root "))
         #expect(try client.get(path + "&proofs=none").status == 400)
         #expect(try client.get(path.replacing("=inclusion", with: "=all")).status == 400)

@@ -36,12 +36,14 @@ import Testing
 
     @Test func `history and find are aligned columns, or a packet a line`() throws {
         let daemon = try ExamplePipeline.daemon()
-        let history = try daemon.stardust("history", "upload_jobs", "ea449f21-0b86-453d-b01c-f829430c2e33")
+        let history = try daemon.stardust(
+            "history", "upload_jobs", "ea449f21-0b86-453d-b01c-f829430c2e33")
         let lines = history.output.split(separator: "\n")
         #expect(
             lines.count == 2 && lines[0].hasPrefix(" 8  2026-") && lines[1].hasPrefix("11  2026-"))
         #expect(lines[1].contains("  upload.published  publisher  \(ExamplePipeline.upload)"))
-        let found = try daemon.stardust("find", "--lineage", "{\"event\":\"clip.selected\"}", "--json", "--limit", "3")
+        let found = try daemon.stardust(
+            "find", "--lineage", "{\"event\":\"clip.selected\"}", "--json", "--limit", "3")
         #expect(found.output.split(separator: "\n").count == 3, "\(found.error)")
         let all = try daemon.stardust("find", "--json", "--desc")
         #expect(all.output.split(separator: "\n").count == 60)
@@ -75,7 +77,8 @@ import Testing
         let plain = try Self.onTerminal(
             daemon, "chain clips \(ExamplePipeline.clip)", environment: ["NO_COLOR": "1"])
         #expect(plain.contains("WHY clips/") && !plain.contains("\u{1B}["))
-        let text = try daemon.stardust("chain", "--packet", ExamplePipeline.upload, "--format", "text")
+        let text = try daemon.stardust(
+            "chain", "--packet", ExamplePipeline.upload, "--format", "text")
         #expect(text.output.contains("\nSOURCES\n"))
         #expect(try daemon.stardust("chain", "clips").status == 64)
         #expect(try daemon.stardust("chain", "--packet", UUID().uuidString).status == 1)

@@ -42,7 +42,9 @@ package final class MemorySource: ChainSource {
         size.contains(position) ? packets[Int(position.value)] : nil
     }
 
-    package func position(of id: UUID128) -> Position? { packets.first { $0.stardustID == id }?.position }
+    package func position(of id: UUID128) -> Position? {
+        packets.first { $0.stardustID == id }?.position
+    }
 
     package func position(ofPayload digest: Digest) -> Position? {
         packets.first { $0.payloadDigest == digest }?.position
@@ -53,7 +55,9 @@ package final class MemorySource: ChainSource {
             .position
     }
 
-    package func each(of target: ChainTarget, _ body: (Position) throws(Failure) -> Bool) throws(Failure) {
+    package func each(of target: ChainTarget, _ body: (Position) throws(Failure) -> Bool)
+        throws(Failure)
+    {
         for packet in packets {
             let isMember =
                 switch target {

@@ -9,7 +9,9 @@ import Testing
 
     private enum Step: Equatable {
         case fresh(Int)
-        case missed, announce, reopen, end, collect(seconds: Double), sleep
+        case missed, announce, reopen, end
+        case collect(seconds: Double)
+        case sleep
     }
 
     private static func step(

@@ -36,7 +36,8 @@ import Verification
                 done.signal()
             }
             var reader = PacketReader()
-            let bytes = LedgerFixture.payload(UUID128(high: 0x5b0f_6c1e_2a47_4d7e, low: 0x9a51_0000_0000_0000 + UInt64(number)))
+            let bytes = LedgerFixture.payload(
+                UUID128(high: 0x5b0f_6c1e_2a47_4d7e, low: 0x9a51_0000_0000_0000 + UInt64(number)))
             submission.append(bytes.span, try reader.read(bytes.span))
             #expect(ledger.submit(submission) == nil)
             #expect(done.wait(timeout: .now() + 60) == .success)

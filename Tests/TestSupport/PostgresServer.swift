@@ -31,7 +31,8 @@ package final class PostgresServer: Sendable {
     /// Stops it and starts it again; as after a crash where `crashes`.
     package func restart(crashes: Bool = false) throws {
         let result = try run([
-            Repository.root + "/Scripts/postgres", "restart", folder, crashes ? "immediate" : "fast",
+            Repository.root + "/Scripts/postgres", "restart", folder,
+            crashes ? "immediate" : "fast",
         ])
         guard result.status == 0 else { throw Failure("PostgreSQL: \(result.error)") }
     }

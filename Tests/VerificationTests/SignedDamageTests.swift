@@ -125,7 +125,10 @@ import Verification
             try codes([kept], [stranger.verifier]) == [.anchorKeyUnknown, .anchorUnsigned])
         var foreign = kept.checkpoint
         foreign.origin = "other.example"
-        #expect(try codes([SignedDamageKinds.signed(foreign, by: [ledger.key])], []) == [.anchorMismatch])
+        #expect(
+            try codes([SignedDamageKinds.signed(foreign, by: [ledger.key])], []) == [
+                .anchorMismatch
+            ])
     }
 
     // MARK: What opening does

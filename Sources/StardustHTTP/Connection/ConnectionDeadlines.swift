@@ -82,7 +82,9 @@ package struct ConnectionDeadlines: Sendable {
         switch phase {
         case .idle(let since):
             // As long as the client takes its answer it is not idle.
-            if let unsentSince { return now - unsentSince > ConnectionLimits.writeTime ? .write : nil }
+            if let unsentSince {
+                return now - unsentSince > ConnectionLimits.writeTime ? .write : nil
+            }
             return now - since > ConnectionLimits.idleTime ? .idle : nil
         case .header(let since): return now - since > ConnectionLimits.headerTime ? .header : nil
         case .body(let since, let bytes):

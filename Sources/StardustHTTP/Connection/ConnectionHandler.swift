@@ -195,7 +195,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
                     ledger: server.ledger, variables: variables,
                     parameters: try endpoint.read(text)))
             var prepared = PreparedQuery(endpoint, query)
-            guard query.awaits == nil, let immediate = try prepared.immediateAnswer(server.ledger) else {
+            guard query.awaits == nil, let immediate = try prepared.immediateAnswer(server.ledger)
+            else {
                 self.prepared = (plain.target, prepared)
                 return nil
             }

@@ -15,7 +15,9 @@ struct PlainRequest {
     /// Nil where `bytes` are anything else than one such request, from its first to its last byte
     /// (RFC 9112 sections 3 and 5).
     init?(_ bytes: Span<UInt8>) {
-        guard bytes.count <= ConnectionLimits.headerBytes, bytes.has("GET /", at: 0) else { return nil }
+        guard bytes.count <= ConnectionLimits.headerBytes, bytes.has("GET /", at: 0) else {
+            return nil
+        }
         let start = 4
         var index = start
         while index < bytes.count, bytes[index] &- 0x21 < 0x5E { index += 1 }

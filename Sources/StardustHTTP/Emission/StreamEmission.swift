@@ -179,7 +179,9 @@ final class StreamEmission: RequestBody {
         connection.setReadingHeld(.room)
         guard !isRetryScheduled else { return }
         isRetryScheduled = true
-        connection.context.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(EmissionLimits.retryDelay)) {
+        connection.context.eventLoop.assumeIsolated().scheduleTask(
+            in: TimeAmount(EmissionLimits.retryDelay)
+        ) {
             self.isRetryScheduled = false
             self.pump()
         }
@@ -282,7 +284,9 @@ final class StreamEmission: RequestBody {
     func clientTookAnswers() {
         guard !isAbandoned, !isReadingBack, !kept.isEmpty, connection.isWritable else { return }
         isReadingBack = true
-        let (some, ledger, waits) = (kept.take(EmissionLimits.linesReadBack), ledger, waitsForCheckpoint)
+        let (some, ledger, waits) = (
+            kept.take(EmissionLimits.linesReadBack), ledger, waitsForCheckpoint
+        )
         connection.offLoop(.disk) {
             AnswerLines.rendered(some.map { $0.line(from: ledger, withEvidence: waits) })
         } then: { [self] connection, bytes in

@@ -124,12 +124,7 @@ extension Problem {
     }
 
     init(_ refusal: ModelRefusal) {
-        self.init(Code(refusal.code), refusal.description)
+        self.init(.row(refusal.code), refusal.description)
         (table, column, value) = (refusal.table, refusal.column, refusal.value)
     }
-}
-
-extension Problem.Code {
-    // The names are the same by contract; a test compares the lists.
-    init(_ code: ModelRefusal.Code) { self.init(rawValue: code.rawValue)! }
 }

@@ -129,7 +129,8 @@ enum ModelQueries {
             // Comparing everything takes longer than any other query may.
             let deadline = ContinuousClock.now + ModelRequestLimits.driftTime
             let snapshot: ModelSnapshot
-            do throws(ModelFailure) { snapshot = try model.readers.snapshot(until: deadline) } catch {
+            do throws(ModelFailure) { snapshot = try model.readers.snapshot(until: deadline) } catch
+            {
                 throw Problem(error)
             }
             let drift: ModelDrift

@@ -67,7 +67,8 @@ extension Answer {
 }
 
 extension JSONWriter {
-    mutating func receipt(_ receipt: Receipt, isReplay: Bool, _ evidence: CheckpointEvidence? = nil) {
+    mutating func receipt(_ receipt: Receipt, isReplay: Bool, _ evidence: CheckpointEvidence? = nil)
+    {
         beginObject()
         member("position", Int(receipt.position.value))
         member("stardust_id", receipt.stardustID)

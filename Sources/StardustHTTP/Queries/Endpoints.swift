@@ -2,7 +2,8 @@ internal import Reconstruction
 
 extension Endpoint {
     /// Every request that the socket takes. The first is the one that workers send.
-    package static let all: [Endpoint] = emitting + packets + entries + lists + auditing + model
+    package static let all: [Endpoint] =
+        emitting + packets + entries + lists + auditing + model
         + operating
 
     static let router = Router(all)

@@ -15,7 +15,7 @@ struct PreparedQuery {
         case .brieflyElse where query.isBrief && !wasTried:
             wasTried = true
             do throws(Problem) { return try query.answer(.brief(ledger)) } catch {
-                if error.code == .wouldBlock { return nil }
+                if error.isWouldBlock { return nil }
                 throw error
             }
         case .brieflyElse, .on, .withBody, .following: return nil

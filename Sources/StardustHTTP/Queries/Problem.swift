@@ -20,11 +20,15 @@ package struct Problem: Error, Sendable {
         (self.code, self.detail, self.retryAfterSeconds) = (code, detail, retryAfterSeconds)
     }
 
+    package init(_ code: RequestCode, _ detail: String, retryAfterSeconds: Int? = nil) {
+        self.init(.request(code), detail, retryAfterSeconds: retryAfterSeconds)
+    }
+
     package var status: Int { code.status }
 
     package func write(to json: inout JSONWriter) {
         json.beginObject()
-        json.member("type", "urn:stardust:error:\(code.rawValue)")
+        json.member("type", "urn:stardust:error:\(code.text)")
         json.member("title", code.title)
         json.member("status", status)
         json.member("detail", detail)

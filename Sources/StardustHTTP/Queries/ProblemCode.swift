@@ -1,24 +1,55 @@
-/// Every problem that the daemon reports, by the last part of `urn:stardust:error:<code>`.
+package import Packets
+package import ReadModel
+
 extension Problem {
-    package enum Code: String, CaseIterable, Sendable {
-        // 400: the bytes are not JSON as the ledger admits it.
-        case unexpectedEnd = "unexpected_end"
-        case unexpectedByte = "unexpected_byte"
-        case trailingBytes = "trailing_bytes"
-        case byteOrderMark = "byte_order_mark"
-        case invalidUTF8 = "invalid_utf8"
-        case controlCharacter = "control_character"
-        case nullCharacter = "null_character"
-        case invalidEscape = "invalid_escape"
-        case loneSurrogate = "lone_surrogate"
-        case invalidNumber = "invalid_number"
-        case numberTooLong = "number_too_long"
-        case exponentTooLarge = "exponent_too_large"
-        case duplicateKey = "duplicate_key"
-        case tooDeep = "too_deep"
-        case tooManyMembers = "too_many_members"
-        case tooLong = "too_long"
-        // 400: the request is wrong.
+    /// What is wrong: the last part of `urn:stardust:error:<code>`.
+    package enum Code: Hashable, Sendable {
+        /// The bytes are not JSON as the ledger admits it.
+        case json(JSONError.Code)
+        /// Valid JSON, but not a valid packet.
+        case packet(SchemaViolation.Code)
+        /// Not a valid row change.
+        case row(ModelRefusal.Code)
+        case request(RequestCode)
+
+        /// Every code that clients may meet.
+        package static var all: [Code] {
+            JSONError.Code.allCases.map(Code.json) + SchemaViolation.Code.allCases.map(Code.packet)
+                + ModelRefusal.Code.allCases.map(Code.row)
+                + RequestCode.allCases.filter { $0 != .wouldBlock }.map(Code.request)
+        }
+
+        package var text: String {
+            switch self {
+            case .json(let code): code.rawValue
+            case .packet(let code): code.rawValue
+            case .row(let code): code.rawValue
+            case .request(let code): code.rawValue
+            }
+        }
+
+        package var status: Int {
+            switch self {
+            case .json: 400
+            case .packet: 422
+            case .row(.notAChange): 400
+            case .row(.rowNotFound): 404
+            case .row(.notUnique): 409
+            case .row: 422
+            case .request(let code): code.status
+            }
+        }
+
+        /// The code in words.
+        package var title: String {
+            let words = String(text.map { $0 == "_" ? " " : $0 })
+            return words.prefix(1).uppercased() + words.dropFirst()
+        }
+    }
+
+    /// Codes of requests and of the daemon's own state.
+    package enum RequestCode: String, CaseIterable, Sendable {
+        // 400
         case malformedRequest = "malformed_request"
         case badRequest = "bad_request"
         case badParameter = "bad_parameter"
@@ -26,14 +57,12 @@ extension Problem {
         case badPosition = "bad_position"
         case badSQL = "bad_sql"
         case answerTooLarge = "answer_too_large"
-        case notAChange = "not_a_change"
         // 403
         case forbidden
         case notARead = "not_a_read"
         // 404
         case notFound = "not_found"
         case noModel = "no_model"
-        case rowNotFound = "row_not_found"
         // 405, 408
         case methodNotAllowed = "method_not_allowed"
         case requestTimeout = "request_timeout"
@@ -41,23 +70,10 @@ extension Problem {
         case stardustIDConflict = "stardust_id_conflict"
         case followsPostgres = "follows_postgres"
         case modelLocked = "model_locked"
-        case notUnique = "not_unique"
         // 413, 415
         case packetTooLarge = "packet_too_large"
         case tooLarge = "too_large"
         case unsupportedMediaType = "unsupported_media_type"
-        // 422: valid JSON, but not a valid packet or row.
-        case missingMember = "missing_member"
-        case unknownMember = "unknown_member"
-        case wrongType = "wrong_type"
-        case wrongFormat = "wrong_format"
-        case unknownValue = "unknown_value"
-        case wrongLength = "wrong_length"
-        case outOfRange = "out_of_range"
-        case unknownTable = "unknown_table"
-        case unknownColumn = "unknown_column"
-        case missingValue = "missing_value"
-        case checkViolated = "check_violated"
         // 431
         case headerTooLarge = "header_too_large"
         // 500
@@ -84,28 +100,18 @@ extension Problem {
         // 507
         case noSpace = "no_space"
 
-        /// The codes that clients may meet.
-        package static var sent: [Code] { allCases.filter { $0 != .wouldBlock } }
-
         package var status: Int {
             switch self {
-            case .unexpectedEnd, .unexpectedByte, .trailingBytes, .byteOrderMark, .invalidUTF8,
-                .controlCharacter, .nullCharacter, .invalidEscape, .loneSurrogate,
-                .invalidNumber, .numberTooLong, .exponentTooLarge, .duplicateKey, .tooDeep,
-                .tooManyMembers, .tooLong, .malformedRequest, .badRequest, .badParameter, .badID,
-                .badPosition, .badSQL, .answerTooLarge, .notAChange:
+            case .malformedRequest, .badRequest, .badParameter, .badID, .badPosition, .badSQL,
+                .answerTooLarge:
                 400
             case .forbidden, .notARead: 403
-            case .notFound, .noModel, .rowNotFound: 404
+            case .notFound, .noModel: 404
             case .methodNotAllowed: 405
             case .requestTimeout: 408
-            case .stardustIDConflict, .followsPostgres, .modelLocked, .notUnique: 409
+            case .stardustIDConflict, .followsPostgres, .modelLocked: 409
             case .packetTooLarge, .tooLarge: 413
             case .unsupportedMediaType: 415
-            case .missingMember, .unknownMember, .wrongType, .wrongFormat, .unknownValue,
-                .wrongLength, .outOfRange, .unknownTable, .unknownColumn, .missingValue,
-                .checkViolated:
-                422
             case .headerTooLarge: 431
             case .damaged, .modelDrifted: 500
             case .tooMuchInFlight, .recovering, .stopping, .readOnly, .outcomeUnknown, .failed,
@@ -114,12 +120,6 @@ extension Problem {
                 503
             case .noSpace: 507
             }
-        }
-
-        /// The code in words.
-        package var title: String {
-            let words = String(rawValue.map { $0 == "_" ? " " : $0 })
-            return words.prefix(1).uppercased() + words.dropFirst()
         }
     }
 }

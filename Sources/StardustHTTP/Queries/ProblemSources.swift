@@ -10,14 +10,14 @@ extension Problem {
         case .json(let error): self.init(error)
         case .schema(let violation):
             let place = violation.pointer.isEmpty ? "the packet" : violation.pointer
-            self.init(Code(violation.code), "\(place): \(violation.detail)")
+            self.init(.packet(violation.code), "\(place): \(violation.detail)")
             pointer = violation.pointer
             offset = violation.offset
         }
     }
 
     init(_ error: JSONError) {
-        self.init(Code(error.code), error.description)
+        self.init(.json(error.code), error.description)
         offset = error.offset
     }
 
@@ -54,6 +54,8 @@ extension Problem {
 
     /// For ourselves: to be answered again where one may wait.
     static let wouldBlock = Problem(.wouldBlock, "the answer would have to wait for the disk")
+
+    var isWouldBlock: Bool { code == .request(.wouldBlock) }
 
     init(_ failure: ReadFailure) {
         guard !failure.isWouldBlock else {
@@ -114,10 +116,4 @@ extension Problem {
     static func notATraceID(_ text: Substring) -> Problem {
         Problem(.badID, "\(text) is not a trace id: a UUID, or 32 hexadecimal digits")
     }
-}
-
-extension Problem.Code {
-    // The names are the same by contract; a test compares the lists.
-    init(_ code: JSONError.Code) { self.init(rawValue: code.rawValue)! }
-    init(_ code: SchemaViolation.Code) { self.init(rawValue: code.rawValue)! }
 }

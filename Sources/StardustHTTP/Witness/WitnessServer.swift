@@ -124,7 +124,9 @@ private final class WitnessConnection: ChannelInboundHandler {
         context.fireChannelInactive()
     }
 
-    init(_ witness: WitnessThread, _ logger: Logger) { (self.witness, self.logger) = (witness, logger) }
+    init(_ witness: WitnessThread, _ logger: Logger) {
+        (self.witness, self.logger) = (witness, logger)
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {

@@ -11,7 +11,8 @@ struct ModelCommand: AsyncParsableCommand {
 
     private static var subcommands: [any ParsableCommand.Type] {
         var commands: [any ParsableCommand.Type] = [
-            ModelApplyCommand.self, ModelSQLCommand.self, ModelStatusCommand.self, ModelDriftCommand.self, ModelSchemaCommand.self,
+            ModelApplyCommand.self, ModelSQLCommand.self, ModelStatusCommand.self,
+            ModelDriftCommand.self, ModelSchemaCommand.self,
         ]
         #if PostgreSQL
             commands.append(ModelSyncCommand.self)
