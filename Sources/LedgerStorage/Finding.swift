@@ -88,3 +88,10 @@ package struct Finding: Error, Hashable, Sendable, CustomStringConvertible {
             ? "\(code.rawValue): \(detail)" : "\(code.rawValue): \(place): \(detail)"
     }
 }
+
+extension Finding.Code {
+    /// What an entry that cannot be decoded is: of another version, or not as one is written.
+    init(_ error: Entry.DecodeError) {
+        self = if case .formatVersion = error { .entryVersion } else { .entryReservedBits }
+    }
+}

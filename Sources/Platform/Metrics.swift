@@ -67,23 +67,6 @@ package final class Metrics: Sendable {
         package var value: Int { level.load(ordering: .relaxed) }
     }
 
-    private var counters: [Counter] {
-        [
-            packetsAppended, packetsReplayed, packetsConflicting, packetsRefused,
-            packetsTurnedAway, payloadBytes, batches, commitMicroseconds, segmentsRolled,
-            clockHeldBack, tornTailsCut, checkpointsSigned, cosignatures,
-            connectionsOpened,
-            connectionsCut, requests, modelChanges,
-        ]
-    }
-
-    private var gauges: [Gauge] {
-        [
-            connections, bytesInFlight, ledgerSize, indexedSize, publishedSize, publishingStopped,
-            modelLagBytes, modelLagMilliseconds, modelRetainedBytes, residentBytes,
-        ]
-    }
-
     /// The Prometheus text exposition format, version 0.0.4.
     package var text: String {
         var lines: [String] = []
@@ -92,8 +75,12 @@ package final class Metrics: Sendable {
             lines.append("# TYPE stardust_\(name) \(type)")
             lines.append("stardust_\(name) \(value)")
         }
-        for counter in counters { add(counter.name, counter.help, "counter", counter.value) }
-        for gauge in gauges { add(gauge.name, gauge.help, "gauge", gauge.value) }
+        // Whatever is declared above is listed: nothing can be forgotten.
+        let all = Mirror(reflecting: self).children.map(\.value)
+        for case let counter as Counter in all {
+            add(counter.name, counter.help, "counter", counter.value)
+        }
+        for case let gauge as Gauge in all { add(gauge.name, gauge.help, "gauge", gauge.value) }
         return lines.joined(separator: "\n") + "\n"
     }
 }

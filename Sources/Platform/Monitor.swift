@@ -53,6 +53,12 @@ internal import Glibc
         }
     }
 
+    /// Waits until `isOver`, or until an instant if one is given.
+    package func wait(atMost deadline: ContinuousClock.Instant?, _ isOver: (inout State) -> Bool) {
+        guard let deadline else { return wait { isOver(&$0) ? () : nil } }
+        _ = wait(until: deadline) { isOver(&$0) ? () : nil }
+    }
+
     /// The same until an instant at the latest; nil when that came first.
     package func wait<Result>(
         until deadline: ContinuousClock.Instant, _ body: (inout State) -> Result?

@@ -194,9 +194,9 @@ package final class Publisher: Sendable {
             switch step {
             case .work(let work): return work
             case .wait(let due, let wakesOnGrowth):
-                _ = monitor.wait(until: due ?? .now + .seconds(3600)) { state in
+                monitor.wait(atMost: due) { state in
                     state.plan.hasNews || (wakesOnGrowth && state.plan.pendingCount != seen)
-                        || state.waiters.isEmpty == isWanted ? () : nil
+                        || state.waiters.isEmpty == isWanted
                 }
             }
         }

@@ -26,6 +26,12 @@ package enum LedgerLimits {
     /// Memory for parsed packets that chains read lately: some ten thousand.
     package static let packetCacheBytes = 64 << 20
 
+    /// Packets, and their payload bytes, that one walk over chains keeps parsed: most chains whole.
+    package static let chainPacketsKept = 10_000
+    package static let chainBytesKept = 64 << 20
+    /// Positions of one list that such a walk takes at a time.
+    package static let chainListPiece = 4096
+
     package static func checkRelations() {
         precondition(batchBytes <= bytesInFlight)
         precondition(indexPacketsCollected <= indexStep)

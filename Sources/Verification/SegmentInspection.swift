@@ -39,9 +39,18 @@ struct SegmentInspection: Sendable {
         var path: String { LedgerLayout.segment(first) }
     }
 
-    init(_ volume: any Volume, _ place: Place, _ seal: LedgerSeal) throws(FileFailure) {
-        self.place = place
-        self.seal = seal
+    private init(_ place: Place, _ seal: LedgerSeal) { (self.place, self.seal) = (place, seal) }
+
+    /// Reads a whole segment. Blocks on the disk, and waits for a writer at the end of the newest.
+    static func inspect(
+        _ volume: any Volume, _ place: Place, _ seal: LedgerSeal
+    ) throws(FileFailure) -> SegmentInspection {
+        var inspection = SegmentInspection(place, seal)
+        try inspection.read(volume)
+        return inspection
+    }
+
+    private mutating func read(_ volume: any Volume) throws(FileFailure) {
         let file: any VolumeFile
         do throws(FileFailure) { file = try volume.open(place.path, .read) } catch {
             guard error.isNoFile else { throw error }

@@ -90,22 +90,14 @@ package struct Verifier: Sendable {
     }
 
     private func closeMarker(_ result: inout Verification) throws(FileFailure) -> CloseMarker? {
-        let content: [UInt8]
-        do throws(FileFailure) {
-            content = try volume.content(of: LedgerLayout.closeMarker)
-        } catch {
-            if error.isMissing { return nil }
-            throw error
+        switch try volume.closeMarker() {
+        case .success(let marker):
+            result.closedAt = marker?.size
+            return marker
+        case .failure(let finding):
+            result.findings.append(finding)
+            return nil
         }
-        let marker = CloseMarker(fileContent: content)
-        if marker == nil {
-            result.findings.append(
-                Finding(
-                    .closeMarkerDamaged, file: LedgerLayout.closeMarker,
-                    "the close marker is not as it was written"))
-        }
-        result.closedAt = marker?.size
-        return marker
     }
 
     // MARK: Segments
@@ -135,7 +127,7 @@ package struct Verifier: Sendable {
                 follower: ordinal + 1 < firsts.count ? firsts[ordinal + 1] : nil,
                 isSecondNewest: ordinal == firsts.count - 2)
             return Result { () throws(FileFailure) in
-                try SegmentInspection(volume, segment, seal)
+                try SegmentInspection.inspect(volume, segment, seal)
             }
         }
         defer { inspections.abandon() }

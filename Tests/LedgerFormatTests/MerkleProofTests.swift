@@ -1,5 +1,4 @@
 import LedgerFormat
-import LedgerStorage
 import TestSupport
 import Testing
 

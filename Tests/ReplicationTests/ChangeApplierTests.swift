@@ -1,4 +1,3 @@
-import LedgerStorage
 import Logging
 import ReadModel
 import Replication

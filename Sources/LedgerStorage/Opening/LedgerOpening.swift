@@ -106,7 +106,10 @@ struct LedgerOpening {
     }
 
     private mutating func followSegments() throws(FileFailure) -> Finding? {
-        if let damage = try readCloseMarker() { return damage }
+        switch try volume.closeMarker() {
+        case .success(let found): marker = found
+        case .failure(let damage): return damage
+        }
         if let damage = try readCheckpoints() { return damage }
         // Left by a crash or never used. If a power cut restores it, the next opening removes it.
         try PreparedSegment.discard(volume)
@@ -251,22 +254,6 @@ struct LedgerOpening {
     }
 
     // MARK: The close marker
-
-    private mutating func readCloseMarker() throws(FileFailure) -> Finding? {
-        let content: [UInt8]
-        do throws(FileFailure) {
-            content = try volume.content(of: LedgerLayout.closeMarker)
-        } catch {
-            if error.isMissing { return nil }
-            throw error
-        }
-        marker = CloseMarker(fileContent: content)
-        return marker != nil
-            ? nil
-            : Finding(
-                .closeMarkerDamaged, file: LedgerLayout.closeMarker,
-                "the close marker is damaged")
-    }
 
     private mutating func compareWithMarker() throws(FileFailure) -> Finding? {
         guard let marker else { return nil }

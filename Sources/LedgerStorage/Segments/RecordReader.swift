@@ -67,7 +67,7 @@ package struct RecordReader: ~Copyable {
         let entryRange = RecordFrame.byteCount..<RecordFrame.payloadOffset
         let entry: Entry
         do throws(Entry.DecodeError) { entry = try Entry(bytes, at: entryRange.lowerBound) } catch {
-            return damaged(.entryVersion, error.description)
+            return damaged(Finding.Code(error), error.description)
         }
         guard entry.position == position else {
             return damaged(.positionMismatch, "the entry says position \(entry.position)")

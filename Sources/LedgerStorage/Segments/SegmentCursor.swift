@@ -121,9 +121,7 @@ package struct SegmentCursor: ~Copyable {
         do throws(Entry.DecodeError) {
             entry = try Entry(buffer.span, at: entryRange.lowerBound)
         } catch {
-            let code: Finding.Code =
-                if case .formatVersion = error { .entryVersion } else { .entryReservedBits }
-            return .damage(code, error.description)
+            return .damage(Finding.Code(error), error.description)
         }
         let record = Record(
             offset: offset, frame: frame, entry: entry,

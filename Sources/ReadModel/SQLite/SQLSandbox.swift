@@ -69,14 +69,7 @@ package import Packets
         ] as [(Int32, Int32)] {
             unsafe stardust_sqlite_configure(handle, option, value)
         }
-        for (limit, value) in [
-            (SQLITE_LIMIT_LENGTH, 4 << 20), (SQLITE_LIMIT_SQL_LENGTH, 256 << 10),
-            (SQLITE_LIMIT_COLUMN, 200), (SQLITE_LIMIT_EXPR_DEPTH, 100),
-            (SQLITE_LIMIT_COMPOUND_SELECT, 50), (SQLITE_LIMIT_VDBE_OP, 100_000),
-            (SQLITE_LIMIT_FUNCTION_ARG, 32), (SQLITE_LIMIT_ATTACHED, 0),
-            (SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 200), (SQLITE_LIMIT_VARIABLE_NUMBER, 1000),
-            (SQLITE_LIMIT_WORKER_THREADS, 0),
-        ] as [(Int32, Int32)] {
+        for (limit, value) in ModelLimits.statement {
             unsafe sqlite3_limit(handle, limit, value)
         }
         connection.guardian = guardian

@@ -49,10 +49,10 @@ package final class IndexFollower: Sendable {
 
     /// Holds the caller while a following index is too far behind. Why appends cannot go on at all,
     /// where the index has no room.
-    func awaitNearness(to size: LedgerSize) -> String? {
-        monitor.wait { state -> String?? in
+    func awaitNearness(to size: LedgerSize) -> AppendRefusal? {
+        monitor.wait { state -> AppendRefusal?? in
             switch state.plan.phase {
-            case .stalled(let reason, isNoSpace: true): return .some(reason)
+            case .stalled(let reason, isNoSpace: true): return .some(.noSpace(reason))
             case .following where state.plan.isFarBehind(size): return nil
             default: return .some(nil)
             }

@@ -25,10 +25,6 @@ package final class LedgerChainSource: ChainSource {
     private var bytes = 0
 
     private static let workBetweenLooks = 1024
-    private static let packetsKept = 10_000
-    private static let bytesKept = 64 << 20
-    /// Positions of one list that are taken at a time.
-    private static let listPiece = 4096
 
     package init(
         _ map: LedgerMap, _ index: TermSnapshot, size: LedgerSize, _ cache: PacketCache,
@@ -53,7 +49,9 @@ package final class LedgerChainSource: ChainSource {
         try spend(1)
         var packet = cache[position]
         if packet == nil { packet = try parsed(position) }
-        if read.count >= Self.packetsKept || bytes >= Self.bytesKept {
+        if read.count >= LedgerLimits.chainPacketsKept
+            || bytes >= LedgerLimits.chainBytesKept
+        {
             read.removeAll(keepingCapacity: true)
             bytes = 0
         }
@@ -232,7 +230,7 @@ package final class LedgerChainSource: ChainSource {
                 var walk = index.walk([term], in: range.clamped(to: start..<max(start, end)))
                 while let position = try next(&walk) {
                     count += 1
-                    if count > Self.listPiece {
+                    if count > LedgerLimits.chainListPiece {
                         end = position.value
                         break
                     }

@@ -51,8 +51,10 @@ struct Sequencer: ~Copyable {
         while true {
             let submissions = inbox.take()
             if submissions.isEmpty { break }
-            if let reason = follower.awaitNearness(to: size) ?? publisher.noSpace {
-                for submission in submissions { refuse(submission, .noSpace(reason)) }
+            let refusal =
+                follower.awaitNearness(to: size) ?? publisher.noSpace.map(AppendRefusal.noSpace)
+            if let refusal {
+                for submission in submissions { refuse(submission, refusal) }
                 continue
             }
             if let failure = append(submissions) { return failure }

@@ -18,3 +18,18 @@ import Testing
         #expect(monitor.wait(until: .now + .milliseconds(1)) { $0 == 8 ? $0 : nil } == nil)
     }
 }
+
+@Suite struct MetricsTests {
+    @Test func `every metric that is declared is listed, with its help and its value`() {
+        let metrics = Metrics()
+        metrics.batches.add(3)
+        metrics.connections.set(2)
+        let lines = metrics.text.split(separator: "\n")
+        let declared = Mirror(reflecting: metrics).children.count
+        #expect(lines.count == 3 * declared && declared > 20)
+        #expect(lines.contains("# TYPE stardust_batches_total counter"))
+        #expect(lines.contains("stardust_batches_total 3"))
+        #expect(lines.contains("# TYPE stardust_connections gauge"))
+        #expect(lines.contains("stardust_connections 2"))
+    }
+}

@@ -1,0 +1,17 @@
+internal import CSQLite
+
+/// Bounds of the read model, each with its reason.
+enum ModelLimits {
+    /// What one SQL statement of others may use (sqlite.org/limits.html). The first two bound memory;
+    /// the others bound what SQLite's planner and its program may grow to, far above what people
+    /// write.
+    static let statement: [(limit: Int32, value: Int32)] = [
+        (SQLITE_LIMIT_LENGTH, 4 << 20), (SQLITE_LIMIT_SQL_LENGTH, 256 << 10),
+        (SQLITE_LIMIT_COLUMN, 200), (SQLITE_LIMIT_EXPR_DEPTH, 100),
+        (SQLITE_LIMIT_COMPOUND_SELECT, 50), (SQLITE_LIMIT_VDBE_OP, 100_000),
+        (SQLITE_LIMIT_FUNCTION_ARG, 32), (SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 200),
+        (SQLITE_LIMIT_VARIABLE_NUMBER, 1000),
+        // No other database, and no further thread.
+        (SQLITE_LIMIT_ATTACHED, 0), (SQLITE_LIMIT_WORKER_THREADS, 0),
+    ]
+}
