@@ -1,11 +1,11 @@
 internal import LedgerFormat
 
-/// What the workers of a pipeline emit and write: lineage packets, parents before children, and the
-/// rows beside them. The same seed gives the same bytes.
+/// What a pipeline's workers emit and write: lineage packets, parents before children, and the rows
+/// that belong to them. The same seed produces the same bytes.
 ///
-/// A creator has posts, a post a video, a video analyses and clips; a clip is edited, uploaded and
-/// scheduled. Each row has a packet, each change of a status a further one: about 300 packets and
-/// 350 row changes for each creator, packets averaging about 1.2 kB.
+/// A creator has posts, a post has videos, and a video has analyses and clips. A clip is edited,
+/// uploaded and scheduled. Each row has a packet, and each status change has another. A creator has
+/// about 300 packets, averaging about 1.2 kB, and 350 row changes.
 package struct Pipeline: Sendable {
     package private(set) var packets: [[UInt8]] = []
     package private(set) var changes: [RowChange] = []
@@ -14,18 +14,18 @@ package struct Pipeline: Sendable {
     private var sequenceNumbers: [String: Int] = [:]
     private var lsn: UInt64 = 0x100_0000
 
-    /// Makes the pipelines of `creators` creators.
+    /// Generates the pipelines of `creators` creators.
     package init(creators: Int, seed: UInt64 = 7) {
         source = PipelineSource(seed: seed)
         for number in 0..<creators { addCreator(number) }
     }
 
-    /// A packet that others are derived from.
+    /// A packet from which others are derived.
     private struct Origin {
         var stardustID: String
         var entityType: String
         var entityID: String
-        /// The last node of its reasoning, as other packets cite it.
+        /// The last node of its reasoning, in the form in which other packets cite it.
         var outcome: String?
     }
 
@@ -157,7 +157,7 @@ package struct Pipeline: Sendable {
             ("created_at", .text(source.now())), ("status", "PENDING"),
         ]
         write("edit_jobs", row)
-        // Some are still waiting when the pipeline ends.
+        // Some jobs are still pending when the pipeline ends.
         if source.chance(of: 12) { return }
         let hasFailed = source.chance(of: 10)
         for status in ["RUNNING", hasFailed ? "FAILED" : "DONE"] {
@@ -175,7 +175,7 @@ package struct Pipeline: Sendable {
         _ clipID: String, _ trace: String, _ clip: Origin, _ edit: Origin
     ) {
         let id = source.uuid()
-        // Far ahead of any day on which a test runs, so that it is upcoming then.
+        // Far in the future, so that it is still upcoming whenever a test runs.
         let isUpcoming = source.chance(of: 8)
         var row: [(name: String, value: PipelineValue)] = [
             ("upload_job_id", .text(id)), ("clip_id", .text(clipID)),
@@ -248,7 +248,7 @@ package struct Pipeline: Sendable {
             outcome: reasoning.map { "stardust:\(stardustID)#\($0.outcome)" })
     }
 
-    /// Who emitted, with the running number of its packets: a gap in it is a lost packet.
+    /// The emitting worker, with a sequence number for its packets: a gap means a lost packet.
     private mutating func producer(_ worker: String) -> PipelineValue {
         let instance = "vm-\(source.number(in: 10...33))"
         let number = sequenceNumbers[worker + instance, default: 0]

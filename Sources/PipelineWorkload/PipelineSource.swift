@@ -1,10 +1,10 @@
 internal import LedgerFormat
 
-/// The clock, the ids and the words of a pipeline, all from its seed.
+/// The times, ids and words of a pipeline, all derived from its seed.
 struct PipelineSource: Sendable {
     let seed: UInt64
     private var generator: SeededGenerator
-    /// 2026-01-01T00:00:00Z, and later with each time that is asked for.
+    /// Starts at 2026-01-01T00:00:00Z and advances with each call to `now`.
     private var clock = Timestamp(microseconds: 1_767_225_600_000_000)
 
     static let platforms = ["youtube", "tiktok", "instagram", "twitch"]
@@ -23,7 +23,7 @@ struct PipelineSource: Sendable {
         generator = SeededGenerator(seed: seed)
     }
 
-    /// The time that was given last.
+    /// The time that `now` returned last.
     var time: String { clock.description }
 
     /// A later time, RFC 3339 in UTC.
@@ -42,7 +42,7 @@ struct PipelineSource: Sendable {
         Int.random(in: range, using: &generator)
     }
 
-    /// True once in `total` times, or `part` times in `total`.
+    /// True `part` times in `total` on average.
     mutating func chance(of part: Int, outOf total: Int) -> Bool {
         number(in: 1...total) <= part
     }
@@ -59,7 +59,7 @@ struct PipelineSource: Sendable {
         ).description
     }
 
-    /// A trace id in its other form, 32 digits.
+    /// A trace id in the form without dashes, 32 digits.
     mutating func traceID() -> String { String(uuid().filter { $0 != "-" }) }
 
     /// From 0.0000 to 1.0000.
@@ -69,7 +69,7 @@ struct PipelineSource: Sendable {
         (0..<number(in: count)).map { _ in pick(Self.words) }.joined(separator: " ")
     }
 
-    /// Different tags.
+    /// Distinct tags.
     mutating func tags(_ count: Int) -> PipelineValue {
         .list(Self.tagNames.shuffled(using: &generator).prefix(count).map { .text($0) })
     }

@@ -1,9 +1,9 @@
-/// A JSON value whose members keep their order, so that the same pipeline is the same text.
+/// A JSON value whose members keep their order, so that the same pipeline yields the same text.
 package enum PipelineValue: Sendable {
     case null
     case boolean(Bool)
     case integer(Int)
-    /// A fraction in units of one ten-thousandth: floating point would print differently elsewhere.
+    /// A fraction in ten-thousandths. Floating point could print differently on other machines.
     case tenThousandths(Int)
     case text(String)
     case list([PipelineValue])
@@ -25,7 +25,7 @@ package enum PipelineValue: Sendable {
         }
     }
 
-    /// The value as a literal of PostgreSQL: a list is a `text[]`, an object a `jsonb`.
+    /// The value as a PostgreSQL literal: a list is a `text[]`, an object a `jsonb`.
     package var sql: String {
         switch self {
         case .null: "NULL"
@@ -41,7 +41,7 @@ package enum PipelineValue: Sendable {
         return "\(value / 10_000)." + String(repeating: "0", count: 4 - digits.count) + digits
     }
 
-    /// The texts of a pipeline hold neither control characters nor backslashes.
+    /// Needs no other escapes: a pipeline's texts contain no control characters or backslashes.
     private static func quoted(_ text: String) -> String {
         "\""
             + text.split(separator: "\"", omittingEmptySubsequences: false).joined(

@@ -1,14 +1,14 @@
-/// A row that a worker wrote, as a line of the change feed and as a statement of PostgreSQL.
+/// A row that a worker wrote, as a line of the change feed and as a PostgreSQL statement.
 package struct RowChange: Sendable {
     package var table: String
     package var isUpdate: Bool
     /// Every column that the worker set; the first is the key.
     package var row: [(name: String, value: PipelineValue)]
     package var committedAt: String
-    /// Log sequence number, ascending over a pipeline.
+    /// Log sequence number; ascends within a pipeline.
     package var lsn: UInt64
 
-    /// The change as a line of the feed that `POST /v1/model/changes` takes, without its line end.
+    /// The change as a line for `POST /v1/model/changes`, without its line end.
     package var feedLine: String {
         let change: PipelineValue = [
             "table": .text(table), "op": .text(isUpdate ? "update" : "insert"),
@@ -22,7 +22,7 @@ package struct RowChange: Sendable {
             + String(lsn & 0xFFFF_FFFF, radix: 16, uppercase: true)
     }
 
-    /// The change as a statement, ended by a semicolon.
+    /// The change as a SQL statement that ends with a semicolon.
     package var statement: String {
         guard isUpdate else {
             let names = row.map(\.name).joined(separator: ", ")

@@ -1,45 +1,46 @@
 internal import Synchronization
 
-/// Every metric, declared once. One line where it happens; `text` for whoever asks.
+/// Every metric, declared once. Updating one takes a single line; `text` renders them all.
 package final class Metrics: Sendable {
     package let packetsAppended = Counter("packets_appended_total", "Packets made durable.")
-    package let packetsReplayed = Counter("packets_replayed_total", "Packets that stood already.")
+    package let packetsReplayed = Counter("packets_replayed_total", "Packets that already existed.")
     package let packetsConflicting = Counter(
-        "packets_conflicting_total", "Packets whose stardust_id stands with other content.")
+        "packets_conflicting_total", "Packets whose stardust_id exists with other content.")
     package let packetsRefused = Counter(
-        "packets_refused_total", "Packets that were not JSON, or not packets.")
+        "packets_refused_total", "Packets that were not valid JSON or not valid packets.")
     package let packetsTurnedAway = Counter(
-        "packets_turned_away_total", "Packets refused for want of room or readiness.")
+        "packets_turned_away_total", "Packets refused for lack of room or readiness.")
     package let payloadBytes = Counter("payload_bytes_total", "Payload bytes made durable.")
-    package let batches = Counter("batches_total", "Batches written, one fdatasync each.")
+    package let batches = Counter("batches_total", "Batches written, each with one fdatasync.")
     package let commitMicroseconds = Counter(
         "commit_microseconds_total", "Time spent in write and fdatasync.")
     package let segmentsRolled = Counter("segments_rolled_total", "Segments sealed.")
     package let clockHeldBack = Counter(
-        "clock_held_back_total", "Entries whose time of receipt is the last one's.")
+        "clock_held_back_total", "Entries that repeat the last time of receipt.")
     package let tornTailsCut = Counter("torn_tails_cut_total", "Unfinished writes cut at opening.")
     package let checkpointsSigned = Counter("checkpoints_signed_total", "Checkpoints signed.")
-    package let cosignatures = Counter("cosignatures_total", "Cosignatures of witnesses kept.")
+    package let cosignatures = Counter(
+        "cosignatures_total", "Cosignatures received from witnesses.")
     package let connectionsOpened = Counter("connections_opened_total", "Connections accepted.")
     package let connectionsCut = Counter(
         "connections_cut_total", "Connections closed for being slow, idle or too many.")
     package let requests = Counter("requests_total", "Requests answered.")
     package let connections = Gauge("connections", "Connections open.")
-    package let bytesInFlight = Gauge("bytes_in_flight", "Received bytes not yet answered for.")
+    package let bytesInFlight = Gauge("bytes_in_flight", "Received bytes not yet answered.")
     package let ledgerSize = Gauge("ledger_size", "Entries in the ledger.")
-    package let indexedSize = Gauge("indexed_size", "Entries that the index reflects.")
-    package let publishedSize = Gauge("published_size", "Entries under the published checkpoint.")
+    package let indexedSize = Gauge("indexed_size", "Entries in the index.")
+    package let publishedSize = Gauge("published_size", "Entries the published checkpoint covers.")
     package let publishingStopped = Gauge(
-        "publishing_stopped", "1 where nothing is published any more, so that somebody must look.")
+        "publishing_stopped", "1 if publishing has stopped and an operator must intervene.")
     package let modelLagBytes = Gauge(
         "model_lag_bytes", "Bytes of the source's log that the read model has not applied.")
     package let modelLagMilliseconds = Gauge(
         "model_lag_milliseconds",
-        "How long the source has been known to be ahead of the read model.")
+        "How long the read model has been known to be behind the source.")
     package let modelRetainedBytes = Gauge(
-        "model_retained_bytes", "Write-ahead log that the slot holds back at the source.")
+        "model_retained_bytes", "Bytes of write-ahead log that the slot retains at the source.")
     package let modelChanges = Counter(
-        "model_changes_total", "Row changes that this process applied to the read model.")
+        "model_changes_total", "Row changes applied to the read model since the start.")
     package let residentBytes = Gauge("process_resident_bytes", "Resident memory of the daemon.")
 
     package init() {}
@@ -75,7 +76,7 @@ package final class Metrics: Sendable {
             lines.append("# TYPE stardust_\(name) \(type)")
             lines.append("stardust_\(name) \(value)")
         }
-        // Whatever is declared above is listed: nothing can be forgotten.
+        // Lists every metric declared above, so none can be forgotten.
         let all = Mirror(reflecting: self).children.map(\.value)
         for case let counter as Counter in all {
             add(counter.name, counter.help, "counter", counter.value)

@@ -1,6 +1,6 @@
 internal import Glibc
 
-/// State that several threads share and wait for. Nothing slow is done while it is held.
+/// State that several threads share and wait on. Callers do nothing slow while they hold it.
 @safe package final class Monitor<State>: @unchecked Sendable {
     // Unchecked: `state` is only touched with `mutex` held. Both pthread objects are allocated so
     // that their address never changes.
@@ -26,14 +26,14 @@ internal import Glibc
         unsafe mutex.deallocate()
     }
 
-    /// Looks at the state, or changes it in a way that nobody waits for.
+    /// Reads the state, or changes it in a way that nobody waits for.
     package func withLock<Result>(_ body: (inout State) throws -> Result) rethrows -> Result {
         unsafe pthread_mutex_lock(mutex)
         defer { unsafe pthread_mutex_unlock(mutex) }
         return try body(&state)
     }
 
-    /// Changes the state and wakes all who wait.
+    /// Changes the state and wakes all waiting threads.
     package func change<Result>(_ body: (inout State) throws -> Result) rethrows -> Result {
         unsafe pthread_mutex_lock(mutex)
         defer {
@@ -43,7 +43,7 @@ internal import Glibc
         return try body(&state)
     }
 
-    /// Tries `body` after each change until it gives a result.
+    /// Calls `body` now and after each change, until it returns a result.
     package func wait<Result>(_ body: (inout State) -> Result?) -> Result {
         unsafe pthread_mutex_lock(mutex)
         defer { unsafe pthread_mutex_unlock(mutex) }
@@ -59,7 +59,7 @@ internal import Glibc
         _ = wait(until: deadline) { isOver(&$0) ? () : nil }
     }
 
-    /// The same until an instant at the latest; nil when that came first.
+    /// Calls `body` likewise, but with a deadline; nil if the deadline passes first.
     package func wait<Result>(
         until deadline: ContinuousClock.Instant, _ body: (inout State) -> Result?
     ) -> Result? {
@@ -76,7 +76,7 @@ internal import Glibc
 }
 
 extension timespec {
-    /// A point of the monotonic clock.
+    /// The monotonic clock's time after a duration.
     fileprivate init(after duration: Duration) {
         self.init()
         unsafe clock_gettime(CLOCK_MONOTONIC, &self)

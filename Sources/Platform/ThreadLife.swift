@@ -1,4 +1,4 @@
-/// How near the end of a thread is that others wait for. It only ever goes forward.
+/// How close a thread that others wait for is to its end. It only moves forward.
 package enum ThreadLife: Int, Comparable, Sendable {
     case running
     /// New waiters are refused.

@@ -3,10 +3,10 @@ package import LedgerFormat
 package import LedgerStorage
 package import Platform
 
-/// Changes a ledger's key: an entry that the old and the new one have signed.
+/// Changes a ledger's key by appending an entry signed with both the old key and the new one.
 ///
-/// The private key is durable before the entry that makes it the ledger's: a crash between them
-/// leaves a file that nobody uses.
+/// The private key becomes durable before the entry that makes it the ledger's key. A crash between
+/// the two leaves an unused key file.
 package enum KeyChange {
     package enum Failure: Error, Sendable, CustomStringConvertible {
         case open(OpenFailure)
@@ -24,8 +24,8 @@ package enum KeyChange {
         }
     }
 
-    /// Opens a ledger, whose lock the caller holds, and appends the change. `keys` is where the
-    /// private keys are. On return the change is durable.
+    /// Opens a ledger whose lock the caller holds, and appends the change. `keys` is the folder of
+    /// the private keys. On return the change is durable.
     package static func perform(
         on volume: any Volume, keys: any Volume, overlap: Duration, now: Timestamp,
         using generator: inout some RandomNumberGenerator
@@ -43,6 +43,7 @@ package enum KeyChange {
             origin: opened.identity.origin, position: head.size.nextPosition,
             previous: head.lastHash, oldKey: old.verifier, newKey: new.verifier,
             oldKeyUntil: Timestamp(microseconds: now.microseconds + until))
+        // A crash before the folder's sync leaves no file, part of one, or an unused key.
         do throws(FileFailure) {
             try SigningKeys.write(new, to: LedgerLayout.key(new.verifier), keys)
             try keys.syncFolder("")
@@ -57,8 +58,8 @@ package enum KeyChange {
         do throws(OpenFailure) { return try Ledger.open(volume) } catch { throw .open(error) }
     }
 
-    /// Nothing is signed over a damaged ledger, nor over entries that are not those of the newest
-    /// checkpoint.
+    /// Throws if the ledger is damaged, or if its entries do not match the newest checkpoint:
+    /// nothing may be signed then.
     private static func history(
         _ opened: borrowing OpenedLedger, _ keys: any Volume
     ) throws(Failure) -> KeyHistory {
@@ -84,8 +85,10 @@ package enum KeyChange {
                 stardustID: nil, createdAt: nil, payloadDigest: .sha256(payload),
                 peer: Entry.Peer(uid: geteuid(), gid: getegid()), kind: .keyRotation)
             _ = try writer.stage(draft, payload: payload.span, now: now, using: &generator)
+            // A crash during this leaves the old key in force, or the whole change.
             try writer.commit()
         } catch { throw .write(error) }
+        // The change is durable. A crash before the marker leaves the old one, which is still true.
         do throws(FileFailure) { try writer.writeCloseMarker() } catch { throw .file(error) }
     }
 }

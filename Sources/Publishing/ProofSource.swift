@@ -20,11 +20,11 @@ package struct ProofSource: Sendable {
 
     package enum Failure: Error, Sendable {
         case read(ReadFailure)
-        /// The tree's files are not what was signed; they are being made again.
+        /// The tree's files differ from what was signed; they are being rebuilt.
         case treeDamaged
     }
 
-    /// The path from an entry to the checkpoint's root, checked before it is given.
+    /// The path from an entry to the checkpoint's root, checked before it is returned.
     package func inclusion(
         of position: Position, _ leaf: Digest
     ) throws(Failure) -> [Digest] {
@@ -36,7 +36,7 @@ package struct ProofSource: Sendable {
     package func inclusions(
         of entries: [(position: Position, hash: Digest)], in size: LedgerSize
     ) throws(Failure) -> (root: Digest, paths: [[Digest]]) {
-        // That this root is the signed one's past is checked on the way.
+        // `consistency` also checks that the signed tree extends this root.
         let root = try consistency(from: size.entries, to: self.size).fromRoot
         return (root, try inclusions(of: entries, in: size, root))
     }
@@ -59,7 +59,7 @@ package struct ProofSource: Sendable {
         return paths
     }
 
-    /// A tree that is cut or missing is damaged; other failures may pass.
+    /// A truncated or missing file means that the tree is damaged. Other failures may be temporary.
     private func failure(_ failure: FileFailure) -> Failure {
         failure.isInputOutput || failure.isOutOfPlace ? treeDamaged() : .read(.file(failure))
     }
@@ -83,7 +83,8 @@ package struct ProofSource: Sendable {
         package var hashes: [Digest]
     }
 
-    /// The proof that one size goes on from another; neither beyond the checkpoint.
+    /// The proof that the tree of one size extends that of another. Neither size may exceed the
+    /// checkpoint's.
     package func consistency(from: UInt64, to: UInt64) throws(Failure) -> Consistency {
         precondition(from <= to && to <= size)
         let proof: Consistency
@@ -99,7 +100,7 @@ package struct ProofSource: Sendable {
         return proof
     }
 
-    /// The bytes of a tile that the checkpoint covers, each entry bundle from the segments.
+    /// The bytes of a tile that the checkpoint covers. Entry bundles are read from the segments.
     package func content(of tile: Tile) throws(Failure) -> [UInt8] {
         precondition(tile.isCovered(by: published.checkpoint.size))
         let start = tile.index * UInt64(Tile.width)

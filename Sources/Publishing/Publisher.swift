@@ -3,10 +3,10 @@ package import LedgerStorage
 package import Logging
 package import Platform
 
-/// Keeps the tree behind the ledger and publishes checkpoints, on a thread of its own: at most once
-/// a second while the ledger grows, at once when somebody waits for one.
+/// Keeps the tree up to date with the ledger and publishes checkpoints, on its own thread. It
+/// publishes at most once a second while the ledger grows, and sooner if somebody waits.
 ///
-/// A checkpoint is published when it is durable here and, where there is a policy, enough witnesses
+/// A checkpoint is published once it is durable here and, if there is a policy, enough witnesses
 /// have cosigned it.
 package final class Publisher: Sendable {
     let map: LedgerMap
@@ -19,7 +19,7 @@ package final class Publisher: Sendable {
 
     private struct State {
         var plan: PublishingPlan
-        /// The newest that may be shown.
+        /// The newest checkpoint that may be shown.
         var published: SignedCheckpoint?
         var waiters: [Int: Waiter] = [:]
         var lastWaiter = 0
@@ -40,7 +40,7 @@ package final class Publisher: Sendable {
 
     package typealias Phase = PublishingPlan.Phase
 
-    /// Why there is no checkpoint over something.
+    /// Why no checkpoint covers a size.
     package enum Unpublished: Error, Hashable, Sendable {
         case phase(String)
         case timeout
@@ -79,7 +79,7 @@ package final class Publisher: Sendable {
 
     // MARK: The sequencer's side
 
-    /// Takes the hashes of a batch. Where they pile up they are dropped, and read back later.
+    /// Accepts the hashes of a batch. If too many accumulate, they are dropped and later read back.
     package func add(_ hashes: [Digest], from position: Position) {
         let needsWaking = monitor.withLock { state in
             state.plan.append(hashes, from: position)
@@ -88,14 +88,14 @@ package final class Publisher: Sendable {
         if needsWaking { monitor.change { _ in } }
     }
 
-    /// Why appends cannot go on, where checkpoints have no room.
+    /// Why appends cannot continue: there is no room for checkpoints. Nil if there is.
     package var noSpace: String? {
         monitor.withLock { state in
             if case .stalled(let reason, isNoSpace: true) = state.plan.phase { reason } else { nil }
         }
     }
 
-    /// Makes the tree durable, after a last checkpoint.
+    /// Ends the thread. It first makes the tree durable and signs a last checkpoint.
     package func stop() {
         monitor.change { $0.plan.life.go(to: .stopping) }
         monitor.wait { $0.plan.life == .stopped ? () : nil }
@@ -108,8 +108,9 @@ package final class Publisher: Sendable {
     /// The newest published checkpoint.
     package var published: SignedCheckpoint? { monitor.withLock { $0.published } }
 
-    /// Calls `tell` once, on any thread, when a published checkpoint covers a size, or when it is
-    /// clear that none will. It must not block. Gives what `forget` takes; nil where it was told.
+    /// Calls `tell` once, on any thread, when a published checkpoint covers a size or when it is
+    /// certain that none will. `tell` must not block. Returns the waiter for `forget`, or nil if
+    /// `tell` was already called.
     package func whenCovered(
         _ size: LedgerSize,
         _ tell: @escaping @Sendable (Result<SignedCheckpoint, Unpublished>) -> Void
@@ -130,12 +131,12 @@ package final class Publisher: Sendable {
         return known.1
     }
 
-    /// Nobody waits for that any more.
+    /// Cancels a waiter.
     package func forget(_ waiter: Int) {
         monitor.change { _ = $0.waiters.removeValue(forKey: waiter) }
     }
 
-    /// Tells all who wait that it will not be, and whoever would.
+    /// Fails everybody who waits, and refuses new waiters.
     package func stopWaiting() {
         let waiters = monitor.change { state in
             state.plan.life.go(to: .refusesWaiters)
@@ -144,7 +145,7 @@ package final class Publisher: Sendable {
         for waiter in waiters { waiter.tell(.failure(.closing)) }
     }
 
-    /// The same, for a thread that may wait until a deadline.
+    /// Like `whenCovered`, but blocks until a deadline.
     package func covering(
         _ size: LedgerSize, until deadline: ContinuousClock.Instant
     ) throws(Unpublished) -> SignedCheckpoint {
@@ -220,7 +221,7 @@ package final class Publisher: Sendable {
             do throws(ReadFailure) {
                 if case .rebuild = work {
                     logger.warning(
-                        "the tree's files differ from what the entries give; rebuilding it")
+                        "the tree's files do not match the entries; rebuilding the tree")
                     publisher.rebuild()
                 }
                 try publisher.catchUp(atMost: PublishingLimits.treePending)
@@ -281,7 +282,8 @@ package final class Publisher: Sendable {
         if isEnough { publish(outcome.checkpoint) }
     }
 
-    /// Somebody has seen another history of this ledger, or it can no longer be told what is durable.
+    /// Called if somebody has seen another history of this ledger, if it is unknown what is
+    /// durable, or if damage or the private key prevents signing.
     private func stopPublishing(_ reason: String) {
         logger.critical("publishing has stopped: \(reason)")
         metrics.publishingStopped.set(1)
@@ -295,7 +297,7 @@ package final class Publisher: Sendable {
     private func recover(from failure: PublishFailure) {
         switch failure {
         case .read(.file(let failure)), .sign(.file(let failure)):
-            // Something else stands in a file's place: it is set aside.
+            // A file is missing, or something else is in its place: the rebuild sets that aside.
             if failure.isOutOfPlace { distrustTree() }
             // What a failed sync left behind is unknown: nothing is signed on top of it.
             if case .sync = failure.operation { return stopPublishing("\(failure)") }
@@ -311,13 +313,14 @@ package final class Publisher: Sendable {
         }
     }
 
-    /// Signs what came last, where nobody need be asked, and leaves the tree complete.
+    /// Completes the tree, and signs the last entries if no witness needs to be asked. A crash here
+    /// leaves a smaller durable tree; the next opening reads the rest from the entries.
     private func close(_ publisher: inout TreePublisher) {
         do throws(ReadFailure) {
-            // One that is being made from the beginning goes on at the next start.
+            // If the tree is being rebuilt, the next start continues the rebuild.
             try publisher.catchUp(atMost: PublishingLimits.treePendingMax)
             do throws(FileFailure) { try publisher.close() } catch { throw .file(error) }
-        } catch { logger.warning("the tree was not completed: \(error)") }
+        } catch { logger.warning("could not complete the tree: \(error)") }
         let size = publisher.newest?.checkpoint.size ?? .empty
         let isWhole = publisher.tree.size == map.head.size && publisher.tree.size > size
         if case .publishing = phase, witnesses.asksNobody, isWhole {
@@ -325,7 +328,7 @@ package final class Publisher: Sendable {
                 let time = map.head.lastReceivedAt ?? Timestamp(microseconds: 0)
                 let signed = try publisher.sign(lastReceivedAt: time)
                 if witnesses.isEnough(signed) { publish(signed) }
-            } catch { logger.warning("the last checkpoint was not signed: \(error)") }
+            } catch { logger.warning("could not sign the last checkpoint: \(error)") }
         }
         let waiters = monitor.change { state in
             state.plan.life.go(to: .stopped)
@@ -335,9 +338,9 @@ package final class Publisher: Sendable {
     }
 }
 
-/// Hands a value that cannot be copied to another thread.
+/// Hands a noncopyable value to another thread.
 private final class OneTimeBox: @unchecked Sendable {
-    // Unchecked: filled before the thread starts, emptied by it alone.
+    // Unchecked: filled before the thread starts, and emptied only by that thread.
     private var publisher: TreePublisher?
     init(_ publisher: consuming TreePublisher) { self.publisher = consume publisher }
     func take() -> TreePublisher { publisher.take()! }

@@ -1,8 +1,8 @@
 package import LedgerFormat
 package import Platform
 
-/// What the publisher does next: extend the tree, sign, ask the witnesses, or wait. It is told what
-/// happens and what time it is, and knows neither threads nor files.
+/// Decides what the publisher does next: extend the tree, sign, ask the witnesses, or wait. Events
+/// and the time are passed in; it uses no threads and no files.
 package struct PublishingPlan: Sendable {
     package typealias Instant = ContinuousClock.Instant
 
@@ -15,32 +15,32 @@ package struct PublishingPlan: Sendable {
     /// Hashes of entries after the tree, without gaps; the first belongs to `pendingStart`.
     private var pending: [Digest] = []
     private var pendingStart: Position
-    /// What the witnesses answered, until it is taken up.
+    /// The outcome of asking the witnesses, until it is processed.
     private var roundEnd: WitnessCouncil.Outcome?
 
-    /// How publishing stands.
+    /// The state of publishing.
     package enum Phase: Hashable, Sendable {
         case publishing
-        /// It cannot be written for now; tried again.
+        /// Nothing can be written at present; retried.
         case stalled(String, isNoSpace: Bool)
-        /// Nothing is signed until an operator has looked.
+        /// Nothing is signed until an operator intervenes.
         case stopped(String)
 
         package var isStopped: Bool { if case .stopped = self { true } else { false } }
     }
 
-    /// Whether the tree's files are what the entries give.
+    /// Whether the tree's files match the entries.
     package enum Tree: Sendable {
         case trusted
         /// A proof did not lead to the checkpoint's root.
         case distrusted
-        /// Being rebuilt, and not yet as far as what was published.
+        /// Being rebuilt, and still smaller than the published checkpoint.
         case rebuilding
     }
 
     package enum Work: Sendable {
         case extend([Digest])
-        /// Read entries back: their hashes were not kept.
+        /// Read entries back, because their hashes were dropped.
         case catchUp
         case sign
         /// Show the newest checkpoint to the witnesses again.
@@ -52,12 +52,13 @@ package struct PublishingPlan: Sendable {
 
     package enum Step: Sendable {
         case work(Work)
-        /// Nothing to do until then. `wakesOnGrowth`: each further entry is a reason to look again.
+        /// There is nothing to do until then. `wakesOnGrowth`: each new entry is a reason to check
+        /// again.
         case wait(until: Instant?, wakesOnGrowth: Bool)
     }
 
-    /// The tree, the newest checkpoint signed and the newest one published are of these sizes.
-    /// `needsRound`: the newest one signed is not published.
+    /// Takes the sizes of the tree, the newest signed checkpoint and the newest published one.
+    /// `needsRound`: the newest signed one is not yet published.
     package init(
         tree: LedgerSize, signed: LedgerSize?, published: LedgerSize, needsRound: Bool,
         now: Instant
@@ -70,7 +71,7 @@ package struct PublishingPlan: Sendable {
 
     // MARK: Events
 
-    /// Entries were appended. Where their hashes pile up they are dropped, and read back later.
+    /// Entries were appended. If too many hashes accumulate, they are dropped and later read back.
     package mutating func append(_ hashes: [Digest], from position: Position) {
         if pending.isEmpty { pendingStart = position }
         if pending.count > PublishingLimits.treePendingMax { pending = [] }
@@ -81,25 +82,25 @@ package struct PublishingPlan: Sendable {
     package var pendingCount: Int { pending.count }
     package var hasManyPending: Bool { pending.count >= PublishingLimits.treePending }
 
-    /// Something to look at that no time brings.
+    /// Whether there is work that does not depend on the time.
     package var hasNews: Bool {
         life >= .stopping || roundEnd != nil || tree == .distrusted || hasManyPending
     }
 
-    /// What was being done worked.
+    /// The last piece of work succeeded.
     package mutating func succeeded() {
         if case .stalled = phase { phase = .publishing }
     }
 
     package mutating func stalled(_ reason: String, isNoSpace: Bool) {
-        // What has stopped is not started again by a disk that has room once more.
+        // Once stopped, publishing must not resume just because the disk has room again.
         if !phase.isStopped { phase = .stalled(reason, isNoSpace: isNoSpace) }
     }
 
     package mutating func stopPublishing(_ reason: String) { phase = .stopped(reason) }
 
     package mutating func distrustTree() {
-        // What is asked during a rebuild finds the tree unfinished, which is no news.
+        // Queries during a rebuild find the tree unfinished, which is expected.
         if tree == .trusted { tree = .distrusted }
     }
 
@@ -109,21 +110,21 @@ package struct PublishingPlan: Sendable {
     package mutating func beganRound() { schedule.isRoundUnderWay = true }
     package mutating func roundEnded(_ outcome: WitnessCouncil.Outcome) { roundEnd = outcome }
 
-    /// A round's outcome is taken up. Until what came of it is kept, it is as if nobody had been
-    /// asked.
+    /// Processing of a round's outcome begins. Until its result is stored, it is as if no witness
+    /// had been asked.
     package mutating func tookRound() {
         schedule.isRoundUnderWay = false
         schedule.needsRound = true
     }
 
-    /// The newest checkpoint has enough cosignatures, or not.
+    /// Whether the newest checkpoint has enough cosignatures is now known.
     package mutating func judged(isEnough: Bool) { schedule.needsRound = !isEnough }
 
     package mutating func published(_ size: LedgerSize) { publishedSize = size }
 
     // MARK: Decisions
 
-    /// What comes next, with a tree and a ledger of these sizes. `isWanted`: somebody waits for a
+    /// The next step for a tree and a ledger of these sizes. `isWanted`: somebody waits for a
     /// checkpoint.
     package mutating func next(
         tree size: LedgerSize, head: LedgerSize, isWanted: Bool, now: Instant
@@ -140,14 +141,14 @@ package struct PublishingPlan: Sendable {
         }
         let due = phase.isStopped ? nil : schedule.due(head: head, isWanted: isWanted)
         let isDue = due.map { $0 <= now } ?? false
-        // What was published must be provable at once.
+        // Everything published must be provable at once.
         if hasManyPending || (isDue || size < publishedSize) && size < head {
             return .work(extend(size, head))
         }
         if isDue { return .work(schedule.needsRound(at: head) ? .ask : .sign) }
-        // Nothing is left to be written, so nothing fails any longer.
+        // Nothing is left to write, so an earlier failure is over.
         succeeded()
-        // Once publishing has stopped nothing is due: only full rows of hashes matter.
+        // Once publishing has stopped, nothing is due, and only many pending hashes are work.
         return .wait(until: due, wakesOnGrowth: !phase.isStopped && due == nil)
     }
 
@@ -180,7 +181,7 @@ private struct CheckpointSchedule: Sendable {
         return lastAttempt + interval
     }
 
-    /// Whether the newest checkpoint is shown to the witnesses again rather than a newer one signed.
+    /// Whether to show the newest checkpoint to the witnesses again rather than sign a newer one.
     func needsRound(at head: LedgerSize) -> Bool { needsRound && head == signedSize }
 
     mutating func attempted(_ now: PublishingPlan.Instant) { lastAttempt = now }

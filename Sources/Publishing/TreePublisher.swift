@@ -2,12 +2,12 @@ package import LedgerFormat
 package import LedgerStorage
 package import Platform
 
-/// The tree behind a ledger, and the checkpoints that are signed over it. No threads, no clock.
+/// A ledger's Merkle tree and the checkpoints signed over it. Uses no threads and no clock.
 ///
 /// Invariants:
 ///  1. A checkpoint is durable in the log before anybody else sees it.
-///  2. The tree of each checkpoint goes on from that of the one before: both come from one range
-///     that only grows, and that gave the newest checkpoint's root when it was opened.
+///  2. Each checkpoint's tree extends the previous one's: both come from one range that only grows,
+///     and that matched the newest checkpoint's root at opening.
 package struct TreePublisher: ~Copyable {
     private let map: LedgerMap
     private let identity: LedgerIdentity
@@ -15,7 +15,7 @@ package struct TreePublisher: ~Copyable {
     private var log: CheckpointLog
     package let history: KeyHistory
     private let signers: Result<[NoteSigner], SigningKeys.Failure>
-    /// What was mended, for the log.
+    /// Repairs made at opening, for the log.
     package let repairs: [String]
 
     private init(
@@ -31,10 +31,10 @@ package struct TreePublisher: ~Copyable {
         signers = Self.signers(history, keys)
     }
 
-    /// Takes up what a ledger has published. The failure is damage where the ledger does not give
-    /// the newest checkpoint's root: then it was put back or changed, and nothing may be signed.
-    /// Reads what came between the tree's last sync and the newest checkpoint; all of the ledger where
-    /// the tree is lost.
+    /// Resumes from what a ledger has published. The failure is damage if the entries do not yield
+    /// the newest checkpoint's root: then the ledger was rolled back or changed, and nothing may be
+    /// signed. Reads the entries between the tree's last sync and the newest checkpoint, or the
+    /// whole ledger if the tree is lost.
     package static func open(
         _ map: LedgerMap, _ identity: LedgerIdentity, keys: (any Volume)? = nil
     ) throws(OpenFailure) -> TreePublisher {
@@ -58,7 +58,7 @@ package struct TreePublisher: ~Copyable {
     private mutating func compare(with newest: Checkpoint) throws(OpenFailure) {
         do throws(ReadFailure) {
             if try root(at: newest.size) == newest.root { return }
-            // The tree's files are only derived: what counts are the entries.
+            // The tree's files are only derived; the entries are authoritative.
             tree.reset()
             guard try root(at: newest.size) == newest.root else {
                 throw .damaged(Self.mismatch(newest))
@@ -70,7 +70,7 @@ package struct TreePublisher: ~Copyable {
         Finding(
             .checkpointRootMismatch, file: LedgerLayout.checkpoints,
             position: newest.size.nextPosition,
-            "the checkpoint of \(newest.size) entries was signed over others than the ledger has")
+            "the checkpoint of \(newest.size) entries covers entries that the ledger does not have")
     }
 
     private static func history(
@@ -85,7 +85,7 @@ package struct TreePublisher: ~Copyable {
         } catch { throw OpenFailure(error) }
     }
 
-    /// Why the newest checkpoint is not this ledger's; nil where it is.
+    /// Why the newest checkpoint is not this ledger's; nil if it is.
     private static func problem(
         _ newest: SignedCheckpoint, _ identity: LedgerIdentity, _ history: KeyHistory
     ) -> Finding? {
@@ -94,7 +94,7 @@ package struct TreePublisher: ~Copyable {
             guard newest.checkpoint.isOf(identity.verifierKey) else {
                 return Finding(
                     .checkpointForeign, file: LedgerLayout.checkpoints,
-                    "the newest checkpoint is of \(newest.checkpoint.origin)")
+                    "the newest checkpoint belongs to \(newest.checkpoint.origin)")
             }
             _ = try newest.note.signers(among: [key])
             return nil
@@ -112,7 +112,7 @@ package struct TreePublisher: ~Copyable {
     ) -> Result<[NoteSigner], SigningKeys.Failure> {
         Result { () throws(SigningKeys.Failure) in
             var signers = [try SigningKeys.read(history.current, of: history, keys)]
-            // An old key that is gone only means that nobody who knows no other can check.
+            // Without an old key, only verifiers that know no newer key are unable to check.
             for rotation in history.rotations where rotation.oldKey != history.current {
                 if let old = try? SigningKeys.read(rotation.oldKey, of: history, keys) {
                     signers.append(old)
@@ -122,7 +122,7 @@ package struct TreePublisher: ~Copyable {
         }
     }
 
-    /// The root at the newest checkpoint's size, beyond which nothing was taken up.
+    /// The root at the newest checkpoint's size, which the tree does not yet exceed.
     private mutating func root(at size: LedgerSize) throws(ReadFailure) -> Digest {
         do throws(ReadFailure) {
             while tree.size < size {
@@ -131,7 +131,7 @@ package struct TreePublisher: ~Copyable {
             }
             return tree.range.root
         } catch {
-            // A full disk is no reason not to open: the root is found without the files.
+            // A full disk does not prevent opening: compute the root without writing files.
             guard case .file(let failure) = error, failure.isNoSpace else { throw error }
             return try rootOfEntries(size)
         }
@@ -151,18 +151,19 @@ package struct TreePublisher: ~Copyable {
 
     package var newest: SignedCheckpoint? { log.newest }
 
-    /// The checkpoints that were kept last when it was opened, in order.
+    /// The last checkpoints in the log at the time of opening, in order.
     package var recent: [SignedCheckpoint] { log.recent }
 
-    /// Adds the hashes of the entries that follow the tree.
+    /// Adds the hashes of the entries that follow the tree. They may not be durable yet: after a
+    /// crash, opening reads the missing ones from the entries.
     package mutating func extend(_ hashes: some Collection<Digest>) throws(FileFailure) {
         try tree.append(hashes)
         try tree.sync()
     }
 
-    /// Reads up to `limit` entries that the tree has not from the segments. Where it comes past the
-    /// newest checkpoint, as after it was begun anew, it must have that one's root there: nothing is
-    /// signed on top of another.
+    /// Reads up to `limit` entries that the tree lacks from the segments. When a rebuilt tree
+    /// reaches the newest checkpoint's size, it must have that checkpoint's root: nothing is signed
+    /// on top of a different one.
     package mutating func catchUp(atMost limit: Int) throws(ReadFailure) {
         guard let newest = newest?.checkpoint, tree.size < newest.size else {
             return try read(atMost: limit)
@@ -184,7 +185,7 @@ package struct TreePublisher: ~Copyable {
         do throws(FileFailure) { try extend(hashes) } catch { throw .file(error) }
     }
 
-    /// Begins the tree anew.
+    /// Starts the tree over.
     package mutating func rebuild() { tree.reset() }
 
     /// Makes the tree durable, so that the next opening need not read entries.
@@ -197,8 +198,8 @@ package struct TreePublisher: ~Copyable {
         case file(FileFailure)
     }
 
-    /// Signs the tree as it is and keeps the checkpoint. `lastReceivedAt` is the time of its last
-    /// entry. On return it is durable and may be shown.
+    /// Signs the current tree and stores the checkpoint. `lastReceivedAt` is the time its last
+    /// entry was received. On return the checkpoint is durable and may be shown.
     package mutating func sign(
         lastReceivedAt: Timestamp
     ) throws(Failure) -> SignedCheckpoint {
@@ -214,7 +215,8 @@ package struct TreePublisher: ~Copyable {
         return published
     }
 
-    /// Keeps the newest checkpoint with more signatures.
+    /// Stores a new checkpoint, or the newest one with more signatures. A crash during this leaves
+    /// part of the record, which opening cuts, or all of it, which opening keeps.
     package mutating func keep(_ published: SignedCheckpoint) throws(Failure) {
         do throws(FileFailure) { try log.append(published) } catch { throw .file(error) }
     }

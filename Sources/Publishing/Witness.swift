@@ -2,19 +2,19 @@ package import LedgerFormat
 package import LedgerStorage
 package import Platform
 
-/// A witness (C2SP tlog-witness): cosigns a log's checkpoints as long as each goes on from the one
-/// before, and never two that do not. One thread.
+/// A witness (C2SP tlog-witness). It cosigns a log's checkpoint only if it extends the last one it
+/// cosigned, so it never signs both sides of a fork. Used by one thread.
 ///
 /// Invariants:
-///  1. A checkpoint is durable here before its cosignature is given away.
-///  2. For each origin the kept checkpoint is the largest that was ever cosigned.
+///  1. A checkpoint is durable here before its cosignature is handed out.
+///  2. For each origin the stored checkpoint is the largest ever cosigned.
 package struct Witness: ~Copyable {
     package let signer: NoteSigner
     private let volume: any Volume
     private let logs: [NoteVerifier]
-    /// By the bytes of their origin, what was cosigned last, and its note.
+    /// The checkpoint cosigned last, with its note, by the bytes of the log's origin.
     private var latest: [[UInt8]: SignedCheckpoint] = [:]
-    /// Logs of which it is not known what the disk holds: a sync failed.
+    /// Logs whose state on disk is unknown because a sync failed.
     private var unknown: Set<[UInt8]> = []
     private let clock: @Sendable () -> Timestamp
 
@@ -26,9 +26,9 @@ package struct Witness: ~Copyable {
         case file(FileFailure)
         case key(SigningKeys.Failure)
         case otherName(found: String, given: String)
-        /// What stands for an origin is not what this witness signed: going on could sign a fork.
+        /// The stored checkpoint is not one this witness signed: continuing could sign a fork.
         case checkpoint(file: String, String)
-        /// A checkpoint, and no key that could have signed it.
+        /// There is a checkpoint, but no key that could have signed it.
         case orphan(String)
 
         package var description: String {
@@ -36,11 +36,11 @@ package struct Witness: ~Copyable {
             case .file(let failure): failure.description
             case .key(let failure): failure.description
             case .otherName(let found, let given):
-                "the folder is that of the witness \(found), not of \(given)"
+                "the folder belongs to the witness \(found), not to \(given)"
             case .checkpoint(let file, let problem):
-                "\(file) is not what this witness has signed, so it cannot tell a fork: \(problem)"
+                "this witness did not sign \(file), so it cannot detect a fork: \(problem)"
             case .orphan(let file):
-                "there is \(file), and no key: put the witness's key back, or begin in another folder"
+                "\(file) exists, but no key: restore the witness's key, or use another folder"
             }
         }
     }
@@ -53,8 +53,8 @@ package struct Witness: ~Copyable {
         (self.latest, self.clock) = (latest, clock)
     }
 
-    /// Takes up what the folder holds, and makes a key where it has none. The caller holds the
-    /// folder's lock: two witnesses with one key could sign a fork.
+    /// Resumes from the folder's contents, and creates a key if it has none. The caller holds the
+    /// folder's lock: two witnesses with the same key could sign a fork.
     package static func open(
         _ volume: any Volume, name: String?, logs: [NoteVerifier],
         clock: @escaping @Sendable () -> Timestamp = Timestamp.systemNow,
@@ -79,6 +79,8 @@ package struct Witness: ~Copyable {
             if !hasKey {
                 let name = name ?? "stardust-witness/\(UUID128.random(using: &generator))"
                 let key = NoteSigner(name: name, type: .cosignature, .random(using: &generator))
+                // A crash before the folder's sync leaves no key or part of one. It has signed
+                // nothing yet.
                 try SigningKeys.write(key, to: LedgerLayout.key, volume)
                 try volume.syncFolder("")
                 return key
@@ -111,14 +113,15 @@ package struct Witness: ~Copyable {
                 throw .noKnownKey
             }
         } catch { throw .checkpoint(file: path, error.description) }
-        // What was read may be all that a sync that failed has left, and not on the disk.
+        // After a failed sync, what was read may exist only in the page cache. Write it again, so
+        // that it is durable.
         do throws(FileFailure) { try volume.replace(path, with: content) } catch {
             throw .file(error)
         }
         return published
     }
 
-    /// Where a log's checkpoint is kept; also its name in the path of monitors.
+    /// The file of a log's checkpoint. Monitors request it by the same hash.
     private static func file(_ log: NoteVerifier) -> String {
         "\(Digest.sha256(log.keyName.name).hex).checkpoint"
     }
@@ -126,13 +129,13 @@ package struct Witness: ~Copyable {
     // MARK: Answers
 
     /// The last cosigned checkpoint of an origin, by the hexadecimal SHA-256 of its name, with the
-    /// log's and this witness's signatures; nil where there is none.
+    /// log's and this witness's signatures; nil if there is none.
     package func checkpoint(ofOriginHash hash: String) -> [UInt8]? {
         logs.first { Self.file($0) == "\(hash).checkpoint" }
             .flatMap { latest[$0.keyName.name] }?.note.bytes
     }
 
-    /// Judges a body of `add-checkpoint`. Blocks on the disk before it says 200.
+    /// Answers the body of an `add-checkpoint` request. Blocks on the disk before it answers 200.
     package mutating func add(_ body: [UInt8]) -> WitnessAnswer {
         let request: AddCheckpoint
         switch AddCheckpoint.read(body, hashesMax: Self.hashesMax) {
@@ -146,17 +149,17 @@ package struct Witness: ~Copyable {
         }
         let keys = logs.filter { checkpoint.isOf($0) }
         guard let origin = keys.first?.keyName.name else {
-            return .text(404, "the log \(checkpoint.origin) is not known here")
+            return .text(404, "this witness does not know the log \(checkpoint.origin)")
         }
         guard !unknown.contains(origin) else {
-            return .text(503, "a sync has failed; what was kept is known after the next start")
+            return .text(503, "a sync has failed; restart the witness to find out what was stored")
         }
         let signers: [NoteVerifier]
         do throws(SignedNote.Failure) { signers = try note.signers(among: keys) } catch {
             return .text(403, error.description)
         }
         guard old <= checkpoint.size else {
-            return .text(400, "old is \(old), and the checkpoint has \(checkpoint.size)")
+            return .text(400, "old is \(old), but the checkpoint has only \(checkpoint.size)")
         }
         let known = latest[origin]?.checkpoint
         guard old == known?.size ?? .empty else {
@@ -168,7 +171,7 @@ package struct Witness: ~Copyable {
             Merkle.isConsistent(
                 from: old.entries, known?.root ?? Merkle.emptyRoot, to: checkpoint.size.entries,
                 checkpoint.root, request.hashes)
-        else { return .text(422, "the checkpoint does not go on from the one of \(old) entries") }
+        else { return .text(422, "the checkpoint does not extend the one of \(old) entries") }
         return cosign(checkpoint, note, keys[0], signers)
     }
 
@@ -180,12 +183,15 @@ package struct Witness: ~Copyable {
         let cosignature = signer.signature(of: note.text, time: seconds)
         let own = note.signatures.filter { line in signers.contains { $0.keyName == line.key } }
         let kept = SignedCheckpoint(checkpoint, signatures: own + [cosignature])
+        // A crash during this leaves the old checkpoint or the new one. The cosignature was not
+        // handed out yet, and the log can ask again from either.
         do throws(FileFailure) {
             try volume.replace(Self.file(log), with: kept.note.bytes)
         } catch {
-            // Without room nothing has changed. After any other failure the disk may hold either.
+            // If there was no room, nothing has changed. After any other failure the disk may hold
+            // either checkpoint.
             if !error.isNoSpace { unknown.insert(log.keyName.name) }
-            return .text(503, "the checkpoint could not be kept: \(error)")
+            return .text(503, "could not store the checkpoint: \(error)")
         }
         latest[log.keyName.name] = kept
         return WitnessAnswer(
@@ -194,7 +200,7 @@ package struct Witness: ~Copyable {
 }
 
 extension WitnessAnswer {
-    /// One line of text, for whoever looks.
+    /// An answer of one line of text, for people.
     package static func text(_ status: Int, _ text: String) -> WitnessAnswer {
         WitnessAnswer(
             status: status, contentType: "text/plain; charset=utf-8",
@@ -215,9 +221,9 @@ private struct AddCheckpoint {
         var description: String {
             switch self {
             case .old: "the first line is not `old` and a size"
-            case .hash: "a line of the proof is no hash: 32 bytes in base64"
+            case .hash: "a line of the proof is not a hash: 32 bytes in base64"
             case .tooManyHashes: "a proof has at most 63 hashes"
-            case .noCheckpoint: "there is no empty line with a checkpoint behind it"
+            case .noCheckpoint: "there is no empty line followed by a checkpoint"
             case .note(let error): error.description
             }
         }

@@ -5,7 +5,7 @@ internal import Synchronization
 
 /// The witnesses of a policy: shows them checkpoints and collects their cosignatures.
 package final class WitnessCouncil: Sendable {
-    /// Sends a body to a witness's `add-checkpoint`. Blocks for as long as it says at most.
+    /// Sends a body to a witness's `add-checkpoint`. Blocks for at most the given duration.
     package typealias Transport =
         @Sendable (_ url: String, _ body: [UInt8], Duration) -> Result<WitnessAnswer, Unreachable>
 
@@ -19,7 +19,7 @@ package final class WitnessCouncil: Sendable {
     private let transport: Transport
     private let volume: any Volume
     private let states: Mutex<[NoteKeyName: WitnessState]>
-    /// Why nothing is published any more, from an earlier life.
+    /// Why publishing stopped, if it did in an earlier run.
     let alarm: String?
 
     private struct WitnessState {
@@ -29,9 +29,9 @@ package final class WitnessCouncil: Sendable {
         var pausedUntil: ContinuousClock.Instant?
     }
 
-    /// What came of showing one checkpoint to all.
+    /// The result of showing one checkpoint to every witness.
     package struct Outcome: Sendable {
-        /// The checkpoint with what was collected.
+        /// The checkpoint with the cosignatures collected.
         package var checkpoint: SignedCheckpoint
         package var cosignatureCount = 0
         package var problems: [String] = []
@@ -60,16 +60,16 @@ package final class WitnessCouncil: Sendable {
 
     var asksNobody: Bool { asked.isEmpty }
 
-    /// Whether enough have cosigned, so that a checkpoint may be called published.
+    /// Whether enough witnesses have cosigned for the checkpoint to be published.
     func isEnough(_ published: SignedCheckpoint) -> Bool {
-        // What does not hold was not taken from a witness: nobody has cosigned.
+        // An invalid cosignature was not accepted from a witness, so it counts as none.
         (try? policy.isSatisfied(by: published.note)) ?? false
     }
 
     // MARK: Asking
 
-    /// Shows a checkpoint to every witness at once, and tells what came of it. Does not wait.
-    /// `distrust` is called where the tree's files do not give a proof that holds.
+    /// Shows a checkpoint to every witness at once and passes the outcome to `tell`. Does not wait.
+    /// `distrust` is called if the tree's files do not yield a valid proof.
     func ask(
         _ published: SignedCheckpoint, files: TreeFiles,
         _ distrust: @escaping @Sendable () -> Void, _ tell: @escaping @Sendable (Outcome) -> Void
@@ -105,7 +105,7 @@ package final class WitnessCouncil: Sendable {
         while action == .retry {
             guard let hashes = exchange.proof(files) else {
                 distrust()
-                action = .failed("the proof for it could not be made; the tree is made again")
+                action = .failed("could not make the proof for it; rebuilding the tree")
                 break
             }
             action = once(&exchange, witness, hashes, deadline - .now)
@@ -142,9 +142,10 @@ package final class WitnessCouncil: Sendable {
 
     // MARK: The alarm
 
-    /// Keeps an alarm until an operator removes its file: a restart must not silence it.
+    /// Stores an alarm until an operator removes its file: a restart must not silence it. A crash
+    /// before it is durable loses it, but then the witness repeats its answer.
     func keep(_ alarm: String) {
-        // Where it cannot be kept, the witness gives the same answer after the next start.
+        // If it cannot be stored, the witness gives the same answer after the next start.
         try? volume.replace(LedgerLayout.forkAlarm, with: Array((alarm + "\n").utf8))
     }
 
@@ -153,7 +154,7 @@ package final class WitnessCouncil: Sendable {
             let text = String(
                 decoding: try volume.content(of: LedgerLayout.forkAlarm), as: UTF8.self)
             return text.split(separator: "\n").first.map {
-                "\($0) (kept in \(LedgerLayout.forkAlarm); remove it when the matter is settled)"
+                "\($0) (stored in \(LedgerLayout.forkAlarm); remove it once this is resolved)"
             }
         } catch {
             guard error.isMissing else { throw error }

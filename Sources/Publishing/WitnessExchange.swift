@@ -12,12 +12,12 @@ package struct WitnessAnswer: Hashable, Sendable {
     }
 }
 
-/// One checkpoint shown to one witness, as C2SP tlog-witness says: what to send, and what an answer
-/// means. No input and output of its own.
+/// One checkpoint shown to one witness, as C2SP tlog-witness specifies: what to send, and what an
+/// answer means. Performs no I/O itself.
 package struct WitnessExchange: Sendable {
     private let published: SignedCheckpoint
     private let key: NoteVerifier
-    /// The size that the witness is believed to have cosigned last.
+    /// The last size that the witness is believed to have cosigned.
     package private(set) var oldSize: LedgerSize
     private var retriesLeft: Int
 
@@ -45,8 +45,8 @@ package struct WitnessExchange: Sendable {
         Merkle.consistencyRanges(from: oldSize.entries, to: published.checkpoint.size.entries)
     }
 
-    /// The proof that the request carries, checked: a witness takes a proof that does not hold for a
-    /// fork. Nil where the tree's files do not give it.
+    /// The proof that the request carries, already checked: a witness treats an invalid proof as a
+    /// fork. Nil if the tree's files do not yield a valid one.
     func proof(_ files: TreeFiles) -> [Digest]? {
         let (old, checkpoint) = (oldSize.entries, published.checkpoint)
         guard let hashes = try? files.hashes(ranges), let root = try? files.hash(0..<old),
@@ -56,7 +56,7 @@ package struct WitnessExchange: Sendable {
         return hashes
     }
 
-    /// `old`, the proof, an empty line, and the checkpoint with the log's own signatures alone.
+    /// `old`, the proof, an empty line, and the checkpoint with only the log's own signatures.
     package func body(_ hashes: [Digest]) -> [UInt8] {
         let lines = ["old \(oldSize)"] + hashes.map(\.base64)
         let own = published.note.signatures.filter {
@@ -76,38 +76,38 @@ package struct WitnessExchange: Sendable {
         case 422: return .fork("it answers 422: \(text)")
         case 403: return .failed("it does not trust the ledger's key (403): \(text)")
         case 404: return .failed("it does not know \(published.checkpoint.origin) (404)")
-        case 429: return .failed("it is asked too often (429)")
-        default: return .failed("it answers \(answer.status): \(text)")
+        case 429: return .failed("it receives too many requests (429)")
+        default: return .failed("it answered \(answer.status): \(text)")
         }
     }
 
     private func cosignature(_ body: [UInt8]) -> Action {
         guard let lines = try? SignedNote.signatures(body[...]) else {
-            return .failed("its answer is not signature lines")
+            return .failed("its answer does not consist of signature lines")
         }
-        // Lines of others are theirs to check.
+        // Other witnesses' lines are ignored.
         guard let line = lines.first(where: { $0.key == key.keyName }) else {
             return .failed("its answer has no signature by \(key.keyName)")
         }
         return key.accepts(line.payload, of: published.note.text)
-            ? .cosigned(line) : .failed("its signature does not hold")
+            ? .cosigned(line) : .failed("its signature is invalid")
     }
 
     private mutating func conflict(_ answer: WitnessAnswer) -> Action {
-        // Media types have parameters, and no case (RFC 9110 section 8.3.1).
+        // Media types may have parameters and ignore case (RFC 9110 section 8.3.1).
         let type = (answer.contentType ?? "").prefix { $0 != ";" && $0 != " " }
         guard type.lowercased() == "text/x.tlog.size" else {
             return .fork("it answers 409 without a size: it has another root for this size")
         }
         guard answer.body.last == 0x0A, let size = UInt64(canonical: answer.body.dropLast()) else {
-            return .failed("its answer 409 has no size")
+            return .failed("its 409 answer has no size")
         }
         guard size <= published.checkpoint.size.entries else {
             return .fork(
                 "it has cosigned \(size) entries of this ledger, which has only "
                     + "\(published.checkpoint.size)")
         }
-        guard retriesLeft > 0 else { return .failed("its size changes each time it is asked") }
+        guard retriesLeft > 0 else { return .failed("it reports a different size each time") }
         retriesLeft -= 1
         oldSize = LedgerSize(size)
         return .retry

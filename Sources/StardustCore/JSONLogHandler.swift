@@ -5,8 +5,8 @@ package import Logging
 internal import Packets
 internal import Platform
 
-/// Log lines as JSON objects on standard error, one write each. Whatever a message holds, no
-/// control or direction-changing character reaches a terminal.
+/// Writes log lines to standard error as JSON objects, each in one write. No control character or
+/// bidirectional override in a message reaches a terminal.
 package struct JSONLogHandler: LogHandler {
     package var metadata: Logger.Metadata = [:]
     package var logLevel: Logger.Level = .info
@@ -33,7 +33,7 @@ package struct JSONLogHandler: LogHandler {
         }
         line.endObject()
         let bytes = line.bytes + [0x0A]
-        // A log that cannot be written has nobody to tell.
+        // A failed write to the log cannot be reported anywhere.
         _ = unsafe bytes.withUnsafeBytes { unsafe write(2, $0.baseAddress, $0.count) }
     }
 }

@@ -1,7 +1,7 @@
 internal import LedgerStorage
 internal import Publishing
 
-/// The running ledger's state in words.
+/// The running ledger's state, in words.
 extension RunningLedger {
     package var phaseName: String {
         switch phase {
@@ -14,13 +14,13 @@ extension RunningLedger {
         }
     }
 
-    /// Why the ledger does not do all that it should; empty when it does.
+    /// Why the ledger is not fully ready; empty if it is.
     package var unreadiness: [String] {
         switch phase {
         case .recovering: return ["the ledger is being opened"]
         case .readOnly(let finding): return ["read only: \(finding)"]
-        case .broken(let failure): return ["nothing is appended: \(failure)"]
-        case .failed(let failure): return ["not opened: \(failure)"]
+        case .broken(let failure): return ["appending has stopped: \(failure)"]
+        case .failed(let failure): return ["could not be opened: \(failure)"]
         case .stopped: return ["stopped"]
         case .serving: return indexing + unpublished
         }
@@ -37,10 +37,10 @@ extension RunningLedger {
 
     private var unpublished: [String] {
         switch publisher?.phase {
-        case .publishing where publisher!.isRebuilding: ["the tree is being made again"]
+        case .publishing where publisher!.isRebuilding: ["the tree is being rebuilt"]
         case nil, .publishing: []
         case .stalled(let reason, _): ["publishing is stalled: \(reason)"]
-        case .stopped(let reason): ["nothing is published any more: \(reason)"]
+        case .stopped(let reason): ["nothing is published: \(reason)"]
         }
     }
 }

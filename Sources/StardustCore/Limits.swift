@@ -1,35 +1,35 @@
 /// Bounds of the running ledger, each with its reason.
 package enum LedgerLimits {
-    /// Payload bytes in memory on their way to the disk, half-received bodies included.
+    /// Payload bytes in memory that are not yet on disk, including partly received bodies.
     package static let bytesInFlight = 64 << 20
-    /// Packets waiting for the sequencer: bounds what small packets cost beside their bytes.
+    /// Packets waiting for the sequencer: bounds the per-packet overhead of small packets.
     package static let packetsInFlight = 1 << 18
-    /// Payload bytes of one batch: about 10 ms of writing, so that nobody waits long behind others.
+    /// Payload bytes in one batch: about 10 ms of writing, so that no client waits long for others.
     package static let batchBytes = 8 << 20
-    /// How far the index may be behind before appends wait for it: about two seconds of indexing.
+    /// How far the index may lag before appends wait for it: about two seconds of indexing.
     package static let indexLag = 200_000
-    /// Packets that are indexed before readers see them, and the rest of the state is looked at.
+    /// Packets indexed in one step, after which readers see them and the state is checked again.
     package static let indexStep = 1 << 12
-    /// How long the sequencer looks for the next packet before it sleeps: a round trip of a worker.
+    /// How long the sequencer polls for the next packet before it sleeps: one worker's round trip.
     package static let watchTime: Duration = .microseconds(150)
-    /// Payload bytes that wait for the index; beyond it they are read back from the segments.
+    /// Payload bytes held in memory for the index. Any excess is read back from the segments.
     package static let indexFreshBytes = 32 << 20
-    /// Full buffers that wait to be written before indexing waits for them: 40 MiB each.
+    /// Full buffers that may wait to be written before indexing pauses: 40 MiB each.
     package static let indexBuffersWaiting = 1
-    /// How often somebody is told how far a rebuild is.
+    /// How often a rebuild reports its progress.
     package static let progressInterval: Duration = .seconds(1)
-    /// Packets that are worth waking up for, and how long fewer may wait for more while nobody asks.
+    /// Packets worth waking the index's thread for, and how long fewer wait while no reader asks.
     package static let indexPacketsCollected = 1 << 11
     package static let indexDelay: Duration = .milliseconds(50)
-    /// How long a look-up may take, waiting for the index included.
+    /// How long a query may take, including the wait for the index.
     package static let queryTime: Duration = .seconds(5)
-    /// Memory for parsed packets that chains read lately: some ten thousand.
+    /// Memory for parsed packets that chains read recently: roughly ten thousand of them.
     package static let packetCacheBytes = 64 << 20
 
-    /// Packets, and their payload bytes, that one walk over chains keeps parsed: most chains whole.
+    /// Parsed packets, and their payload bytes, that one chain walk keeps: enough for most chains.
     package static let chainPacketsKept = 10_000
     package static let chainBytesKept = 64 << 20
-    /// Positions of one list that such a walk takes at a time.
+    /// Positions that such a walk takes from one list at a time.
     package static let chainListPiece = 4096
 
     package static func checkRelations() {

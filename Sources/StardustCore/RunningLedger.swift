@@ -7,14 +7,14 @@ package import Platform
 package import Publishing
 internal import ReadModel
 
-/// A ledger that serves: opened, appended to and read by many at once.
+/// An open ledger that many clients append to and read at once.
 package final class RunningLedger: Sendable {
     package let identity: LedgerIdentity
     private let inbox: Inbox
     package let metrics = Metrics()
     package let packetCache = PacketCache()
     package let settings: Settings
-    /// The engine's tables; nil where this process keeps none.
+    /// The engine's tables; nil if this process keeps no read model.
     package let model: RunningModel?
 
     private let volume: any Volume
@@ -22,14 +22,14 @@ package final class RunningLedger: Sendable {
     private let clock: @Sendable () -> Timestamp
     private let transport: WitnessCouncil.Transport
     private let monitor = Monitor(Phase.recovering)
-    /// From the opening to the end of the process: answers may be under way when the ledger has
-    /// stopped.
+    /// Set at opening and kept until the process ends, because answers may still be in progress
+    /// after the ledger has stopped.
     private let opened = Monitor<Opened?>(nil)
 
     private struct Opened {
         var map: LedgerMap
         var follower: IndexFollower
-        /// Nil where the files are damaged.
+        /// Nil if the files are damaged.
         var publisher: Publisher?
     }
 
@@ -38,25 +38,25 @@ package final class RunningLedger: Sendable {
         package var packetBytes = PacketLimits.packetBytes
         package var bytesInFlight = LedgerLimits.bytesInFlight
         package var queryTime = LedgerLimits.queryTime
-        /// Whose cosignatures make a checkpoint a published one.
+        /// Whose cosignatures a checkpoint needs before it is published.
         package var witnessPolicy = WitnessPolicy()
-        /// Where the private keys are, if not in the ledger's folder.
+        /// The folder of the private keys; nil if they are in the ledger's folder.
         package var keysFolder: String?
-        /// Where the read model is: the ledger's folder.
+        /// The folder of the read model, which is the ledger's folder; nil for no read model.
         package var modelFolder: String?
 
         package init() {}
     }
 
-    /// Where a ledger stands between opening and end.
+    /// A ledger's state between opening and end.
     package enum Phase: Sendable {
         case recovering
         case serving
-        /// The files are damaged; what lies before the damage is served.
+        /// The files are damaged. Everything before the damage is served.
         case readOnly(Finding)
-        /// A sync failed: nothing is appended any more, and the daemon ends.
+        /// A sync failed: nothing more is appended, and the daemon ends.
         case broken(FileFailure)
-        /// Not to be opened at all.
+        /// It could not be opened at all.
         case failed(OpenFailure)
         case stopped
     }
@@ -65,7 +65,7 @@ package final class RunningLedger: Sendable {
     package init(
         _ volume: any Volume, settings: Settings, logger: Logger,
         transport: @escaping WitnessCouncil.Transport = { _, _, _ in
-            .failure(WitnessCouncil.Unreachable("this process asks no witnesses"))
+            .failure(WitnessCouncil.Unreachable("this process does not ask witnesses"))
         },
         clock: @escaping @Sendable () -> Timestamp = Timestamp.systemNow
     ) throws(OpenFailure) {
@@ -81,28 +81,28 @@ package final class RunningLedger: Sendable {
 
     // MARK: Running
 
-    /// Opens the ledger and serves it, on threads of its own. `ended` is called once, when nothing
-    /// more will be appended: with the failure, or nil after `stop`.
+    /// Opens the ledger and serves it on its own threads. `ended` is called once, when nothing more
+    /// will be appended: with the failure, or with nil after `stop`.
     package func start(ended: @escaping @Sendable (RunFailure?) -> Void) {
         startThread("sequencer") { ended(self.run()) }
     }
 
     package enum RunFailure: Error, Sendable, CustomStringConvertible {
         case open(OpenFailure)
-        /// The batch in hand was answered with "outcome unknown".
+        /// The current batch was answered with "outcome unknown".
         case sync(FileFailure)
 
         package var description: String {
             switch self {
             case .open(let failure): failure.description
             case .sync(let failure):
-                "\(failure). What became durable is found out at the next start"
+                "\(failure). The next start determines what became durable"
             }
         }
     }
 
-    /// Takes no more packets. What waits is made durable, the ledger is marked as closed, and then
-    /// `ended` is called.
+    /// Refuses new packets. Packets already waiting are made durable, the ledger is marked as
+    /// closed, and then `ended` is called.
     package func stop() { inbox.close() }
 
     private func run() -> RunFailure? {
@@ -139,7 +139,7 @@ package final class RunningLedger: Sendable {
             monitor.change { $0 = .stopped }
         }
         guard let publisher else {
-            logger.critical("the ledger is damaged and only read: \(damage!)")
+            logger.critical("the ledger is damaged and read-only: \(damage!)")
             monitor.change { $0 = .readOnly(damage!) }
             drain(.readOnly(damage!.description))
             return nil
@@ -153,7 +153,7 @@ package final class RunningLedger: Sendable {
         return .sync(failure)
     }
 
-    /// Takes up publishing. The failure is damage where the ledger is not what was signed.
+    /// Resumes publishing. The failure is damage if the ledger differs from what was signed.
     private func openPublisher(_ map: LedgerMap) throws(OpenFailure) -> Publisher {
         let keys: (any Volume)?
         do throws(FileFailure) {
@@ -184,7 +184,7 @@ package final class RunningLedger: Sendable {
         return sequencer.run()
     }
 
-    /// Answers what still comes, until the inbox is closed.
+    /// Refuses every further submission until the inbox is closed.
     private func drain(_ refusal: AppendRefusal) {
         while true {
             let submissions = inbox.take()
@@ -197,13 +197,13 @@ package final class RunningLedger: Sendable {
 
     // MARK: Emitting
 
-    /// Room for the bytes that one request will hold.
+    /// A reservation for the bytes that one request will hold.
     package func reservation() -> Inbox.Reservation { inbox.reservation() }
 
-    /// Bytes received and not answered yet, of all requests.
+    /// Bytes received but not yet answered, over all requests.
     package var bytesInFlight: Int { inbox.bytesInFlight }
 
-    /// Leaves packets for the sequencer. Nil where they were taken and will be completed.
+    /// Queues packets for the sequencer. Returns nil if it accepts them: then they are completed.
     package func submit(_ submission: Submission) -> AppendRefusal? {
         switch phase {
         case .recovering: .recovering
@@ -215,25 +215,25 @@ package final class RunningLedger: Sendable {
         }
     }
 
-    /// What an id that stands already means for a packet that came again.
+    /// What a packet is whose id is already in the ledger.
     package enum Replay: Sendable {
         case same(Receipt)
         case conflict(Receipt)
     }
 
-    /// Compares a packet with what stands at `position`: the same bytes or the same JSON value is
-    /// a replay. Blocks on the disk.
+    /// Compares a packet with the one at `position`: the same bytes or the same JSON value is a
+    /// replay. Blocks on the disk.
     package func resolve(
         _ payload: [UInt8], digest: Digest, at position: Position
     ) throws(ReadFailure) -> Replay {
         guard let record = try map?.read(position) else {
-            // The batch that the id was found in did not become durable.
+            // The batch that contained the id did not become durable.
             throw .file(
                 FileFailure(.read, "position \(position)", errorNumber: FileFailure.missingNumber))
         }
         let receipt = Receipt(record.entry, hash: record.entryHash)
         if record.entry.payloadDigest == digest { return .same(receipt) }
-        // Both were admitted, so a payload that does not parse is one that this version refuses.
+        // Both were admitted, so one that does not parse was admitted by another version.
         let isSame = (try? isSameJSON(payload, record.payload)) ?? false
         return isSame ? .same(receipt) : .conflict(receipt)
     }
@@ -242,11 +242,11 @@ package final class RunningLedger: Sendable {
 
     package var phase: Phase { monitor.withLock { $0 } }
 
-    /// Where the entries are; nil while the ledger recovers.
+    /// Locates the entries; nil while the ledger recovers.
     package var map: LedgerMap? { opened.withLock { $0?.map } }
 
     package var follower: IndexFollower? { opened.withLock { $0?.follower } }
 
-    /// What publishes; nil while the ledger recovers and where it is damaged.
+    /// Nil while the ledger recovers, and if it is damaged.
     package var publisher: Publisher? { opened.withLock { $0?.publisher } }
 }

@@ -2,17 +2,17 @@ internal import LedgerFormat
 internal import LedgerStorage
 internal import Platform
 
-/// Checks the checkpoints of a ledger, and those that an auditor brought, against the entries.
+/// Checks a ledger's checkpoints, and those an auditor supplied, against the entries.
 ///
-/// Made before the segments are read, so that every checkpoint it knows covers entries that stand;
-/// then told, segment by segment, what the tree was at the sizes that it asked for.
+/// Create it before the segments are read: then the entries under every checkpoint it knows are
+/// already on disk. It then receives, segment by segment, the tree at each size in `sizes`.
 struct CheckpointAudit {
     private let anchors: [Anchor]
     private let trust: Trust
     private var cursor: CheckpointCursor?
     /// Where the file ended when the audit began; a daemon may add to it.
     private let end: Int
-    /// What `checkpoint` held before that.
+    /// The content of `checkpoint` before that.
     private let copy: [UInt8]?
     private var recordsAfterCopy: Int?
     private var history: KeyHistory?
@@ -23,9 +23,9 @@ struct CheckpointAudit {
     private var isUnfinished = false
     private(set) var summary = Summary()
 
-    /// Sizes at which the tree is wanted, ascending.
+    /// Sizes at which the tree is needed, ascending.
     let sizes: [UInt64]
-    /// Up to here everything was durable once, by what the checkpoints say.
+    /// Everything up to here was once durable, according to the checkpoints.
     let durable: LedgerSize
 
     struct Anchor: Sendable {
@@ -33,8 +33,8 @@ struct CheckpointAudit {
         var name: String
     }
 
-    /// What an auditor knows from elsewhere: keys of the ledger, and whose cosignatures a checkpoint
-    /// must have.
+    /// What an auditor knows from another source: the ledger's keys, and whose cosignatures a
+    /// checkpoint needs.
     struct Trust: Sendable {
         var keys: [NoteVerifier] = []
         var policy: WitnessPolicy?
@@ -50,11 +50,11 @@ struct CheckpointAudit {
             root: Merkle.emptyRoot, lastReceivedAt: Timestamp(microseconds: .min))
     }
 
-    /// What the checkpoints vouch for.
+    /// A summary of the valid checkpoints.
     struct Summary: Sendable {
-        /// The newest that holds, and the key that it was signed with.
+        /// The newest valid one, and the key that signed it.
         var checkpoint: (checkpoint: Checkpoint, key: NoteVerifier)?
-        /// The largest of those that were brought and hold.
+        /// The size of the largest valid checkpoint that the auditor supplied.
         var anchoredSize: LedgerSize?
         var count = 0
     }
@@ -96,7 +96,7 @@ struct CheckpointAudit {
 
     // MARK: The records
 
-    /// Goes on to the next record; damage between them is a finding each.
+    /// Advances to the next record. Each damaged stretch before it is a finding.
     private mutating func advance() throws(FileFailure) {
         pending = nil
         while pending == nil, cursor != nil, cursor!.offset < end {
@@ -116,7 +116,7 @@ struct CheckpointAudit {
         }
     }
 
-    /// Takes the changes of key and the trees of the next segment, which ends before `end`.
+    /// Adds the next segment's changes of key and trees. The segment ends before `end`.
     mutating func take(
         _ rotations: [(entry: Entry, payload: [UInt8])], _ moments: [UInt64: Moment],
         upTo end: LedgerSize
@@ -150,7 +150,7 @@ struct CheckpointAudit {
         let before = findings.count
         if let first = history?.first, !published.checkpoint.isOf(first) {
             findings.append(
-                problem(.checkpointForeign, "it is of \(published.checkpoint.origin)"))
+                problem(.checkpointForeign, "it belongs to \(published.checkpoint.origin)"))
         }
         if !published.checkpoint.extensions.isEmpty {
             findings.append(
@@ -160,7 +160,7 @@ struct CheckpointAudit {
             findings.append(
                 problem(
                     .checkpointRootMismatch,
-                    "it was signed over \(published.checkpoint.root.tagged), the entries give "
+                    "it was signed over \(published.checkpoint.root.tagged), but the entries yield "
                         + moment.root.tagged))
         }
         if let (code, detail) = signatureProblem(published, moment) {
@@ -186,7 +186,7 @@ struct CheckpointAudit {
         if published.note.bytes == copy { recordsAfterCopy = 0 } else { recordsAfterCopy? += 1 }
     }
 
-    /// Why its signatures are not those that the ledger's keys must have made.
+    /// Why its signatures are not the ones required of the ledger's keys; nil if they are.
     private func signatureProblem(
         _ published: SignedCheckpoint, _ moment: Moment?
     ) -> (Finding.Code, String)? {
@@ -207,7 +207,7 @@ struct CheckpointAudit {
             if let revoked = signers.first(where: { !permitted.contains($0) }) {
                 return (
                     .checkpointKeyRevoked,
-                    "\(revoked.keyName) has signed it, and was not the ledger's key there"
+                    "\(revoked.keyName) signed it, but was not the ledger's key at that size"
                 )
             }
         }
@@ -216,7 +216,7 @@ struct CheckpointAudit {
             : (.checkpointUnsigned, "\(required.keyName), the ledger's key, has not signed it")
     }
 
-    // MARK: What was brought
+    // MARK: Supplied checkpoints
 
     private mutating func judge(_ anchor: Anchor, _ moment: Moment) {
         guard isOurs(anchor) else { return }
@@ -230,8 +230,9 @@ struct CheckpointAudit {
             findings.append(
                 Finding(
                     .anchorMismatch, position: anchor.published.checkpoint.size.nextPosition,
-                    "\(anchor.name) was signed over \(anchor.published.checkpoint.root.tagged), the "
-                        + "ledger gives \(moment.root.tagged): it is not the ledger that was signed"
+                    "\(anchor.name) was signed over \(anchor.published.checkpoint.root.tagged), "
+                        + "but the ledger's root is \(moment.root.tagged): it is not the ledger "
+                        + "that was signed"
                 ))
             return
         }
@@ -245,11 +246,11 @@ struct CheckpointAudit {
 
     // MARK: The end
 
-    /// Adds what was found.
+    /// Adds the findings to `result`.
     mutating func finish(
         _ size: LedgerSize, isBeingWritten: Bool, _ result: inout Verification
     ) throws(FileFailure) {
-        // What no segment reached.
+        // Checkpoints beyond the last segment.
         while let record = pending {
             judge(record, nil)
             try advance()
@@ -258,7 +259,7 @@ struct CheckpointAudit {
             findings.append(
                 Finding(
                     .rolledBack, file: LedgerLayout.checkpoints, position: size.nextPosition,
-                    "a checkpoint was signed for \(newest.checkpoint.size) entries, and the ledger "
+                    "a checkpoint was signed for \(newest.checkpoint.size) entries, but the ledger "
                         + "has \(size)"))
         }
         judgeCopy(isBeingWritten, &result)
@@ -277,11 +278,13 @@ struct CheckpointAudit {
         let name = LedgerLayout.checkpoint
         switch (copy, recordsAfterCopy) {
         case (nil, _):
-            if newest != nil { result.notes.append("\(name) is missing; starting makes it again") }
+            if newest != nil {
+                result.notes.append("\(name) is missing; starting the daemon restores it")
+            }
         case (_, 0?): break
         case (_, 1?):
             if !isBeingWritten {
-                result.notes.append("\(name) is one behind; starting the daemon mends it")
+                result.notes.append("\(name) is one behind; starting the daemon updates it")
             }
         case (let copy?, let after):
             if after != nil, isBeingWritten { return }
@@ -297,15 +300,16 @@ struct CheckpointAudit {
             findings.append(
                 Finding(.anchorKeyUnknown, "the ledger has never had the key \(key.keyName)"))
         }
-        // Each key has signed which came before and after it: knowing one is knowing all.
+        // Each change of key is signed by the old key and the new one, so one known key vouches for
+        // all.
         let isKnown = trust.keys.isEmpty || trust.keys.contains { own.contains($0) }
         for anchor in anchors {
             guard isOurs(anchor) else {
                 findings.append(
                     Finding(
                         .anchorMismatch,
-                        "\(anchor.name) is of \(anchor.published.checkpoint.origin), not of this "
-                            + "ledger"))
+                        "\(anchor.name) belongs to \(anchor.published.checkpoint.origin), not to "
+                            + "this ledger"))
                 continue
             }
             if let problem = unsigned(anchor.published, isKnown ? own : trust.keys) {
@@ -316,19 +320,19 @@ struct CheckpointAudit {
                     Finding(
                         .anchorMismatch, position: size.nextPosition,
                         "\(anchor.name) was signed over \(anchor.published.checkpoint.size) "
-                            + "entries, and the ledger has \(size)"))
+                            + "entries, but the ledger has \(size)"))
             }
         }
         if findings.contains(where: { $0.code == .anchorUnsigned }) { summary.anchoredSize = nil }
     }
 
-    /// Why a checkpoint has not the signatures that an auditor asks for; nil where it has.
+    /// Why a checkpoint lacks the signatures that the auditor requires; nil if it has them.
     private func unsigned(_ published: SignedCheckpoint, _ keys: [NoteVerifier]) -> String? {
         do throws(SignedNote.Failure) {
             _ = try published.note.signers(among: keys)
             guard let policy = trust.policy else { return nil }
             return try policy.isSatisfied(by: published.note)
-                ? nil : "it has not the cosignatures that the policy asks for"
+                ? nil : "it lacks the cosignatures that the policy requires"
         } catch { return error.description }
     }
 }

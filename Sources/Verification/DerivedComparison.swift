@@ -4,14 +4,14 @@ internal import LedgerStorage
 internal import Packets
 internal import Platform
 
-/// Compares what is derived with the segments it was derived from: the ids and the index.
+/// Compares the derived files, that is the ids and the index, with the segments they come from.
 struct DerivedComparison {
     private let volume: any Volume
 
     init(_ volume: any Volume) { self.volume = volume }
 
-    /// Adds a finding for each difference. A derived file that is missing is a note: it is made
-    /// again when it is wanted.
+    /// Adds a finding for each difference. A missing derived file is only a note, because it is
+    /// rebuilt when it is needed.
     func run(_ result: inout Verification) throws(FileFailure) {
         try compareIDs(&result)
         try compareIndex(&result)
@@ -21,7 +21,7 @@ struct DerivedComparison {
         for first in try segments().dropLast() {
             switch try SegmentIDs.compare(first, volume) {
             case .same: break
-            case .missing: result.notes.append("\(LedgerLayout.ids(first)) is not there")
+            case .missing: result.notes.append("\(LedgerLayout.ids(first)) is missing")
             case .different(let detail):
                 result.findings.append(
                     Finding(.idsDisagree, file: LedgerLayout.ids(first), detail))
@@ -55,17 +55,17 @@ struct DerivedComparison {
         result.findings += findings
         if findings.isEmpty, stream.position < result.size.nextPosition {
             result.notes.append(
-                "the index's files hold \(stream.position) of \(result.size) entries")
+                "the index's files cover \(stream.position) of \(result.size) entries")
         }
     }
 
-    /// Why a run is not what its range of the ledger gives; nil where it is.
+    /// Why a run does not match its range of the ledger; nil if it does.
     private func problem(
         of run: RunAudit, _ stream: inout RecordStream, _ size: LedgerSize
     ) throws(FileFailure) -> String? {
-        if run.range.upperBound > size.entries { return "it goes on to \(run.range.upperBound)" }
+        if run.range.upperBound > size.entries { return "it extends to \(run.range.upperBound)" }
         if run.identity != .sha256(try volume.content(of: LedgerLayout.identity)) {
-            return "it is another ledger's"
+            return "it belongs to another ledger"
         }
         var scanner = TermScanner(key: run.key)
         var tally = RunAudit.Tally()
@@ -75,23 +75,23 @@ struct DerivedComparison {
             }
             tally.add(scanner, isReadable: isReadable, at: position)
         }
-        if stream.lastHash != run.lastHash { return "it followed a ledger with other entries" }
+        if stream.lastHash != run.lastHash { return "it was built from other entries" }
         do throws(IndexFailure) {
             if let damage = try run.damage() { return damage }
         } catch { return error.description }
         return run.agrees(with: tally)
-            ? nil : "its terms, or what it says of all of them, are not those of the packets"
+            ? nil : "its terms, or its summary of them, do not match the packets"
     }
 }
 
-/// The records of a ledger's files, one after the other, as far as they can be read.
+/// The readable records of a ledger's files, one after the other.
 private struct RecordStream: ~Copyable {
     private let volume: any Volume
     private var segments: ArraySlice<Position>
     private var cursor: SegmentCursor?
-    /// Position of the record that comes next.
+    /// Position of the next record.
     private(set) var position = Position(0)
-    /// Entry hash of the record that came last.
+    /// Entry hash of the last record.
     private(set) var lastHash: Digest?
 
     init(_ volume: any Volume, _ segments: [Position]) {
@@ -99,7 +99,7 @@ private struct RecordStream: ~Copyable {
         self.segments = segments[...]
     }
 
-    /// Scans the next record's payload and gives its position, and whether its terms are known; nil
+    /// Scans the next record's payload. Returns its position and whether its terms are known; nil
     /// at the end.
     mutating func next(
         _ scanner: inout TermScanner
@@ -119,7 +119,7 @@ private struct RecordStream: ~Copyable {
             case .record(let record):
                 position = record.entry.position.next
                 lastHash = record.entryHash
-                // What cannot be read has a term that says so.
+                // An unreadable payload has a term that marks it as such.
                 let isReadable = cursor!.withPayload(of: record) { scanner.scan(record, $0) }
                 return (record.entry.position, isReadable)
             }

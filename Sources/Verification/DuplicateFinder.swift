@@ -3,15 +3,15 @@ internal import LedgerFormat
 internal import LedgerStorage
 internal import Platform
 
-/// Finds hashes that come twice among any number, in bounded memory: sorted runs, in a temporary
-/// folder where they are more than one, merged at the end.
+/// Finds hashes that occur more than once among any number, in bounded memory. If they do not fit,
+/// sorted runs go to a temporary folder and are merged at the end.
 struct DuplicateFinder: ~Copyable {
     private let idsInMemory: Int
     private let folder: String
     private var pending: [UInt64] = []
     private var runs: [Run] = []
 
-    /// A sorted run in a file that is removed already, so that nothing of it can stay behind.
+    /// A sorted run in a file that is already unlinked, so that not even a crash leaves it behind.
     private struct Run {
         let file: any VolumeFile
         let count: Int
@@ -22,7 +22,7 @@ struct DuplicateFinder: ~Copyable {
         return (generator.next(), generator.next() | 1)
     }()
 
-    /// A hash that whoever made the ledger cannot foresee.
+    /// A hash that the ledger's author cannot predict.
     static func hash(_ id: UUID128) -> UInt64 {
         let product = (id.high ^ key.0).multipliedFullWidth(by: id.low ^ key.1)
         return product.high ^ product.low
@@ -38,7 +38,7 @@ struct DuplicateFinder: ~Copyable {
         if pending.count >= idsInMemory { try spill() }
     }
 
-    /// Hashes that came more than once.
+    /// Hashes that occurred more than once.
     consuming func finish() throws(FileFailure) -> Set<UInt64> {
         var found: Set<UInt64> = []
         if runs.isEmpty {
@@ -62,6 +62,7 @@ struct DuplicateFinder: ~Copyable {
         pending.sort()
         let volume = try PosixVolume(root: folder)
         let name = "stardust-verify-\(UInt64.random(in: 0 ... .max))"
+        // Nothing is synced. A crash between these two calls leaves an empty temporary file.
         let file = try volume.open(name, .create(mode: 0o600))
         try volume.remove(name)
         var bytes = [UInt8](repeating: 0, count: pending.count * 8)

@@ -1,20 +1,20 @@
 internal import LedgerFormat
 internal import LedgerStorage
 
-/// What is known before a segment is read.
+/// What is known before the segments are read.
 struct LedgerSeal: Sendable {
-    /// What the close marker and the newest checkpoint say was synced once.
+    /// The sizes that were once synced, according to the close marker and the checkpoints.
     var closedAt: LedgerSize
     var signedAt: LedgerSize
     var isBeingWritten: @Sendable () -> Bool
     var checksPackets: Bool
     var treeFiles: TreeFiles
-    /// As far as the tree's files are to be compared.
+    /// The size up to which to compare the tree's files.
     var treeSize: LedgerSize
-    /// Sizes at which the tree is wanted, ascending.
+    /// Sizes at which the tree is needed, ascending.
     var sizes: [UInt64]
 
-    /// Up to here everything was synced once.
+    /// Everything up to here was once synced.
     var durable: LedgerSize { max(closedAt, signedAt) }
 
     func wants(_ size: UInt64) -> Bool {

@@ -1,8 +1,8 @@
 internal import LedgerStorage
 internal import Platform
 
-/// Numbered pieces of work done by several threads, their results taken in order. At most two
-/// results for each thread wait to be taken.
+/// Runs numbered pieces of work on several threads. The results are taken in order, and at most two
+/// per thread wait to be taken.
 final class OrderedWork<Output: Sendable>: Sendable {
     private let monitor: Monitor<State>
     private let count: Int
@@ -36,7 +36,7 @@ final class OrderedWork<Output: Sendable>: Sendable {
         }
     }
 
-    /// The next result; waits for it. At most as often as there are pieces.
+    /// Waits for the next result. Must not be called more often than there are pieces.
     func next() -> Output {
         let number = monitor.withLock { $0.nextToTake }
         precondition(number < count)
@@ -45,6 +45,6 @@ final class OrderedWork<Output: Sendable>: Sendable {
         return output
     }
 
-    /// Work that nobody will take is not begun.
+    /// Starts no further pieces, because nobody will take their results.
     func abandon() { monitor.change { $0.nextToStart = count } }
 }

@@ -1,14 +1,14 @@
 internal import LedgerFormat
 internal import LedgerStorage
 
-/// Puts the inspected segments together, in order.
+/// Joins the inspected segments in order, and checks the links between them.
 struct SegmentChain: ~Copyable {
     private let ledgerID: UUID128?
     private let marker: CloseMarker?
     private var expected: RecordChecker
     private var tree: CompactRange? = CompactRange()
     private var files: TreeComparison
-    /// Where the tree's files differ first: one place is enough to know that they must be made again.
+    /// The first difference in the tree's files. One is enough: the files must be rebuilt.
     private var treeFinding: Finding?
     private var markerHash: Digest?
 
@@ -24,7 +24,7 @@ struct SegmentChain: ~Copyable {
 
     var size: LedgerSize { LedgerSize(expected.next.value) }
 
-    /// Gives the trees at the sizes that were asked for.
+    /// Adds the next segment. Returns the trees at the requested sizes.
     mutating func add(
         _ inspection: SegmentInspection, _ name: Position, _ result: inout Verification
     ) -> [UInt64: CheckpointAudit.Moment] {
@@ -47,7 +47,7 @@ struct SegmentChain: ~Copyable {
                 Finding(
                     .timeReversed, file: LedgerLayout.segment(name),
                     position: header.firstPosition,
-                    "received at \(first), after one at \(earlier)"))
+                    "received at \(first), but the entry before it at \(earlier)"))
         }
         if let range = inspection.leaves, tree?.end == header.firstPosition {
             tree?.append(range) { files.compare($0, $1) }
@@ -89,7 +89,7 @@ struct SegmentChain: ~Copyable {
                 Finding(
                     .closeMarkerMismatch, file: LedgerLayout.closeMarker,
                     position: marker.size.nextPosition,
-                    "closed after \(marker.lastHash.tagged), the segments have "
+                    "closed after \(marker.lastHash.tagged), but the segments have "
                         + markerHash.tagged))
         }
     }

@@ -4,23 +4,23 @@ internal import LedgerStorage
 internal import Packets
 internal import Platform
 
-/// One segment read from front to end, whatever is in it.
+/// The result of reading one segment from start to end, whatever it contains.
 struct SegmentInspection: Sendable {
     var findings: [Finding] = []
     var notes: [String] = []
-    /// Nil where the header cannot be read.
+    /// Nil if the header cannot be read.
     var header: SegmentHeader?
-    /// Stands behind the last record.
+    /// The checker's state after the last record.
     var last: RecordChecker?
     var firstReceivedAt: Timestamp?
-    /// The entry hashes; nil where records are missing between them.
+    /// The entry hashes; nil if records between them are missing.
     var leaves: CompactRange?
-    /// Hash of the entry before the close marker's size, where it is in this segment.
+    /// Hash of the last entry below the close marker's size, if this segment contains it.
     var markerHash: Digest?
     var idHashes: [UInt64] = []
-    /// The entry hashes up to each size that was asked for, and when the last was received.
+    /// The entry hashes up to each requested size, and when the last entry was received.
     var prefixes: [(size: UInt64, leaves: CompactRange, lastReceivedAt: Timestamp)] = []
-    /// Where the tree's files differ first.
+    /// The first difference in the tree's files.
     var treeFinding: Finding?
     /// Entries that change the ledger's key.
     var rotations: [(entry: Entry, payload: [UInt8])] = []
@@ -32,7 +32,7 @@ struct SegmentInspection: Sendable {
     struct Place: Sendable {
         var first: Position
         var isNewest: Bool
-        /// Where the next segment's name says that it begins.
+        /// The first position of the next segment, according to its name.
         var follower: Position?
         var isSecondNewest: Bool
 
@@ -55,7 +55,7 @@ struct SegmentInspection: Sendable {
         do throws(FileFailure) { file = try volume.open(place.path, .read) } catch {
             guard error.isNoFile else { throw error }
             findings.append(
-                Finding(.segmentHeaderDamaged, file: place.path, "what stands here is no file"))
+                Finding(.segmentHeaderDamaged, file: place.path, "this is not a regular file"))
             return
         }
         switch try SegmentCursor.open(file, name: place.path) {
@@ -116,7 +116,7 @@ struct SegmentInspection: Sendable {
                     noteTail(problem)
                     break walk
                 }
-                // What is being written may be whole in a moment.
+                // A record that is being written may be complete in a moment.
                 retries -= 1
                 usleep(20_000)
                 cursor = try SegmentCursor(file, header: header, from: offset)
@@ -131,7 +131,7 @@ struct SegmentInspection: Sendable {
         leaves = range
     }
 
-    /// Times that a place of the newest segment is read again while a daemon writes: 2 s in all.
+    /// How often a place in the newest segment is read again while a daemon writes: 2 s in all.
     private static let retriesMax = 100
 
     private func finding(
@@ -141,7 +141,7 @@ struct SegmentInspection: Sendable {
             code, file: place.path, position: position, offset: ByteOffset(offset), detail)
     }
 
-    /// What is wrong with a record; the checker goes on from it either way.
+    /// What is wrong with a record. The checker continues after it either way.
     private mutating func check(
         _ record: SegmentCursor.Record, _ cursor: borrowing SegmentCursor,
         _ checker: inout RecordChecker
@@ -154,7 +154,7 @@ struct SegmentInspection: Sendable {
         return problems.map { finding($0, record.offset, record.entry.position, $1) }
     }
 
-    /// Takes a record into account, with what is wrong with it.
+    /// Adds a record and its problems to the result.
     private mutating func take(
         _ record: SegmentCursor.Record, _ problems: [Finding], _ range: inout CompactRange?,
         _ tree: inout TreeComparison
@@ -176,7 +176,7 @@ struct SegmentInspection: Sendable {
         }
     }
 
-    /// What the entry says of the packet against what the packet says. Invariant 4 of `Entry`.
+    /// Checks that the entry agrees with its packet: invariant 4 of `Entry`.
     private mutating func compare(
         _ entry: Entry, _ payload: Span<UInt8>, _ problems: inout [(Finding.Code, String)]
     ) {
@@ -187,7 +187,7 @@ struct SegmentInspection: Sendable {
             return
         }
         if entry.flags.contains(.createdAtAssigned), entry.createdAt != entry.receivedAt {
-            problems.append((.createdAtMismatch, "an assigned created_at is the time of receipt"))
+            problems.append((.createdAtMismatch, "an assigned created_at is not received_at"))
         }
         if !seal.checksPackets, let ends = PayloadEnds.read(payload) {
             compare(entry, ends.stardustID, ends.createdAt, &problems)
@@ -211,7 +211,8 @@ struct SegmentInspection: Sendable {
             problems.append(
                 (
                     .stardustIDMismatch,
-                    "the entry says \(entry.stardustID), the packet \(id?.description ?? "none")"
+                    "the entry says \(entry.stardustID), but the packet "
+                        + "\(id?.description ?? "none")"
                 ))
         }
         if (time == nil) != entry.flags.contains(.createdAtAssigned)
@@ -220,25 +221,26 @@ struct SegmentInspection: Sendable {
             problems.append(
                 (
                     .createdAtMismatch,
-                    "the entry says \(entry.createdAt), the packet \(time?.description ?? "none")"
+                    "the entry says \(entry.createdAt), but the packet "
+                        + "\(time?.description ?? "none")"
                 ))
         }
     }
 
     // MARK: The end
 
-    /// What a record may be that was written in part: its frame whole and its payload not.
+    /// Findings that a torn record can cause, if its frame is intact but its payload is not.
     private static let codesOfTornRecords: Set<Finding.Code> = [
         .positionMismatch, .chainBroken, .timeReversed, .payloadLengthMismatch,
         .payloadDigestMismatch,
     ]
 
-    /// Whether what is wrong belongs to a batch that was not synced, or not yet.
+    /// Whether the problem lies in a batch that was never synced, or is not synced yet.
     private func isUnfinished(
         _ problem: Finding, _ file: any VolumeFile, _ header: SegmentHeader, _ retries: Int
     ) throws(FileFailure) -> Bool {
         guard place.isNewest else { return false }
-        // While it is being written, batches may have gone on behind what was just read.
+        // While a daemon writes, further batches may follow what was just read.
         if retries > 0 { return true }
         return try TornTail.isTorn(
             problem, file, header, end: Int(problem.offset!.bytes), durable: seal.durable)
@@ -264,15 +266,15 @@ struct SegmentInspection: Sendable {
             finding(
                 isRoll ? .unfinishedRoll : .longerThanRecords, cursor.offset, checker.next,
                 isRoll
-                    ? "the segment was not cut to its records; starting the daemon does it"
-                    : "the file goes on after its records"))
+                    ? "the segment was not truncated after its records; starting the daemon does so"
+                    : "the file continues after its records"))
     }
 }
 
-/// A packet reader that is only made where a payload must be parsed.
+/// A packet reader that is created only when a payload must be parsed.
 private struct OptionalReader: Sendable {
     private final class Box: @unchecked Sendable {
-        // Unchecked: an inspection is made by one thread, which alone uses its reader.
+        // Unchecked: one thread makes an inspection, and only that thread uses its reader.
         var reader = PacketReader()
     }
     private var box: Box?

@@ -2,12 +2,12 @@ internal import LedgerFormat
 internal import LedgerStorage
 internal import Platform
 
-/// Compares the tree's files with the hashes that the entries give, as far as the files were made
-/// durable. The first difference is enough: the files are derived.
+/// Compares the tree's files, as far as they are durable, with the hashes computed from the
+/// entries. The first difference is enough, because the files are derived.
 struct TreeComparison: ~Copyable {
     private let files: TreeFiles
     private let size: LedgerSize
-    /// Leaves that were read ahead, from `bufferStart` on.
+    /// Leaves read ahead, starting at `bufferStart`.
     private var buffer: [UInt8] = []
     private var bufferStart: UInt64 = 0
     private(set) var finding: Finding?
@@ -25,10 +25,10 @@ struct TreeComparison: ~Copyable {
             (buffer, bufferStart) = (read, place)
         }
         let found = Digest(buffer.span, at: Int(place - bufferStart) * Digest.byteCount)
-        if found != hash { note(0, position, "has \(found.tagged), the entry \(hash.tagged)") }
+        if found != hash { note(0, position, "has \(found.tagged), but the entry \(hash.tagged)") }
     }
 
-    /// A hash of a tile's level above the leaves.
+    /// Compares a hash of a tile level above the leaves.
     mutating func compare(_ subtree: Merkle.Subtree, _ hash: Digest) {
         let last = (subtree.index + 1) << UInt64(subtree.level)
         guard finding == nil, last <= size.entries,
@@ -38,7 +38,8 @@ struct TreeComparison: ~Copyable {
         if found != hash {
             note(
                 subtree.level / 8, Position(last - 1),
-                "has \(found.tagged) at place \(subtree.index), the entries give \(hash.tagged)")
+                "has \(found.tagged) at index \(subtree.index), but the entries yield "
+                    + hash.tagged)
         }
     }
 

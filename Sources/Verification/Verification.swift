@@ -1,20 +1,20 @@
 package import LedgerFormat
 package import LedgerStorage
 
-/// What a check of a ledger's files found.
+/// The result of checking a ledger's files.
 package struct Verification: Sendable {
     package var findings: [Finding] = []
-    /// What is unusual but no damage, such as a tail that is being written.
+    /// What is unusual but not damage, such as a tail that is still being written.
     package var notes: [String] = []
     package var size = LedgerSize.empty
-    /// Nil where the entries do not follow each other, so that there is no tree over them.
+    /// Nil if the entries are not contiguous, so that there is no tree over them.
     package var root: Digest?
-    /// How far the close marker vouches.
+    /// The size that the close marker vouches for.
     package var closedAt: LedgerSize?
-    /// The newest checkpoint that holds, and the key that signed it.
+    /// The newest valid checkpoint, and the key that signed it.
     package var checkpoint: (checkpoint: Checkpoint, key: NoteVerifier)?
     package var checkpointCount = 0
-    /// How far a checkpoint from outside vouches.
+    /// The size that a checkpoint stored elsewhere vouches for.
     package var anchoredSize: LedgerSize?
 
     package init() {}

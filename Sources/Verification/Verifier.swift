@@ -2,28 +2,28 @@ package import LedgerFormat
 package import LedgerStorage
 package import Platform
 
-/// Checks a ledger's files without trusting or changing any: every record, every payload, every
-/// link. Works beside a daemon that writes; never takes its lock.
+/// Checks every record, payload and link in a ledger's files, without trusting or changing any of
+/// them. Works while a daemon writes, and never takes its lock.
 package struct Verifier: Sendable {
     private let volume: any Volume
     private let options: Options
-    /// Whether a process may be writing: then a tail that is not whole is no damage.
+    /// Whether a process may be writing. If so, an incomplete tail is not damage.
     private let isBeingWritten: @Sendable () -> Bool
 
     package struct Options: Sendable {
-        /// Threads that hash.
+        /// The number of threads that hash.
         package var threads = 2
         /// Parse and validate each payload as when it was admitted.
         package var checksPackets = false
-        /// Compare the index and the ids with the segments that they were derived from.
+        /// Compare the index and the ids with the segments they are derived from.
         package var comparesDerived = false
-        /// Where duplicates are sorted that do not fit in memory.
+        /// The folder for sorting ids that do not fit in memory, to find duplicates.
         package var temporaryFolder = "/tmp"
-        /// Ids that are kept in memory.
+        /// How many ids are kept in memory.
         package var idsInMemory = 1 << 20
-        /// Checkpoints that were kept elsewhere, each with a name for what is found.
+        /// Checkpoints stored elsewhere, each with a name for use in findings.
         package var anchors: [(published: SignedCheckpoint, name: String)] = []
-        /// Keys that are known from elsewhere to be the ledger's.
+        /// Keys known from another source to be the ledger's.
         package var keys: [NoteVerifier] = []
         /// Whose cosignatures the anchors must have.
         package var policy: WitnessPolicy?
@@ -31,7 +31,8 @@ package struct Verifier: Sendable {
         package init() {}
     }
 
-    /// `isBeingWritten` is asked each time that a tail is judged: a daemon may start meanwhile.
+    /// `isBeingWritten` is evaluated each time a tail is judged, because a daemon may start
+    /// meanwhile.
     package init(
         _ volume: any Volume, _ options: Options = Options(),
         isBeingWritten: @autoclosure @escaping @Sendable () -> Bool
@@ -41,8 +42,8 @@ package struct Verifier: Sendable {
         self.isBeingWritten = isBeingWritten
     }
 
-    /// Reads everything once. Throws only where something cannot be read at all; memory does not
-    /// grow with the ledger. `progress` is told the share of segments done.
+    /// Reads everything once. Throws only if something cannot be read at all. Memory does not grow
+    /// with the ledger. `progress` receives the number of segments done and the total.
     package func run(
         progress: @escaping @Sendable (_ done: Int, _ all: Int) -> Void = { _, _ in }
     ) throws(OpenFailure) -> Verification {
@@ -73,17 +74,17 @@ package struct Verifier: Sendable {
         }
     }
 
-    /// How far the tree's files are to be compared: derived, so that not to be able to read them is
-    /// no finding.
+    /// The size up to which to compare the tree's files. Being unable to read it is not a finding,
+    /// because the tree is derived.
     private func treeState(_ result: inout Verification) -> TreeState {
         do throws(FileFailure) { return try TreeState.read(volume) } catch {
-            result.notes.append("the tree is not compared: \(error)")
+            result.notes.append("the tree was not compared: \(error)")
             return TreeState(size: .empty)
         }
     }
 
     private func noteAlarm(_ result: inout Verification) {
-        // Where there is none, there is nothing to say.
+        // Without an alarm there is nothing to report.
         guard let alarm = try? volume.content(of: LedgerLayout.forkAlarm) else { return }
         result.notes.append(
             "\(LedgerLayout.forkAlarm): \(String(decoding: alarm.prefix(500), as: UTF8.self))")
@@ -150,7 +151,7 @@ package struct Verifier: Sendable {
         try report(duplicates.finish(), firsts, &result)
     }
 
-    /// Reads the ids again where two had the same hash, to tell which positions share one.
+    /// If two ids had the same hash, reads the ids again to find the positions that share an id.
     private func report(
         _ candidates: Set<UInt64>, _ firsts: [Position], _ result: inout Verification
     ) throws(FileFailure) {
@@ -178,7 +179,7 @@ package struct Verifier: Sendable {
                         Finding(
                             .stardustIDDuplicate, file: path, position: position,
                             offset: ByteOffset(record.offset),
-                            "the stardust_id \(id) stands at position \(earlier) already"))
+                            "the stardust_id \(id) already exists at position \(earlier)"))
                 }
             }
         }

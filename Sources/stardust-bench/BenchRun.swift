@@ -2,14 +2,14 @@ internal import Glibc
 internal import LedgerFormat
 internal import Platform
 
-/// One run of the benchmark, in the order of its table.
+/// One run of the benchmark. The steps run in the order of its table.
 final class BenchRun {
     private let root: String
     private let count: Int
     private var source: PacketSource
     private let program: String
     private var daemon: ChildProcess?
-    /// As it was before anything was sent.
+    /// The source as it was before anything was sent.
     private let packets: PacketSource
     var postgres: String?
     var queries = 0
@@ -49,7 +49,7 @@ final class BenchRun {
 
     // MARK: The machine
 
-    /// Seconds of one write and fdatasync of a packet's size, the median.
+    /// Median seconds for a write and fdatasync of one packet's size.
     private func syncTime() throws(BenchFailure) -> Double {
         var times: [Duration] = []
         do throws(FileFailure) {
@@ -87,7 +87,7 @@ final class BenchRun {
 
     private func emitting() throws(BenchFailure) {
         guard try ChildProcess.run([program, "init", ledger]).exitStatus == 0 else {
-            throw BenchFailure("the ledger could not be made in \(ledger)")
+            throw BenchFailure("could not create the ledger in \(ledger)")
         }
         try startDaemon()
         var sync = try machine()
@@ -114,7 +114,7 @@ final class BenchRun {
             "of that, signing and the tree", "\(fixed(share * 100, 1)) % of the processor time",
             "10 %")
         for load in [one, many, stream] where load.refused > 0 {
-            row("refused", "\(load.refused), the first: \(load.reason ?? "without a reason")", "0")
+            row("refused", "\(load.refused), the first: \(load.reason ?? "no reason given")", "0")
         }
         row(
             "daemon: resident memory", "\(fixed(Double(daemon!.residentBytes) / 1_048_576, 0)) MiB",
@@ -153,7 +153,7 @@ final class BenchRun {
         let bench = ProofBench(socket: socket)
         let times = try bench.proofTimes(packets, count, times: queries)
         row(
-            "proof of a packet, median", "\(times.inclusion) µs, the round trip included",
+            "proof of a packet, median", "\(times.inclusion) µs, including the round trip",
             "1,000 µs")
         row("proof of consistency, median", "\(times.consistency) µs")
         let packets = max(100, min(30_000, count / 10))
@@ -213,11 +213,11 @@ final class BenchRun {
         daemon = try ChildProcess([program, "serve", ledger, "--socket", socket])
         let deadline = ContinuousClock.now + .seconds(60)
         while ContinuousClock.now < deadline {
-            // Until the socket is there, and until the ledger takes packets, asking fails.
+            // Requests fail until the socket exists and the ledger accepts packets.
             if (try? isServing()) == true { return }
             usleep(2000)
         }
-        throw BenchFailure("the daemon did not begin to serve within a minute")
+        throw BenchFailure("the daemon did not start serving within a minute")
     }
 
     private func isServing() throws(BenchFailure) -> Bool {
@@ -258,7 +258,7 @@ final class BenchRun {
                 let verify = try ChildProcess.run(
                     [program, "verify", ledger, "--threads", "\(threads)"])
                 guard verify.exitStatus == 0 else {
-                    throw BenchFailure("the ledger of the benchmark does not verify")
+                    throw BenchFailure("`verify` failed on the benchmark's ledger")
                 }
                 ratios.append(verify.wall / digest.wall)
                 peak = max(peak, verify.peakResidentBytes)

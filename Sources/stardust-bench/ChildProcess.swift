@@ -5,14 +5,14 @@ internal import Platform
 struct ChildProcess {
     let pid: pid_t
 
-    /// What a finished process took, as the kernel accounts for it.
+    /// What a finished process used.
     struct Usage {
         var exitStatus: Int32
         var wall: Duration
         var peakResidentBytes: Int
     }
 
-    /// Starts it with output going to `output` (its standard output) and nowhere else.
+    /// Starts it. Standard output goes to the file `output`, standard error nowhere.
     init(_ arguments: [String], output: String = "/dev/null") throws(BenchFailure) {
         var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
@@ -20,7 +20,7 @@ struct ChildProcess {
         let flags = O_WRONLY | O_CREAT | O_TRUNC
         unsafe posix_spawn_file_actions_addopen(&actions, 1, output, flags, 0o600)
         unsafe posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0)
-        // Safety: the copies live until the process is started, and are freed here.
+        // Safety: the copies live until the process has started, and are freed here.
         var pointers = unsafe arguments.map { unsafe strdup($0) } + [nil]
         defer { unsafe Self.free(pointers) }
         var pid = pid_t()
@@ -37,8 +37,8 @@ struct ChildProcess {
 
     func send(_ signal: Int32) { kill(pid, signal) }
 
-    /// Waits for its end, looking now and then how much memory it takes: the kernel's own figure
-    /// begins with what this process has.
+    /// Waits for its end and samples its memory meanwhile. The kernel's own peak is no use: it
+    /// starts with the memory of this process.
     func wait() -> (exitStatus: Int32, peakResidentBytes: Int) {
         var (status, peak): (Int32, Int) = (0, 0)
         while unsafe waitpid(pid, &status, WNOHANG) == 0 {
@@ -60,14 +60,14 @@ struct ChildProcess {
 
     var residentBytes: Int { ProcessMemory.residentBytes(ofProcess: "\(pid)") }
 
-    /// Processor time so far, in the kernel's ticks: of all threads, and of those of one name.
+    /// Processor time so far, in kernel ticks: of all threads, and of the threads with one name.
     func ticks(ofThreads name: String) -> (all: Int, named: Int) {
-        // A process that is gone has used nothing.
+        // A process that is gone counts as having used nothing.
         let threads = (try? PosixVolume(root: "/proc/\(pid)").list("task")) ?? []
         var (all, named) = (0, 0)
         for thread in threads {
-            // The name stands in parentheses, and may have spaces; user and system time are the
-            // 12th and 13th field behind it.
+            // The name is in parentheses and may contain spaces. User and system time are the 12th
+            // and 13th fields after it.
             let stat = text("task/\(thread)/stat")
             guard let end = stat.lastIndex(of: ")") else { continue }
             let fields = stat[end...].split(separator: " ")
@@ -79,7 +79,7 @@ struct ChildProcess {
         return (all, named)
     }
 
-    /// What the kernel says of the process in a short file; empty where it is gone.
+    /// A short file of the process in /proc; empty if the process is gone.
     private func text(_ path: String) -> String {
         guard let file = try? PosixVolume(root: "/proc/\(pid)").open(path, .read) else { return "" }
         var bytes = [UInt8](repeating: 0, count: 1024)

@@ -1,10 +1,10 @@
 internal import Glibc
 internal import Platform
 
-/// What a load measured.
+/// The measurements of one load.
 struct LoadResult: Sendable {
     var packets = 0
-    /// Packets without a receipt, and what the daemon said of the first of them.
+    /// Packets without a receipt, and the daemon's answer to the first of them.
     var refused = 0
     var reason: String?
     var wall = Duration.zero
@@ -28,10 +28,10 @@ struct LoadResult: Sendable {
     }
 }
 
-/// The loads of the benchmark, on one thread each.
+/// The benchmark's loads, each on one thread.
 enum Load {
-    /// One packet a request on each of several connections, the next as soon as the receipt is
-    /// there.
+    /// One packet per request on each of several connections. Each connection sends its next packet
+    /// as soon as the receipt arrives.
     static func requests(
         socket: String, connections count: Int, packets: Int, _ source: inout PacketSource
     ) throws(BenchFailure) -> LoadResult {
@@ -77,7 +77,7 @@ enum Load {
         request += body
     }
 
-    /// Many packets in one request, at a pace where one is given; a thread of its own takes the
+    /// Many packets in one request, at a fixed rate if one is given. A separate thread reads the
     /// answers.
     static func stream(
         socket: String, packets: Int, perSecond: Int? = nil, _ source: inout PacketSource
@@ -102,7 +102,7 @@ enum Load {
         result.wall = .now - start
         guard result.packets + result.refused == packets else {
             throw BenchFailure(
-                "\(packets) packets were sent and \(result.packets + result.refused) answered")
+                "\(packets) packets were sent, but \(result.packets + result.refused) answered")
         }
         return result
     }
@@ -132,7 +132,7 @@ enum Load {
         try connection.send(Array("0\r\n\r\n".utf8).span)
     }
 
-    // Unchecked: one thread sends on the connection and this one receives; they share nothing else.
+    // Unchecked: one thread sends on the connection and this one receives. They share nothing else.
     private final class Receiver: @unchecked Sendable {
         private let connection: LoadConnection
         private var lines = AnswerLineCounter()
@@ -157,7 +157,7 @@ enum Load {
         private func take(_ event: ResponseReader.Event) {
             switch event {
             case .head(let status) where status != 200:
-                failure = BenchFailure("the daemon answers the stream with \(status)")
+                failure = BenchFailure("the daemon answered the stream with \(status)")
             case .body(let bytes): lines.take(bytes)
             case .head, .end: break
             }
@@ -165,7 +165,7 @@ enum Load {
     }
 }
 
-/// Counts the lines of an NDJSON answer by their status, wherever its pieces are cut.
+/// Counts the lines of an NDJSON answer by status, however the answer is split into pieces.
 struct AnswerLineCounter {
     private(set) var result = LoadResult()
     private var line: [UInt8] = []

@@ -2,8 +2,8 @@ internal import Glibc
 internal import LedgerFormat
 internal import Platform
 
-/// A blocking HTTP connection to the daemon, with as little between it and the socket as there can
-/// be: the generator shares the machine with what it measures.
+/// A blocking HTTP connection to the daemon. It does as little work as possible, because the load
+/// generator shares the machine with what it measures.
 final class LoadConnection {
     let descriptor: Int32
     private var reader = ResponseReader()
@@ -28,7 +28,7 @@ final class LoadConnection {
             unsafe $0.copyBytes(from: path.utf8)
         }
         let size = socklen_t(MemoryLayout<sockaddr_un>.size)
-        // Safety: the address is a sockaddr_un for as long as the call lasts.
+        // Safety: the address stays a valid sockaddr_un during the call.
         let status = unsafe withUnsafePointer(to: &address) {
             unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 unsafe connect(descriptor, $0, size)
@@ -51,7 +51,7 @@ final class LoadConnection {
     func send(_ bytes: Span<UInt8>) throws(BenchFailure) {
         var done = 0
         while done < bytes.count {
-            // Safety: `done` is below the count of what is lent here.
+            // Safety: `done` is below the count of the borrowed bytes.
             let count = unsafe bytes.withUnsafeBytes {
                 unsafe write(descriptor, $0.baseAddress! + done, $0.count - done)
             }
@@ -60,11 +60,11 @@ final class LoadConnection {
         }
     }
 
-    /// Reads what has arrived, at least one byte, and lends it to a reader; false at the end.
+    /// Reads what has arrived, at least one byte, and passes it to `take`; false at the end.
     func read(
         _ take: (inout ResponseReader, ArraySlice<UInt8>) throws(ResponseReader.Malformed) -> Void
     ) throws(BenchFailure) -> Bool {
-        // Safety: the count is that of the array that is lent.
+        // Safety: the count is that of the borrowed array.
         let count = unsafe buffer.withUnsafeMutableBytes {
             unsafe Glibc.read(descriptor, $0.baseAddress, $0.count)
         }
@@ -75,7 +75,7 @@ final class LoadConnection {
         return count > 0
     }
 
-    /// Reads once; returns an answer if one is whole by then.
+    /// Reads once; returns an answer if one is complete by then.
     func receive() throws(BenchFailure) -> Answer? {
         if let answer = takeAnswer() { return answer }
         let isOpen = try read { (reader, bytes) throws(ResponseReader.Malformed) in
@@ -97,7 +97,7 @@ final class LoadConnection {
         }
     }
 
-    /// Asks for a path and waits for the answer.
+    /// Requests a path and waits for the answer.
     func get(_ path: String) throws(BenchFailure) -> Answer {
         try send(Array("GET \(path) HTTP/1.1\r\nhost: x\r\n\r\n".utf8).span)
         while true {

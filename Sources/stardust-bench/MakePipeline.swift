@@ -8,16 +8,16 @@ struct MakePipeline: ParsableCommand {
         abstract: "Write the packets and rows of a generated pipeline.",
         discussion: """
             Writes packets.ndjson, changes.ndjson (a change feed) and rows.sql (the same rows for \
-            PostgreSQL) to a folder that exists. The same arguments give the same bytes.
+            PostgreSQL) to an existing folder. The same arguments produce the same bytes.
             """)
 
-    @Argument(help: "The folder.")
+    @Argument(help: "The output folder.")
     var folder: String
 
-    @Option(help: "Creators; each has about 300 packets.")
+    @Option(help: "Number of creators; each has about 300 packets.")
     var creators = 10
 
-    @Option(help: "The seed of everything that is random.")
+    @Option(help: "Seed of the random numbers.")
     var seed: UInt64 = 7
 
     func validate() throws {

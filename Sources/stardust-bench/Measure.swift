@@ -6,32 +6,32 @@ struct Measure: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Measure emitting, querying, proving, opening and verifying.",
         discussion: """
-            Makes a ledger in a temporary folder, runs the program beside this one on it, and removes \
-            the folder. The load generator shares the processors. Each figure is printed beside what \
-            the machine itself did in the same minute, and its target.
+            Creates a ledger in a temporary folder, runs the program beside this one on it, and \
+            removes the folder. The load generator shares the processors. Prints each figure next \
+            to its target and to what the machine itself achieved in the same minute.
             """)
 
-    @Option(help: "NDJSON packets to send, repeated with other ids.")
+    @Option(help: "File of NDJSON packets to send, repeated with other ids.")
     var packets: String
 
-    @Option(help: "Packets in the ledger at the end.")
+    @Option(help: "Number of packets in the ledger at the end.")
     var count = 1_000_000
 
     @Option(
         help: ArgumentHelp(
-            "A PostgreSQL to compare with: the folder of its Unix socket. Its table "
+            "Socket folder of a PostgreSQL to compare with. Its table "
                 + "stardust_metadata is replaced.", valueName: "folder"))
     var postgres: String?
 
     @Option(
         help: ArgumentHelp(
-            "Only run the queries, on a daemon that has the packets already.", valueName: "socket"))
+            "Run only the queries, on a daemon that already has the packets.", valueName: "socket"))
     var against: String?
 
     @Option(help: "Number of times each query runs.")
     var queries = 2000
 
-    @Option(help: "Where the temporary folder is made.")
+    @Option(help: "Where to create the temporary folder.")
     var folder = "/tmp"
 
     @Option(help: "The program to measure, if not the one beside this one.")
@@ -61,7 +61,7 @@ struct Measure: ParsableCommand {
     private static func neighbour() throws(BenchFailure) -> String {
         // Safety: realpath with nil allocates the result, which is copied and freed here.
         guard let path = unsafe realpath("/proc/self/exe", nil) else {
-            throw BenchFailure("/proc does not name this program; give --program")
+            throw BenchFailure("cannot find this program's path in /proc; give --program")
         }
         defer { unsafe free(path) }
         return unsafe String(cString: path).givenFolder + "/stardust"

@@ -4,9 +4,9 @@
     internal import Platform
     internal import ReadModel
 
-    /// The read model beside PostgreSQL's own subscription: the same rows, from the same server, turn
-    /// by turn. What the subscription applies is not synced by PostgreSQL's default; ours is. Our time has the
-    /// start of the process in it, the subscription's begins with its worker.
+    /// Compares the read model with PostgreSQL's own subscription: the same rows from the same
+    /// server, in turns. By PostgreSQL's default, what the subscription applies is not synced; ours
+    /// is. Our time includes the start of the process; the subscription's starts with its worker.
     struct ModelBench {
         private let folder: String
         private let root: String
@@ -43,7 +43,7 @@
         private var ledger: String { root + "/model-ledger" }
         private var address: String { "host=\(folder) user=postgres dbname=\(Self.here)" }
 
-        /// Leaves nothing that would keep the server's log.
+        /// Removes the slots, which would make the server keep its log, and the databases.
         func cleanUp() throws(BenchFailure) {
             let server = try PostgresConnection(folder: folder)
             try? target.run("ALTER SUBSCRIPTION bench DISABLE")
@@ -71,14 +71,14 @@
             try source.run("CREATE PUBLICATION stardust FOR TABLE \(names)")
             try source.run("SELECT pg_create_logical_replication_slot('bench', 'pgoutput')")
             guard try ChildProcess.run([program, "init", ledger]).exitStatus == 0 else {
-                throw BenchFailure("the ledger could not be made in \(ledger)")
+                throw BenchFailure("could not create the ledger in \(ledger)")
             }
             let ours = try sync()
             let start = ContinuousClock.now
             try target.run(
                 "CREATE SUBSCRIPTION bench CONNECTION '\(address)' PUBLICATION stardust "
                     + "WITH (create_slot = false, slot_name = 'bench')")
-            try wait(or: "the subscription does not copy") { () throws(BenchFailure) in
+            try wait(or: "the subscription did not finish its copy") { () throws(BenchFailure) in
                 try target.values(
                     "SELECT 1 FROM pg_subscription_rel HAVING count(*) FILTER "
                         + "(WHERE srsubstate IN ('r', 's')) = \(EngineSchema.tables.count)"
@@ -90,7 +90,7 @@
             return Result(rows: Int(copied[0]) ?? 0, ours: ours, theirs: theirs)
         }
 
-        /// A few tables of the pipeline, and many rows in those that have many.
+        /// Fills a few of the pipeline's tables, mostly those that have many rows.
         private static func foundation(_ rows: Int) -> String {
             """
             INSERT INTO creators (creator_id, platform, username)
@@ -112,7 +112,7 @@
 
         // MARK: Applying
 
-        /// Transactions of one row each that wait for both.
+        /// Both apply the same backlog of one-row transactions.
         func applying(turns: Int) throws(BenchFailure) -> Result {
             var results: [Result] = []
             for turn in 0..<turns {
@@ -140,14 +140,14 @@
 
         private func subscription(until marker: String) throws(BenchFailure) -> Double {
             try target.run("ALTER SUBSCRIPTION bench ENABLE")
-            // Its worker is started when the launcher gets to it: that is not counted.
-            try wait(or: "the subscription does not begin") { () throws(BenchFailure) in
+            // The launcher starts the worker when it gets to it; that time is not counted.
+            try wait(or: "the subscription did not start") { () throws(BenchFailure) in
                 try source.values(
                     "SELECT 1 FROM pg_replication_slots WHERE slot_name = 'bench' AND active"
                 ).isEmpty == false
             }
             let start = ContinuousClock.now
-            try wait(or: "the subscription does not apply") { () throws(BenchFailure) in
+            try wait(or: "the subscription did not apply the changes") { () throws(BenchFailure) in
                 try target.values(
                     "SELECT 1 FROM creators WHERE platform = 'marker' AND username = '\(marker)'"
                 ).isEmpty == false
@@ -155,14 +155,14 @@
             return (ContinuousClock.now - start) / .seconds(1)
         }
 
-        /// Seconds until everything is applied, the start of the process included.
+        /// Seconds until everything is applied, including the start of the process.
         private func sync() throws(BenchFailure) -> Double {
             let usage = try ChildProcess.run([
                 program, "model", "sync", "--from", address, "--ledger", ledger, "--create",
                 "--once",
             ])
             guard usage.exitStatus == 0 else {
-                throw BenchFailure("model sync ends with \(usage.exitStatus)")
+                throw BenchFailure("model sync exited with \(usage.exitStatus)")
             }
             return usage.wall / .seconds(1)
         }
@@ -179,8 +179,8 @@
 
         // MARK: Lag
 
-        /// How old the newest row of the read model is, in milliseconds, while rows are written and
-        /// packets emitted at a pace.
+        /// Age of the read model's newest row in milliseconds, while rows are written and packets
+        /// are emitted at a fixed rate.
         func lag(
             perSecond: Int, seconds: Int, _ packets: inout PacketSource
         ) throws(BenchFailure) -> (
@@ -200,8 +200,8 @@
                 daemon.send(SIGTERM)
                 _ = daemon.wait()
             }
-            try wait(or: "the daemon does not follow") { () throws(BenchFailure) in
-                // Until the socket is there, asking fails.
+            try wait(or: "the daemon did not follow the source") { () throws(BenchFailure) in
+                // Requests fail until the socket exists.
                 ((try? Self.newest(socket)) ?? nil) != nil
             }
             let writer = Writer(source, perSecond: perSecond, seconds: seconds)
@@ -210,14 +210,14 @@
                 socket: socket, packets: perSecond * seconds, perSecond: perSecond, &packets)
             let ages = probe.finish().sorted()
             let written = try writer.finish()
-            guard !ages.isEmpty else { throw BenchFailure("no row has come") }
+            guard !ages.isEmpty else { throw BenchFailure("no row arrived") }
             return (
                 ages[ages.count / 2] / 1000, ages.last! / 1000, written / seconds,
                 Int(result.perSecond)
             )
         }
 
-        /// When the newest row was written, in microseconds since 1970; 0 for one of another kind.
+        /// When the newest row was written, in microseconds since 1970; 0 if it has no time.
         fileprivate static func newest(_ socket: String) throws(BenchFailure) -> Int? {
             let answer = try LoadConnection(socket: socket).post(
                 "/v1/model/sql",
@@ -226,7 +226,7 @@
             return answer.text.firstMatch(of: /"rows":\[\["([0-9]+)"/).flatMap { Int($0.1) } ?? 0
         }
 
-        /// Writes rows in transactions of ten, on a thread of its own.
+        /// Writes rows in transactions of ten, on its own thread.
         // Unchecked: only its thread uses the connection, until it has ended.
         private final class Writer: @unchecked Sendable {
             private let connection: PostgresConnection
@@ -265,7 +265,7 @@
             }
         }
 
-        /// Looks at the newest row now and then, on a thread of its own.
+        /// Samples the age of the newest row, on its own thread.
         private final class Probe: Sendable {
             private let ages = Monitor<(values: [Int], hasEnded: Bool)>(([], false))
 
@@ -273,10 +273,10 @@
                 let ages = ages
                 startThread("probe") {
                     var values: [Int] = []
-                    // The first second is the one in which everything begins.
+                    // Skip the first second, in which everything is starting up.
                     usleep(1_000_000)
                     while ContinuousClock.now < end {
-                        // An answer that does not come is an age that is missed.
+                        // A failed request only loses one sample.
                         if let written = (try? ModelBench.newest(socket)) ?? nil, written > 0 {
                             values.append(Int(Timestamp.systemNow().microseconds) - written)
                         }

@@ -1,15 +1,15 @@
 internal import LedgerFormat
 
-/// An endless run of distinct packets: those of a file again and again. In each round all ids, trace
-/// ids and digests are others, the same ones in the same way, so that packets of a round go on
-/// referring to each other. The first round is the file as it is.
+/// An endless sequence of distinct packets: those of a file, over and over. Each round changes all
+/// ids, trace ids and digests. Equal ones change equally, so the packets of a round still refer to
+/// each other. The first round is the unchanged file.
 struct PacketSource {
     private var packets: [Template] = []
     private var count: Int
 
     private struct Template {
         var bytes: [UInt8]
-        /// Where the last eight digits of its ids and digests begin.
+        /// Offsets of the last eight digits of each id and digest.
         var digits: [Int]
     }
 
@@ -21,13 +21,13 @@ struct PacketSource {
             packets.append(Template(bytes: bytes, digits: Self.places(in: bytes)))
         }
         guard !packets.isEmpty else {
-            throw BenchFailure("there is no packet in the input")
+            throw BenchFailure("the input contains no packets")
         }
     }
 
     var meanBytes: Int { packets.reduce(0) { $0 + $1.bytes.count } / packets.count }
 
-    /// The ends of UUIDs, of 32 digits and of 64.
+    /// Offsets of the last eight digits of UUIDs, and of runs of 32 or 64 digits.
     private static func places(in bytes: [UInt8]) -> [Int] {
         var places: [Int] = []
         var (run, dashes, index) = (0, 0, 0)
@@ -60,7 +60,7 @@ struct PacketSource {
         count += 1
     }
 
-    /// The stardust_id of a packet of the run: in these packets it stands first.
+    /// The stardust_id of a packet of the sequence; in these packets it is the first member.
     func id(_ number: Int) -> String {
         var (copy, bytes) = (self, [UInt8]())
         copy.count = number

@@ -2,8 +2,8 @@
     internal import CLibPQ
     internal import Glibc
 
-    /// A connection to PostgreSQL through libpq, with prepared statements. Used by one thread at a
-    /// time.
+    /// A libpq connection to PostgreSQL, with prepared statements. Only one thread at a time may
+    /// use it.
     @safe final class PostgresConnection {
         // Safety: open until deinit.
         private let handle: OpaquePointer
@@ -12,7 +12,7 @@
         init(folder: String, database: String = "postgres") throws(BenchFailure) {
             let address = "host=\(folder) user=postgres dbname=\(database) client_encoding=UTF8"
             guard let opened = unsafe PQconnectdb(address) else {
-                throw BenchFailure("libpq has no memory")
+                throw BenchFailure("libpq is out of memory")
             }
             unsafe handle = opened
             guard unsafe PQstatus(handle) == CONNECTION_OK else { throw failure }
@@ -24,10 +24,10 @@
             BenchFailure("PostgreSQL: " + (unsafe String(cString: PQerrorMessage(handle))))
         }
 
-        /// Runs statements and waits for their end.
+        /// Runs statements and waits until they finish.
         func run(_ sql: String) throws(BenchFailure) { _ = try values(sql) }
 
-        /// The first column of the rows of a query.
+        /// The first column of a query's rows.
         func values(_ sql: String) throws(BenchFailure) -> [String] {
             let result = unsafe PQexec(handle, sql)
             defer { unsafe PQclear(result) }
@@ -37,7 +37,7 @@
             }
         }
 
-        /// Sends data through a COPY statement, piece by piece until one is empty.
+        /// Sends data through a COPY statement, piece by piece, until a piece is empty.
         func copy(_ sql: String, _ next: () -> [UInt8]) throws(BenchFailure) {
             let result = unsafe PQexec(handle, sql)
             defer { unsafe PQclear(result) }
@@ -71,7 +71,7 @@
             let copies = unsafe parameters.map { unsafe strdup($0) }
             defer { for index in unsafe copies.indices { unsafe free(copies[index]) } }
             let texts = unsafe copies.map { unsafe UnsafePointer($0) }
-            // Safety: the texts live until the call has returned.
+            // Safety: the texts live until the call returns.
             let result = unsafe PQexecPrepared(
                 handle, name, Int32(texts.count), texts, nil, nil, 0)
             defer { unsafe PQclear(result) }
@@ -87,10 +87,10 @@
         }
     }
 #else
-    /// The benchmark built without libpq: nothing is compared with PostgreSQL.
+    /// For a benchmark built without libpq: there is no comparison with PostgreSQL.
     final class PostgresConnection {
         init(folder: String, database: String = "postgres") throws(BenchFailure) {
-            throw BenchFailure("built without the trait PostgreSQL; leave --postgres out")
+            throw BenchFailure("built without the trait PostgreSQL; omit --postgres")
         }
 
         func run(_ sql: String) throws(BenchFailure) {}

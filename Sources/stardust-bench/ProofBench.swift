@@ -3,13 +3,13 @@ internal import LedgerFormat
 internal import Platform
 internal import Synchronization
 
-/// What checkpoints and proofs cost, beside what they must not disturb.
+/// What checkpoints and proofs cost, and how much they slow down writers.
 struct ProofBench {
     let socket: String
 
     // MARK: Proofs
 
-    /// Median times in microseconds of proofs for packets here and there in the ledger.
+    /// Median times in microseconds of proofs for randomly chosen packets and sizes.
     func proofTimes(
         _ packets: PacketSource, _ count: Int, times: Int
     ) throws(BenchFailure) -> (inclusion: Int, consistency: Int) {
@@ -35,15 +35,15 @@ struct ProofBench {
 
     // MARK: Beside writers
 
-    /// What a reader asks again and again.
+    /// What a reader requests over and over.
     enum Loop: String {
         case checkpoint = "checkpoint"
-        /// Up to the newest entry, so that a checkpoint has to be signed for each answer.
+        /// Goes up to the newest entry, so each answer needs a newly signed checkpoint.
         case newestProof = "the newest proof"
     }
 
-    /// How much slower 64 connections are while somebody asks in a loop: the median of pairs of
-    /// runs, one without and one with.
+    /// How much slower 64 connections are while a reader loops: the median over pairs of runs, one
+    /// without the reader and one with it.
     func slowdown(
         _ loop: Loop, packets: Int, _ source: inout PacketSource
     ) throws(BenchFailure) -> (ratio: Double, askedPerSecond: Int) {
@@ -72,7 +72,7 @@ struct ProofBench {
         }
     }
 
-    /// Asks one thing after the other on a thread of its own.
+    /// Sends one request after another on its own thread.
     private final class Looping: Sendable {
         private let isRunning = Atomic<Bool>(true)
         private let state = Monitor<(count: Int, hasEnded: Bool)>((0, false))
@@ -80,7 +80,7 @@ struct ProofBench {
         init(_ bench: ProofBench, _ loop: Loop) { startThread("looping") { self.run(bench, loop) } }
 
         private func run(_ bench: ProofBench, _ loop: Loop) {
-            // A connection that fails asks nothing more, and the count says so.
+            // A connection that fails sends no more requests, which the count shows.
             if let connection = try? LoadConnection(socket: bench.socket) {
                 while isRunning.load(ordering: .relaxed), (try? bench.ask(loop, connection)) == true
                 {
@@ -90,7 +90,7 @@ struct ProofBench {
             state.change { $0.hasEnded = true }
         }
 
-        /// Ends it. How often it has asked.
+        /// Stops the loop and returns the number of requests.
         func stop() -> Int {
             isRunning.store(false, ordering: .relaxed)
             return state.wait { $0.hasEnded ? $0.count : nil }
@@ -99,7 +99,7 @@ struct ProofBench {
 
     // MARK: Hashing
 
-    /// Seconds for the links of a chain of a million entries, and for the tree over them.
+    /// Seconds to hash a chain of a million entries, and the tree over them.
     static func hashing() -> (chain: Double, tree: Double) {
         let count = 1_000_000
         let entry = [UInt8](repeating: 7, count: Entry.byteCount)

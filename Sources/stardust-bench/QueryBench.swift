@@ -2,19 +2,19 @@ internal import Glibc
 internal import LedgerFormat
 internal import Packets
 
-/// The same queries to the daemon and to PostgreSQL, turn by turn, on the same rows.
+/// Runs the same queries on the daemon and on PostgreSQL, in turns, over the same rows.
 struct QueryBench {
     private let socket: String
     private let postgres: PostgresConnection?
     private var sample: Sample
     private let times: Int
 
-    /// What is asked for, taken from the packets themselves.
+    /// Values to query for, taken from the packets themselves.
     private struct Sample {
         var packets: [(id: String, type: String, entity: String, trace: String)] = []
         var parents: [String] = []
         var published: [String] = []
-        /// The event that comes nearest to a tenth of all.
+        /// The event whose share of the packets is nearest to a tenth.
         var event = ""
     }
 
@@ -27,7 +27,7 @@ struct QueryBench {
     }
 
     /// The ledger has the first `count` packets of a source. `folder` is PostgreSQL's; without it
-    /// the daemon alone is asked.
+    /// only the daemon is measured.
     init(
         socket: String, _ count: Int, of source: PacketSource, postgres folder: String?, times: Int
     ) throws(BenchFailure) {
@@ -46,7 +46,7 @@ struct QueryBench {
         sample = try Self.sample(packets)
     }
 
-    /// Packets that queries are made of.
+    /// Approximate number of packets that the queries are built from.
     private static let sampled = 20_000
 
     private static func sample(_ packets: [[UInt8]]) throws(BenchFailure) -> Sample {
@@ -80,8 +80,8 @@ struct QueryBench {
 
     // MARK: PostgreSQL's side
 
-    /// Makes the table of the engine's data model with its indexes, with the first packets of a
-    /// source.
+    /// Creates the table of the engine's data model with its indexes, and fills it with the first
+    /// packets of a source.
     static func load(
         _ count: Int, of source: PacketSource, into folder: String
     ) throws(BenchFailure) {
@@ -131,19 +131,19 @@ struct QueryBench {
     private static let columns =
         "stardust_id, entity_type, entity_id, lineage, decision_chain, created_at"
 
-    /// Processes that answer.
+    /// The processes that answer the queries.
     func processes() throws(BenchFailure) -> [pid_t] {
         let backend = try postgres?.values("SELECT pg_backend_pid()").compactMap { pid_t($0) }
         return [try LoadConnection(socket: socket).peer] + (backend ?? [])
     }
 
-    /// One query in both languages. `parameters` is given the number of the turn.
+    /// One query for both sides. `parameters` gets the number of the turn.
     private struct Query {
         var name: String
-        /// What the daemon's time may be of PostgreSQL's.
+        /// The highest ratio of the daemon's time to PostgreSQL's that meets the target.
         var target: Double
         var sql: String
-        /// The query runs as many times fewer.
+        /// Divides the number of times the query runs.
         var share = 1
         var parameters: (Int) -> (path: String, values: [String])
     }
@@ -223,17 +223,18 @@ struct QueryBench {
         ]
     }
 
-    /// Queries that one side is asked before it is the other's turn: few enough that both see the
-    /// same minute, and so many that neither is measured while the other still finishes its work.
+    /// How many queries one side answers before it is the other's turn. Few enough that both run
+    /// under the same conditions, and enough that neither is measured while the other still
+    /// finishes its work.
     private static let queriesInTurn = 25
 
-    /// Runs one query many times, on the daemon and on PostgreSQL in turns, and takes the medians.
+    /// Runs one query many times, on the daemon and PostgreSQL in turns, and returns the medians.
     private func ask(_ query: Query) throws(BenchFailure) -> Result {
         let daemon = try LoadConnection(socket: socket)
         try postgres?.prepare(query.name, query.sql)
         var (ours, theirs, rows): ([Int], [Int], Int) = ([], [], 0)
         let count = max(10, times / query.share)
-        // Once through before, so that both sides have the pages in memory.
+        // The first pass is not counted; it brings the pages of both sides into memory.
         for start in stride(from: -count, to: count, by: Self.queriesInTurn) {
             let isCounted = start >= 0
             let turns = start..<min(start + Self.queriesInTurn, isCounted ? count : 0)
@@ -257,7 +258,7 @@ struct QueryBench {
             target: query.target, rows: theirs.isEmpty ? 0 : rows / theirs.count)
     }
 
-    /// Microseconds that the daemon takes for one answer.
+    /// Microseconds the daemon needs for one answer.
     private func ask(_ path: String, _ daemon: LoadConnection) throws(BenchFailure) -> Int {
         let start = ContinuousClock.now
         let answer = try daemon.get(path)

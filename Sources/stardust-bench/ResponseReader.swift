@@ -1,5 +1,5 @@
-/// Reads HTTP/1.1 responses from bytes that come in any pieces: status, headers, and a body of known
-/// length, in chunks, or up to the end of the connection (RFC 9112 sections 6 and 7).
+/// Reads HTTP/1.1 responses from bytes that arrive in any pieces: status, headers, and a body of
+/// known length, in chunks, or up to the end of the connection (RFC 9112 sections 6 and 7).
 struct ResponseReader {
     private var state = State.statusLine
     private var line: [UInt8] = []
@@ -29,7 +29,7 @@ struct ResponseReader {
         var line: String
     }
 
-    /// Takes bytes and reports what they complete, in order.
+    /// Consumes bytes and reports, in order, the events they complete.
     mutating func take(
         _ bytes: ArraySlice<UInt8>, _ report: (Event) throws(Malformed) -> Void
     ) throws(Malformed) {
@@ -125,7 +125,7 @@ struct ResponseReader {
     private mutating func beginBody(
         _ report: (Event) throws(Malformed) -> Void
     ) throws(Malformed) {
-        // An interim response has no body, and the final one follows.
+        // An interim response has no body; the final response follows.
         if (100..<200).contains(status) {
             state = .statusLine
             return

@@ -2,14 +2,14 @@ internal import CPlatform
 internal import Glibc
 internal import Platform
 
-/// Has this process and those that it asks run on one processor. Where they may run on several, the
-/// scheduler's choice decides: waking a thread on another processor takes 25 µs of a virtual machine,
-/// more than many an answer.
+/// Pins this process and the processes it queries to one processor. On several processors the
+/// scheduler's choice would decide the result: in a virtual machine, waking a thread on another
+/// processor takes 25 µs, longer than many answers.
 struct SharedProcessor {
     private var before: [(thread: pid_t, processors: [UInt8])] = []
 
-    /// Takes in all threads of these processes and the caller. Nil where one of them may not be
-    /// moved; then none is.
+    /// Pins all threads of these processes and the calling thread. Nil if one of them may not be
+    /// moved; then all are restored.
     init?(_ processes: [pid_t]) {
         guard let own = Self.processors(of: 0), let byte = own.firstIndex(where: { $0 != 0 }) else {
             return nil
@@ -33,15 +33,15 @@ struct SharedProcessor {
     }
 
     private static func threads(of process: pid_t) -> [pid_t] {
-        // A process that is gone has none.
+        // A process that is gone has no threads.
         let names = (try? PosixVolume(root: "/proc/\(process)").list("task")) ?? []
         return names.compactMap { pid_t($0) }
     }
 
-    /// Lets each run where it did.
+    /// Lets each thread run where it did before.
     func release() {
         for (thread, processors) in before {
-            // A thread that has ended needs nothing.
+            // A thread that has ended cannot be restored and need not be.
             _ = unsafe stardust_set_processors(thread, processors)
         }
     }

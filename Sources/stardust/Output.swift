@@ -1,7 +1,7 @@
 internal import Glibc
 internal import Packets
 
-/// Standard output and error as people and pipes want them.
+/// Writes to standard output and standard error.
 enum Output {
     static var isErrorATerminal: Bool { isatty(2) == 1 }
 
@@ -10,7 +10,7 @@ enum Output {
 
     static func data(_ bytes: [UInt8]) { write(bytes, to: 1) }
 
-    /// One line for a person. Characters that could steer a terminal are escaped.
+    /// One line for a person. Characters that could control the terminal are escaped.
     static func error(_ text: String) { write(Array((safe(text) + "\n").utf8), to: 2) }
 
     /// Overwrites the current line of a terminal.
@@ -27,12 +27,12 @@ enum Output {
     private static func write(_ bytes: [UInt8], to descriptor: Int32) {
         var done = 0
         while done < bytes.count {
-            // Safety: `done` is below the count of the array that is lent here.
+            // Safety: `done` is below the count of the borrowed array.
             let count = unsafe bytes.withUnsafeBytes {
                 unsafe Glibc.write(descriptor, $0.baseAddress! + done, $0.count - done)
             }
             if count < 0 && errno == EINTR { continue }
-            // Nobody reads any more: as with other tools, that is no failure of ours.
+            // The reader has closed the pipe. As in other tools, that is not a failure.
             guard count > 0 else { return }
             done += count
         }
@@ -40,7 +40,8 @@ enum Output {
 }
 
 enum Signals {
-    /// A write to a closed pipe and a file that grows too large are reported by the call itself.
+    /// The failing call itself reports a closed pipe or a file that grows too large, so the
+    /// signals for them are ignored.
     static func ignoreWhatCallsReport() {
         _ = signal(SIGPIPE, SIG_IGN)
         _ = signal(SIGXFSZ, SIG_IGN)
@@ -48,7 +49,7 @@ enum Signals {
 }
 
 extension String {
-    /// The value of an environment variable; nil where it is not set or empty.
+    /// The value of an environment variable; nil if it is unset or empty.
     static func environment(_ name: String) -> String? {
         // Safety: the text is copied at once, and nothing here changes the environment.
         guard let value = unsafe getenv(name), unsafe value.pointee != 0 else { return nil }

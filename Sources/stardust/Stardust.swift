@@ -12,7 +12,7 @@ internal import StardustHTTP
 struct Stardust: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "stardust",
-        abstract: "The provenance ledger of the Omniva engine.",
+        abstract: "Run, query and verify the Omniva engine's provenance ledger.",
         version: Version.text,
         subcommands: [
             InitCommand.self, ServeCommand.self, EmitCommand.self, GetCommand.self,
@@ -47,7 +47,7 @@ struct Stardust: AsyncParsableCommand {
     }
 }
 
-/// An end that is not success: what to say and the exit status of `interface.md`.
+/// A failed command: its message and its exit code (`ExitCode` lists them).
 struct Failure: Error {
     var exit: ExitCode
     var message: String

@@ -8,11 +8,11 @@ enum Version {
     /// The version of CHANGELOG.md.
     static let number = "0.9.0"
 
-    /// The commit that `make` built; "unknown" from a plain `swift build`.
-    // Safety: the text is a constant of the program.
+    /// The commit `make` built from; "unknown" from a plain `swift build`.
+    // Safety: the text is a constant compiled into the program.
     static var commit: String { unsafe String(cString: stardust_commit()) }
 
-    /// One line each for the version and for every format with the numbers it reads and writes.
+    /// The program's version, then the format versions that it reads and writes.
     static var text: String {
         """
         stardust \(number) (commit \(commit))

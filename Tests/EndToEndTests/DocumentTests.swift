@@ -86,7 +86,10 @@ import Testing
         let daemon = try ExamplePipeline.daemon()
         _ = try daemon.checkpoint(covering: 60)
         let blocks = try Self.blocks("bash", in: "Docs/Verifying.md")
-        let expected = ["which is all.", "payload: it is the one", "holds: position", "sound: 60"]
+        let expected = [
+            "Your checkpoint covers all 60 entries.", "payload: matches", "holds: position",
+            "sound: 60",
+        ]
         #expect(blocks.count == expected.count)
         for (block, words) in zip(blocks, expected) {
             let here = block.replacing("var/ledger", with: daemon.ledger)

@@ -4,7 +4,7 @@ import PipelineWorkload
 import TestSupport
 import Testing
 
-/// What `faults.md` promises, on the real binary and the real disk.
+/// What README promises about faults, with the real program and the real disk.
 @Suite(.serialized) struct FaultTests {
     @Test func `300 kill -9 under load lose and double no acknowledged packet`() throws {
         try Soak.seeds("300 kills", 1, soak: 20) { try Self.isSafeFromKills(seed: $0 + 299) }

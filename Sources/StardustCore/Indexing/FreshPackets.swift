@@ -3,10 +3,10 @@ package import LedgerIndex
 internal import LedgerStorage
 internal import Packets
 
-/// A packet that has just been made durable, with its payload still in memory.
+/// A packet that has just become durable, with its payload still in memory.
 package struct FreshPacket: Sendable {
     package var place: TermBuffer.Packet
-    /// What the payload is a range of; shared with the rest of its submission.
+    /// Contains the payload, in `range`. Shared with the rest of its submission.
     package var bytes: [UInt8]
     package var range: Range<Int>
 
@@ -22,8 +22,8 @@ package struct FreshPacket: Sendable {
 }
 
 extension TermIndex {
-    /// Adds a packet that was read from its segment. Where its payload is not what its entry says,
-    /// it counts as one that cannot be read.
+    /// Adds a packet read from its segment. If its payload does not match its entry, it counts as
+    /// unreadable.
     func add(
         _ record: SegmentCursor.Record, _ payload: Span<UInt8>, _ scanner: inout TermScanner
     ) {
@@ -34,11 +34,11 @@ extension TermIndex {
     }
 }
 
-/// Packets that wait for the index, in order, as many as there is memory for.
+/// Packets waiting for the index, in order, within a memory limit.
 struct FreshPackets: Sendable {
     private var packets: [FreshPacket] = []
     private var payloadBytes = 0
-    /// Taken already.
+    /// How many at the front are already indexed.
     private var taken = 0
 
     mutating func append(_ more: [FreshPacket]) {

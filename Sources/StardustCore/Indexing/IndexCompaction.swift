@@ -2,14 +2,14 @@ internal import LedgerIndex
 internal import LedgerStorage
 internal import Platform
 
-/// Writes full buffers and merges runs behind the follower, on a thread for each: a long merge must
-/// not keep buffers in memory.
+/// Writes full buffers and merges runs in the background, each on its own thread, so that a long
+/// merge does not keep buffers in memory.
 final class IndexCompaction: Sendable {
     private let index: TermIndex
     private let monitor = Monitor(State())
 
     private struct State {
-        /// Counted up when there may be something to do.
+        /// Incremented when there may be something to do.
         var wakeUps = 0
         var threads = 0
         var isStopping = false
@@ -23,7 +23,7 @@ final class IndexCompaction: Sendable {
 
     func start() {
         monitor.change { state in
-            precondition(state.threads == 0, "it is started once")
+            precondition(state.threads == 0, "it is already running")
             state = State(threads: 2)
         }
         startThread("index-buffers") {
@@ -36,18 +36,18 @@ final class IndexCompaction: Sendable {
         }
     }
 
-    /// Ends after the buffer in hand; a merge in hand is given up.
+    /// Finishes the current buffer, abandons the current merge, and waits for both threads to end.
     func stop() {
         monitor.change { $0.isStopping = true }
         monitor.wait { $0.threads == 0 ? () : nil }
     }
 
-    /// Why it ended by itself, if it did.
+    /// Throws the failure that ended the threads, if any.
     func check() throws(IndexFailure) {
         if let failure = monitor.withLock({ $0.failure }) { throw failure }
     }
 
-    /// Says that there is a buffer to write. Waits while too many are.
+    /// Announces a buffer to write. Blocks while too many are waiting.
     func wake() throws(IndexFailure) {
         monitor.change { $0.wakeUps += 1 }
         monitor.wait { state in
@@ -57,7 +57,7 @@ final class IndexCompaction: Sendable {
         try check()
     }
 
-    /// Takes steps while there are any, then waits to be woken.
+    /// Runs `step` until it has nothing left to do, then waits to be woken.
     private func run(_ step: () throws(IndexFailure) -> Bool) {
         var seen = -1
         while let wakeUps = monitor.wait({ state -> Int?? in
@@ -67,7 +67,7 @@ final class IndexCompaction: Sendable {
             seen = wakeUps
             do throws(IndexFailure) {
                 while !monitor.withLock({ $0.isStopping }), try step() {
-                    // A buffer that was written may make a merge due, and room for the next.
+                    // A written buffer makes room for the next one and may make a merge due.
                     monitor.change { $0.wakeUps += 1 }
                 }
             } catch { monitor.change { $0.failure = $0.failure ?? error } }

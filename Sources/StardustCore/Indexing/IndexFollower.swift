@@ -5,8 +5,8 @@ internal import Logging
 internal import Packets
 internal import Platform
 
-/// Keeps the index behind the ledger, on a thread of its own. What the sequencer has just appended
-/// comes as payloads; what it missed is read from the segments.
+/// Keeps the index up to date with the ledger, on its own thread. The sequencer passes it the
+/// payloads it has just appended. Packets it missed are read from the segments.
 package final class IndexFollower: Sendable {
     private let map: LedgerMap
     private let identity: LedgerIdentity
@@ -18,7 +18,7 @@ package final class IndexFollower: Sendable {
         var plan = IndexPlan()
         /// The opened index; nil until then.
         var index: TermIndex?
-        /// Told whenever the index has come nearer.
+        /// Called whenever the index has advanced.
         var observers: [Int: @Sendable () -> Void] = [:]
         var lastObserver = 0
     }
@@ -35,10 +35,10 @@ package final class IndexFollower: Sendable {
 
     // MARK: The sequencer's side
 
-    /// Takes the packets of a batch. Where they pile up they are dropped, and read back later.
+    /// Accepts a batch's packets. If too many accumulate, they are dropped and later read back.
     ///
-    /// While packets collect the thread is left asleep: waking it for each batch would take the
-    /// processor from the very packets that come next.
+    /// The thread stays asleep while packets accumulate: waking it for each batch would take
+    /// processor time from the packets that follow.
     func add(_ packets: [FreshPacket]) {
         let needsWaking = monitor.withLock { state in
             state.plan.append(packets)
@@ -47,8 +47,8 @@ package final class IndexFollower: Sendable {
         if needsWaking { monitor.change { _ in } }
     }
 
-    /// Holds the caller while a following index is too far behind. Why appends cannot go on at all,
-    /// where the index has no room.
+    /// Blocks the caller while the index follows but is too far behind. Returns why appends cannot
+    /// continue if the index has no disk space.
     func awaitNearness(to size: LedgerSize) -> AppendRefusal? {
         monitor.wait { state -> AppendRefusal?? in
             switch state.plan.phase {
@@ -73,7 +73,7 @@ package final class IndexFollower: Sendable {
     /// Bytes of the index's files.
     package var fileBytes: Int { monitor.withLock { $0.index }?.fileBytes ?? 0 }
 
-    /// The index as it is now, whatever it reflects; nil while it is being opened.
+    /// The index as it is now, at whatever size; nil while it is being opened.
     package var snapshot: TermSnapshot? { monitor.withLock { $0.index }?.snapshot() }
 
     /// The index once it reflects a size; nil if it does not in time. Blocks.
@@ -92,8 +92,8 @@ package final class IndexFollower: Sendable {
         return (answer ?? nil)?.snapshot()
     }
 
-    /// Calls `body`, on the index's thread, whenever the index has come nearer, until `forget`. It
-    /// must not block. While anybody observes, packets are indexed as they come.
+    /// Calls `body` on the index's thread whenever the index has advanced, until `forget`. `body`
+    /// must not block. While there are observers, packets are indexed as they arrive.
     package func observe(_ body: @escaping @Sendable () -> Void) -> Int {
         monitor.change { state in
             state.lastObserver += 1
@@ -110,10 +110,10 @@ package final class IndexFollower: Sendable {
         }
     }
 
-    /// Ends the waiting of all who wait for the index to come nearer.
+    /// Releases everybody who waits for the index to advance.
     package func stopWaiting() { monitor.change { $0.plan.life.go(to: .refusesWaiters) } }
 
-    /// What the index answers shows that a file is damaged: it is made again.
+    /// A query showed that an index file is damaged: the index is rebuilt.
     package func distrust() { monitor.change { $0.plan.distrust() } }
 
     // MARK: The thread
@@ -145,7 +145,7 @@ package final class IndexFollower: Sendable {
         return index
     }
 
-    /// Entry hash before a size; nil beyond the ledger.
+    /// Hash of the last entry below a size; nil beyond the ledger.
     private func hash(before size: LedgerSize) throws(IndexFailure) -> Digest? {
         guard size > .empty else { return identity.digest }
         do throws(ReadFailure) {
@@ -162,7 +162,7 @@ package final class IndexFollower: Sendable {
                 state.index = nil
                 state.plan.opened(at: .empty)
             }
-            // A file that cannot be removed would be found again at once, and again.
+            // If a file cannot be removed, pause below: retrying at once would find it again.
             do throws(IndexFailure) { return try TermIndex.removeFiles(map.volume) } catch {
                 logger.error("index: \(error)")
             }
@@ -185,7 +185,7 @@ package final class IndexFollower: Sendable {
             try compaction.check()
             switch work {
             case .end: break work
-            case .reopen: throw .unusable("a query of it failed")
+            case .reopen: throw .unusable("a query failed")
             case .fresh(let packets):
                 for packet in packets { packet.index(in: index, with: &scanner) }
             case .missed: try catchUp(index, &scanner, compaction)
@@ -215,7 +215,7 @@ package final class IndexFollower: Sendable {
         }
     }
 
-    /// Publishes what the index reflects now, and puts a full buffer aside.
+    /// Announces the index's new size, and hands over a full buffer to be written.
     private func advance(
         _ index: TermIndex, _ compaction: IndexCompaction
     ) throws(IndexFailure) {
@@ -250,14 +250,15 @@ package final class IndexFollower: Sendable {
         do throws(ReadFailure) {
             try map.walk(from: first) { record, payload in
                 index.add(record, payload, &scanner)
-                // Large packets fill a buffer sooner; it is written before the next.
+                // Large packets fill a buffer early; stop so that it is written before the next.
                 return record.entry.position.value - first.value < LedgerLimits.indexStep
                     && index.waitingBuffers <= waiting && !isStopping
             }
         } catch { throw .failed(error.description) }
     }
 
-    /// Writes what is in memory only.
+    /// Writes out everything held only in memory. A crash before this loses that part of the
+    /// index, which is then read back from the segments.
     private func keepBuffer(of index: TermIndex) throws(IndexFailure) {
         index.beginBuffer()
         while try index.writeWaitingBuffer() {}

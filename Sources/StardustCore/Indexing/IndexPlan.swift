@@ -1,8 +1,8 @@
 package import LedgerFormat
 package import Platform
 
-/// What the index's thread does next: take packets, read back what it missed, or wait. It is told
-/// what happens and what time it is, and knows neither threads nor files.
+/// Decides what the index's thread does next: index packets, read back missed ones, or wait. Events
+/// and the time are passed in; it uses no threads and no files.
 package struct IndexPlan: Sendable {
     package typealias Instant = ContinuousClock.Instant
 
@@ -10,27 +10,27 @@ package struct IndexPlan: Sendable {
     /// How much of the ledger the index reflects.
     package private(set) var size = LedgerSize.empty
     package var life = ThreadLife.running
-    /// How many wait for the index to come nearer.
+    /// How many callers wait for the index to advance.
     package var waiting = 0
-    /// Somebody is told whenever it has come nearer.
+    /// There are observers to notify whenever the index advances.
     package var isObserved = false
-    /// Packets after `size` that need not be read back, without gaps.
+    /// Packets after `size`, without gaps, that need not be read back.
     private var fresh = FreshPackets()
-    /// A few packets wait for more until then.
+    /// Until when a few packets wait for more.
     private var collectsUntil: Instant?
     /// A reader found a file damaged.
     private var isDistrusted = false
-    /// The thread has nothing to do, and sleeps until there is.
+    /// The thread sleeps because it has nothing to do.
     private var isAsleep = false
 
     package init() {}
 
-    /// How the index stands.
+    /// The index's state.
     package enum Phase: Hashable, Sendable {
-        /// Reading what it missed while it was away, or all of a ledger.
+        /// Reading the packets it missed, or the whole ledger.
         case catchingUp
         case following
-        /// It cannot be written for now; tried again.
+        /// It cannot be written at present; retried.
         case stalled(String, isNoSpace: Bool)
     }
 
@@ -47,21 +47,21 @@ package struct IndexPlan: Sendable {
 
     package enum Step: Sendable {
         case work(Work)
-        /// A few packets wait for more, until then at the latest.
+        /// A few packets wait for more, until this time at the latest.
         case collect(until: Instant)
         case sleep
     }
 
     // MARK: Events
 
-    /// Packets were appended. Where they pile up they are dropped, and read back later.
+    /// Packets were appended. If too many accumulate, they are dropped and later read back.
     package mutating func append(_ packets: [FreshPacket]) { fresh.append(packets) }
 
-    /// While packets collect the thread is left asleep: waking it for each batch would take the
-    /// processor from the very packets that come next.
+    /// The thread stays asleep while packets accumulate: waking it for each batch would take
+    /// processor time from the packets that follow.
     package var isWorthWaking: Bool { isAsleep || isAwaited || fresh.areManyEnough }
 
-    /// The index was opened, or made anew, and reflects this much.
+    /// The index was opened or started over, and reflects this size.
     package mutating func opened(at size: LedgerSize) {
         (self.size, phase) = (size, .catchingUp)
     }
@@ -81,17 +81,17 @@ package struct IndexPlan: Sendable {
 
     // MARK: Decisions
 
-    /// Whether appends of a ledger of this size wait for the index.
+    /// Whether appends to a ledger of this size must wait for the index.
     package func isFarBehind(_ ledger: LedgerSize) -> Bool {
         size.entries + UInt64(LedgerLimits.indexLag) < ledger.entries
     }
 
-    /// Whether the index will not reflect a size in a time that anybody should wait.
+    /// Whether the index will take too long to reflect a size for anybody to wait.
     package func isWaitingHopeless(for size: LedgerSize) -> Bool {
         if life >= .refusesWaiters { return true }
         switch phase {
         case .stalled: return true
-        // A rebuild takes longer.
+        // Rebuilding this much takes too long.
         case .catchingUp: return size.entries - self.size.entries > LedgerLimits.indexLag
         case .following: return false
         }
@@ -100,10 +100,10 @@ package struct IndexPlan: Sendable {
     /// Whether somebody wants the newest packets at once.
     private var isAwaited: Bool { waiting > 0 || isObserved }
 
-    /// Whether packets that were collected are taken before their time.
+    /// Whether collected packets are indexed before their delay is over.
     package var hasCollected: Bool { isAwaited || life >= .stopping || fresh.areManyEnough }
 
-    /// What comes next, with a ledger of this size.
+    /// The next step for a ledger of this size.
     package mutating func next(head: LedgerSize, now: Instant) -> Step {
         isAsleep = false
         if life >= .stopping { return .work(.end) }

@@ -4,8 +4,10 @@ package import LedgerStorage
 internal import Packets
 internal import Platform
 
-/// Indexes a long stretch of the ledger from its segments, on both processors: the stretch is cut
-/// into ranges, and every range becomes a run of its own. Nothing may be in the index's memory.
+/// Indexes a long part of the ledger from its segments, on several threads. The part is split into
+/// ranges, and each range becomes a run of its own. The index may hold nothing in memory.
+///
+/// A crash leaves the runs written so far, and the next opening resumes after those it can use.
 package final class IndexRebuild: Sendable {
     private let map: LedgerMap
     private let index: TermIndex
@@ -15,7 +17,7 @@ package final class IndexRebuild: Sendable {
     private struct State {
         /// Where the next range begins.
         var next: UInt64
-        /// Runs of ranges that are done and must wait for earlier ones, by their start.
+        /// Runs of finished ranges that must wait for earlier ranges, by their start.
         var finished: [UInt64: [TermIndex.FinishedRun]] = [:]
         var appended: UInt64
         var threads = 0
@@ -31,8 +33,8 @@ package final class IndexRebuild: Sendable {
         monitor = Monitor(State(next: start, appended: start))
     }
 
-    /// Runs to the goal. `progress` is told now and then what the index reflects, and says whether
-    /// to go on.
+    /// Runs up to the goal. `progress` is called at intervals with the size the index reflects, and
+    /// returns whether to continue.
     package func run(
         threads: Int = 2, progress: (LedgerSize) -> Bool
     ) throws(IndexFailure) {
@@ -82,7 +84,7 @@ package final class IndexRebuild: Sendable {
         }
     }
 
-    /// One run, or several where the packets are large; none where it is to end.
+    /// One run, or several if the packets are large. Empty if the rebuild is ending.
     private func runs(of range: Range<UInt64>) throws(IndexFailure) -> [TermIndex.FinishedRun] {
         var scanner = TermScanner(key: index.key)
         var runs: [TermIndex.FinishedRun] = []

@@ -4,12 +4,13 @@ package import LedgerStorage
 package import Platform
 internal import Publishing
 
-/// Drops what is derived from the segments, ids, index and tree, and makes it again.
+/// Deletes everything derived from the segments (ids, index and tree) and rebuilds it. A crash
+/// leaves some of it missing; running it again, or starting the daemon, completes the rebuild.
 package struct Reindexing {
-    /// Packets that are indexed.
+    /// The number of packets indexed.
     package let packets: Int
     package let indexBytes: Int
-    /// What the ledger's opening found; the index then has what lies before it.
+    /// Damage found while opening. The index then covers only the entries before it.
     package let damage: Finding?
 
     package enum Failure: Error, CustomStringConvertible {
@@ -24,8 +25,8 @@ package struct Reindexing {
         }
     }
 
-    /// The caller holds the ledger's lock. `progress` is told how many packets of how many are
-    /// indexed.
+    /// The caller holds the ledger's lock. `progress` receives the number of packets indexed so far
+    /// and the total.
     package init(
         _ volume: any Volume, progress: (_ done: Int, _ all: Int) -> Void
     ) throws(Failure) {
@@ -49,7 +50,8 @@ package struct Reindexing {
             indexBytes = index.fileBytes
         } catch { throw .index(error.description) }
         if damage == nil { try Self.makeTree(map, identity) }
-        // It was opened like a daemon opens it, and is left as one leaves it.
+        // It was opened as a daemon opens it, so leave it closed as a daemon does. A crash before
+        // the marker is durable leaves the old one, which is still true.
         guard let writer = opened.writer.take() else { return }
         do throws(FileFailure) { try writer.writeCloseMarker() } catch { throw .open(.file(error)) }
     }

@@ -3,22 +3,22 @@ package import Packets
 /// A `stardust_id` in a row's JSON.
 package struct EmbeddedID: Sendable {
     package var stardustID: String
-    /// Where it stands in the column's value (RFC 6901).
+    /// Its place in the column's value, as a JSON Pointer (RFC 6901).
     package var pointer: String
-    /// Whether it is the packet of the row itself: a member of the outermost object.
+    /// Whether it names the row's own packet: it is a member of the outermost object.
     package var isOfRow: Bool
-    /// What stands beside it.
+    /// Other members of the same object.
     package var entityType: String?
     package var entityID: String?
 
-    /// All of a column's value, in the order in which they stand. What this parser does not take names
-    /// nothing: columns hold valid JSON.
+    /// All ids in a column's value, in document order. None if the parser refuses the value, which
+    /// columns of valid JSON do not contain.
     package static func all(in text: [UInt8]) -> [EmbeddedID] {
         guard let document = try? JSONDocument(text, limits: .answer) else { return [] }
         return all(in: document, at: 0)
     }
 
-    /// All below a value of a document.
+    /// All ids within one value of a document.
     package static func all(in document: JSONDocument, at root: Int) -> [EmbeddedID] {
         var found: [EmbeddedID] = []
         func walk(_ index: Int, _ pointer: String) {

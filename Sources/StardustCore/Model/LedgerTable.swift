@@ -5,9 +5,9 @@ internal import Packets
 internal import Platform
 package import ReadModel
 
-/// The ledger as the table `stardust_metadata`. Look-ups by `stardust_id`, by entity and by
-/// `position`, also between two of them, use the ledger's own indexes; everything else reads packet
-/// by packet.
+/// The ledger as the table `stardust_metadata`. Look-ups by `stardust_id`, by entity, and by
+/// `position` or a range of positions use the ledger's own indexes. Everything else scans all
+/// packets.
 package final class LedgerTable: VirtualTable {
     fileprivate let map: LedgerMap
     fileprivate let index: TermSnapshot
@@ -37,16 +37,16 @@ package final class LedgerTable: VirtualTable {
         case position, receivedAt
     }
 
-    /// How rows are found.
+    /// How to find the rows.
     fileprivate enum Plan: Int32 {
         case scan, id, entity, position
-        /// Positions from, to, or both.
+        /// Positions with a lower bound, an upper bound, or both.
         case from, upTo, between
     }
 
     package func open() -> any VirtualCursor { Cursor(self) }
 
-    /// Chooses by what must be equal, and by bounds of the position.
+    /// Chooses a plan by the equality constraints and the bounds on the position.
     package func plan(_ constraints: [VirtualConstraint]) -> VirtualPlan {
         var equal: [Column: Int] = [:]
         var (lower, upper): (Int?, Int?)
@@ -83,7 +83,7 @@ package final class LedgerTable: VirtualTable {
 
     private final class Cursor: VirtualCursor {
         private let ledger: LedgerTable
-        /// Positions that an index found; nil for a range.
+        /// Positions found in an index; nil for a range.
         private var found: [Position]?
         private var place: UInt64 = 0
         /// The last position of a range.
@@ -135,7 +135,7 @@ package final class LedgerTable: VirtualTable {
             return positions
         }
 
-        /// Goes to the next packet.
+        /// Advances to the next packet.
         func next() throws(VirtualFailure) {
             (record, document, outline) = (nil, nil, nil)
             while let position = takePosition() {
@@ -156,7 +156,7 @@ package final class LedgerTable: VirtualTable {
             }
             while place < UInt64(found.count) {
                 defer { place += 1 }
-                // The index may know of packets beyond the size.
+                // The index may contain packets beyond the size.
                 if ledger.size.contains(found[Int(place)]) { return found[Int(place)] }
             }
             return nil
@@ -185,7 +185,7 @@ package final class LedgerTable: VirtualTable {
             _ record: StoredRecord
         ) throws(VirtualFailure) -> (JSONDocument, PacketOutline) {
             if let document, let outline { return (document, outline) }
-            // What was admitted parses; anything else is damage.
+            // Admitted packets parse, so this one is damaged.
             guard let read = try? JSONDocument(record.payload),
                 let seen = PacketOutline(read.tokens, read.bytes.span)
             else { throw .damaged }
@@ -196,7 +196,7 @@ package final class LedgerTable: VirtualTable {
 }
 
 extension VirtualArgument {
-    /// A bound that is not narrower than what is asked: SQLite compares again.
+    /// A bound no narrower than the query's: SQLite checks each row again.
     fileprivate func position(_ rule: FloatingPointRoundingRule, or other: UInt64) -> UInt64 {
         guard let number else { return other }
         let whole = number.rounded(rule)

@@ -4,7 +4,7 @@ package import Packets
 internal import Platform
 package import ReadModel
 
-/// Where rows and packets do not say the same. Blocks; reads the whole ledger and all rows.
+/// The differences between rows and packets. Blocks; reads the whole ledger and all rows.
 package struct ModelDrift: Sendable {
     package private(set) var coverage: [Coverage] = []
     package private(set) var counts: [Kind: Int] = [:]
@@ -13,7 +13,7 @@ package struct ModelDrift: Sendable {
     package struct Coverage: Sendable {
         package var table: String
         package var rows = 0
-        /// Rows of which a packet tells.
+        /// Rows that have a packet.
         package var covered = 0
     }
 
@@ -32,7 +32,7 @@ package struct ModelDrift: Sendable {
         package var detail: String
     }
 
-    /// Findings of one kind that are told one by one.
+    /// How many findings of one kind are listed.
     package static let findingsMax = 100
 
     package enum Failure: Error {
@@ -80,7 +80,7 @@ package struct ModelDrift: Sendable {
             coverage.rows += 1
             guard let id = UUID128(text), unseen.remove(id) != nil else {
                 if !isLogs {
-                    add(.rowWithoutPacket, table.name, text, "no packet tells of this row")
+                    add(.rowWithoutPacket, table.name, text, "no packet describes this row")
                 }
                 continue
             }
@@ -89,31 +89,32 @@ package struct ModelDrift: Sendable {
             compareVotes(text, statement.value(1), packets.votes[id])
         }
         for id in unseen.sorted() {
-            add(.packetWithoutRow, table.name, "\(id)", "packets tell of it, and there is no row")
+            add(.packetWithoutRow, table.name, "\(id)", "packets exist, but no row")
         }
         self.coverage.append(coverage)
     }
 
-    /// Votes are equal as JSON is: 1 is 1.0, and members have no order.
+    /// Compares votes as JSON values: 1 equals 1.0, and the order of members does not matter.
     private mutating func compareVotes(_ clip: String, _ here: ModelValue, _ there: [UInt8]?) {
         switch (here, there) {
         case (.text(let votes), let there?):
             if (try? isSameJSON(votes, there)) == true { return }
             add(
                 .votesDiffer, "clips", clip,
-                "pantheon_votes are \(String(decoding: votes, as: UTF8.self)), the newest packet's "
+                "pantheon_votes are \(String(decoding: votes, as: UTF8.self)), but the newest "
+                    + "packet has "
                     + String(decoding: there, as: UTF8.self))
-        case (.text, nil): add(.votesDiffer, "clips", clip, "no packet has the pantheon_votes")
+        case (.text, nil): add(.votesDiffer, "clips", clip, "no packet contains the pantheon_votes")
         case (_, let there?):
             add(
                 .votesDiffer, "clips", clip,
-                "there are no pantheon_votes, and the newest packet has "
+                "the row has no pantheon_votes, but the newest packet has "
                     + String(decoding: there, as: UTF8.self))
         case (_, nil): break
         }
     }
 
-    /// Columns of JSON that name a packet.
+    /// Checks the packet ids in JSON columns.
     private mutating func compareEmbedded(
         _ table: TableSchema, _ map: LedgerMap, _ size: LedgerSize, _ connection: SQLiteConnection,
         _ patience: Patience
@@ -150,7 +151,7 @@ package struct ModelDrift: Sendable {
         } catch { throw .model(.database(error)) }
     }
 
-    /// Why an embedded id is wrong; nil where it is right.
+    /// Why an embedded id is wrong; nil if it is right.
     private static func mismatch(
         _ embedded: EmbeddedID, _ table: String, _ row: String, _ map: LedgerMap, _ size: LedgerSize
     ) throws(Failure) -> String? {
@@ -164,22 +165,22 @@ package struct ModelDrift: Sendable {
         guard let position, size.contains(position) else {
             return "there is no packet \(id)"
         }
-        // Further inside, a row may name any packet.
+        // Deeper inside the value, a row may name any packet.
         guard embedded.isOfRow else { return nil }
         let record: StoredRecord?
         do throws(ReadFailure) { record = try map.read(position) } catch { throw .read(error) }
         guard let record, let document = try? JSONDocument(record.payload),
             let outline = PacketOutline(document.tokens, document.bytes.span)
         else { return "position \(position) does not hold a packet" }
-        // A log names the entity that it is about; every other row is one itself.
+        // A log row names the entity it is about. Any other row is itself the entity.
         let type = table == "logs" ? embedded.entityType : table
         let entity = table == "logs" ? embedded.entityID : row
         if let type, type != outline.entityType {
             return
-                "the packet \(id) is of \(outline.entityType) \(outline.entityID), not of \(type)"
+                "packet \(id) belongs to \(outline.entityType) \(outline.entityID), not \(type)"
         }
         if let entity, UUID128(entity) != outline.entityID {
-            return "the packet \(id) is of \(outline.entityType) \(outline.entityID)"
+            return "packet \(id) belongs to \(outline.entityType) \(outline.entityID)"
         }
         return nil
     }
@@ -190,7 +191,7 @@ package struct ModelDrift: Sendable {
         {
             add(
                 .unfitLog, "logs", row[0].string ?? "",
-                "metadata is not as the schema has it: \(row[1].string?.prefix(200) ?? "")")
+                "metadata does not match the schema: \(row[1].string?.prefix(200) ?? "")")
         }
     }
 
@@ -219,10 +220,10 @@ package struct ModelDrift: Sendable {
     }
 }
 
-/// Of which rows the packets tell.
+/// The rows that the packets describe.
 private struct PacketCensus {
     var entities: [String: Set<UUID128>] = [:]
-    /// The votes of each clip's newest packet that has some, as it has them.
+    /// The votes in each clip's newest packet that has any, as written there.
     var votes: [UUID128: [UInt8]] = [:]
 
     init(

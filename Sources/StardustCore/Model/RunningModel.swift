@@ -4,10 +4,10 @@ internal import Platform
 package import ReadModel
 internal import Synchronization
 
-/// The read model of a running ledger: many read, one writes.
+/// The read model of a running ledger, with many readers and one writer.
 package final class RunningModel: Sendable {
     package let readers: ModelReaders
-    /// Who writes in this process.
+    /// Which part of this process writes the model.
     private let writing = Mutex(Writing.nobody)
     private let serviceState = Mutex<Service?>(nil)
 
@@ -22,21 +22,21 @@ package final class RunningModel: Sendable {
 
     package var folder: ModelFolder { readers.folder }
 
-    /// Ends what is being read: the process ends.
+    /// Ends all reads, because the process is ending.
     package func stopReading() { readers.stop.give() }
 
     // MARK: Replication as a service
 
-    /// What the service of this process that follows PostgreSQL does; nil where there is none.
+    /// The state of this process's replication from PostgreSQL; nil if it does not replicate.
     package var service: Service? { serviceState.withLock { $0 } }
 
     package struct Service: Sendable {
         package var isFollowing = false
-        /// Why not.
+        /// Why it is not following.
         package var failure: String?
     }
 
-    /// Only replication writes from now on.
+    /// From now on only replication may write.
     package func reserveForService() {
         writing.withLock { $0 = .service }
         serviceState.withLock { $0 = Service() }
@@ -52,9 +52,9 @@ package final class RunningModel: Sendable {
 
     // MARK: The change feed
 
-    /// The right to apply a change feed, while this lives.
+    /// The exclusive right to apply a change feed, for the lifetime of this object.
     package final class FeedSession: @unchecked Sendable {
-        // Unchecked: one connection has it, and uses it from one thread at a time.
+        // Unchecked: only one connection holds it, and uses it from one thread at a time.
         private var held: (feed: ModelFeed, lock: ModelFolder.Lock)?
         private let model: RunningModel
 
@@ -65,14 +65,15 @@ package final class RunningModel: Sendable {
 
         deinit { _ = end() }
 
-        /// Applies lines, and gives the answers that are final by that. Blocks.
+        /// Applies lines and returns the answers that are now final. Blocks.
         package func apply(_ body: (ModelFeed) -> Void) -> [ModelFeed.Answer] {
             guard let feed = held?.feed else { return [] }
             body(feed)
             return feed.flush()
         }
 
-        /// Rolls back what is not whole, and lets others write. Blocks: SQLite closes its file.
+        /// Rolls back an unfinished transaction and lets others write. Blocks while SQLite closes
+        /// its file.
         package func end() -> [ModelFeed.Answer] {
             guard let feed = held?.feed else { return [] }
             let answers = feed.end()
@@ -90,7 +91,7 @@ package final class RunningModel: Sendable {
         case failed(ModelFailure)
     }
 
-    /// Begins a feed; an empty read model is made where there is none. Blocks.
+    /// Begins a feed. Creates an empty read model if there is none. Blocks.
     package func beginFeed() throws(FeedRefusal) -> FeedSession {
         let refusal: FeedRefusal? = writing.withLock { writing in
             switch writing {
@@ -118,13 +119,13 @@ package final class RunningModel: Sendable {
         throw .followsPostgres
     }
 
-    /// The lag behind the source; nil where there is no read model.
+    /// The lag behind the source; nil if there is no read model.
     package func lag() -> (bytes: Int, milliseconds: Int, retainedBytes: Int)? {
-        // What cannot be read is not told.
+        // If the model cannot be read, no lag is reported.
         let deadline = ContinuousClock.now + .seconds(1)
         guard let snapshot = try? readers.snapshot(until: deadline) else { return nil }
         let state = snapshot.state
-        // While nobody follows, nobody hears how far the source is.
+        // While replication is down, nothing reports how far ahead the source is.
         let isSilent = service.map { !$0.isFollowing } ?? false
         let since = (isSilent ? state.updatedAt : state.behindSince).flatMap {
             Timestamp(rfc3339: $0)

@@ -5,7 +5,7 @@ internal import Packets
 internal import Platform
 package import Reconstruction
 
-/// The ledger's files and index, as a chain walks them. For one walk on one thread.
+/// Gives a chain access to the ledger's files and index. For one walk on one thread.
 package final class LedgerChainSource: ChainSource {
     package typealias Failure = PacketSearch.Failure
 
@@ -16,12 +16,12 @@ package final class LedgerChainSource: ChainSource {
     private let flags: RunFlags
     private let cache: PacketCache
     private let deadline: ContinuousClock.Instant
-    /// Packets that were read, since a walk comes back to most of them.
+    /// Packets already read: a walk returns to most of them.
     private var read: [Position: ChainPacket?] = [:]
-    /// Since the clock was looked at.
+    /// Work done since the clock was last checked.
     private var work = 0
 
-    /// Payload bytes of what is in `read`.
+    /// Payload bytes of the packets in `read`.
     private var bytes = 0
 
     private static let workBetweenLooks = 1024
@@ -74,7 +74,7 @@ package final class LedgerChainSource: ChainSource {
         return packet
     }
 
-    /// A look-up in files or index takes as long as many in memory.
+    /// A look-up in the files or the index costs as much as many in memory.
     private func step() throws(Failure) { try spend(Self.workBetweenLooks / 16) }
 
     package func spend(_ work: Int) throws(Failure) {
@@ -109,7 +109,7 @@ package final class LedgerChainSource: ChainSource {
         }
     }
 
-    /// The first candidate that is wanted.
+    /// The first candidate that satisfies the predicate.
     private func first(
         _ terms: [UInt64], _ range: Range<UInt64>, isDescending: Bool = false,
         _ isWanted: (ChainPacket) -> Bool
@@ -164,7 +164,7 @@ package final class LedgerChainSource: ChainSource {
         }
     }
 
-    // MARK: Edges against their direction
+    // MARK: Reverse edges
 
     package func eachChild(
         of packet: ChainPacket, _ body: (Position) throws(Failure) -> Bool
@@ -178,8 +178,8 @@ package final class LedgerChainSource: ChainSource {
         try eachOf(lists(of: packet) { [index.key.amendment($0)] }, body)
     }
 
-    /// Lists of those that name a packet in any way, and where in them its own are. Most packets
-    /// have none.
+    /// The lists of packets that name a packet in any way, and the range of each list that refers
+    /// to it. Most packets have none.
     private func lists(
         of packet: ChainPacket, _ terms: (ParentKey) -> [UInt64]
     ) throws(Failure) -> [(term: UInt64, range: Range<UInt64>)] {
@@ -203,7 +203,7 @@ package final class LedgerChainSource: ChainSource {
         return lists
     }
 
-    /// Positions at which a packet is the newest of its entity: up to the next one.
+    /// Positions at which a packet is its entity's newest: up to and including the next one.
     private func positionsThatSee(_ packet: ChainPacket) throws(Failure) -> Range<UInt64> {
         let start = packet.position.value + 1
         guard start < size.entries else { return 0..<0 }
@@ -215,7 +215,8 @@ package final class LedgerChainSource: ChainSource {
         return start..<min((next?.value ?? size.entries) + 1, size.entries)
     }
 
-    /// Lends the positions of several lists in order, each once, a piece of the lists at a time.
+    /// Passes the positions in several lists to `body` in order, each once. Reads the lists piece
+    /// by piece.
     private func eachOf(
         _ lists: [(term: UInt64, range: Range<UInt64>)],
         _ body: (Position) throws(Failure) -> Bool
@@ -223,7 +224,7 @@ package final class LedgerChainSource: ChainSource {
         var start: UInt64 = 0
         while !lists.isEmpty {
             var found: Set<UInt64> = []
-            // Up to here all lists are known.
+            // Every list has been read up to here.
             var end = size.entries
             for (term, range) in lists {
                 var count = 0

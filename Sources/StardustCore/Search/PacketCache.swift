@@ -2,11 +2,12 @@ package import LedgerFormat
 package import Reconstruction
 internal import Synchronization
 
-/// Packets that chains read lately, parsed, with their edges: chains that are asked for together
-/// share most of theirs, and packets never change.
+/// Parsed packets that chains read recently, with their edges. Chains requested around the same
+/// time share most of their packets, and packets never change.
 ///
-/// Two generations: what is found in the old one moves to the young one, and when that is full the
-/// old one is forgotten. So what is in use stays, at a constant cost.
+/// There are two generations. A packet found in the old one moves to the young one. When the young
+/// one is full it becomes the old one, and the previous old one is dropped. Packets in use stay
+/// cached, at a constant cost.
 package final class PacketCache: Sendable {
     private let state = Mutex(State())
     private let bytesMax: Int
@@ -19,18 +20,18 @@ package final class PacketCache: Sendable {
 
     private struct Kept {
         var packet: ChainPacket
-        /// Nil where they are not known, or may still change.
+        /// Nil if they are unknown or may still change.
         var edges: [ChainEdge]?
     }
 
-    /// Takes about as much memory as `bytesMax` says.
+    /// Uses about `bytesMax` bytes of memory.
     package init(bytesMax: Int = LedgerLimits.packetCacheBytes) { self.bytesMax = bytesMax }
 
     package subscript(position: Position) -> ChainPacket? {
         state.withLock { kept(position, &$0)?.packet }
     }
 
-    /// The edges of a packet where they are known.
+    /// The edges of a packet; nil if they are unknown.
     func edges(of position: Position) -> [ChainEdge]? {
         state.withLock { kept(position, &$0)?.edges }
     }
@@ -46,8 +47,7 @@ package final class PacketCache: Sendable {
         state.withLock { insert(Kept(packet: packet), &$0) }
     }
 
-    /// Keeps the edges of a packet that is kept itself, if they are as they will be at any size of
-    /// the ledger.
+    /// Keeps the edges of a cached packet, unless they may change as the ledger grows.
     func insert(_ edges: [ChainEdge], of position: Position) {
         guard edges.allSatisfy(\.isSettled) else { return }
         state.withLock { $0.young[position]?.edges = edges }

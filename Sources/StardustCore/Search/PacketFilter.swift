@@ -4,7 +4,7 @@ internal import LedgerStorage
 package import Packets
 internal import Platform
 
-/// What packets are wanted. All that is given must hold.
+/// Selects packets. Every condition that is set must hold.
 package struct PacketFilter: Sendable {
     /// What `lineage` must contain.
     package var lineage: JSONDocument?
@@ -21,7 +21,7 @@ package struct PacketFilter: Sendable {
 
     package init() {}
 
-    /// Terms that every packet that is wanted has.
+    /// Terms that every matching packet has.
     func terms(_ key: TermKey) -> [UInt64] {
         var scanner = TermScanner(key: key)
         var terms: [UInt64] = []
@@ -40,10 +40,10 @@ package struct PacketFilter: Sendable {
         return terms
     }
 
-    /// Whether more than the entry and the entity of a packet decides.
+    /// Whether the entry and the entity alone are not enough to decide.
     var readsLineageOrChain: Bool { lineage != nil || decisionChain != nil || traceID != nil }
 
-    /// The span that created_at must lie in; nil for any.
+    /// The range that created_at must lie in; nil for any.
     var created: Range<Int64>? {
         guard createdFrom != nil || createdBefore != nil else { return nil }
         let start = createdFrom?.microseconds ?? .min
@@ -51,7 +51,7 @@ package struct PacketFilter: Sendable {
     }
 }
 
-/// Judges packets one after the other, and keeps its memory between them.
+/// Tests packets one by one, and reuses its memory between them.
 struct PacketMatcher: ~Copyable {
     private let filter: PacketFilter
     private var lineage: JSONContainment?
@@ -67,7 +67,7 @@ struct PacketMatcher: ~Copyable {
         decisionChain = filter.decisionChain.map { JSONContainment($0) }
     }
 
-    /// What the packet is about if it is wanted; nil if it is not.
+    /// The packet's entity if it matches; nil if it does not.
     mutating func match(
         _ record: StoredRecord
     ) throws(JSONContainment.TooCostly) -> PacketEntity? {
@@ -78,7 +78,7 @@ struct PacketMatcher: ~Copyable {
         if let before = filter.createdBefore, entry.createdAt >= before { return nil }
         if let before = filter.receivedBefore, entry.receivedAt >= before { return nil }
         let bytes = record.payload.span
-        // What is no packet is not wanted by anybody.
+        // A payload that is not a packet never matches.
         guard let entity = PacketEntity(bytes),
             filter.entityType == nil || filter.entityType == entity.type,
             filter.entityID == nil || filter.entityID == entity.id

@@ -4,14 +4,14 @@ package import LedgerStorage
 package import Packets
 internal import Platform
 
-/// Finds packets: the index names candidates, the packets themselves decide.
+/// Finds packets. The index yields candidates, and each packet is then checked itself.
 package struct PacketSearch: Sendable {
     private let map: LedgerMap
     private let index: TermSnapshot
     private let filter: PacketFilter
     private let terms: [UInt64]
 
-    /// Searches what `index` reflects of the ledger.
+    /// Searches the part of the ledger that `index` reflects.
     package init(_ map: LedgerMap, _ index: TermSnapshot, _ filter: PacketFilter) {
         self.map = map
         self.index = index
@@ -26,24 +26,24 @@ package struct PacketSearch: Sendable {
 
     package struct Page: Sendable {
         package var found: [Found] = []
-        /// Where the next page begins; nil where this is the last.
+        /// Where the next page begins; nil if this is the last one.
         package var next: Position?
-        /// The page ends since the time was over.
+        /// The page ends early because time ran out.
         package var isCut = false
-        /// Packets that were passed over, since comparing the pattern with them takes too long.
+        /// Packets skipped because comparing them with the pattern takes too long.
         package var notCompared: [Position] = []
     }
 
     package enum Failure: Error {
         case read(ReadFailure)
         case index(IndexFailure)
-        /// It would have to wait for the disk, or takes longer than whoever does not wait may.
+        /// It would have to wait for the disk, or takes too long for a caller that must not wait.
         case wouldBlock
-        /// A walk that cannot be cut into pages took too long.
+        /// A walk that cannot be split into pages took too long.
         case timeIsOver
     }
 
-    /// What a page may be at most.
+    /// Upper bounds on one page.
     package struct Limits: Sendable {
         package var packets: Int
         package var payloadBytes: Int
@@ -56,7 +56,8 @@ package struct PacketSearch: Sendable {
         }
     }
 
-    /// A page of the packets in `range`, in ledger order, or newest first. Blocks on the disk.
+    /// A page of the matching packets in `range`, in ledger order or newest first. Blocks on the
+    /// disk.
     package func page(
         in range: Range<UInt64>, isDescending: Bool = false, _ limits: Limits
     ) throws(Failure) -> Page {
@@ -76,7 +77,7 @@ package struct PacketSearch: Sendable {
         return page
     }
 
-    /// How many packets there are in `range`, as far as the time reaches.
+    /// The number of matching packets in `range`, as far as time allows.
     package func count(
         in range: Range<UInt64>, until deadline: ContinuousClock.Instant
     ) throws(Failure) -> (count: Int, isExact: Bool) {
@@ -144,7 +145,7 @@ package struct PacketSearch: Sendable {
 
     // MARK: Times of receipt
 
-    /// The part of a range that was received in the span that is wanted: they never decrease.
+    /// The part of a range received in the wanted period. Times of receipt never decrease.
     private func narrowed(_ range: Range<UInt64>) throws(IndexFailure) -> Range<UInt64> {
         var range = range.clamped(to: 0..<index.size.entries)
         if let from = filter.receivedFrom {

@@ -2,18 +2,18 @@ internal import Glibc
 internal import Platform
 internal import Synchronization
 
-/// Where event loops leave submissions for the sequencer. Bounded in packets and bytes; the bytes
-/// count from when they are received, so that half a body has its share.
+/// Queues submissions from the event loops for the sequencer. Bounded in packets and bytes. Bytes
+/// count as soon as they are received, so a partly received body counts too.
 package final class Inbox: Sendable {
     private let monitor = Monitor(State())
     private let bytesMax: Int
-    /// Submissions left so far; looked at without the lock while the sequencer is about to sleep.
+    /// Submissions queued so far. The sequencer reads it without the lock before it sleeps.
     private let arrivals = Atomic<UInt>(0)
 
     private struct State {
         var waiting: [Submission] = []
         var packets = 0
-        /// Received and not yet answered for, waiting or not.
+        /// Received but not yet answered, whether queued or not.
         var bytes = 0
         var isClosed = false
     }
@@ -22,8 +22,8 @@ package final class Inbox: Sendable {
 
     // MARK: Receiving
 
-    /// The bytes that one request holds: received, and not answered yet. What is left of them is
-    /// given back when the reservation ends, however its request ends.
+    /// The bytes that one request holds: received but not yet answered. The rest is released when
+    /// the reservation ends, however its request ends.
     package struct Reservation: ~Copyable, Sendable {
         private let inbox: Inbox
         package private(set) var bytes = 0
@@ -32,32 +32,32 @@ package final class Inbox: Sendable {
 
         deinit { inbox.release(bytes) }
 
-        /// Takes room for bytes that arrive. False if there is none; then nothing was taken.
+        /// Reserves room for arriving bytes. If there is none, reserves nothing and returns false.
         package mutating func take(_ count: Int) -> Bool {
             guard inbox.reserve(count) else { return false }
             bytes += count
             return true
         }
 
-        /// Counts bytes that have arrived already. False if they exceed the room: then the client
-        /// should not be read any further.
+        /// Counts bytes that have already arrived. Returns false if they exceed the limit: then the
+        /// caller should stop reading from the client.
         package mutating func add(_ count: Int) -> Bool {
             bytes += count
             return inbox.add(count)
         }
 
-        /// Whether there is room to read on.
+        /// Whether there is room to read more.
         package var hasRoom: Bool { inbox.hasRoom }
 
-        /// Gives bytes back that were answered, or dropped.
+        /// Releases bytes that were answered or dropped.
         package mutating func give(back count: Int) {
-            precondition(count <= bytes, "a request gives back only what it has taken")
+            precondition(count <= bytes, "a request releases only what it has reserved")
             bytes -= count
             inbox.release(count)
         }
     }
 
-    /// A reservation of nothing yet, for one request.
+    /// An empty reservation for one request.
     func reservation() -> Reservation { Reservation(self) }
 
     private func reserve(_ count: Int) -> Bool {
@@ -84,8 +84,8 @@ package final class Inbox: Sendable {
 
     var bytesInFlight: Int { monitor.withLock { $0.bytes } }
 
-    /// Leaves a submission. Nil where it was taken, and then it is completed; its bytes are
-    /// reserved already.
+    /// Queues a submission, whose bytes are already reserved. Returns nil if it accepts it: then it
+    /// is completed.
     func offer(_ submission: Submission) -> AppendRefusal? {
         monitor.change { state in
             if state.isClosed { return .stopping }
@@ -101,14 +101,15 @@ package final class Inbox: Sendable {
 
     // MARK: The sequencer's side
 
-    /// Everything that waits, up to a batch; waits for the first. Empty when closed and done.
+    /// Returns the waiting submissions, up to a batch. Blocks until there is one. Empty once the
+    /// inbox is closed and drained.
     func take() -> [Submission] {
         awaitBriefly()
         return takeWaiting()
     }
 
-    /// A lone worker sends its next packet as soon as it has a receipt: waking up for it costs more
-    /// than looking around for as long as that takes. Whoever else can run does meanwhile.
+    /// A lone worker sends its next packet as soon as it has a receipt. Polling for that long costs
+    /// less than sleeping and waking up. Other runnable threads run meanwhile.
     private func awaitBriefly() {
         let seen = arrivals.load(ordering: .acquiring)
         if monitor.withLock({ !$0.waiting.isEmpty || $0.isClosed }) { return }
@@ -132,6 +133,6 @@ package final class Inbox: Sendable {
         }
     }
 
-    /// Refuses what comes from now on; what waits is still taken.
+    /// Refuses new submissions. Those already queued are still processed.
     func close() { monitor.change { $0.isClosed = true } }
 }

@@ -1,8 +1,10 @@
 internal import LedgerStorage
 internal import Platform
 
-/// Makes the next segment while the newest fills, on a thread of its own. On a full disk it tries
-/// again once a second, so that appends resume by themselves.
+/// Prepares the next segment on its own thread while the newest one fills. If the disk is full, it
+/// tries again every second, so that appends resume by themselves.
+///
+/// A crash leaves at most the unused `next.tmp`, which the next opening discards.
 final class SegmentPreparer: Sendable {
     private let volume: any Volume
     private let segmentBytes: Int
@@ -15,7 +17,7 @@ final class SegmentPreparer: Sendable {
         enum Result {
             case none
             case ready(PreparedSegment)
-            /// Under its first name still: another may be made only when it has its own.
+            /// It still has its temporary name. Another may be prepared only after it is renamed.
             case taken
             case failed(FileFailure)
         }
@@ -27,7 +29,7 @@ final class SegmentPreparer: Sendable {
         startThread("preparer") { self.run() }
     }
 
-    /// The next segment. Waits while it is being made; throws at once where that last failed.
+    /// The next segment. Waits while it is being prepared. Throws at once if that last failed.
     func take() throws(FileFailure) -> PreparedSegment {
         let segment: Result<PreparedSegment, FileFailure> = monitor.wait { state in
             switch state.segment {
@@ -40,10 +42,10 @@ final class SegmentPreparer: Sendable {
         return try segment.get()
     }
 
-    /// The segment that was taken is in its place, or was given up: the next one may be made.
+    /// The segment that was taken was renamed or given up, so the next one may be prepared.
     func prepareNext() { monitor.change { $0.segment = .none } }
 
-    /// Ends the thread in its time; a prepared segment stays for the next opening to discard.
+    /// Tells the thread to end, without waiting. The next opening discards a prepared segment.
     func stop() { monitor.change { $0.isWanted = false } }
 
     private func run() {
@@ -56,7 +58,7 @@ final class SegmentPreparer: Sendable {
         }
     }
 
-    /// False when it is time to end.
+    /// False if the thread is to end.
     private func waitUntilWanted() -> Bool {
         let retry = ContinuousClock.now + PlatformLimits.retryDelay
         let answer = monitor.wait(until: retry) { state -> Bool? in

@@ -6,8 +6,8 @@ internal import Packets
 internal import Platform
 internal import Publishing
 
-/// The one thread that appends: takes what has arrived while the disk was busy, gives each packet
-/// its place, writes them with one fdatasync, and only then answers.
+/// The only thread that appends. It takes the packets that arrived while the disk was busy, assigns
+/// each a position, makes them durable with one fdatasync, and only then answers.
 struct Sequencer: ~Copyable {
     private var writer: LedgerWriter
     private let inbox: Inbox
@@ -19,10 +19,10 @@ struct Sequencer: ~Copyable {
     private let clock: @Sendable () -> Timestamp
     private var generator = SystemRandomNumberGenerator()
 
-    /// Outcomes of the submissions in hand, and how many of them are durable.
+    /// Outcomes of the current submissions, and how many of them are final.
     private var outcomes: [AppendOutcome] = []
     private var settled = 0
-    /// Packets that were staged since the last commit.
+    /// Packets staged since the last commit.
     private var fresh: [FreshPacket] = []
     /// Their payload bytes.
     private var stagedPayloadBytes = 0
@@ -45,8 +45,8 @@ struct Sequencer: ~Copyable {
         self.clock = clock
     }
 
-    /// Runs until the inbox is closed and empty, then marks the ledger as closed. Returns why it
-    /// ended before that: a sync that failed, after which nothing may be written.
+    /// Runs until the inbox is closed and empty, then marks the ledger as closed. If a failed sync
+    /// ended it earlier, returns that: nothing may be written afterwards.
     consuming func run() -> FileFailure? {
         while true {
             let submissions = inbox.take()
@@ -59,8 +59,9 @@ struct Sequencer: ~Copyable {
             }
             if let failure = append(submissions) { return failure }
         }
+        // A crash before the marker is durable leaves the old marker, which is still true.
         do throws(FileFailure) { try writer.writeCloseMarker() } catch {
-            logger.error("the close marker could not be written: \(error)")
+            logger.error("could not write the close marker: \(error)")
         }
         return nil
     }
@@ -88,7 +89,7 @@ struct Sequencer: ~Copyable {
         return broken
     }
 
-    /// Stages one packet, and rolls before it where the segment is full.
+    /// Stages one packet. If the segment is full, rolls to the next one first.
     private mutating func append(
         _ packet: Submission.Packet, of submission: Submission, now: Timestamp
     ) -> FileFailure? {
@@ -137,7 +138,7 @@ struct Sequencer: ~Copyable {
         guard isHeldBack else { return }
         metrics.clockHeldBack.add()
         if !wasHeldBack {
-            logger.warning("the clock went back: entries keep the time \(entry.receivedAt)")
+            logger.warning("the clock was set back: entries keep the time \(entry.receivedAt)")
         }
     }
 
@@ -153,7 +154,7 @@ struct Sequencer: ~Copyable {
 
     // MARK: Committing
 
-    /// Makes what is staged durable, or takes its outcomes back.
+    /// Makes the staged packets durable, or turns their outcomes into refusals.
     private mutating func commit() -> FileFailure? {
         defer {
             settled = outcomes.count
@@ -163,8 +164,10 @@ struct Sequencer: ~Copyable {
         let count = writer.stagedCount
         guard count > 0 else { return nil }
         let start = ContinuousClock.now
+        // A crash during this leaves any part of the batch, but no packet in it was acknowledged.
+        // Opening keeps the leading intact records and cuts the rest.
         do throws(LedgerWriter.Failure) { try writer.commit() } catch {
-            // What was refused before the write stays so, for its own reason.
+            // Packets refused before the write keep their own reason.
             for index in settled..<outcomes.count {
                 if case .refused = outcomes[index] { continue }
                 outcomes[index] = .refused(refusal(error))
@@ -172,6 +175,8 @@ struct Sequencer: ~Copyable {
             if case .broken(let failure) = error { return failure }
             return nil
         }
+        // Durable, but not yet answered: after a crash here a retry finds each id in the ledger.
+        // The tree and the index read the entries back from the segments.
         let microseconds = (ContinuousClock.now - start) / .microseconds(1)
         metrics.commitMicroseconds.add(Int(microseconds))
         metrics.batches.add()

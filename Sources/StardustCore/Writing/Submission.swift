@@ -1,20 +1,20 @@
 package import LedgerFormat
 package import Packets
 
-/// Packets from one peer that are to be appended in this order. They were parsed and validated.
+/// Packets from one peer to append in this order. They are already parsed and validated.
 package struct Submission: Sendable {
     /// The payloads, back to back.
     package var bytes: [UInt8] = []
     package var packets: [Packet] = []
     package var peer: Entry.Peer
-    /// Called once with an outcome for each packet, in order, on the sequencer's thread. It must
-    /// not block.
+    /// Called once on the sequencer's thread, with an outcome for each packet in order. It must not
+    /// block.
     package var completion: @Sendable ([AppendOutcome]) -> Void
 
     package struct Packet: Sendable {
         package var facts: PacketFacts
         package var digest: Digest
-        /// In the submission's bytes.
+        /// The payload's range in the submission's bytes.
         package var range: Range<Int>
     }
 
@@ -25,7 +25,7 @@ package struct Submission: Sendable {
         self.completion = completion
     }
 
-    /// Adds an admitted packet; its digest is computed here, off the sequencer.
+    /// Adds an admitted packet. Its digest is computed here, not on the sequencer's thread.
     package mutating func append(_ payload: Span<UInt8>, _ facts: PacketFacts) {
         let start = bytes.count
         bytes.append(payload)
@@ -36,16 +36,16 @@ package struct Submission: Sendable {
     func payload(_ packet: Packet) -> ArraySlice<UInt8> { bytes[packet.range] }
 }
 
-/// What became of one packet.
+/// The outcome of appending one packet.
 package enum AppendOutcome: Sendable {
     /// Durable.
     case appended(Receipt)
-    /// The id stands at this position, durably. Whether it says the same is for `resolve` to find.
+    /// The id is already durable at this position. `resolve` finds out whether the content matches.
     case present(Position)
     case refused(AppendRefusal)
 }
 
-/// What a worker gets for a durable packet.
+/// What a worker receives for a durable packet.
 package struct Receipt: Hashable, Sendable {
     package var position: Position
     package var stardustID: UUID128
@@ -62,7 +62,7 @@ package struct Receipt: Hashable, Sendable {
     }
 }
 
-/// Why a packet was not taken, through no fault of its own.
+/// Why a valid packet was not accepted.
 package enum AppendRefusal: Error, Hashable, Sendable {
     case tooMuchInFlight
     case recovering
@@ -70,7 +70,7 @@ package enum AppendRefusal: Error, Hashable, Sendable {
     /// The files are damaged; the finding says where.
     case readOnly(String)
     case noSpace(String)
-    /// Whether it is durable is unknown: after a restart, sending it again tells.
+    /// It is unknown whether the packet is durable. Sending it again after a restart finds out.
     case outcomeUnknown(String)
     case failed(String)
 }

@@ -1,12 +1,12 @@
 internal import LedgerFormat
 
-/// What a peer may ask for. Roles are not ordered, but that `audit` includes `read` and `admin`
-/// everything; `append` never implies `read`.
+/// What a peer may do. Roles are not ordered, except that `audit` includes `read` and `admin`
+/// includes everything. `append` never implies `read`.
 package enum Role: String, CaseIterable, Sendable {
     case append, read, audit, admin
 }
 
-/// Who is connected, from the kernel.
+/// Who is connected, as reported by the kernel.
 package struct PeerIdentity: Hashable, Sendable {
     package var uid: UInt32
     package var gid: UInt32
@@ -22,7 +22,7 @@ package struct PeerIdentity: Hashable, Sendable {
     var peer: Entry.Peer { Entry.Peer(uid: uid, gid: gid) }
 }
 
-/// Maps peers to roles. Without a rule nobody but the daemon's own user and root may do anything.
+/// Maps peers to roles. Without rules, only the daemon's own user and root may do anything.
 package struct AccessPolicy: Hashable, Sendable {
     package var ownUser: UInt32
     package var rules: [Rule] = []
@@ -30,7 +30,7 @@ package struct AccessPolicy: Hashable, Sendable {
     package struct Rule: Hashable, Sendable {
         package var subject: Subject
         package var roles: Set<Role>
-        /// What the subject may append; nil for every type.
+        /// Entity types the subject may append; nil for every type.
         package var entityTypes: Set<String>?
 
         package init(_ subject: Subject, _ roles: Set<Role>, entityTypes: Set<String>? = nil) {
@@ -50,7 +50,7 @@ package struct AccessPolicy: Hashable, Sendable {
         self.rules = rules
     }
 
-    /// What a peer may do, decided once for each connection.
+    /// What a peer may do; decided once per connection.
     package func grant(_ peer: PeerIdentity) -> Grant {
         if peer.uid == ownUser || peer.uid == 0 {
             return Grant(roles: [.admin], entityTypes: nil)

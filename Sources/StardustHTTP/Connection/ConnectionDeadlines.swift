@@ -1,18 +1,19 @@
-/// What a connection's client must do by when. Told of events, it says whether the time is over;
-/// whoever owns the connection acts on it. No clock of its own.
+/// What a connection's client must do by when. It receives events and reports whether a deadline
+/// has passed; the connection's owner acts on that. It has no clock of its own.
 package struct ConnectionDeadlines: Sendable {
     package typealias Instant = ContinuousClock.Instant
 
     private var phase: Phase
-    /// When the oldest byte that the client has not taken was written; nil where it took all.
+    /// Since when the client has taken none of the bytes waiting for it; nil if it has taken
+    /// everything. Restarts when a body ends.
     private var unsentSince: Instant?
     private var hold: (reason: Hold, since: Instant)?
 
-    /// Why a connection is not read for now.
+    /// Why reading from a connection is paused.
     package enum Hold: Sendable {
-        /// What came is more than may wait for the disk.
+        /// More has arrived than may wait for the disk.
         case room
-        /// The client does not take its answers.
+        /// The client is not reading its answers.
         case answers
     }
 
@@ -21,12 +22,12 @@ package struct ConnectionDeadlines: Sendable {
         case header(since: Instant)
         case body(since: Instant, bytes: Int)
         case stream(lastByte: Instant)
-        /// Nothing is wanted of the client but to take the answer.
+        /// The client only has to take the answer.
         case answering
         case discarding(since: Instant, bytes: Int)
     }
 
-    /// What is over.
+    /// Which deadline has passed.
     package enum Expiry: Hashable, Sendable {
         case idle, header, body, write, discard
     }
@@ -55,7 +56,7 @@ package struct ConnectionDeadlines: Sendable {
         if unsentSince != nil { unsentSince = now }
     }
 
-    /// Reading is held back, or goes on.
+    /// Reading is paused for a reason, or resumes.
     package mutating func held(_ reason: Hold?, now: Instant) {
         hold = reason.map { ($0, now) }
         if reason == nil, case .stream = phase { phase = .stream(lastByte: now) }
@@ -69,10 +70,10 @@ package struct ConnectionDeadlines: Sendable {
 
     package mutating func wrote(now: Instant) { unsentSince = unsentSince ?? now }
 
-    /// The client took everything, or a part of it.
+    /// The client took everything, or part of it.
     package mutating func sent(isAll: Bool, now: Instant) {
         unsentSince = isAll ? nil : now
-        // What is idle is so from when it has everything.
+        // Idle time starts once the client has everything.
         if isAll, case .idle = phase { phase = .idle(since: now) }
     }
 
@@ -81,7 +82,7 @@ package struct ConnectionDeadlines: Sendable {
     package func expiry(now: Instant) -> Expiry? {
         switch phase {
         case .idle(let since):
-            // As long as the client takes its answer it is not idle.
+            // A client that is still taking its answer is not idle.
             if let unsentSince {
                 return now - unsentSince > ConnectionLimits.writeTime ? .write : nil
             }

@@ -6,7 +6,7 @@ internal import Packets
 internal import Platform
 internal import StardustCore
 
-/// One connection: performs what its state says, on its event loop.
+/// One connection: performs the actions its state machine decides, on its event loop.
 final class ConnectionHandler: ChannelDuplexHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundIn = Never
@@ -21,16 +21,16 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private var deadlines = ConnectionDeadlines(now: .now)
     private(set) var context: ChannelHandlerContext!
     private var head: HTTPRequestHead?
-    /// The request in hand, once its head is known.
+    /// The current request, once its head is known.
     private var request = Request.none
     private(set) var writer: ResponseWriter!
-    /// For answers outside the pipeline.
+    /// For answers that bypass the pipeline.
     private weak var plain: PlainRequestHandler?
-    /// A query that could not be answered at once and comes through the pipeline next.
+    /// A query that could not be answered at once; it arrives through the pipeline next.
     private var prepared: (target: String, query: PreparedQuery)?
-    /// When the last checkpoint was given.
+    /// When the last checkpoint was sent, or is due to be sent.
     private var lastCheckpoint: ContinuousClock.Instant?
-    /// Why reading is held back, if it is.
+    /// Why reading is paused; nil if it is not.
     private var hold: ConnectionDeadlines.Hold?
     private var isReadWanted = false
 
@@ -70,7 +70,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         context.fireUserInboundEventTriggered(event)
     }
 
-    /// Ends after the request in hand, or at once without one.
+    /// Closes after the current request, or at once if there is none.
     func drain() { perform(state.handle(.drain)) }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -85,7 +85,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     private func perform(_ action: ConnectionState.Action) {
         switch action {
-        // Those with something to say are performed where the event is.
+        // Actions that need data from their event are performed where the event arrives.
         case .nothing, .begin, .take, .reportMalformed: break
         case .finish: if case .body(let body) = request { body.finish() }
         case .answer: answerRequest()
@@ -177,10 +177,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
         }
     }
 
-    /// A header of the request in hand.
+    /// A header of the current request.
     func header(_ name: String) -> String? { head?.headers.first(name: name) }
 
-    /// The answer to a request that did not come through the pipeline, if it can be given at once.
+    /// The answer to a request that did not come through the pipeline, if it can be made at once.
     func answerAtOnce(_ plain: PlainRequest) -> Answer? {
         guard state.phase == .idle, !state.isDraining, isWritable else { return nil }
         let (path, text) = plain.target.pathAndQuery
@@ -214,7 +214,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         case .query(let query): answer(query)
         case .follow(let parameters): beginFollowing(parameters)
         case .body(let body): body.finish()
-        case .none, .refused, .following: preconditionFailure("nothing asks for an answer")
+        case .none, .refused, .following: preconditionFailure("no request needs an answer")
         }
     }
 
@@ -257,9 +257,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
         do throws(Problem) {
             if let answer = try prepared.immediateAnswer(server.ledger) { return respond(answer) }
         } catch { return respond(Answer(error)) }
-        guard let pool = prepared.pool else { preconditionFailure("no pool answers it") }
+        guard let pool = prepared.pool else { preconditionFailure("no pool can answer this query") }
         let (query, ledger, now) = (prepared.query, server.ledger, ContinuousClock.now)
-        // What may wait must not keep others from the disk.
+        // A query that may wait must not keep others from the disk.
         offLoop(pool) {
             let context = QueryContext.patient(ledger, since: now)
             do throws(Problem) { return try query.answer(context) } catch { return Answer(error) }
@@ -268,7 +268,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         }
     }
 
-    /// How long the next checkpoint has to wait; nil if it comes at once.
+    /// How long the next checkpoint must wait; nil if it can be sent at once.
     private func paceOfCheckpoints() -> Duration? {
         let now = ContinuousClock.now
         let due = max(now, lastCheckpoint.map { $0 + ConnectionLimits.checkpointPace } ?? now)
@@ -276,7 +276,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         return due > now ? due - now : nil
     }
 
-    /// Runs what blocks on a pool, and goes on here with its result.
+    /// Runs blocking work on a pool, then continues on this loop with its result.
     func offLoop<Value: Sendable>(
         _ pool: Pool, _ body: @escaping @Sendable () -> Value,
         then finish: @escaping (ConnectionHandler, Value) -> Void
@@ -287,7 +287,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         }
     }
 
-    /// Answers before the body has ended, and closes behind it.
+    /// Answers before the body has ended, then closes the connection.
     func refuse(_ problem: Problem) {
         if state.phase == .closed { return }
         let isHead = head?.method == .HEAD
@@ -296,7 +296,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         discard()
     }
 
-    /// Reads on for a while and drops what comes: closing on unread bytes would reset the
+    /// Keeps reading for a while and drops the bytes. Closing with unread bytes would reset the
     /// connection, and the client would never see its answer.
     private func discard() {
         request = .none
@@ -317,7 +317,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         perform(action)
     }
 
-    /// Begins an answer of lines that come as packets become durable.
+    /// Begins an answer whose lines are sent as they become ready.
     func beginStreaming() {
         writer.beginStreaming(
             head?.version ?? .http1_1, isLast: state.isDraining || head?.isKeepAlive == false)
@@ -332,10 +332,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
         perform(action)
     }
 
-    /// Closes when the last answer has gone out.
+    /// Closes once the last answer has been sent.
     func close() { writer.close() }
 
-    /// Done with the request in hand, before the end of its answer is written.
+    /// Ends the current request, before the end of its answer is written.
     private func finishRequest() -> ConnectionState.Action {
         let action = state.handle(.answered(keepsAlive: head?.isKeepAlive ?? true))
         (head, request) = (nil, .none)
@@ -353,7 +353,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         context.fireChannelWritabilityChanged()
     }
 
-    /// Holds reading back for a reason, or lets it go on.
+    /// Pauses reading for a reason, or resumes it.
     func setReadingHeld(_ reason: ConnectionDeadlines.Hold?) {
         guard reason != hold else { return }
         hold = reason

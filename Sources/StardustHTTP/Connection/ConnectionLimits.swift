@@ -1,46 +1,50 @@
-/// Bounds of connections, each with its reason.
+/// Limits on connections, each with its reason.
 package enum ConnectionLimits {
-    /// Header lines and their bytes: no client of ours needs a quarter of that.
+    /// Header lines and their bytes: none of our clients needs a quarter of this.
     package static let headerBytes = 16 << 10
     package static let headerLines = 64
-    /// Open connections, and those of one uid other than the daemon's: far above any engine, far
-    /// below the descriptors that a process may have.
+    /// Open connections, in total and for one uid other than the daemon's. Far more than any engine
+    /// needs, far fewer than the descriptors a process may have.
     package static let connections = 16_384
     package static let connectionsPerUser = 4_096
-    /// From the first byte of a request to the end of its header.
+    /// Longest time from the first byte of a request to the end of its header.
     package static let headerTime: Duration = .seconds(5)
-    /// A body may take this long at any speed; after that it must keep `bodyBytesPerSecond`.
+    /// A body may arrive at any speed for this long; after that it must keep up
+    /// `bodyBytesPerSecond`.
     package static let bodyGraceTime: Duration = .seconds(5)
     package static let bodyBytesPerSecond = 1024
-    /// Without a byte: between requests, and within an NDJSON body.
+    /// Longest time without receiving a byte, between requests and within an NDJSON body.
     package static let idleTime: Duration = .seconds(60)
-    /// Without the client taking a byte of an answer, counted from the end of its body.
+    /// Longest time in which the client takes no byte of an answer, counted from the end of the
+    /// request's body.
     package static let writeTime: Duration = .seconds(10)
     /// How often deadlines are checked.
     package static let deadlineInterval: Duration = .milliseconds(250)
-    /// After an early error the rest of the body is read, so that the client sees the answer.
+    /// After an early error, this much of the body is still read, so that the client sees the
+    /// answer.
     package static let discardBytes = 8 << 20
     package static let discardTime: Duration = .seconds(2)
-    /// How long a stopping daemon waits for requests that are under way.
+    /// How long a stopping daemon waits for current requests.
     package static let drainTime: Duration = .seconds(3)
-    /// Between looks whether all of them have ended.
+    /// How often it checks whether they have all ended.
     package static let drainInterval: Duration = .milliseconds(10)
-    /// Answers that wait in a connection: above the first they are kept as positions, below the
-    /// second they are written again.
+    /// Unsent answer bytes on a connection. Above the first, further answers are kept as positions;
+    /// below the second, writing resumes.
     package static let answerBytesMax = 1 << 20
     package static let answerBytesMin = 256 << 10
-    /// Pieces in which an answer is written: a client that takes one within `writeTime` is reading,
-    /// if slowly.
+    /// Size of the pieces an answer is written in. A client that takes one within `writeTime` is
+    /// reading, however slowly.
     package static let writeBytes = 16 << 10
-    /// An answer after which free memory is returned to the system: it took several times as much,
-    /// in whatever thread's heap.
+    /// After an answer larger than this, free memory is returned to the system. Making the answer
+    /// took several times its size, in the heap of whichever thread made it.
     package static let largeAnswerBytes = 8 << 20
-    /// Between two checkpoints on one connection: there are at most ten new ones a second, and a
-    /// reader in a loop must not take the processor from writers.
+    /// Shortest time between two checkpoints on one connection. There are at most ten new ones a
+    /// second, and a client reading in a loop must not take the processor from writers.
     package static let checkpointPace: Duration = .milliseconds(10)
-    /// Threads of each pool. `disk` and `sql` do work that the processors bound; most of `waiting`
-    /// sleep until the index has followed, so that a long query holds up no short one. There is one
-    /// feed at a time, and one comparison of all rows with all packets.
+    /// Threads in each pool. Work on `disk` and `sql` is bound by the processors. Most `waiting`
+    /// threads sleep until the index has caught up; there are enough that a long query does not
+    /// hold up a short one. Only one feed, and one comparison of all rows with all packets, runs
+    /// at a time.
     package static let diskThreads = 2
     package static let waitingThreads = 8
     package static let sqlThreads = 2

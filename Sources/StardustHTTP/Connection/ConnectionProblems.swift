@@ -1,6 +1,6 @@
 internal import NIOHTTP1
 
-/// What is wrong with a connection rather than with a request.
+/// Problems with a connection rather than with a request.
 extension Problem {
     static let slowHeader = Problem(
         .requestTimeout, "the header did not arrive within \(ConnectionLimits.headerTime)")
@@ -13,7 +13,7 @@ extension Problem {
         if error == .headerOverflow {
             self.init(
                 .headerTooLarge,
-                "a request header may have \(ConnectionLimits.headerLines) lines and "
+                "a request header may have at most \(ConnectionLimits.headerLines) lines and "
                     + "\(ConnectionLimits.headerBytes) bytes")
         } else {
             self.init(.malformedRequest, "this is not HTTP/1.1: \(error)")

@@ -1,33 +1,33 @@
-/// What a connection does next: told of events, it answers with an action, which whoever owns the
-/// connection performs. It knows neither socket nor clock.
+/// What a connection does next. It receives events and returns actions, which the connection's
+/// owner performs. It knows neither the socket nor the clock.
 ///
-/// A connection takes one request after the other and answers each once. What follows an answer that
-/// was the last one is dropped.
+/// A connection takes one request after another and answers each once. Anything that arrives after
+/// the last answer is dropped.
 package struct ConnectionState: Hashable, Sendable {
     package private(set) var phase = Phase.idle
-    /// No further request is answered: the client has said that it sends no more, or the daemon is
+    /// No further request is answered, because the client has closed its side or the daemon is
     /// stopping.
     package private(set) var isDraining = false
 
     package enum Phase: Hashable, Sendable, CaseIterable {
         case idle
-        /// A request without a body of interest; answered at its end.
+        /// A request whose body, if any, is ignored; answered at its end.
         case query
-        /// A request that is refused at its end, which is near: it has no body.
+        /// A request that is refused at its end, which comes at once because it has no body.
         case refused
-        /// A body that is answered when it is whole.
+        /// A body that is answered once it is complete.
         case body
-        /// The same, and its answer is made like a query's: when earlier answers are taken.
+        /// The same, but answered like a query: once the client has taken earlier answers.
         case queryBody
         /// A body that is answered while it arrives.
         case stream
-        /// Its end has come; the rest of its answer has not.
+        /// The body has ended, but the answer is not complete.
         case streamEnded
-        /// The request is whole, and is answered when the client has taken earlier answers.
+        /// The request is complete and is answered once the client has taken earlier answers.
         case held
-        /// The request is whole, its answer on the way.
+        /// The request is complete and its answer is being made.
         case answering
-        /// Packets go out as they become durable.
+        /// Packets are sent as they become durable.
         case following
         /// Answered before the body ended: the rest is read and dropped.
         case discarding
@@ -35,14 +35,14 @@ package struct ConnectionState: Hashable, Sendable {
     }
 
     package enum Event: Hashable, Sendable {
-        /// A request begins; `Begun` says what kind it is.
+        /// A request begins; `Begun` is its kind.
         case head(Begun)
         case bytes
         /// The request has ended. `isWritable`: the client has taken most of earlier answers.
         case end(isWritable: Bool)
         /// The client has taken most of the answers.
         case writable
-        /// Answers go out as packets become durable, from now on.
+        /// From now on, packets are sent as they become durable.
         case follow
         /// The answer is complete. `keepsAlive`: the client may send another request.
         case answered(keepsAlive: Bool)
@@ -50,7 +50,7 @@ package struct ConnectionState: Hashable, Sendable {
         case refusedEarly
         case malformed
         case expired(ConnectionDeadlines.Expiry)
-        /// The client sends no more. What is whole is still answered.
+        /// The client sends nothing more. Complete requests are still answered.
         case inputClosed
         /// The daemon is stopping.
         case drain
@@ -63,30 +63,30 @@ package struct ConnectionState: Hashable, Sendable {
 
     package enum Action: Hashable, Sendable {
         case nothing
-        /// Take up the request that has begun.
+        /// Accept the request that has begun.
         case begin
         /// Hand the bytes to the body.
         case take
-        /// Tell the body that it is whole.
+        /// Tell the body that it is complete.
         case finish
-        /// Answer the request in hand.
+        /// Answer the current request.
         case answer
         /// Answer it with its problem.
         case refuse
         /// Tell the exchange that there is room for more of its answer.
         case resume
-        /// Report bytes that are not HTTP, and read the rest away.
+        /// Report bytes that are not HTTP, and discard the rest.
         case reportMalformed
-        /// Report that the header did not come in time, and close.
+        /// Report that the header did not arrive in time, and close.
         case reportSlowHeader
-        /// Report that the body came too slowly, and read the rest away.
+        /// Report that the body arrived too slowly, and discard the rest.
         case reportSlowBody
         /// End the stream of packets.
         case endFollowing
-        /// Close when the last answer has gone out.
+        /// Close once the last answer has been sent.
         case close
         case closeNow
-        /// Give up the exchange in hand.
+        /// Abandon the current exchange.
         case abandon
     }
 
@@ -134,7 +134,7 @@ package struct ConnectionState: Hashable, Sendable {
 
     private mutating func end(_ isWritable: Bool) -> Action {
         switch phase {
-        // Whoever asks and does not read must not fill the memory.
+        // A client that sends requests without reading answers must not fill the memory.
         case .query, .queryBody:
             isWritable ? go(to: .answering, .answer) : go(to: .held, .nothing)
         case .refused: go(to: .answering, .refuse)
@@ -153,7 +153,7 @@ package struct ConnectionState: Hashable, Sendable {
         }
     }
 
-    /// The next request may come before the end of the answer is written.
+    /// The next request may arrive before the end of the answer is written.
     private mutating func answered(_ keepsAlive: Bool) -> Action {
         isDraining || !keepsAlive ? go(to: .discarding, .close) : go(to: .idle, .nothing)
     }

@@ -1,9 +1,9 @@
 internal import NIOCore
 internal import Packets
 
-/// What the connections of one event loop share. Only touched on that loop.
+/// What the connections of one event loop share. Used only on that loop.
 final class LoopContext {
-    /// Parses for all of them, so that its memory is warm and bounded.
+    /// Parses for all connections, so that its memory stays warm and bounded.
     private var reader = PacketReader()
     private var handlers: [ObjectIdentifier: ConnectionHandler] = [:]
 

@@ -1,7 +1,7 @@
 internal import LedgerFormat
 
-/// A look-up in the form in which nearly every client sends it: one whole GET of a path, without a
-/// body and with no header that changes anything. Whatever has another form is the decoder's.
+/// A look-up in the form nearly every client sends: one complete GET of a path, without a body and
+/// without a header that changes anything. Every other form goes to the decoder.
 struct PlainRequest {
     /// Path and query.
     let target: String
@@ -12,8 +12,8 @@ struct PlainRequest {
     ]
     private static let linesMax = 16
 
-    /// Nil where `bytes` are anything else than one such request, from its first to its last byte
-    /// (RFC 9112 sections 3 and 5).
+    /// Nil unless `bytes` are exactly one such request, from its first to its last byte (RFC 9112
+    /// sections 3 and 5).
     init?(_ bytes: Span<UInt8>) {
         guard bytes.count <= ConnectionLimits.headerBytes, bytes.has("GET /", at: 0) else {
             return nil
@@ -36,7 +36,7 @@ struct PlainRequest {
         return nil
     }
 
-    /// Where the header line ends that begins at `start`; nil where it may matter.
+    /// The end of the header line that begins at `start`; nil if the header may matter.
     private static func endOfIdleHeader(_ bytes: Span<UInt8>, from start: Int) -> Int? {
         var index = start
         while index < bytes.count, bytes[index] != UInt8(ascii: ":") { index += 1 }
@@ -56,7 +56,7 @@ extension Span<UInt8> {
         return true
     }
 
-    /// Whether a range is a text of lower-case letters and dashes, in any case.
+    /// Whether a range equals `text` in any case. `text` has only lower-case letters and dashes.
     fileprivate func hasAnyCase(_ text: StaticString, in range: Range<Int>) -> Bool {
         guard range.count == text.utf8CodeUnitCount else { return false }
         for index in 0..<range.count {

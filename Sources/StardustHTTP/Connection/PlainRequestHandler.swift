@@ -1,7 +1,7 @@
 internal import NIOCore
 
-/// First in the pipeline: has a plain request answered at once if that is possible, and tells the
-/// connection's handler of every byte that comes and goes.
+/// First in the pipeline. It has a plain request answered at once if possible, and reports every
+/// byte received or sent to the connection's handler.
 final class PlainRequestHandler: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundIn = IOData
@@ -10,7 +10,7 @@ final class PlainRequestHandler: ChannelDuplexHandler {
     private let handler: ConnectionHandler
     private var context: ChannelHandlerContext?
     private var unsent = 0
-    /// Whether the decoder stands between two requests: all that it got were whole ones.
+    /// Whether the decoder is between two requests: it has received only complete ones.
     private var isDecoderIdle = true
 
     init(_ handler: ConnectionHandler) { self.handler = handler }
@@ -22,7 +22,7 @@ final class PlainRequestHandler: ChannelDuplexHandler {
 
     func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
 
-    /// Answers where there is no request that the pipeline knows of, and closes.
+    /// Answers when the pipeline knows of no request, then closes.
     func sendLast(_ answer: Answer) {
         guard let context else { return }
         let bytes = answer.message(isLast: true)
@@ -43,7 +43,7 @@ final class PlainRequestHandler: ChannelDuplexHandler {
         context.fireChannelRead(data)
     }
 
-    /// In pieces, so that a client that reads slowly is seen to read.
+    /// Writes in pieces, so that a slow reader is seen to make progress.
     private func send(_ answer: Answer, _ context: ChannelHandlerContext) {
         var bytes = answer.message(isLast: false)
         while bytes.readableBytes > 0 {

@@ -1,6 +1,6 @@
 extension String {
-    /// A request's target in its parts. Its other form has scheme and authority too (RFC 9112
-    /// section 3.2.2).
+    /// Splits a request's target into path and query. The absolute form also has a scheme and an
+    /// authority (RFC 9112 section 3.2.2).
     var pathAndQuery: (path: Substring, query: Substring?) {
         var target = self[...]
         if hasPrefix("http://") {

@@ -1,7 +1,7 @@
 internal import NIOCore
 internal import NIOHTTP1
 
-/// Writes a connection's answers, and knows when the last of them has gone out. Used on the
+/// Writes a connection's answers and knows when the last one has been sent. Used on the
 /// connection's event loop.
 final class ResponseWriter {
     private let context: ChannelHandlerContext
@@ -10,10 +10,10 @@ final class ResponseWriter {
 
     init(_ context: ChannelHandlerContext) { self.context = context }
 
-    /// An answer's bytes go out beside the pipeline.
+    /// Records a write of answer bytes that bypasses the pipeline.
     func wroteBeside(_ future: EventLoopFuture<Void>) { lastWrite = future }
 
-    /// Asks for the body of a request that waits to be asked (RFC 9110 section 10.1.1).
+    /// Asks for the body of a request that expects `100-continue` (RFC 9110 section 10.1.1).
     func proceed() {
         write(.head(HTTPResponseHead(version: .http1_1, status: .continue)))
         context.flush()
@@ -27,11 +27,11 @@ final class ResponseWriter {
         end()
     }
 
-    /// Begins an answer of lines to a request of this version.
+    /// Begins an answer of lines to a request with this HTTP version.
     func beginStreaming(_ version: HTTPVersion, isLast: Bool) {
         var headers = HTTPHeaders()
         headers.add(name: "content-type", value: "application/x-ndjson")
-        // To HTTP/1.0 the end of the connection is the end of the answer.
+        // In HTTP/1.0, the end of the connection marks the end of the answer.
         if version != .http1_0 { headers.add(name: "transfer-encoding", value: "chunked") }
         if isLast { headers.add(name: "connection", value: "close") }
         write(.head(HTTPResponseHead(version: version, status: .ok, headers: headers)))
@@ -45,13 +45,13 @@ final class ResponseWriter {
     /// Ends the answer.
     func end() { lastWrite = context.writeAndFlush(part(.end(nil))) }
 
-    /// Closes when the last answer has gone out.
+    /// Closes once the last answer has been sent.
     func close() {
         guard let lastWrite else { return context.close(promise: nil) }
         lastWrite.assumeIsolated().whenComplete { [context] _ in context.close(promise: nil) }
     }
 
-    /// In pieces, so that a client that reads slowly is seen to read.
+    /// Writes in pieces, so that a slow reader is seen to make progress.
     private func writePieces(of bytes: ByteBuffer) {
         var bytes = bytes
         while let piece = bytes.readSlice(

@@ -22,7 +22,7 @@ final class ServerContext: Sendable {
 
     var metrics: Metrics { ledger.metrics }
 
-    /// Counts a connection in. False where there are too many; then it was not counted.
+    /// Counts a new connection. False if there are too many; then it is not counted.
     func admit(_ peer: PeerIdentity) -> Bool {
         let isAdmitted = connections.withLock { counts in
             let total = counts.values.reduce(0, +)

@@ -1,14 +1,14 @@
 internal import Glibc
 internal import Platform
 
-/// The socket's place in the file system.
+/// The socket's file.
 package enum SocketFile {
     package struct Refused: Error, CustomStringConvertible {
         package var description: String
     }
 
-    /// Makes the folder where it is missing, refuses one in which others could replace the socket,
-    /// and removes a socket that nobody serves any more.
+    /// Creates the folder if it is missing, refuses a folder in which others could replace the
+    /// socket, and removes a socket that is no longer served, such as one left by a crash.
     static func prepare(_ path: String) throws(Refused) {
         let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
         var status = stat()
@@ -21,21 +21,21 @@ package enum SocketFile {
         }
         if status.st_mode & 0o002 != 0 {
             throw Refused(
-                description: "others may write in \(folder), so they could replace the socket; "
-                    + "`chmod o-w` it or choose another with --socket")
+                description: "others may write to \(folder), so they could replace the socket; run "
+                    + "`chmod o-w` on it or choose another folder with --socket")
         }
         if unsafe lstat(path, &status) == 0 {
             guard status.st_mode & S_IFMT == S_IFSOCK else {
-                throw Refused(description: "\(path) is there and is not a socket")
+                throw Refused(description: "\(path) exists and is not a socket")
             }
             guard !isServed(path) else {
-                throw Refused(description: "another daemon serves on \(path)")
+                throw Refused(description: "another daemon is already serving on \(path)")
             }
             _ = unsafe unlink(path)
         }
     }
 
-    /// Whether somebody answers there.
+    /// Whether a process accepts connections there.
     private static func isServed(_ path: String) -> Bool {
         let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
         defer { Glibc.close(descriptor) }
@@ -46,7 +46,7 @@ package enum SocketFile {
             unsafe $0.copyBytes(from: path.utf8)
         }
         let size = socklen_t(MemoryLayout<sockaddr_un>.size)
-        // Safety: the address is a sockaddr_un for as long as the call lasts.
+        // Safety: the address is a sockaddr_un for the duration of the call.
         return unsafe withUnsafePointer(to: &address) {
             unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 unsafe connect(descriptor, $0, size) == 0
@@ -54,7 +54,7 @@ package enum SocketFile {
         }
     }
 
-    /// Which file the socket is, so that no other is removed in its place.
+    /// Identifies the socket's file, so that no other file is removed in its place.
     struct Place: Sendable {
         var device: UInt64
         var inode: UInt64
@@ -71,12 +71,12 @@ package enum SocketFile {
             throw Refused(description: "permissions of \(path): \(errorName(errno))")
         }
         guard let place = place(of: path) else {
-            throw Refused(description: "\(path) is gone: \(errorName(errno))")
+            throw Refused(description: "\(path) has disappeared: \(errorName(errno))")
         }
         return place
     }
 
-    /// Removes the socket where it is still ours.
+    /// Removes the socket if it is still ours.
     static func remove(_ path: String, at place: Place) {
         let found = Self.place(of: path)
         guard found?.device == place.device, found?.inode == place.inode else { return }

@@ -14,8 +14,8 @@ package struct SocketServer: Service {
     private let logger: Logger
     private let isListening: @Sendable () -> Void
 
-    /// The caller holds the ledger's lock, so that a socket file that stands at `path` is stale.
-    /// `isListening` is called once when clients can connect.
+    /// The caller holds the ledger's lock, so any socket file at `path` is stale. `isListening` is
+    /// called once, when clients can connect.
     package init(
         _ ledger: RunningLedger, path: String, policy: AccessPolicy, logger: Logger,
         isListening: @escaping @Sendable () -> Void = {}
@@ -27,14 +27,14 @@ package struct SocketServer: Service {
         self.isListening = isListening
     }
 
-    /// Relations between the bounds of this module; called once when the program starts.
+    /// Checks the relations between this module's limits; called once when the program starts.
     package static func checkLimits() {
         ConnectionLimits.checkRelations()
         EmissionLimits.checkRelations()
         QueryLimits.checkRelations()
     }
 
-    /// Serves until the group shuts down, then lets what is under way finish.
+    /// Serves until the group shuts down, then lets current requests finish.
     package func run() async throws {
         try SocketFile.prepare(path)
         let loops = MultiThreadedEventLoopGroup(numberOfThreads: min(2, System.coreCount))
@@ -44,9 +44,9 @@ package struct SocketServer: Service {
         let channel = try await bind(loops, context, contexts)
         let place = try SocketFile.restrict(path)
         isListening()
-        // Ends when the group shuts down; a task that is cancelled ends the same way.
+        // Returns when the group shuts down; cancelling the task has the same effect.
         try? await gracefulShutdown()
-        // Whoever waits, for the index or a checkpoint, is told that it will not come.
+        // Requests waiting for the index or a checkpoint are told that it will not come.
         ledger.follower?.stopWaiting()
         ledger.publisher?.stopWaiting()
         ledger.model?.stopReading()
@@ -96,7 +96,7 @@ package struct SocketServer: Service {
             .childChannelInitializer { channel in
                 PeerCredentials.identity(of: channel).flatMapThrowing { peer in
                     guard let loop = contexts[ObjectIdentifier(channel.eventLoop)] else {
-                        preconditionFailure("a connection on a loop that is not ours")
+                        preconditionFailure("the connection's event loop is not ours")
                     }
                     guard context.admit(peer) else { throw ConnectionRefused() }
                     channel.closeFuture.whenComplete { _ in context.dismiss(peer) }
@@ -126,9 +126,9 @@ package struct SocketServer: Service {
         try pipeline.addHandler(handler)
     }
 
-    /// Takes no more connections, closes idle ones, and waits a while for the others.
+    /// Accepts no more connections, closes idle ones, and waits a while for the others.
     private func stop(_ channel: any Channel, _ contexts: LoopContexts) async {
-        // Closing a listening socket fails only where it is closed already.
+        // Closing a listening socket fails only if it is already closed.
         try? await channel.close()
         let deadline = ContinuousClock.now + ConnectionLimits.drainTime
         for bound in contexts.values {
@@ -141,7 +141,7 @@ package struct SocketServer: Service {
                 isEmpty = isEmpty && isLoopEmpty ?? true
             }
             if isEmpty { return }
-            // A cancelled sleep only makes the waiting busier.
+            // If the sleep is cancelled, this loop only polls more often.
             try? await Task.sleep(for: ConnectionLimits.drainInterval)
         }
         for bound in contexts.values { bound.eventLoop.execute { bound.value.closeAll() } }

@@ -1,7 +1,7 @@
 internal import NIOPosix
 
-/// Threads for work that blocks, apart from each other, so that nobody waits for what is slower by
-/// nature.
+/// Threads for blocking work, in separate pools, so that fast work never waits behind work that is
+/// slower by nature.
 struct ThreadPools: Sendable {
     private let pools: [Pool: NIOThreadPool]
 
@@ -19,13 +19,13 @@ struct ThreadPools: Sendable {
     }
 }
 
-/// Which threads do a piece of work that blocks.
+/// Which threads do a piece of blocking work.
 package enum Pool: Sendable, CaseIterable {
-    /// Reads records and asks the index.
+    /// Reads records and queries the index.
     case disk
-    /// May wait until the index has followed, for a checkpoint, or for SQLite.
+    /// May wait for the index to catch up, for a checkpoint, or for SQLite.
     case waiting
-    /// Runs the SQL of others, which may use its whole time.
+    /// Runs clients' SQL, which may use up its whole time limit.
     case sql
     /// Applies the change feed.
     case feed

@@ -5,7 +5,7 @@ internal import Packets
 internal import Publishing
 internal import StardustCore
 
-/// Lines of an NDJSON answer as bytes.
+/// Renders the lines of an NDJSON answer as bytes.
 enum AnswerLines {
     static func rendered(_ lines: [StreamEmission.Line]) -> ByteBuffer {
         var json = JSONWriter()
@@ -33,14 +33,14 @@ enum AnswerLines {
     }
 }
 
-/// A problem behind a reference: they are large, and lines without one are many.
+/// A problem behind a reference: problems are large, and most lines have none.
 final class BoxedProblem: Sendable {
     let problem: Problem
     init(_ problem: Problem) { self.problem = problem }
 }
 
-/// Answers that the client does not take yet: a position stands for a receipt, which is read back
-/// from the ledger when there is room. 24 bytes a line.
+/// Answers the client has not taken yet. Only a receipt's position is kept; the receipt is read
+/// back from the ledger when there is room. 24 bytes a line.
 struct KeptAnswers {
     private var answers = CircularBuffer<Answer>()
 
@@ -53,7 +53,7 @@ struct KeptAnswers {
         }
     }
 
-    /// What the answers take of the memory, in receipts.
+    /// How much memory the answers take, measured in receipts.
     private(set) var weight = 0
 
     var isEmpty: Bool { answers.isEmpty }
@@ -70,7 +70,7 @@ struct KeptAnswers {
         }
     }
 
-    /// Takes up to `limit` from the front.
+    /// Removes and returns up to `limit` answers from the front.
     mutating func take(_ limit: Int) -> [Answer] {
         let taken = Array(answers.prefix(limit))
         answers.removeFirst(taken.count)
@@ -91,7 +91,7 @@ extension KeptAnswers.Answer {
                 }
                 let receipt = Receipt(record.entry, hash: record.entryHash)
                 guard withEvidence else { return .receipt(receipt, isReplay: isReplay) }
-                // Its batch was answered, so a published checkpoint covers it.
+                // Its batch was answered, so a published checkpoint must cover it.
                 guard let published = ledger.publisher?.published else {
                     return .problem(BoxedProblem(Problem(.stopping)))
                 }

@@ -2,7 +2,7 @@ internal import LedgerFormat
 internal import Publishing
 internal import StardustCore
 
-/// What shows that a receipt's packet is under a published checkpoint.
+/// Evidence that a published checkpoint covers a receipt's packet.
 final class CheckpointEvidence: Sendable {
     /// The signed note.
     let checkpoint: [UInt8]
@@ -12,7 +12,7 @@ final class CheckpointEvidence: Sendable {
         (self.checkpoint, self.inclusion) = (checkpoint, inclusion)
     }
 
-    /// Makes it for a receipt that a published checkpoint covers. Blocks on the disk.
+    /// Creates the evidence for a receipt that `published` covers. Blocks on the disk.
     static func of(
         _ receipt: Receipt, _ published: SignedCheckpoint, _ ledger: RunningLedger
     ) -> Result<CheckpointEvidence, Problem> {

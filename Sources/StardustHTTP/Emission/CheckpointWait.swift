@@ -4,8 +4,8 @@ internal import NIOCore
 internal import Publishing
 internal import StardustCore
 
-/// Waits on an event loop until a published checkpoint covers a size, and ends once: with it, or why
-/// there is none. Blocks nobody.
+/// Waits on an event loop until a published checkpoint covers a size. It ends once, with the
+/// checkpoint or the reason there is none. It never blocks the loop.
 final class CheckpointWait {
     typealias Outcome = Result<SignedCheckpoint, Problem>
 
@@ -41,7 +41,7 @@ final class CheckpointWait {
         finish(outcome)
     }
 
-    /// The same for receipts: with what shows each of them. `finish` is called on the connection's
+    /// The same for receipts, with the evidence for each. `finish` is called on the connection's
     /// loop.
     static func evidence(
         for receipts: [Receipt], _ connection: ConnectionHandler,
@@ -68,12 +68,12 @@ final class CheckpointWait {
 }
 
 extension Problem {
-    /// Why there is no checkpoint over a packet that is safe all the same.
+    /// Why no checkpoint covers a packet that is durable nonetheless.
     fileprivate func ofDurable(_ receipt: Receipt) -> Problem {
         var problem = self
         problem.detail =
-            "the packet is durable at position \(receipt.position), but \(detail). Sending it again "
-            + "is harmless"
+            "the packet is durable at position \(receipt.position), but \(detail). It is safe "
+            + "to send it again"
         problem.position = receipt.position.value
         return problem
     }

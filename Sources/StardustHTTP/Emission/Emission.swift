@@ -28,8 +28,8 @@ enum Emission {
         }
     }
 
-    /// Answers a packet whose id is stored already: the first receipt for the same content, a
-    /// conflict for other content. Blocks on the disk.
+    /// Answers a packet whose id is already stored: with the first receipt if the content is the
+    /// same, with a conflict if it differs. Blocks on the disk.
     static func replay(
         _ payload: [UInt8], _ digest: Digest, at position: Position, _ ledger: RunningLedger
     ) -> Result<Receipt, Problem> {
@@ -47,11 +47,11 @@ enum Emission {
 }
 
 extension Parameters {
-    /// Whether a receipt is wanted only when a checkpoint covers it.
+    /// Whether the client wants the receipt only once a checkpoint covers it.
     fileprivate func waitsForCheckpoint() throws(Problem) -> Bool {
         guard let text = self["wait"] else { return false }
         guard text == "checkpoint" else {
-            throw .badParameter("wait", "\(text) is nothing to wait for; `checkpoint` is")
+            throw .badParameter("wait", "cannot wait for \(text); only for `checkpoint`")
         }
         return true
     }

@@ -1,29 +1,29 @@
 internal import NIOCore
 internal import Packets
 
-/// Cuts an NDJSON body that comes in pieces into lines. Blank lines are counted and skipped; a line
-/// that is too long is noticed before it is whole, and its rest dropped.
+/// Cuts an NDJSON body that arrives in pieces into lines. Blank lines are counted and skipped. A
+/// line that is too long is noticed before it is complete, and the rest of it is dropped.
 ///
-/// Every byte that is added is accounted for once: as dropped by `add` or `next`, in a chunk, or in
-/// `bytesHeld`.
+/// Every added byte is accounted for once: as dropped by `add` or `dropLeadingSpace`, in a chunk,
+/// or in `bytesHeld`.
 struct LineCutter {
     private var buffer = ByteBuffer()
     private let lineBytesMax: Int
     /// Number of the line that begins at the reader index, from 1.
     private var line = 1
-    /// Bytes from the reader index on that are known to have no line feed.
+    /// Bytes from the reader index onwards that are known to contain no line feed.
     private var searched = 0
     private var isSkipping = false
     private(set) var hasEnded = false
 
     init(lineBytesMax: Int) { self.lineBytesMax = lineBytesMax }
 
-    /// Whole lines, with the number of the first.
+    /// Complete lines, with the number of the first.
     struct Chunk {
         fileprivate var text: ByteBuffer
         fileprivate var firstLine: Int
         fileprivate var lineBytesMax: Int
-        /// The last line went on beyond what is kept.
+        /// The last line was longer than the part that was kept.
         fileprivate var isCutShort = false
         fileprivate(set) var lines: Int
 
@@ -35,13 +35,13 @@ struct LineCutter {
         case tooLong
     }
 
-    /// Nothing more will come of this body.
+    /// No more lines will come from this body.
     var isDone: Bool { hasEnded && buffer.readableBytes == 0 }
 
-    /// Bytes that wait for the end of their line, or to be cut.
+    /// Bytes that are waiting for the end of their line, or to be cut.
     var bytesHeld: Int { buffer.readableBytes }
 
-    /// Takes a piece of the body; returns how many bytes of it were dropped.
+    /// Takes a piece of the body; returns how many of its bytes were dropped.
     mutating func add(_ bytes: ByteBuffer) -> Int {
         var bytes = bytes
         var dropped = 0
@@ -57,7 +57,7 @@ struct LineCutter {
 
     mutating func end() { hasEnded = true }
 
-    /// The next lines, at least one, about `limit` bytes at most; nil where none is whole.
+    /// The next lines: at least one, at most about `limit` bytes. Nil if none is complete.
     mutating func next(atMost limit: Int) -> Chunk? {
         let (end, lines) = wholeLines(limit)
         if end > 0 { return cut(end, lines) }
@@ -70,7 +70,7 @@ struct LineCutter {
         return chunk
     }
 
-    /// Drops the white space with which a line begins that is not whole; returns how many bytes.
+    /// Drops the leading white space of an incomplete line; returns how many bytes were dropped.
     mutating func dropLeadingSpace() -> Int {
         let count = Self.leadingSpace(buffer.readableBytesUInt8Span)
         guard count > 0, searched >= count else { return 0 }
@@ -117,7 +117,8 @@ struct LineCutter {
 }
 
 extension LineCutter.Chunk {
-    /// Lends the lines that are not blank, each with its number and without white space around it.
+    /// Passes each line that is not blank to `body`, with its number and without surrounding white
+    /// space.
     func eachLine(_ body: (Int, borrowing LineCutter.Text) -> Void) {
         let bytes = text.readableBytesUInt8Span
         var (start, number) = (0, firstLine)

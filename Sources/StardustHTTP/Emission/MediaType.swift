@@ -1,4 +1,4 @@
-/// The media types that emitting takes.
+/// The media types accepted for emitting.
 enum MediaType {
     case json, ndjson
     case other(String)
@@ -7,7 +7,7 @@ enum MediaType {
         let essence = (header ?? "").prefix { $0 != ";" }.lowercased()
             .trimmingSpaces
         switch essence {
-        // `curl -d` sends a form's type for whatever it is given.
+        // `curl -d` sends the form type whatever the data is.
         case "", "application/json", "application/x-www-form-urlencoded": self = .json
         case "application/x-ndjson": self = .ndjson
         default: self = .other(essence)

@@ -12,7 +12,8 @@ final class SingleEmission: RequestBody {
     private var body = ByteBuffer()
     private var reservation: Inbox.Reservation
     private let waitsForCheckpoint: Bool
-    /// The sequencer has it: its bytes are held until it is answered, whoever still wants that.
+    /// The sequencer has the packet. Its bytes stay reserved until it is answered, even if the
+    /// client has gone.
     private var isSubmitted = false
 
     init(_ connection: ConnectionHandler, waitsForCheckpoint: Bool) {

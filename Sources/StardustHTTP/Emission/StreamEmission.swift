@@ -5,22 +5,22 @@ internal import Packets
 internal import Platform
 internal import StardustCore
 
-/// Many packets in one request, one a line, each answered by a line in the same order.
+/// Many packets in one request, one per line, each answered by a line in the same order.
 ///
 /// Invariants:
-///  1. `batches` are answered from the front; a line's answer is written once.
-///  2. While `kept` has lines, or some of them are being read back, new ones go behind them.
+///  1. `batches` are answered from the front; each line's answer is written once.
+///  2. While `kept` has lines, or some of them are being read back, new ones queue behind them.
 final class StreamEmission: RequestBody {
     let kind = ConnectionState.Begun.stream
     private let connection: ConnectionHandler
     private let waitsForCheckpoint: Bool
     private var cutter: LineCutter
-    /// Bytes that wait for the end of their line or for room, and those that are being appended.
+    /// Bytes waiting for the end of their line or for room, and bytes being appended.
     private var reservation: Inbox.Reservation
     private var batches = CircularBuffer<Batch>()
     private var bytesInFlight = 0
     private var linesInFlight = 0
-    /// A submission that found the inbox full; tried again before anything else is read.
+    /// A submission that found the inbox full; retried before anything else is read.
     private var delayed: (submission: Submission, bytes: Int)?
     private var kept = KeptAnswers()
     private var isReadingBack = false
@@ -28,17 +28,18 @@ final class StreamEmission: RequestBody {
     private var isAbandoned = false
     private var isRetryScheduled = false
 
-    /// Lines that were cut together, and what became of them once it is known.
+    /// Lines that were cut together, and their outcomes once known.
     private final class Batch {
         var lines: [Line] = []
-        /// Lines of the body, blank ones included.
+        /// Number of lines in the body, including blank ones.
         var count = 0
-        /// The packets, until it is known that none of them stands already.
+        /// The packets, kept until the batch is settled. If an id is already stored, the
+        /// contents are compared.
         var payloads: Submission?
         var isAnswered = false
     }
 
-    /// A line of the body: a packet that waits, or its answer.
+    /// A line of the body: a waiting packet, or its answer.
     enum Line: Sendable {
         case packet(line: Int, ordinal: Int)
         case receipt(Receipt, isReplay: Bool, CheckpointEvidence? = nil)
@@ -68,21 +69,21 @@ final class StreamEmission: RequestBody {
         pump()
     }
 
-    /// The connection is gone. What was handed over is still appended.
+    /// The connection is gone. Packets already handed over are still appended.
     func abandon() {
         isAbandoned = true
         reservation.give(back: cutter.bytesHeld + (delayed?.bytes ?? 0))
         delayed = nil
     }
 
-    /// Cuts and hands over lines as long as there is room, else holds reading back.
+    /// Cuts lines and hands them over while there is room, then pauses reading.
     private func pump() {
         if isAbandoned { return }
         while let hasMore = step(), hasMore {}
         endIfDone()
     }
 
-    /// One chunk of lines. Nil where there is no room now, false where there are no lines.
+    /// Handles one chunk of lines. Nil if there is no room now, false if there are no lines.
     private func step() -> Bool? {
         if let (submission, _) = delayed {
             guard offer(submission) else { return nil }
@@ -106,7 +107,7 @@ final class StreamEmission: RequestBody {
         return admit(chunk) ? true : nil
     }
 
-    /// Parses a chunk's lines and hands the packets over. False where the inbox is full.
+    /// Parses a chunk's lines and hands the packets over. False if the inbox is full.
     private func admit(_ chunk: LineCutter.Chunk) -> Bool {
         let batch = Batch()
         let bound = NIOLoopBound(
@@ -162,7 +163,7 @@ final class StreamEmission: RequestBody {
         return problem
     }
 
-    /// False where the inbox is full: reading is held and it is tried again soon.
+    /// False if the inbox is full; then reading pauses and the submission is retried soon.
     private func offer(_ submission: Submission) -> Bool {
         switch ledger.submit(submission) {
         case nil: return true
@@ -230,7 +231,8 @@ final class StreamEmission: RequestBody {
         }
     }
 
-    /// Settles a batch, where it is wanted when a checkpoint covers all of it.
+    /// Settles a batch. If the client asked for it, this first waits until a checkpoint covers
+    /// all of it.
     private func awaitCheckpoint(_ batch: Batch) {
         var waiting: [(index: Int, receipt: Receipt, isReplay: Bool)] = []
         if waitsForCheckpoint {
@@ -280,7 +282,7 @@ final class StreamEmission: RequestBody {
         connection.stream(AnswerLines.rendered(lines))
     }
 
-    /// Called when there is room again: goes on with what was kept, read back from the ledger.
+    /// Called when there is room again: sends kept answers, read back from the ledger.
     func clientTookAnswers() {
         guard !isAbandoned, !isReadingBack, !kept.isEmpty, connection.isWritable else { return }
         isReadingBack = true

@@ -4,7 +4,8 @@ internal import Platform
 internal import ReadModel
 internal import StardustCore
 
-/// A change feed in one request: lines are applied in order, each answered by a line when it is final.
+/// A change feed in one request. Lines are applied in order; each is answered by a line once its
+/// outcome is final.
 final class FeedStream: RequestBody {
     let kind = ConnectionState.Begun.stream
     private let connection: ConnectionHandler
@@ -22,7 +23,8 @@ final class FeedStream: RequestBody {
     }
 
     func take(_ bytes: ByteBuffer) {
-        // While there is no room, nothing is read but what has arrived; `pump` lets it go on.
+        // If there is no room, reading pauses; what has already arrived is processed, and `pump`
+        // resumes reading.
         if !reservation.add(bytes.readableBytes) { connection.setReadingHeld(.room) }
         reservation.give(back: cutter.add(bytes))
         pump()
@@ -33,7 +35,7 @@ final class FeedStream: RequestBody {
         pump()
     }
 
-    /// The connection is gone: what is not whole is rolled back when the session goes.
+    /// The connection is gone. An unfinished transaction is rolled back when the session ends.
     func abandon() {
         isAbandoned = true
         if !isWorking { release() }
@@ -63,7 +65,7 @@ final class FeedStream: RequestBody {
                         feed.refuse(
                             ModelRefusal(
                                 .notAChange,
-                                "a line has at most \(ModelRequestLimits.changeBytes) bytes"),
+                                "a line may have at most \(ModelRequestLimits.changeBytes) bytes"),
                             line: line)
                     case .text(let text): feed.take(text, line: line)
                     }
@@ -110,7 +112,7 @@ final class FeedStream: RequestBody {
         work(on: 0) { $0.end() }
     }
 
-    /// Has lines of `bytes` applied, or the feed ended, and sends the answers that are final by that.
+    /// Applies `bytes` bytes of lines, or ends the feed, and sends the answers this makes final.
     private func work(
         on bytes: Int, _ body: @escaping @Sendable (RunningModel.FeedSession) -> [ModelFeed.Answer]
     ) {

@@ -4,7 +4,7 @@ internal import Packets
 internal import ReadModel
 internal import StardustCore
 
-/// A packet that a column of JSON names.
+/// A packet named in a JSON column.
 struct RowReference {
     var column: String
     var embedded: EmbeddedID
@@ -12,10 +12,10 @@ struct RowReference {
     var position: Position?
 }
 
-/// The read model, for queries that use it.
+/// Access to the read model, for queries that use it.
 extension QueryContext {
     func model() throws(Problem) -> RunningModel {
-        // SQLite waits for the disk when it must.
+        // SQLite may wait for the disk.
         try mayWait()
         guard let model = ledger.model else { throw Problem(.noModel, ModelReaders.noModel) }
         return model
@@ -27,7 +27,7 @@ extension QueryContext {
         }
     }
 
-    /// Packets whose entity is a row.
+    /// Packets whose entity is a given row.
     func packets(
         of table: String, _ id: UUID128, _ map: LedgerMap, _ size: LedgerSize
     ) throws(Problem) -> PacketSearch.Page {
@@ -42,7 +42,7 @@ extension QueryContext {
         }
     }
 
-    /// The packets that a row's columns of JSON name.
+    /// The packets named in a row's JSON columns.
     func references(in row: [UInt8], _ map: LedgerMap) throws(Problem) -> [RowReference] {
         guard let document = try? JSONDocument(row, limits: .answer) else { return [] }
         var found: [RowReference] = []
@@ -59,7 +59,7 @@ extension QueryContext {
         return found
     }
 
-    /// The rows of a chain's entities, as a member of its document.
+    /// The rows of a chain's entities, as JSON for the chain's document.
     func rows(of entities: [(type: String, id: UUID128)]) throws(Problem) -> [UInt8] {
         let snapshot = try snapshot(of: try model())
         var json = JSONWriter()
@@ -117,7 +117,7 @@ extension Problem {
         case .drifted: self.init(.modelDrifted, failure.description)
         case .database(let failure) where failure.isInterrupted: self.init(ModelFailure.tooSlow)
         case .database(let failure) where failure.isFull:
-            self.init(.noSpace, "\(failure). Nothing of this was applied")
+            self.init(.noSpace, "\(failure). None of this was applied")
         case .database, .file:
             self.init(.modelFailed, "\(failure); try again", retryAfterSeconds: 1)
         }

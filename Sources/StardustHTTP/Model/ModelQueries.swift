@@ -4,7 +4,7 @@ internal import Packets
 internal import ReadModel
 internal import StardustCore
 
-/// Rows of the read model, and how they agree with the packets.
+/// Rows of the read model, and whether they agree with the packets.
 enum ModelQueries {
     // MARK: Rows
 
@@ -50,7 +50,7 @@ enum ModelQueries {
         }
     }
 
-    /// A row, the packets about it, and those that it names.
+    /// A row, the packets about it, and the packets it names.
     static func row(_ request: QueryRequest) throws(Problem) -> Query {
         let (table, id) = (request.variables.text("table"), request.variables.id("id"))
         let map = try request.map()
@@ -126,7 +126,7 @@ enum ModelQueries {
         let size = map.head.size
         return Query { (context) throws(Problem) in
             let model = try context.model()
-            // Comparing everything takes longer than any other query may.
+            // Comparing everything takes longer than any other query is allowed.
             let deadline = ContinuousClock.now + ModelRequestLimits.driftTime
             let snapshot: ModelSnapshot
             do throws(ModelFailure) { snapshot = try model.readers.snapshot(until: deadline) } catch
@@ -187,7 +187,7 @@ extension JSONWriter {
 }
 
 extension Parameters {
-    /// Values for columns, by the parameters that are named like them.
+    /// Values for columns, from the parameters named after them.
     fileprivate func filter(
         _ relation: ModelRelation
     ) throws(Problem) -> [(column: String, value: ModelValue)] {
@@ -195,7 +195,7 @@ extension Parameters {
         for column in relation.columns where column.name != "limit" && column.name != "cursor" {
             guard let text = self[column.name] else { continue }
             guard let value = ModelValue(text, of: column.type) else {
-                throw .badParameter(column.name, "\(text) cannot be a value of this column")
+                throw .badParameter(column.name, "\(text) is not a valid value for this column")
             }
             filter.append((column.name, value))
         }

@@ -1,10 +1,10 @@
-/// Bounds of requests to the read model, each with its reason.
+/// Limits on requests to the read model, each with its reason.
 package enum ModelRequestLimits {
-    /// Rows of one answer to SQL.
+    /// Rows in the answer to one SQL query.
     package static let sqlRows = 10_000
-    /// Bytes of an SQL query, its parameters included.
+    /// Bytes of an SQL query, including its parameters.
     package static let sqlBytes = 1 << 20
-    /// How long all rows and all packets may be compared.
+    /// How long comparing all rows with all packets may take.
     package static let driftTime: Duration = .seconds(300)
     /// Bytes of one row change.
     package static let changeBytes = 16 << 20

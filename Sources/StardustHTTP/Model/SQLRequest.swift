@@ -5,7 +5,8 @@ internal import Packets
 internal import ReadModel
 internal import StardustCore
 
-/// The body of an SQL query: read-only SQL over tables, views and the ledger as `stardust_metadata`.
+/// The body of an SQL query: read-only SQL over the tables, the views, and the ledger as
+/// `stardust_metadata`.
 final class SQLRequest: RequestBody {
     let kind = ConnectionState.Begun.queryBody
     private let connection: ConnectionHandler
@@ -45,7 +46,7 @@ final class SQLRequest: RequestBody {
         }
     }
 
-    /// The connection is gone; what was reserved goes with this request.
+    /// The connection is gone. The reservation is released with this request.
     func abandon() {}
 
     private static func answer(
@@ -57,7 +58,7 @@ final class SQLRequest: RequestBody {
         guard document.tokens[0].kind == .object,
             let sql = document.member("sql", of: 0).flatMap(document.string)
         else {
-            throw Problem(.badRequest, "the body is {\"sql\": …, \"parameters\": […]}")
+            throw Problem(.badRequest, "the body must be {\"sql\": …, \"parameters\": […]}")
         }
         guard let map = context.ledger.map else { throw Problem(.recovering) }
         let size = map.head.size
@@ -96,11 +97,11 @@ extension Problem {
         case .timeIsOver:
             self.init(
                 .timeIsOver,
-                "this took longer than \(ledger.settings.queryTime); ask for less, or by a key")
+                "this took longer than \(ledger.settings.queryTime); ask for less, or query by key")
         case .tooMuchMemory:
             self.init(
                 .tooMuchMemory,
-                "this needs too much memory to sort or to group; ask for less")
+                "this needs too much memory for sorting or grouping; ask for less")
         case .missing: self.init(.noModel, ModelReaders.noModel)
         case .failed(let failure): self.init(ModelFailure.database(failure))
         }

@@ -5,14 +5,14 @@ internal import NIOHTTP1
 internal import Packets
 internal import StardustCore
 
-/// A complete response, before HTTP.
+/// A complete response, before it is encoded as HTTP.
 struct Answer: Sendable {
     var status: Int
     var contentType: String
     var body: [UInt8]
     var retryAfterSeconds: Int?
     var allow: String?
-    /// How long others may keep it; nil for what nobody should.
+    /// The `cache-control` header; nil if nobody should keep the answer.
     var cacheControl: String?
 
     init(_ status: Int = 200, _ contentType: String = "application/json", _ body: [UInt8]) {
@@ -37,7 +37,7 @@ struct Answer: Sendable {
 }
 
 extension Answer {
-    /// What stands in the head beside the status.
+    /// The response's headers.
     func headers(isLast: Bool) -> [(name: String, value: String)] {
         var headers = [
             ("content-type", contentType), ("content-length", String(body.count)),
@@ -84,7 +84,7 @@ extension JSONWriter {
         endObject()
     }
 
-    /// An entry that changes the ledger's key.
+    /// Writes an entry that changes the ledger's key.
     mutating func keyRotation(_ record: StoredRecord) {
         let entry = record.entry
         beginObject()
@@ -97,8 +97,8 @@ extension JSONWriter {
         endObject()
     }
 
-    /// A packet as lists and look-ups show it. On one line, line ends between its values become
-    /// spaces; within a string there are none.
+    /// Writes a packet as lists and look-ups show it. With `onOneLine`, line ends between its
+    /// values become spaces; JSON strings contain none.
     mutating func packet(
         _ record: StoredRecord, _ entity: PacketEntity, onOneLine: Bool = false
     ) {

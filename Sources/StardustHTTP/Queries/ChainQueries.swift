@@ -6,7 +6,7 @@ internal import Platform
 internal import Reconstruction
 internal import StardustCore
 
-/// What a chain carries to show that its packets are the ledger's.
+/// Which proofs a chain carries that its packets are in the ledger.
 private enum ChainProofs: String, CaseIterable {
     case none, inclusion
 }
@@ -29,7 +29,7 @@ enum ChainQueries {
         try chain(request, .trace(request.variables.id("trace_id")))
     }
 
-    /// What a request for a chain asks beside its target.
+    /// What a request for a chain specifies, apart from its target.
     private struct Wish {
         var request: ChainRequest
         var format: ChainFormat
@@ -50,7 +50,7 @@ enum ChainQueries {
             wantsRows = try parameters.boolean("rows")
             guard !wantsRows || format == .json else {
                 throw .badParameter(
-                    "rows", "only a chain as JSON carries rows; ask with format=json")
+                    "rows", "only a chain in JSON carries rows; use format=json")
             }
             wantsProofs = try parameters.choice("proofs", of: ChainProofs.self) == .inclusion
         }
@@ -103,7 +103,7 @@ enum ChainQueries {
     }
 }
 
-/// The ledger at the size that a request asks about.
+/// The ledger at the size a request asks for.
 struct LedgerAtSize: Sendable {
     let map: LedgerMap
     let current: LedgerSize
@@ -117,7 +117,7 @@ struct LedgerAtSize: Sendable {
 }
 
 extension QueryContext {
-    /// The packets of a ledger as chains see them.
+    /// The ledger's packets, as a source for chains.
     func source(_ ledger: LedgerAtSize) throws(Problem) -> LedgerChainSource {
         LedgerChainSource(
             ledger.map, try index(reflecting: ledger.current), size: ledger.size,
@@ -136,7 +136,7 @@ extension Parameters {
         guard let text = self[name] else { return nil }
         guard let choice = Choice(rawValue: text) else {
             let names = Choice.allCases.map(\.rawValue).joined(separator: ", ")
-            throw .badParameter(name, "\(text) is none of \(names)")
+            throw .badParameter(name, "\(text) is not one of \(names)")
         }
         return choice
     }

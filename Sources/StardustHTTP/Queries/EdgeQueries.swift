@@ -7,8 +7,8 @@ internal import StardustCore
 
 /// Direct edges of one packet.
 enum EdgeQueries {
-    /// What a packet names as its parents. Their packets are paged; an edge is on the page of its
-    /// parent, one without a packet on the first.
+    /// What a packet names as its parents. The parents' packets are paged. An edge is on the same
+    /// page as its parent; an edge without a packet is on the first page.
     static func parents(_ request: QueryRequest) throws(Problem) -> Query {
         try edges(request, "parents") { (packet, list, source) throws(PacketSearch.Failure) in
             let edges = try source.edges(of: packet)
@@ -20,7 +20,7 @@ enum EdgeQueries {
         }
     }
 
-    /// The packets that name one as their parent, with the edges that do.
+    /// The packets that name a given one as their parent, with the edges by which they do so.
     static func children(_ request: QueryRequest) throws(Problem) -> Query {
         try edges(request, "children") { (packet, list, source) throws(PacketSearch.Failure) in
             var children = Children(packet, list, source)
@@ -42,13 +42,13 @@ enum EdgeQueries {
         }
     }
 
-    /// Positions of the packets at the other ends, and the edges to those that are shown.
+    /// Positions of the packets at the other ends, and the edges to the packets that are shown.
     private struct Found {
         var positions: [Position]
         var edges: (Set<Position>) -> [ChainEdge]
     }
 
-    /// Children of a packet as they are found, one more than a page has.
+    /// Collects a packet's children: at most one more than fits on a page.
     private struct Children {
         private let packet: ChainPacket
         private let list: ListRequest
@@ -60,7 +60,7 @@ enum EdgeQueries {
             (self.packet, self.list, self.source) = (packet, list, source)
         }
 
-        /// Takes a candidate if it is a child; false once there are enough.
+        /// Adds a candidate if it is a child; returns false once there are enough.
         mutating func take(_ candidate: Position) throws(PacketSearch.Failure) -> Bool {
             guard list.range.contains(candidate.value),
                 let child = try source.packet(at: candidate)

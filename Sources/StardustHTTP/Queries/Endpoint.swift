@@ -2,31 +2,32 @@ internal import LedgerFormat
 internal import LedgerStorage
 internal import StardustCore
 
-/// One request that the socket answers: all that the daemon, its documents and its tests know of it.
+/// One kind of request the socket answers. The daemon, its documents and its tests all rely on this
+/// one description.
 package struct Endpoint: Sendable {
     package let method: Method
-    /// Parts in braces are variables; the last one of a path may take several parts.
+    /// Parts in braces are variables; the last one in a path may span several parts.
     package let path: String
-    /// The role it needs; nil for anyone who can connect.
+    /// The role it requires; nil if anyone who can connect may send it.
     package let role: Role?
     package let execution: Execution
     package let parameters: ParameterNames
     let handler: Handler
 
     package enum Method: String, Sendable {
-        /// HEAD too.
+        /// Also allows HEAD.
         case get = "GET"
         case post = "POST"
     }
 
-    /// Where the answer is made.
+    /// Where and when the answer is made.
     package enum Execution: Hashable, Sendable {
-        /// On the event loop: it needs nothing but memory.
+        /// On the event loop: it needs only memory.
         case onLoop
-        /// The same, but no sooner after the last one than `ConnectionLimits.checkpointPace`.
+        /// The same, but at least `ConnectionLimits.checkpointPace` after the last one.
         case paced
-        /// Briefly on the event loop if memory suffices, else on a pool: most answers are such, and
-        /// waking a thread takes longer.
+        /// Tried briefly on the event loop, then on a pool if memory does not suffice. Most answers
+        /// need only memory, and waking a thread takes longer than making them.
         case brieflyElse(on: Pool)
         case on(Pool)
         /// As the body arrives.
@@ -36,7 +37,7 @@ package struct Endpoint: Sendable {
     }
 
     package enum ParameterNames: Sendable {
-        /// Whatever is given is not read.
+        /// Any parameters are ignored.
         case ignored
         case none
         case some(Set<String>)
@@ -67,7 +68,7 @@ package struct Endpoint: Sendable {
         Endpoint(.get, path, role, execution, parameters, .query(parse))
     }
 
-    /// Reads the parameters that the request may have.
+    /// Reads the parameters this request allows.
     func read(_ query: Substring?) throws(Problem) -> Parameters {
         switch parameters {
         case .ignored: try Parameters(query: nil)
@@ -78,25 +79,25 @@ package struct Endpoint: Sendable {
     }
 }
 
-/// What a request asks, before it is parsed.
+/// The input from which a query is parsed.
 struct QueryRequest {
     let ledger: RunningLedger
     let variables: PathVariables
     let parameters: Parameters
 
-    /// The ledger's entries as they are now.
+    /// The ledger's current entries.
     func map() throws(Problem) -> LedgerMap {
         guard let map = ledger.map else { throw Problem(.recovering) }
         return map
     }
 }
 
-/// A parsed request. It can be answered more than once: briefly, and patiently if that fails.
+/// A parsed request. Answering it can be tried twice: briefly, then patiently if that fails.
 struct Query: Sendable {
     /// False if a brief attempt is certain to fail.
     var isBrief = true
-    /// The size that a published checkpoint must cover before the answer, if that is known now:
-    /// waited for on the event loop, so that nobody who waits keeps a thread from others.
+    /// The size a published checkpoint must cover before the answer, if that is known now. The wait
+    /// happens on the event loop, so that it does not occupy a thread.
     var awaits: LedgerSize?
     let answer: @Sendable (QueryContext) throws(Problem) -> Answer
 

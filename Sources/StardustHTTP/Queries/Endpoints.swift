@@ -1,7 +1,7 @@
 internal import Reconstruction
 
 extension Endpoint {
-    /// Every request that the socket takes. The first is the one that workers send.
+    /// Every request the socket accepts. The first is the one workers send.
     package static let all: [Endpoint] =
         emitting + packets + entries + lists + auditing + model
         + operating

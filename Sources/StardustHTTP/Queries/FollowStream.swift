@@ -5,9 +5,9 @@ internal import NIOCore
 internal import Packets
 internal import StardustCore
 
-/// A standing query: packets go out in the order of the ledger as they become durable and known to
-/// the index. Nothing is read ahead of what the client takes; one that takes nothing is cut off by
-/// the connection's deadline.
+/// A standing query: packets are sent in ledger order as they become durable and indexed. Nothing
+/// is read ahead of what the client takes. A client that takes nothing is disconnected by the
+/// connection's deadline.
 ///
 /// Invariant: every position below `next` was sent, or does not match.
 final class FollowStream: Exchange {
@@ -18,16 +18,16 @@ final class FollowStream: Exchange {
     private var next: UInt64
     private var observer: Int?
     private var heartbeat: Scheduled<Void>?
-    /// The client does not say where to begin, and is told.
+    /// The client did not say where to begin, so it is told at once where the stream begins.
     private let beginsNow: Bool
-    /// A look is under way.
+    /// A look-up is in progress.
     private var isLooking = false
-    /// The index has come nearer since that look began.
+    /// The index has advanced since that look-up began.
     private var hasNews = false
     private var isEnded = false
 
-    /// The stream starts after the position `after`, -1 for the first packet; without it, with what
-    /// comes next.
+    /// The stream starts after the position `after`; -1 starts with the first packet. Without
+    /// `after`, it starts with the next packet to arrive.
     init(_ connection: ConnectionHandler, _ parameters: Parameters) throws(Problem) {
         guard let map = connection.server.ledger.map else { throw Problem(.recovering) }
         let size = map.head.size
@@ -59,7 +59,7 @@ final class FollowStream: Exchange {
         pump()
     }
 
-    /// Sends no more.
+    /// Stops sending.
     func abandon() {
         isEnded = true
         heartbeat?.cancel()
@@ -69,7 +69,7 @@ final class FollowStream: Exchange {
 
     func clientTookAnswers() { pump() }
 
-    /// Looks for more if the client has taken what there was.
+    /// Looks for more packets if the client has taken the earlier ones.
     func pump() {
         guard !isEnded else { return }
         guard !isLooking else {
@@ -87,7 +87,7 @@ final class FollowStream: Exchange {
         }
     }
 
-    /// What one look found, and where the next one begins.
+    /// What one look-up found, and where the next one begins.
     private struct Look: Sendable {
         var lines: ByteBuffer
         var next: UInt64
@@ -149,7 +149,7 @@ final class FollowStream: Exchange {
         if look.hasMore || hasNews { pump() }
     }
 
-    /// Says where the stream stands when nothing was sent for a while.
+    /// Schedules a heartbeat, which reports the stream's position if nothing is sent for a while.
     private func beat() {
         heartbeat?.cancel()
         let interval = TimeAmount(QueryLimits.heartbeatInterval)

@@ -81,7 +81,7 @@ enum ListQueries {
 }
 
 extension JSONWriter {
-    /// The end of a page: where the next one begins, and whether time ran out.
+    /// Writes the end of a page: where the next one begins, and whether time ran out.
     mutating func next(_ cursor: PageCursor?, isCut: Bool = false) {
         key("next")
         if let cursor { string(cursor.text) } else { null() }

@@ -3,20 +3,21 @@ internal import LedgerStorage
 internal import Packets
 internal import StardustCore
 
-/// What a request for a list asks beside its filter: how much, from where, as of when.
+/// What a request for a list specifies, apart from its filter: how many packets, where to start,
+/// and at which ledger size.
 struct ListRequest {
     var limit: Int
-    /// The ledger as it stood then.
+    /// The ledger size the list reflects.
     var size: LedgerSize
     var isDescending: Bool
-    /// Positions that may still come.
+    /// Positions the list may still return.
     var range: Range<UInt64>
-    /// What a cursor is bound to.
+    /// The query a cursor is bound to.
     private var query: String
 
     static let parameters: Set<String> = ["limit", "cursor", "as_of", "order"]
 
-    /// `query` stands for the filter.
+    /// `query` identifies the filter.
     init(
         _ parameters: Parameters, query: String, current: LedgerSize
     ) throws(Problem) {
@@ -48,12 +49,12 @@ struct ListRequest {
 }
 
 extension Parameters {
-    /// The ledger size that `as_of` names, else the current one.
+    /// The ledger size given by `as_of`, else the current one.
     func size(upTo current: LedgerSize) throws(Problem) -> LedgerSize {
         guard let text = self["as_of"] else { return current }
         guard let value = UInt64(text), value <= current.entries else {
             throw .badParameter(
-                "as_of", "\(text) is no size that this ledger has had; it has \(current) entries")
+                "as_of", "this ledger has never had the size \(text); it has \(current) entries")
         }
         return LedgerSize(value)
     }
@@ -110,7 +111,7 @@ extension Parameters {
     private func pattern(_ name: String) throws(Problem) -> JSONDocument? {
         guard let text = self[name] else { return nil }
         do throws(JSONError) { return try JSONDocument(Array(text.utf8)) } catch {
-            var problem = Problem.badParameter(name, "\(error) of the pattern")
+            var problem = Problem.badParameter(name, "the pattern is invalid: \(error)")
             problem.offset = error.offset
             throw problem
         }
@@ -121,12 +122,12 @@ extension Parameters {
         guard let time = Timestamp(rfc3339: text) else {
             throw .badParameter(
                 name,
-                "\(text) is not a time in RFC 3339 and UTC, such as 2026-09-14T10:42:07.311Z")
+                "\(text) is not an RFC 3339 time in UTC, such as 2026-09-14T10:42:07.311Z")
         }
         return time
     }
 
-    /// The filter as a cursor remembers it.
+    /// The filter in the form a cursor is bound to.
     var filterText: String {
         Self.filters.sorted().map { "\($0)=\(self[$0] ?? "")" }.joined(separator: "\n")
     }

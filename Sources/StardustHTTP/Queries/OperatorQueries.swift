@@ -5,7 +5,7 @@ internal import Platform
 internal import Publishing
 internal import StardustCore
 
-/// What operators and load balancers ask.
+/// Queries for operators and load balancers.
 enum OperatorQueries {
     static func livez(_ request: QueryRequest) -> Query {
         Query { _ in

@@ -11,7 +11,7 @@ enum PacketQueries {
         try packet(request) { (record) throws(Problem) in try shown(record) }
     }
 
-    /// The bytes that the worker sent.
+    /// The bytes the worker sent.
     static func rawPacket(_ request: QueryRequest) throws(Problem) -> Query {
         try packet(request) { Answer(200, "application/json", $0.payload) }
     }

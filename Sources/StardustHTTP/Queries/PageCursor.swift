@@ -1,10 +1,10 @@
 internal import LedgerFormat
 
-/// Where the next page of a list of packets begins. Bound to the query and the ledger size it was
-/// asked at, so that pages fit together while packets arrive.
+/// Where the next page of a list of packets begins. Bound to the query and to the ledger size of
+/// the first page, so that pages stay consistent while packets arrive.
 struct PageCursor: Hashable {
     var size: LedgerSize
-    /// The first position that was not shown.
+    /// The first position not yet shown.
     var next: Position
     private var seal: CursorSeal
 
@@ -12,7 +12,7 @@ struct PageCursor: Hashable {
         (self.size, self.next, seal) = (size, next, CursorSeal(query))
     }
 
-    /// Reads the text of a cursor that was made for this query.
+    /// Reads the text of a cursor created for this query.
     init(_ text: String, query: String) throws(Problem) {
         seal = CursorSeal(query)
         let numbers = try seal.open(text)
@@ -23,10 +23,10 @@ struct PageCursor: Hashable {
     var text: String { seal.text(size.entries, next.value) }
 }
 
-/// Where the next page of a table's or view's rows begins. Bound to the query and to the copy of the
-/// read model, which the query names.
+/// Where the next page of a table's or view's rows begins. Bound to the query, whose text includes
+/// the copy of the read model.
 struct RowCursor: Hashable {
-    /// A number that the read model gave.
+    /// A number from the read model.
     var next: UInt64
     private var seal: CursorSeal
 
@@ -37,7 +37,7 @@ struct RowCursor: Hashable {
         next = try seal.open(text).second
     }
 
-    /// Rows are not bound to a size of the ledger.
+    /// Rows are not bound to a ledger size.
     var text: String { seal.text(.max, next) }
 }
 
@@ -71,5 +71,5 @@ private struct CursorSeal: Hashable {
 }
 
 extension Problem {
-    fileprivate static let notACursor = badParameter("cursor", "not a cursor that this ledger gave")
+    fileprivate static let notACursor = badParameter("cursor", "not a cursor issued by this ledger")
 }

@@ -1,10 +1,10 @@
 internal import LedgerFormat
 
-/// The query of a request's target, decoded, each name once.
+/// The decoded query parameters of a request's target. Each name occurs once.
 struct Parameters {
     private var values: [String: String] = [:]
 
-    /// Reads the query of a target. A name that comes twice is a problem.
+    /// Reads the query of a target. A name that occurs twice is a problem.
     init(query: Substring?) throws(Problem) {
         guard let query, !query.isEmpty else { return }
         for pair in query.split(separator: "&", omittingEmptySubsequences: true) {
@@ -20,13 +20,13 @@ struct Parameters {
         }
     }
 
-    /// Takes only names that the request knows.
+    /// Accepts only names the request knows.
     init(query: Substring?, known: Set<String>) throws(Problem) {
         try self.init(query: query)
         try check(known)
     }
 
-    /// Refuses a name that is not among those that the request knows.
+    /// Refuses any name the request does not know.
     func check(_ known: Set<String>) throws(Problem) {
         guard let name = values.keys.sorted().first(where: { !known.contains($0) }) else { return }
         throw .badParameter(

@@ -1,7 +1,7 @@
 internal import LedgerFormat
 
-/// The variable parts of a path, read by their names: ids and positions are valid before a handler
-/// runs.
+/// The variable parts of a path, looked up by name. Ids and positions are validated before a
+/// handler runs.
 struct PathVariables: Sendable {
     private var values: [(name: String, value: Value)] = []
 
@@ -12,7 +12,7 @@ struct PathVariables: Sendable {
         case tile(Tile)
     }
 
-    /// Reads a variable; the problem says what was wrong with it.
+    /// Reads a variable; the problem says what is wrong with it.
     mutating func take(_ name: String, _ text: Substring) throws(Problem) {
         switch name {
         case "stardust_id", "id":
@@ -25,7 +25,7 @@ struct PathVariables: Sendable {
             values.append((name, .id(id)))
         case "position":
             guard let value = UInt64(canonical: text.utf8) else {
-                throw Problem(.badPosition, "\(text) is not a position: a number from 0 on")
+                throw Problem(.badPosition, "\(text) is not a position: a number from 0 up")
             }
             values.append((name, .position(Position(value))))
         case "index":
@@ -38,27 +38,27 @@ struct PathVariables: Sendable {
         }
     }
 
-    // A handler names only variables of its own path: a test calls each of them.
+    // A handler reads only variables of its own path; a test calls every handler.
 
     func text(_ name: String) -> String {
-        guard case .text(let text) = value(name) else { preconditionFailure("\(name) is no text") }
+        guard case .text(let text) = value(name) else { preconditionFailure("\(name) is not text") }
         return text
     }
 
     func id(_ name: String) -> UUID128 {
-        guard case .id(let id) = value(name) else { preconditionFailure("\(name) is no id") }
+        guard case .id(let id) = value(name) else { preconditionFailure("\(name) is not an id") }
         return id
     }
 
     func position(_ name: String) -> Position {
         guard case .position(let position) = value(name) else {
-            preconditionFailure("\(name) is no position")
+            preconditionFailure("\(name) is not a position")
         }
         return position
     }
 
     func tile(_ name: String) -> Tile {
-        guard case .tile(let tile) = value(name) else { preconditionFailure("\(name) is no tile") }
+        guard case .tile(let tile) = value(name) else { preconditionFailure("not a tile: \(name)") }
         return tile
     }
 

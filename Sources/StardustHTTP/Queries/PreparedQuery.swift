@@ -1,6 +1,6 @@
 internal import StardustCore
 
-/// A parsed query on its way to an answer, and whether answering it briefly was tried in vain.
+/// A parsed query waiting for its answer, and whether a brief attempt has been made.
 struct PreparedQuery {
     let endpoint: Endpoint
     let query: Query
@@ -8,7 +8,7 @@ struct PreparedQuery {
 
     init(_ endpoint: Endpoint, _ query: Query) { (self.endpoint, self.query) = (endpoint, query) }
 
-    /// The answer if it can be made on the event loop; nil if a thread must make it that may wait.
+    /// The answer if it can be made on the event loop; nil if it needs a thread that may wait.
     mutating func immediateAnswer(_ ledger: RunningLedger) throws(Problem) -> Answer? {
         switch endpoint.execution {
         case .onLoop, .paced: return try query.answer(.patient(ledger, since: .now))
@@ -22,7 +22,7 @@ struct PreparedQuery {
         }
     }
 
-    /// Where it is answered if it may have to wait; nil if it never does.
+    /// The pool that answers it if it may have to wait; nil if it never waits.
     var pool: Pool? {
         switch endpoint.execution {
         case .brieflyElse(let pool), .on(let pool): pool

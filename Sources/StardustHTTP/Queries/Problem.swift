@@ -9,7 +9,7 @@ package struct Problem: Error, Sendable {
     package var line: Int?
     package var limit: Int?
     package var position: UInt64?
-    /// Where a row change is wrong.
+    /// The part of a row change that is wrong.
     package var table: String?
     package var column: String?
     package var value: String?

@@ -2,9 +2,9 @@ package import Packets
 package import ReadModel
 
 extension Problem {
-    /// What is wrong: the last part of `urn:stardust:error:<code>`.
+    /// The kind of problem: the last part of `urn:stardust:error:<code>`.
     package enum Code: Hashable, Sendable {
-        /// The bytes are not JSON as the ledger admits it.
+        /// The bytes are not JSON the ledger accepts.
         case json(JSONError.Code)
         /// Valid JSON, but not a valid packet.
         case packet(SchemaViolation.Code)
@@ -12,7 +12,7 @@ extension Problem {
         case row(ModelRefusal.Code)
         case request(RequestCode)
 
-        /// Every code that clients may meet.
+        /// Every code that clients may see.
         package static var all: [Code] {
             JSONError.Code.allCases.map(Code.json) + SchemaViolation.Code.allCases.map(Code.packet)
                 + ModelRefusal.Code.allCases.map(Code.row)
@@ -47,7 +47,7 @@ extension Problem {
         }
     }
 
-    /// Codes of requests and of the daemon's own state.
+    /// Codes about requests and about the daemon's own state.
     package enum RequestCode: String, CaseIterable, Sendable {
         // 400
         case malformedRequest = "malformed_request"
@@ -95,7 +95,7 @@ extension Problem {
         case treeDamaged = "tree_damaged"
         case feedBusy = "feed_busy"
         case modelFailed = "model_failed"
-        /// Never sent: the answer must be given where one may wait for the disk.
+        /// Never sent. The answer must come from a thread that may wait for the disk.
         case wouldBlock = "would_block"
         // 507
         case noSpace = "no_space"

@@ -3,7 +3,7 @@ internal import LedgerStorage
 internal import Packets
 internal import StardustCore
 
-/// Problems made of the failures of what lies below.
+/// Converts failures of the lower layers to problems.
 extension Problem {
     init(_ error: PacketError) {
         switch error {
@@ -25,18 +25,18 @@ extension Problem {
         switch refusal {
         case .tooMuchInFlight:
             self.init(
-                .tooMuchInFlight, "more is under way than fits; try again", retryAfterSeconds: 1)
+                .tooMuchInFlight, "too much is in flight; try again", retryAfterSeconds: 1)
         case .recovering:
             self.init(
                 .recovering, "the ledger is being opened; try again", retryAfterSeconds: 1)
         case .stopping:
             self.init(
-                .stopping, "the daemon is stopping; try again when it is back",
+                .stopping, "the daemon is stopping; try again once it is back",
                 retryAfterSeconds: 5)
         case .readOnly(let reason):
             self.init(
                 .readOnly,
-                "the ledger is damaged and takes nothing until an operator has looked: \(reason)",
+                "the ledger is damaged and accepts nothing until an operator intervenes: \(reason)",
                 retryAfterSeconds: 60)
         case .noSpace(let reason):
             self.init(
@@ -44,7 +44,7 @@ extension Problem {
         case .outcomeUnknown(let reason):
             self.init(
                 .outcomeUnknown,
-                "\(reason). Send it again when the daemon is back: a stardust_id is never doubled",
+                "\(reason). Send it again once the daemon is back: no stardust_id is stored twice",
                 retryAfterSeconds: 5)
         case .failed(let reason):
             self.init(
@@ -52,7 +52,7 @@ extension Problem {
         }
     }
 
-    /// For ourselves: to be answered again where one may wait.
+    /// Internal only: the query must be answered again on a thread that may wait.
     static let wouldBlock = Problem(.wouldBlock, "the answer would have to wait for the disk")
 
     var isWouldBlock: Bool { code == .request(.wouldBlock) }
@@ -66,7 +66,7 @@ extension Problem {
         case .file(let failure): self.init(.readFailed, "\(failure); try again")
         case .damaged(let finding):
             self.init(
-                .damaged, "\(finding). `stardust verify` tells how far the ledger is sound")
+                .damaged, "\(finding). `stardust verify` reports how much of the ledger is intact")
         }
     }
 
@@ -79,8 +79,8 @@ extension Problem {
     static func conflict(_ first: Receipt) -> Problem {
         var problem = Problem(
             .stardustIDConflict,
-            "this stardust_id is stored at position \(first.position) with other content; a new "
-                + "packet needs an id of its own")
+            "this stardust_id is stored at position \(first.position) with different content; "
+                + "a new packet needs its own id")
         problem.position = first.position.value
         return problem
     }
@@ -88,11 +88,11 @@ extension Problem {
     static func forbidden(_ role: Role) -> Problem {
         Problem(
             .forbidden,
-            "this needs the role \(role.rawValue), which the configuration does not give you")
+            "this requires the role \(role.rawValue), which the configuration does not grant you")
     }
 
     static func forbidden(appending type: String) -> Problem {
-        Problem(.forbidden, "the configuration does not let you append \(type)")
+        Problem(.forbidden, "the configuration does not allow you to append \(type)")
     }
 
     static let notFound = Problem(.notFound, "there is nothing at this path")

@@ -5,9 +5,9 @@ internal import Platform
 internal import Publishing
 internal import StardustCore
 
-/// What an auditor takes home: checkpoints, proofs and tiles.
+/// What an auditor downloads: checkpoints, proofs and tiles.
 enum ProofQueries {
-    // Of C2SP tlog-tiles: a checkpoint is outdated in a second, a tile never.
+    // From C2SP tlog-tiles: a checkpoint is out of date within a second, a tile never.
     private static let briefly = "no-cache"
     private static let forEver = "public, max-age=31536000, immutable"
 
@@ -31,7 +31,7 @@ enum ProofQueries {
         let query = Query { (context) throws(Problem) in
             try proof(of: try context.packet(id, map, at: LedgerSize(.max)), context)
         }
-        // What is not in memory is waited for where it is read.
+        // If the position is not in memory, `proof` waits for the checkpoint instead.
         let position = (try? map.position(of: id, .cachedOnly)) ?? nil
         return query.awaiting(
             position.flatMap { request.unpublished(LedgerSize($0.value + 1)) })
@@ -55,7 +55,7 @@ enum ProofQueries {
     ) throws(Problem) -> Answer {
         let source = try context.published(
             covering: LedgerSize(record.entry.position.value + 1))
-        // The tree's files are read where one may wait for them.
+        // Only a thread that may wait reads the tree's files.
         try context.mayWait()
         return Answer(
             200, "text/plain; charset=utf-8",
@@ -68,7 +68,7 @@ enum ProofQueries {
         let parameters = request.parameters
         let head = try request.map().head.size.entries
         guard let from = try parameters.number("from", in: 0...head) else {
-            throw .badParameter("from", "missing: the smaller ledger size")
+            throw .badParameter("from", "missing; give the smaller ledger size")
         }
         let to = try parameters.number("to", in: from...max(from, head))
         let query = Query { (context) throws(Problem) in
@@ -120,7 +120,7 @@ enum ProofQueries {
 }
 
 extension QueryRequest {
-    /// The size, unless a published checkpoint covers it already.
+    /// The size, or nil if a published checkpoint already covers it.
     func unpublished(_ size: LedgerSize) -> LedgerSize? {
         guard let publisher = ledger.publisher else { return nil }
         return size > publisher.published?.checkpoint.size ?? .empty ? size : nil
@@ -140,7 +140,7 @@ extension QueryContext {
         }
     }
 
-    /// Why nothing has been published so far.
+    /// Why nothing has been published yet.
     func unpublished() throws(Problem) -> Problem {
         let publisher = try publisher()
         guard let map = ledger.map, map.head.size > .empty else {
@@ -155,7 +155,8 @@ extension QueryContext {
         return Problem(.notPublished, publisher.phase.reason ?? "try again")
     }
 
-    /// A published checkpoint over a size; waits for one as long as a query may take.
+    /// Proofs from a published checkpoint that covers a size; waits for one until the query's
+    /// deadline.
     func published(covering size: LedgerSize) throws(Problem) -> ProofSource {
         let publisher = try publisher()
         if let published = publisher.published, published.checkpoint.size >= size {
@@ -167,7 +168,7 @@ extension QueryContext {
         } catch { throw Problem(error) }
     }
 
-    /// The root at a size, and the paths of entries to it.
+    /// The root at a size, and each entry's path to it.
     func proofs(
         at size: LedgerSize, of entries: [(position: Position, hash: Digest)]
     ) throws(Problem) -> (root: Digest, paths: [[Digest]]) {
@@ -222,7 +223,7 @@ extension Problem {
         case .treeDamaged:
             self.init(
                 .treeDamaged,
-                "the tree's files differ from what was signed; they are being rebuilt from the "
+                "the tree's files do not match what was signed; they are being rebuilt from the "
                     + "entries", retryAfterSeconds: 5)
         }
     }

@@ -5,20 +5,20 @@ internal import Platform
 internal import Publishing
 internal import StardustCore
 
-/// How a query is answered: from which ledger, by when, and whether it may wait for the disk.
+/// How to answer a query: from which ledger, by when, and whether it may wait for the disk.
 struct QueryContext: Sendable {
     let ledger: RunningLedger
     let access: ReadAccess
     let deadline: ContinuousClock.Instant
 
-    /// A short answer that needs nothing but memory.
+    /// A short answer that needs only memory.
     static func brief(_ ledger: RunningLedger) -> QueryContext {
         QueryContext(
             ledger: ledger, access: .cachedOnly, deadline: .now + QueryLimits.briefTime)
     }
 
-    /// An answer on a thread that may wait. The time of a request runs from when it came, while it
-    /// waits for a thread too.
+    /// An answer on a thread that may wait. A request's time includes the wait for a thread: it
+    /// starts at `began`.
     static func patient(
         _ ledger: RunningLedger, since began: ContinuousClock.Instant
     ) -> QueryContext {
@@ -28,7 +28,7 @@ struct QueryContext: Sendable {
 
     var isBrief: Bool { access == .cachedOnly }
 
-    /// Leaves the query to a thread that may wait.
+    /// Leaves the query to a thread that may wait, unless this is one.
     func mayWait() throws(Problem) {
         if isBrief { throw .wouldBlock }
     }
@@ -47,7 +47,7 @@ struct QueryContext: Sendable {
         }
     }
 
-    /// A packet by its id, if the ledger had it at a size.
+    /// The packet with an id, if the ledger had it at a given size.
     func packet(
         _ id: UUID128, _ map: LedgerMap, at size: LedgerSize
     ) throws(Problem) -> StoredRecord {
@@ -59,7 +59,7 @@ struct QueryContext: Sendable {
 
     // MARK: The index
 
-    /// The index with everything that was acknowledged before the request came.
+    /// The index with everything acknowledged before the request arrived.
     func index(reflecting size: LedgerSize) throws(Problem) -> TermSnapshot {
         guard let follower = ledger.follower else { throw Problem(.recovering) }
         if isBrief {
@@ -70,11 +70,11 @@ struct QueryContext: Sendable {
         if let index = follower.snapshot(reflecting: size, until: deadline) { return index }
         throw Problem(
             .indexBehind,
-            "the index reflects \(follower.progress.size) of \(size) packets; try again when it has "
-                + "caught up", retryAfterSeconds: 5)
+            "the index reflects \(follower.progress.size) of \(size) packets; try again once it "
+                + "has caught up", retryAfterSeconds: 5)
     }
 
-    /// Runs a search, and makes a problem of its failure.
+    /// Runs a search and converts a failure to a problem.
     func searching<Result>(
         _ body: () throws(PacketSearch.Failure) -> Result
     ) throws(Problem) -> Result {
@@ -85,7 +85,7 @@ struct QueryContext: Sendable {
 }
 
 extension Problem {
-    /// An index file that turns out to be damaged is rebuilt.
+    /// Also has a damaged index file rebuilt.
     init(_ failure: PacketSearch.Failure, _ ledger: RunningLedger) {
         switch failure {
         case .read(let failure): self.init(failure)

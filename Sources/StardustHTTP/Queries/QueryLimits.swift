@@ -1,23 +1,23 @@
-/// Bounds of queries, each with its reason.
+/// Limits on queries, each with its reason.
 package enum QueryLimits {
-    /// Packets of one page of a list, and unless the request says otherwise.
+    /// Packets on one page of a list: at most, and by default.
     package static let pageMax = 1_000
     package static let pageDefault = 100
-    /// Payload bytes after which a page of a list ends.
+    /// Number of payload bytes after which a page of a list ends.
     package static let pageBytes = 4 << 20
-    /// How long an answer on the event loop may take, where others wait for the same thread: a few
-    /// hundred packets.
+    /// How long an answer on the event loop may take, since others wait for the same thread: enough
+    /// for a few hundred packets.
     package static let briefTime: Duration = .milliseconds(2)
-    /// Bytes of packets, or of a document made of them, in such an answer.
+    /// Bytes of packets, or of a document built from them, in such an answer.
     package static let briefBytes = 512 << 10
-    /// Packets that such an answer may ask for: the usual page.
+    /// Packets such a query may ask for: the default page.
     package static let briefPackets = 100
-    /// How often a follower hears that nothing came.
+    /// How long a stream may be silent before a follower gets a heartbeat.
     package static let heartbeatInterval: Duration = .seconds(15)
-    /// Packets and payload bytes that are read for a follower before it has taken them.
+    /// Packets and payload bytes read ahead for a follower.
     package static let followPackets = 256
     package static let followBytes = 1 << 20
-    /// How long one look for a follower's packets may keep a thread: others wait for it.
+    /// How long one look-up for a follower may occupy a thread that others wait for.
     package static let followTime: Duration = .milliseconds(200)
 
     package static func checkRelations() {

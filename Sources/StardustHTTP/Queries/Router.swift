@@ -1,12 +1,12 @@
 internal import LedgerFormat
 internal import NIOHTTP1
 
-/// Finds the endpoint of a request: a tree of the parts of all paths.
+/// Finds the endpoint for a request, using a tree of the parts of all paths.
 struct Router: Sendable {
     private let root: Node
-    /// Parts of the longest path without a variable that takes several.
+    /// Number of parts in the longest path; a variable that spans several parts counts as one.
     private let depth: Int
-    /// Nearly every request is this one.
+    /// Checked first, because nearly every request goes here.
     private let first: Endpoint
 
     fileprivate final class Node: Sendable {
@@ -14,7 +14,7 @@ struct Router: Sendable {
         let variable: (name: String, takesRest: Bool, node: Node)?
         let endpoints: [Endpoint]
 
-        /// The paths begin with what leads to this node; `parts` are what follows.
+        /// All `paths` pass through this node; `parts` are the parts that follow it.
         init(_ paths: [(parts: ArraySlice<String>, endpoint: Endpoint)]) {
             endpoints = paths.filter { $0.parts.isEmpty }.map(\.endpoint)
             var (names, literals): ([String], [(String, Node)]) = ([], [])
@@ -54,7 +54,7 @@ struct Router: Sendable {
     /// A request's endpoint and the variables of its path.
     typealias Match = (endpoint: Endpoint, variables: PathVariables)
 
-    /// The problem says what was wrong with path or method.
+    /// The problem says what is wrong with the path or method.
     func find(_ method: HTTPMethod, _ path: Substring) throws(Problem) -> Match {
         if method == .POST, first.method == .post, path == first.path {
             return (first, PathVariables())
@@ -72,7 +72,7 @@ struct Router: Sendable {
         let allowed = endpoints.map { $0.method == .get ? "GET, HEAD" : "POST" }.sorted()
             .joined(separator: ", ")
         var problem = Problem(
-            .methodNotAllowed, "\(path) takes \(allowed), not \(method.rawValue)")
+            .methodNotAllowed, "\(path) accepts \(allowed), not \(method.rawValue)")
         problem.allow = allowed
         throw problem
     }
@@ -82,7 +82,7 @@ struct Router: Sendable {
     ) throws(Problem) -> (endpoints: [Endpoint], variables: PathVariables) {
         var parts = Self.parts(path)
         var (node, variables) = (root, PathVariables())
-        // A path that is too long names nothing, whatever its parts are.
+        // A path that is too long matches nothing, whatever its parts are.
         let isTooLong = parts.count > depth
         while let part = parts.first {
             if let next = node.literals.first(where: { $0.part == part }) {
@@ -96,7 +96,7 @@ struct Router: Sendable {
                     parts = []
                 } else {
                     do throws(Problem) { try variables.take(name, part) } catch {
-                        // A wrong id is reported if what it stands for is a request itself.
+                        // An invalid id is reported only if a valid one would lead to an endpoint.
                         throw next.endpoints.isEmpty && !next.leads(parts) ? .notFound : error
                     }
                     parts = parts.dropFirst()
@@ -112,7 +112,7 @@ struct Router: Sendable {
 }
 
 extension Router.Node {
-    /// Whether a request follows whose next part is the second of `parts`.
+    /// Whether the second of exactly two `parts` leads from this node to an endpoint.
     fileprivate func leads(_ parts: ArraySlice<Substring>) -> Bool {
         parts.count == 2
             && literals.contains { $0.part == parts.last! && !$0.node.endpoints.isEmpty }

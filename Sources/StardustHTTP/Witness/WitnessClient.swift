@@ -7,7 +7,7 @@ internal import Platform
 package import Publishing
 internal import StardustCore
 
-/// Where a witness listens, as a policy's URL says it.
+/// Where a witness listens, from a URL in the policy.
 package enum WitnessAddress: Hashable, Sendable {
     case tcp(host: String, port: Int, prefix: String)
     case unix(path: String)
@@ -42,7 +42,7 @@ package enum WitnessAddress: Hashable, Sendable {
     }
 }
 
-/// Shows checkpoints to witnesses. Blocks the thread that asks; not for event loops.
+/// Sends checkpoints to witnesses. Blocks the calling thread, so never call it on an event loop.
 package enum WitnessClient {
     private static let answerBytesMax = 64 << 10
 
@@ -88,9 +88,9 @@ package enum WitnessClient {
 
     private static func sentence(_ error: any Error) -> String {
         switch error {
-        case let error as IOError: "nobody answers there: \(errorName(error.errnoCode))"
-        case is NIOConnectionError, is ChannelError: "nobody answers there"
-        case is HTTPParserError: "its answer is no HTTP/1.1"
+        case let error as IOError: "it cannot be reached: \(errorName(error.errnoCode))"
+        case is NIOConnectionError, is ChannelError: "it cannot be reached"
+        case is HTTPParserError: "its answer is not HTTP/1.1"
         default: "\(error)"
         }
     }
@@ -108,7 +108,7 @@ package enum WitnessClient {
     }
 }
 
-/// Puts one answer together.
+/// Collects the parts of one answer.
 private final class AnswerCollector: ChannelInboundHandler {
     typealias InboundIn = HTTPClientResponsePart
 

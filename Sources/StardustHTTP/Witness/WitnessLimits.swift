@@ -1,5 +1,5 @@
-/// Bounds of a witness's connections.
+/// Limits on a witness's connections.
 enum WitnessLimits {
-    /// How long a witness waits for a whole request: a few kilobytes.
+    /// How long a witness waits for a complete request, which is a few kilobytes.
     static let requestTime: Duration = .seconds(15)
 }

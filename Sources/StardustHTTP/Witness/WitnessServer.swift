@@ -14,7 +14,7 @@ package struct WitnessServer: Service {
     private let address: String
     private let logger: Logger
 
-    /// `address` is a path, or a host and a port.
+    /// `address` is a path or `host:port`.
     package init(_ witness: consuming Witness, address: String, logger: Logger) {
         self.witness = WitnessThread(witness)
         self.address = address
@@ -53,7 +53,7 @@ package struct WitnessServer: Service {
         }
         logger.notice("witnessing", metadata: ["address": "\(address)"])
         try? await gracefulShutdown()
-        // Closing a listening socket fails only where it is closed already.
+        // Closing a listening socket fails only if it is already closed.
         try? await channel.close()
         if let place { SocketFile.remove(address, at: place) }
         try await witness.stop()
@@ -61,9 +61,9 @@ package struct WitnessServer: Service {
     }
 }
 
-/// The one thread that asks the witness.
+/// The only thread that uses the witness.
 final class WitnessThread: @unchecked Sendable {
-    // Unchecked: `witness` is only touched on the pool's one thread.
+    // Unchecked: `witness` is used only on the pool's single thread.
     private var witness: Witness
     private let thread = NIOThreadPool(numberOfThreads: 1)
 
@@ -87,8 +87,8 @@ final class WitnessThread: @unchecked Sendable {
                 return WitnessAnswer(
                     status: 200, contentType: "text/plain; charset=utf-8", body: note)
             }
-            return .text(404, "no checkpoint of that log was cosigned here")
-        default: return .text(404, "there is POST /add-checkpoint and GET /<sha256>/checkpoint")
+            return .text(404, "this witness has cosigned no checkpoint of that log")
+        default: return .text(404, "use POST /add-checkpoint or GET /<sha256>/checkpoint")
         }
     }
 }
@@ -102,7 +102,7 @@ private final class WitnessConnection: ChannelInboundHandler {
     private let logger: Logger
     private var head: HTTPRequestHead?
     private var body: [UInt8] = []
-    /// Closes the connection unless a whole request comes in time, however slowly.
+    /// Closes the connection unless a complete request arrives in time, at whatever speed.
     private var deadline: Scheduled<Void>?
 
     func channelActive(context: ChannelHandlerContext) {
@@ -137,7 +137,7 @@ private final class WitnessConnection: ChannelInboundHandler {
             guard body.count + bytes.readableBytes <= Witness.bodyBytesMax else {
                 head = nil
                 return respond(
-                    .text(413, "a request has at most \(Witness.bodyBytesMax) bytes"), context,
+                    .text(413, "a request may have at most \(Witness.bodyBytesMax) bytes"), context,
                     isLast: true)
             }
             body += bytes.readableBytesView

@@ -3,7 +3,7 @@ internal import Packets
 /// A line of an NDJSON answer.
 enum AnswerLine {
     case receipt([UInt8], isReplay: Bool)
-    /// What became of a row change.
+    /// The outcome of a row change.
     case outcome(String)
     case problem(status: Int, line: Int?, detail: String)
 
@@ -30,7 +30,7 @@ enum AnswerLine {
 }
 
 extension JSONDocument {
-    /// Indices of an object's values by name; empty for another value.
+    /// Indices of an object's values by name; empty if the value is not an object.
     func members(of object: Int) -> [String: Int] {
         guard tokens[object].kind == .object else { return [:] }
         var members: [String: Int] = [:]

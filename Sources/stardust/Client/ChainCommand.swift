@@ -11,38 +11,38 @@ struct ChainCommand: AsyncParsableCommand {
             stardust chain --packet ID [OPTIONS]
             stardust chain --trace ID [OPTIONS]
             """,
-        discussion: "For a person on a terminal, as JSON elsewhere, unless --format says otherwise."
+        discussion: "Prints text on a terminal and JSON elsewhere, unless --format is given."
     )
 
     @Argument(help: "The entity's type and id.")
     var entity: [String] = []
 
-    @Option(help: ArgumentHelp("The packet to begin with.", valueName: "id"))
+    @Option(help: ArgumentHelp("The packet to start from.", valueName: "id"))
     var packet: String?
 
-    @Option(help: ArgumentHelp("The trace to begin with.", valueName: "id"))
+    @Option(help: ArgumentHelp("The trace to start from.", valueName: "id"))
     var trace: String?
 
-    @Option(help: "text, json, dot, mermaid or prov.")
+    @Option(help: "Output format: text, json, dot, mermaid or prov.")
     var format: ChainFormat?
 
     @Option(help: "upstream (why), downstream (what came of it) or both.")
     var direction: ChainRequest.Direction = .upstream
 
-    @Flag(help: "Give the ledger's root, and each packet's path to it.")
+    @Flag(help: "Include the ledger's root and each packet's path to it.")
     var proofs = false
 
-    @Flag(help: "Give each entity's row of the read model, as JSON.")
+    @Flag(help: "Include each entity's row of the read model; implies JSON.")
     var rows = false
 
-    @Option(help: "Edges from a root.")
+    @Option(help: "Maximum number of edges from a root.")
     var maxDepth: Int?
 
-    @Option(help: "Packets at most.")
+    @Option(help: "Maximum number of packets.")
     var maxPackets: Int?
 
     @Option(
-        help: ArgumentHelp("The answer as it stood at this ledger size.", valueName: "ledger-size"))
+        help: ArgumentHelp("Answer as of this ledger size.", valueName: "ledger-size"))
     var asOf: UInt64?
 
     @OptionGroup var options: ClientOptions
@@ -53,10 +53,10 @@ struct ChainCommand: AsyncParsableCommand {
             throw ValidationError("name one target: TYPE ID, --packet ID or --trace ID")
         }
         if options.json, let format, format != .json {
-            throw ValidationError("--json and --format \(format.rawValue) are two formats")
+            throw ValidationError("--json and --format \(format.rawValue) contradict each other")
         }
         if rows, let format, format != .json {
-            throw ValidationError("--rows are part of the JSON only")
+            throw ValidationError("--rows is available in JSON only")
         }
     }
 

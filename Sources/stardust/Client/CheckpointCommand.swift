@@ -5,8 +5,8 @@ struct CheckpointCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "checkpoint", abstract: "Print the newest signed checkpoint.",
         discussion: """
-            Keep one where the ledger's host cannot reach it: `stardust verify LEDGER --checkpoint \
-            FILE` then tells whether that ledger still stands behind this one. Needs the role audit.
+            Keep one where the ledger's host cannot reach it. `stardust verify LEDGER --checkpoint \
+            FILE` then reports whether the ledger still matches it. Needs the role audit.
             """)
 
     @Option(help: "The daemon's socket.")

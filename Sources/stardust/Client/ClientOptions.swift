@@ -1,26 +1,26 @@
 import ArgumentParser
 
-/// What all questions to the daemon have in common.
+/// Options of every command that queries the daemon.
 struct ClientOptions: ParsableArguments {
     @Option(help: "The daemon's socket.")
     var socket: String = .defaultSocketPath
 
-    @Flag(help: "Print JSON, lists as one packet a line.")
+    @Flag(help: "Print JSON; lists have one packet per line.")
     var json = false
 
     var client: DaemonClient { DaemonClient(socket: socket) }
 }
 
-/// As of when, and how much.
+/// Which part of a list, and as of when.
 struct PageOptions: ParsableArguments {
     @Option(
-        help: ArgumentHelp("The answer as it stood at this ledger size.", valueName: "ledger-size"))
+        help: ArgumentHelp("Answer as of this ledger size.", valueName: "ledger-size"))
     var asOf: UInt64?
 
-    @Option(help: "Packets at most; all without it.")
+    @Option(help: "Maximum number of packets; default: all.")
     var limit: Int?
 
-    @Flag(help: "The newest first.")
+    @Flag(help: "List the newest packets first.")
     var desc = false
 
     func validate() throws {
@@ -28,7 +28,7 @@ struct PageOptions: ParsableArguments {
     }
 }
 
-/// Which packets.
+/// Filters on packets.
 struct FilterOptions: ParsableArguments {
     @Option(help: ArgumentHelp("What lineage must contain (jsonb @>).", valueName: "json"))
     var lineage: String?
@@ -36,13 +36,13 @@ struct FilterOptions: ParsableArguments {
     @Option(help: ArgumentHelp("What decision_chain must contain (jsonb @>).", valueName: "json"))
     var decisionChain: String?
 
-    @Option(help: ArgumentHelp("The type of the entity.", valueName: "type"))
+    @Option(help: ArgumentHelp("The entity's type.", valueName: "type"))
     var entityType: String?
 
-    @Option(help: ArgumentHelp("The id of the entity.", valueName: "uuid"))
+    @Option(help: ArgumentHelp("The entity's id.", valueName: "uuid"))
     var entityID: String?
 
-    @Option(help: ArgumentHelp("The trace, with dashes or without.", valueName: "id"))
+    @Option(help: ArgumentHelp("The trace id, with or without dashes.", valueName: "id"))
     var trace: String?
 
     @Option(
@@ -67,7 +67,7 @@ struct FilterOptions: ParsableArguments {
         ]
     }
 
-    /// A day begins at midnight.
+    /// A time without a clock part means midnight UTC of that day.
     private static func time(_ text: String?) -> String? {
         guard let text, text.utf8.count == 10 else { return text }
         return text + "T00:00:00Z"

@@ -3,7 +3,7 @@ internal import NIOCore
 internal import NIOHTTP1
 internal import Packets
 
-/// Questions to the daemon over its socket.
+/// Queries the daemon over its socket.
 struct DaemonClient {
     let socket: String
 
@@ -12,12 +12,12 @@ struct DaemonClient {
         var body: [UInt8] = []
     }
 
-    /// The whole answer to a question. What is no success is a failure with the daemon's own words.
+    /// The whole answer to a query. Any status but 200 becomes a failure with the daemon's detail.
     func get(_ path: String, _ query: [(String, String?)] = []) async throws(Failure) -> [UInt8] {
         try await whole(Self.target(path, query))
     }
 
-    /// The whole answer to a JSON document.
+    /// The whole answer to a posted JSON document.
     func post(_ path: String, _ body: [UInt8]) async throws(Failure) -> [UInt8] {
         try await whole(path, body)
     }
@@ -36,34 +36,26 @@ struct DaemonClient {
         return response.body
     }
 
-    /// Lends the lines of an answer as they come, until `take` returns false or the daemon ends it.
+    /// Passes each line of an answer to `take` as it arrives, until `take` returns false or the
+    /// answer ends.
     func lines(
         _ path: String, _ query: [(String, String?)], _ take: ([UInt8]) throws(Failure) -> Bool
     ) async throws(Failure) {
-        var response = Response()
-        var failure: Failure?
-        try await exchange(Self.target(path, query)) { part in
+        var (status, lines) = (0, ArrivingLines())
+        try await exchange(Self.target(path, query)) { part throws(Failure) in
             switch part {
-            case .head(let head): response.status = Int(head.status.code)
+            case .head(let head): status = Int(head.status.code)
             case .body(let bytes):
-                response.body += bytes.readableBytesView
-                guard response.status == 200 else { return true }
-                while let end = response.body.firstIndex(of: 0x0A) {
-                    let line = Array(response.body[..<end])
-                    response.body.removeSubrange(...end)
-                    do throws(Failure) {
-                        guard try take(line) else { return false }
-                    } catch {
-                        failure = error
-                        return false
-                    }
+                lines.add(bytes)
+                guard status == 200 else { return true }
+                while let line = lines.next() {
+                    guard try take(line) else { return false }
                 }
             case .end: break
             }
             return true
         }
-        if let failure { throw failure }
-        guard response.status == 200 else { throw Self.failure(response) }
+        guard status == 200 else { throw Self.failure(Response(status: status, body: lines.rest)) }
     }
 
     private static func target(_ path: String, _ query: [(String, String?)]) -> String {
@@ -73,16 +65,17 @@ struct DaemonClient {
         return given.isEmpty ? path : path + "?" + given.joined(separator: "&")
     }
 
-    /// One request; `take` gets the parts of the answer until it returns false.
+    /// Sends one request and passes the answer's parts to `take` until it returns false.
     private func exchange(
-        _ target: String, _ body: [UInt8]? = nil, _ take: (HTTPClientResponsePart) -> Bool
+        _ target: String, _ body: [UInt8]? = nil,
+        _ take: (HTTPClientResponsePart) throws(Failure) -> Bool
     ) async throws(Failure) {
         do {
             let channel = try await LineExchange.connect(socket)
             try await channel.executeThenClose { inbound, outbound in
                 try await outbound.write(contentsOf: Self.request(target, body))
                 for try await part in inbound {
-                    guard take(part) else { return }
+                    guard try take(part) else { return }
                     if case .end = part { return }
                 }
                 throw Failure(.unreachable, "\(socket): the daemon closed the connection")
@@ -112,7 +105,7 @@ struct DaemonClient {
         case 403: Failure(.notPermitted, detail)
         case 400..<500: Failure(.badInput, detail)
         case 503: Failure(.unreachable, "the daemon cannot answer now: \(detail)")
-        default: Failure(.inputOutput, "the daemon answers \(response.status): \(detail)")
+        default: Failure(.inputOutput, "the daemon answered \(response.status): \(detail)")
         }
     }
 }

@@ -9,14 +9,14 @@ struct EmitCommand: AsyncParsableCommand {
         commandName: "emit",
         abstract: "Send packets to the daemon and print their receipts.",
         discussion: """
-            Reads NDJSON, one packet a line, from the files or from standard input. A packet without \
-            a stardust_id gets one that follows from its content, so that the same input can be sent \
-            again after any interruption: what stands already gets its first receipt. Receipts go to \
-            standard output, refusals to standard error. Exit codes: 65 a packet was refused, 69 the \
-            daemon was not reached or did not take everything; run it again.
+            Reads NDJSON, one packet per line, from the files or from standard input. A packet \
+            without a stardust_id gets one derived from its content, so the same input can be sent \
+            again after any interruption: a packet already stored gets its first receipt. Receipts \
+            go to standard output, refusals to standard error. Exit codes: 65 a packet was \
+            refused, 69 the daemon was unreachable or did not accept everything; run it again.
             """)
 
-    @Argument(help: "Files of packets; `-` or none is standard input.")
+    @Argument(help: "Packet files; `-` or no file means standard input.")
     var files: [String] = []
 
     @Option(help: "The daemon's socket.")
@@ -36,14 +36,14 @@ struct EmitCommand: AsyncParsableCommand {
             throw Failure(
                 .unreachable,
                 "\(socket): \(LineExchange.sentence(error)). \(tally.accepted) packets are durable; "
-                    + "run the same command again, nothing is doubled")
+                    + "run the same command again, no packet is stored twice")
         }
         tally.endProgress()
         try tally.finish(expected: input.packetsSent)
     }
 }
 
-/// What came back so far.
+/// Counts the answers so far.
 private struct EmissionTally {
     private(set) var accepted = 0
     private var replayed = 0
@@ -62,7 +62,7 @@ private struct EmissionTally {
         switch (try? JSONDocument(line)).flatMap(AnswerLine.init) {
         case nil, .outcome:
             Output.error(
-                "stardust: an answer to no packet: \(String(decoding: line, as: UTF8.self))")
+                "stardust: an answer without a packet: \(String(decoding: line, as: UTF8.self))")
             turnedAway += 1
         case .receipt(let bytes, let isReplay):
             accepted += 1
@@ -70,7 +70,7 @@ private struct EmissionTally {
             pendingOutput += bytes + [0x0A]
         case .problem(let status, let line, let detail):
             if status >= 500 { turnedAway += 1 } else { refused += 1 }
-            // The first few tell what is wrong; the rest are counted.
+            // The first few show what is wrong; the rest are only counted.
             if refused + turnedAway <= Self.problemsShown {
                 Output.error("line \(line.map(String.init) ?? "?"): \(detail)")
             }
@@ -100,7 +100,7 @@ private struct EmissionTally {
         flush()
         guard showsProgress else { return }
         Output.progress("")
-        Output.error("\(accepted) packets durable, \(replayed) of them already before")
+        Output.error("\(accepted) packets durable, \(replayed) of them already stored before")
     }
 
     func finish(expected: Int) throws {
@@ -108,12 +108,12 @@ private struct EmissionTally {
         if turnedAway > 0 || answered < expected {
             throw Failure(
                 .unreachable,
-                "\(max(turnedAway, expected - accepted - refused)) packets were not taken; run the "
-                    + "same command again, nothing is doubled")
+                "\(max(turnedAway, expected - accepted - refused)) packets were not accepted; run "
+                    + "the same command again, no packet is stored twice")
         }
         if refused > 0 {
             throw Failure(
-                .badInput, "\(refused) packets were refused; mend them and send them again")
+                .badInput, "\(refused) packets were refused; fix them and send them again")
         }
     }
 }

@@ -3,25 +3,25 @@ internal import LedgerStorage
 internal import Platform
 internal import Synchronization
 
-/// Lines of files or standard input, in pieces.
-// Unchecked: the task that sends is the only one that reads; `cancel` may come from any thread.
+/// Reads lines from files or standard input, in pieces.
+// Unchecked: only the sending task reads; `cancel` may be called from any thread.
 final class FileInput: @unchecked Sendable {
     private var files: ArraySlice<String>
     private let lineBytesMax: Int
     private var descriptor: Int32?
     private var rest: [UInt8] = []
-    /// The line that was passed on last has not ended.
+    /// The last piece passed on ended in the middle of a line.
     private var isWithinLongLine = false
-    /// Nobody wants what is still to come.
+    /// The rest of the input is no longer wanted.
     private let isCancelled = Atomic<Bool>(false)
-    /// Size of all files; nil where one is not a plain file.
+    /// Size of all files; nil if any is not a plain file.
     let totalBytes: Int?
 
     private static let chunkBytes = 256 << 10
 
     enum Piece {
         case lines([UInt8])
-        /// A part of a line that is longer than what the daemon takes.
+        /// Part of a line longer than the daemon accepts.
         case longLine([UInt8], isStart: Bool)
     }
 
@@ -38,7 +38,7 @@ final class FileInput: @unchecked Sendable {
         totalBytes = total
     }
 
-    /// Refuses the whole command before anything is sent where a file cannot be read.
+    /// Fails before anything is sent if a file cannot be read.
     func checkFiles() throws(Failure) {
         for file in files where file != "-" {
             var status = stat()
@@ -56,11 +56,11 @@ final class FileInput: @unchecked Sendable {
         while !isCancelled.load(ordering: .relaxed) {
             if let piece = whole() { return piece }
             guard let descriptor = try openNext() else { return nil }
-            // A pipe may be silent for long: look now and then whether anybody still waits for it.
+            // A pipe may stay silent for long, so wake up regularly to notice a cancellation.
             var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
             if unsafe Glibc.poll(&poll, 1, 100) == 0 { continue }
             var chunk = [UInt8](repeating: 0, count: Self.chunkBytes)
-            // Safety: the count is that of the array that is lent.
+            // Safety: the count is that of the borrowed array.
             let count = unsafe chunk.withUnsafeMutableBytes {
                 unsafe read(descriptor, $0.baseAddress, $0.count)
             }
@@ -73,13 +73,13 @@ final class FileInput: @unchecked Sendable {
             close(descriptor)
             self.descriptor = nil
             files.removeFirst()
-            // A file's last line ends with the file.
+            // A file's last line may lack its line end.
             if isWithinLongLine || (rest.last ?? 0x0A) != 0x0A { rest.append(0x0A) }
         }
         return nil
     }
 
-    /// What can be passed on of what was read.
+    /// The part of the bytes read so far that can be passed on.
     private func whole() -> Piece? {
         if isWithinLongLine {
             guard !rest.isEmpty else { return nil }
@@ -88,7 +88,7 @@ final class FileInput: @unchecked Sendable {
             return .longLine(take(end.map { $0 + 1 } ?? rest.count), isStart: false)
         }
         if let end = rest.lastIndex(of: 0x0A) { return .lines(take(end + 1)) }
-        // No daemon takes a line of this length: it is passed on, to be refused there.
+        // No daemon accepts a line this long. It is passed on so that the daemon refuses it.
         guard rest.count > lineBytesMax else { return nil }
         isWithinLongLine = true
         return .longLine(take(rest.count), isStart: true)
@@ -99,7 +99,7 @@ final class FileInput: @unchecked Sendable {
         return Array(rest[..<count])
     }
 
-    /// Ends the input where it is; from any thread.
+    /// Stops reading at once. May be called from any thread.
     func cancel() { isCancelled.store(true, ordering: .relaxed) }
 
     private func openNext() throws(Failure) -> Int32? {
@@ -113,16 +113,16 @@ final class FileInput: @unchecked Sendable {
     }
 }
 
-/// A body that comes in pieces, for `LineExchange`.
+/// A request body that arrives in pieces, for `LineExchange`.
 protocol BodyInput: Sendable {
     /// The next bytes; nil at the end. Blocks.
     func next() throws(Failure) -> [UInt8]?
-    /// Ends the input where it is; from any thread.
+    /// Stops reading at once. May be called from any thread.
     func cancel()
 }
 
 extension FileInput {
-    /// Lines as they are.
+    /// The lines, unchanged.
     struct Plain: BodyInput {
         let input: FileInput
 

@@ -6,15 +6,15 @@ struct FindCommand: AsyncParsableCommand {
         commandName: "find",
         abstract: "Find packets by what they contain.",
         discussion: """
-            All filters that are given must hold. A pattern is contained in the sense of \
-            PostgreSQL's jsonb @>:
+            Prints the packets that match every filter given. A pattern matches if the packet \
+            contains it in the sense of PostgreSQL's jsonb @>:
 
               stardust find --lineage '{"event":"clip.selected"}' --since 2026-09-14
             """)
 
     @OptionGroup(title: "Filters") var filter: FilterOptions
 
-    @Flag(help: "Print how many there are instead.")
+    @Flag(help: "Print the number of matches instead.")
     var count = false
 
     @OptionGroup var page: PageOptions
@@ -37,7 +37,7 @@ struct FindCommand: AsyncParsableCommand {
         if options.json {
             Output.line("{\"total\":\(total),\"total_exact\":\(isExact)}")
         } else {
-            Output.line(isExact ? "\(total)" : "at least \(total); the time for counting was over")
+            Output.line(isExact ? "\(total)" : "at least \(total); counting timed out")
         }
     }
 }

@@ -4,17 +4,17 @@ internal import Packets
 struct FollowCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "follow",
-        abstract: "Show packets as they come.",
+        abstract: "Show packets as they arrive.",
         discussion: """
-            Goes on until it is interrupted. Where the connection is lost it ends with 69 and says \
-            with which --after to go on without loss or repetition.
+            Runs until interrupted. If the connection is lost, it exits with 69 and prints the \
+            --after option that resumes without loss or repetition.
             """)
 
     @OptionGroup(title: "Filters") var filter: FilterOptions
 
     @Option(
         help: ArgumentHelp(
-            "Begin behind this position, -1 for the first packet; with what comes next without it.",
+            "Start after this position; -1 for all packets. Default: new packets only.",
             valueName: "position"))
     var after: Int?
 
@@ -40,7 +40,7 @@ struct FollowCommand: AsyncParsableCommand {
                 if let position = document.member("not_compared", of: 0) {
                     Output.error(
                         "position \(document.integer(position) ?? -1) was not compared: the pattern "
-                            + "takes too long on it")
+                            + "takes too long to match")
                     return true
                 }
                 let packet = ListedPacket(document)
@@ -57,7 +57,7 @@ struct FollowCommand: AsyncParsableCommand {
             guard error.exit == .unreachable, let last else { throw error }
             throw Failure(
                 .unreachable,
-                "\(error.message); `stardust follow --after \(last)` goes on from here")
+                "\(error.message); `stardust follow --after \(last)` resumes from here")
         }
     }
 }

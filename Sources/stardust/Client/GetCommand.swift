@@ -6,12 +6,12 @@ struct GetCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "get",
         abstract: "Show one packet.",
-        discussion: "Exit code 1 where there is none. A position needs the role audit.")
+        discussion: "Exit code 1 if it does not exist. A position needs the role audit.")
 
     @Argument(help: ArgumentHelp("A stardust_id or a position.", valueName: "id-or-position"))
     var name: String
 
-    @Flag(help: "The exact bytes that were sent.")
+    @Flag(help: "Print the packet's exact bytes, as sent.")
     var raw = false
 
     @OptionGroup var options: ClientOptions
@@ -21,7 +21,7 @@ struct GetCommand: AsyncParsableCommand {
         let path = isPosition ? "/v1/entries/\(name)" : "/v1/packets/\(name.percentEncoded)"
         let bytes = try await options.client.get(path)
         let document = try JSONDocument(answer: bytes)
-        // An entry that is no packet: a change of key, whose payload is a signed note.
+        // Not a packet but a change of key: its payload is a signed note.
         if !options.json, let note = document.member("note", of: 0).flatMap(document.string) {
             return Output.data(Array((raw ? note : Output.safe(note)).utf8))
         }
@@ -45,8 +45,7 @@ struct GetCommand: AsyncParsableCommand {
             ("entry", packet.entryHash), ("payload", packet.payloadDigest),
         ]
         for (name, value) in rows {
-            let space = String(repeating: " ", count: 10 - name.count)
-            Output.line(terminal.dim(name) + space + Output.safe(value))
+            Output.line(terminal.dim(name.padded(to: 10)) + Output.safe(value))
         }
         guard let content = packet.packet else { return }
         Output.line("")

@@ -4,7 +4,7 @@ internal import LedgerFormat
 struct HistoryCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "history",
-        abstract: "Show what is known of an entity, in the order of the ledger.")
+        abstract: "Show all packets about an entity, in ledger order.")
 
     @Argument(help: "The entity's type, such as clips.")
     var type: String

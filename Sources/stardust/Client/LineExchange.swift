@@ -5,12 +5,13 @@ internal import NIOHTTP1
 internal import NIOPosix
 internal import Platform
 
-/// One NDJSON request to the daemon: lines go out while answers come in.
+/// One NDJSON request to the daemon: lines are sent while answers arrive.
 struct LineExchange {
     let socket: String
     let path: String
 
-    /// Sends all of `input` and hands each line of the answer to `take`, with the bytes sent so far.
+    /// Sends all of `input` and passes each line of the answer to `take`, with the number of bytes
+    /// sent so far.
     func run(_ input: any BodyInput, take: ([UInt8], Int) -> Void) async throws {
         let channel = try await Self.connect(socket)
         let progress = Progress()
@@ -25,7 +26,7 @@ struct LineExchange {
         }
     }
 
-    /// A connection to the daemon, on which HTTP is spoken.
+    /// An HTTP connection to the daemon.
     static func connect(
         _ socket: String
     ) async throws -> NIOAsyncChannel<HTTPClientResponsePart, HTTPClientRequestPart> {
@@ -39,14 +40,14 @@ struct LineExchange {
             }
     }
 
-    /// Bytes that were sent, for whoever shows them.
+    /// Counts the bytes sent, so that the receiving side can show progress.
     private actor Progress {
         private(set) var bytesSent = 0
         func add(_ count: Int) { bytesSent += count }
     }
 
-    /// Sends everything. Input that cannot be read is told, and ends the exchange; a connection
-    /// that fails is told by whoever receives.
+    /// Sends everything. Returns a failure if the input cannot be read, which ends the exchange.
+    /// The receiving side reports a failed connection.
     private func sending(
         _ input: any BodyInput, _ outbound: NIOAsyncChannelOutboundWriter<HTTPClientRequestPart>,
         _ progress: Progress, _ channel: any Channel
@@ -81,47 +82,44 @@ struct LineExchange {
         _ inbound: NIOAsyncChannelInboundStream<HTTPClientResponsePart>, _ progress: Progress,
         _ take: ([UInt8], Int) -> Void
     ) async throws {
-        var rest = ByteBuffer()
+        var lines = ArrivingLines()
         var status = HTTPResponseStatus.ok
         for try await part in inbound {
             switch part {
             case .head(let head): status = head.status
-            case .body(var bytes):
-                rest.writeBuffer(&bytes)
+            case .body(let bytes):
+                lines.add(bytes)
                 guard status == .ok else { continue }
                 let sent = await progress.bytesSent
-                while let end = rest.readableBytesView.firstIndex(of: 0x0A) {
-                    let line = rest.readBytes(length: end - rest.readerIndex)!
-                    rest.moveReaderIndex(forwardBy: 1)
-                    take(line, sent)
-                }
-                rest.discardReadBytes()
+                while let line = lines.next() { take(line, sent) }
             case .end:
-                guard status == .ok else { throw refusal(status, String(buffer: rest)) }
+                guard status == .ok else {
+                    throw refusal(status, String(decoding: lines.rest, as: UTF8.self))
+                }
                 return
             }
         }
         throw Ended()
     }
 
-    /// The daemon went away in the middle of its answer.
+    /// The daemon closed the connection in the middle of its answer.
     private struct Ended: Error, CustomStringConvertible {
-        var description: String { "the daemon closed the connection before it had answered" }
+        var description: String { "the daemon closed the connection before it finished answering" }
     }
 
     private static func refusal(_ status: HTTPResponseStatus, _ body: String) -> Failure {
         Failure(
             status == .forbidden ? .notPermitted : .unreachable,
-            "the daemon answers \(status.code): \(body)")
+            "the daemon answered \(status.code): \(body)")
     }
 
-    /// What to say of a connection that failed.
+    /// The message for a failed connection.
     static func sentence(_ error: any Error) -> String {
         switch error {
         case let error as IOError where error.errnoCode == ENOENT:
             "there is no socket here; is the daemon running? `stardust serve` starts it"
         case let error as IOError where error.errnoCode == ECONNREFUSED:
-            "nobody answers on this socket; `stardust serve` starts the daemon"
+            "nothing listens on this socket; `stardust serve` starts the daemon"
         case let error as IOError: errorName(error.errnoCode)
         default: "\(error)"
         }

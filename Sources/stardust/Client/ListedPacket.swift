@@ -43,14 +43,14 @@ struct ListedPacket {
         text("worker", of: lineage.flatMap { document.member("_producer", of: $0) }) ?? "-"
     }
 
-    /// All of it on one line.
+    /// The listed packet as JSON on one line.
     var line: [UInt8] {
         document.source(index).map { $0 == 0x0A || $0 == 0x0D ? 0x20 : $0 } + [0x0A]
     }
 }
 
 extension JSONDocument {
-    /// An answer of the daemon, which is deeper and larger than the packets in it.
+    /// Parses an answer of the daemon, which is deeper and larger than the packets in it.
     init(answer bytes: [UInt8]) throws(Failure) {
         do throws(JSONError) {
             try self.init(bytes, limits: .answer)

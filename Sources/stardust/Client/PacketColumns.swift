@@ -1,4 +1,4 @@
-/// Packets as lines of aligned columns.
+/// Formats packets as lines of aligned columns.
 struct PacketColumns {
     let terminal: Terminal
     /// Whether the packets may be about different entities.
@@ -21,7 +21,7 @@ struct PacketColumns {
             + (showsEntity ? [packet.entity] : []) + [packet.stardustID]).map(Output.safe)
     }
 
-    /// The lines for some packets, wide enough for them and for what came before.
+    /// The lines for some packets. Columns never get narrower than in earlier lines.
     mutating func lines(_ packets: [ListedPacket]) -> [String] {
         var rows = packets.map(cells)
         if !hasHead, !rows.isEmpty, terminal.isTerminal { rows.insert(head, at: 0) }

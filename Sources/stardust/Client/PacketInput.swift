@@ -1,13 +1,13 @@
 internal import LedgerFormat
 internal import Packets
 
-/// Packets from files or standard input, as an NDJSON body in pieces. Packets without an id get
-/// one.
-// Unchecked: the task that sends is the only one that reads; `packetsSent` is asked when it ended.
+/// Packets from files or standard input, as an NDJSON body in pieces. Derives an id from the
+/// content of any packet that lacks one.
+// Unchecked: only the sending task reads; `packetsSent` is read after it has ended.
 final class PacketInput: BodyInput, @unchecked Sendable {
     let files: FileInput
     private var reader = PacketReader()
-    /// How often each packet without an id has come.
+    /// How often each packet without an id has occurred so far.
     private var repetitions: [Digest: UInt64] = [:]
     private(set) var packetsSent = 0
 
@@ -43,7 +43,7 @@ final class PacketInput: BodyInput, @unchecked Sendable {
         return result
     }
 
-    /// What is no packet is left as it is: the daemon says why.
+    /// A line that is not a packet is sent unchanged; the daemon reports what is wrong with it.
     private func withID(_ line: [UInt8], _ payload: Range<Int>) -> [UInt8] {
         let bytes = line.span.extracting(payload)
         guard let facts = try? reader.read(bytes), facts.stardustID == nil else { return line }
@@ -55,7 +55,7 @@ final class PacketInput: BodyInput, @unchecked Sendable {
             + Array(line[(payload.lowerBound + 1)...])
     }
 
-    /// The same for the same packet at the same repetition, whenever it is sent.
+    /// Depends only on the packet and its repetition, so sending the input again gives the same id.
     private static func id(_ digest: Digest, _ repetition: UInt64) -> UUID128 {
         var hasher = SHA256Hasher()
         hasher.update(digest)

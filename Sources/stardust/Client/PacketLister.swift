@@ -1,6 +1,6 @@
 internal import Packets
 
-/// Prints a list of packets page by page as it comes.
+/// Prints a list of packets page by page as it arrives.
 struct PacketLister {
     let options: ClientOptions
     let page: PageOptions
@@ -29,13 +29,13 @@ struct PacketLister {
                 for position in JSONChildren(answer.tokens, of: list) {
                     Output.error(
                         "position \(answer.integer(position) ?? -1) was not compared: the pattern "
-                            + "takes too long on it")
+                            + "takes too long to match")
                 }
             }
             cursor = answer.member("next", of: 0).flatMap(answer.string)
             guard cursor != nil, shown < page.limit ?? .max else { break }
         }
-        // An empty list is an answer; a person is told that it is one.
+        // An empty list is a valid answer, so it is no failure, but a person should see a message.
         if shown == 0, !options.json { Output.error("no packets") }
     }
 

@@ -7,11 +7,11 @@ internal import Platform
 struct ProveCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "prove",
-        abstract: "Write a proof that a packet, or a change of key, is in the ledger.",
+        abstract: "Write a proof that a packet or a change of key is in the ledger.",
         discussion: """
             The proof is one file (C2SP tlog-proof) with the packet's entry, its path in the tree, and \
             a signed checkpoint. `stardust check-proof` checks it anywhere. Needs the role audit. \
-            Exit code 1 where there is no such packet.
+            Exit code 1 if the packet does not exist.
             """)
 
     @Argument(help: ArgumentHelp("A stardust_id or a position.", valueName: "id-or-position"))
@@ -19,7 +19,7 @@ struct ProveCommand: AsyncParsableCommand {
 
     @Option(
         name: .shortAndLong,
-        help: ArgumentHelp("Where to write it; standard output without it.", valueName: "file"))
+        help: ArgumentHelp("Output file; default: standard output.", valueName: "file"))
     var output: String?
 
     @Option(help: "The daemon's socket.")
@@ -33,6 +33,8 @@ struct ProveCommand: AsyncParsableCommand {
         guard let output else { return Output.data(proof) }
         do throws(FileFailure) {
             let volume = try PosixVolume(root: output.givenFolder)
+            // Not synced: a crash can leave a `.tmp` file, or a power cut a partial proof, which
+            // `check-proof` refuses. The daemon can write the proof again.
             try volume.replaceDerived(output.lastName, with: proof)
         } catch { throw Failure(.cannotCreate, error.description) }
     }

@@ -4,7 +4,7 @@ internal import Packets
 struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
-        abstract: "Say how the daemon is.", discussion: "Needs the role admin.")
+        abstract: "Show the daemon's status.", discussion: "Needs the role admin.")
 
     @OptionGroup var options: ClientOptions
 
@@ -15,7 +15,7 @@ struct StatusCommand: AsyncParsableCommand {
     }
 }
 
-/// A document as lines: one for each scalar, named by its path.
+/// Shows a document as lines, one per scalar, named by its path.
 struct Scalars {
     private var rows: [(String, String)] = []
 
@@ -24,8 +24,7 @@ struct Scalars {
     func show(_ terminal: Terminal) {
         let width = rows.map(\.0.count).max() ?? 0
         for (name, value) in rows {
-            let space = String(repeating: " ", count: width - name.count + 2)
-            Output.line(terminal.dim(Output.safe(name)) + space + Output.safe(value))
+            Output.line(terminal.dim(Output.safe(name).padded(to: width + 2)) + Output.safe(value))
         }
     }
 

@@ -1,8 +1,15 @@
 internal import Glibc
 
-/// What standard output is, and how to be kind to whoever sits there.
+extension String {
+    /// The text with spaces after it, up to `width` characters.
+    func padded(to width: Int) -> String {
+        self + String(repeating: " ", count: max(0, width - count))
+    }
+}
+
+/// Standard output: whether it is a terminal, its colours and its pager.
 struct Terminal {
-    /// Whether a person looks at it.
+    /// Whether a person is likely to read the output.
     let isTerminal = isatty(1) == 1
     /// Whether colours are wanted (https://no-color.org).
     let hasColor: Bool
@@ -26,23 +33,23 @@ struct Terminal {
 
     // MARK: Paging
 
-    /// Puts a pager between us and a terminal, where there is one: $PAGER, else less.
+    /// On a terminal, sends the output through a pager if one is installed: $PAGER, else less.
     mutating func beginPaging() {
-        // Set to nothing it asks for no pager.
+        // A $PAGER that is set but empty turns the pager off.
         let isRefused = unsafe getenv("PAGER") != nil && String.environment("PAGER") == nil
         let command = isRefused ? "" : String.environment("PAGER") ?? "less"
         let program = String(command.split(separator: " ").first ?? "")
         guard isTerminal, !program.isEmpty, Self.isInstalled(program) else { return }
         var ends: [Int32] = [0, 0]
         guard unsafe pipe(&ends) == 0 else { return }
-        // Short output stays on the screen, colours pass.
+        // For less: short output stays on the screen, and colours pass through.
         unsafe setenv("LESS", "FRX", 0)
         var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
         unsafe posix_spawn_file_actions_adddup2(&actions, ends[0], 0)
         unsafe posix_spawn_file_actions_addclose(&actions, ends[1])
-        // Safety: the copies live until the process is started, and are freed here.
+        // Safety: the copies live until the process has started, and are freed here.
         let words = ["sh", "-c", "exec " + command]
         var arguments = unsafe words.map { unsafe strdup($0) } + [nil]
         defer { for index in unsafe arguments.indices { unsafe free(arguments[index]) } }
@@ -55,7 +62,7 @@ struct Terminal {
         close(ends[1])
     }
 
-    /// Waits until the person has read.
+    /// Waits until the person leaves the pager.
     mutating func endPaging() {
         guard let pid = pager else { return }
         pager = nil

@@ -7,15 +7,15 @@ internal import Replication
 internal import StardustCore
 internal import StardustHTTP
 
-/// The daemon's configuration file: one JSON object, read by the packets' own strict parser.
+/// The daemon's configuration file: one JSON object, read by the strict parser used for packets.
 struct Configuration {
     var socket: String?
     var settings = RunningLedger.Settings()
     var policy = AccessPolicy(ownUser: geteuid())
-    /// The PostgreSQL that the read model follows.
+    /// The PostgreSQL the read model follows.
     var source: SyncSettings?
 
-    /// Without a path, the defaults.
+    /// Uses the defaults if there is no path.
     init(path: String?) throws(Failure) {
         guard let path else { return }
         let content: [UInt8]
@@ -65,7 +65,7 @@ struct Configuration {
         }
     }
 
-    /// Witnesses are asked at the addresses that their policy gives.
+    /// Refuses addresses that the daemon cannot ask, and a quorum that can never be reached.
     private func witnessPolicy(_ path: String) throws(Failure) -> WitnessPolicy {
         let policy = try InputFile.policy(path, .badConfiguration)
         for witness in policy.witnesses {
@@ -77,8 +77,8 @@ struct Configuration {
         guard policy.canBeSatisfied else {
             throw Failure(
                 .badConfiguration,
-                "\(path): the quorum needs witnesses that have no address, so that nothing would "
-                    + "ever be published")
+                "\(path): the quorum needs witnesses that have no address, so nothing would ever "
+                    + "be published")
         }
         return policy
     }
@@ -104,7 +104,7 @@ struct Configuration {
             }
             guard !settings.source.isEmpty else {
                 throw Failure(
-                    .badConfiguration, "\(object.path): from says which PostgreSQL is followed")
+                    .badConfiguration, "\(object.path): from must name the PostgreSQL to follow")
             }
             if let obstacle = settings.obstacle {
                 throw Failure(.badConfiguration, "\(object.path): \(obstacle)")
@@ -124,7 +124,7 @@ struct Configuration {
             case "roles":
                 for name in try member.strings() {
                     guard let role = Role(rawValue: name) else {
-                        throw member.wrong("\(name) is none of append, read, audit, admin")
+                        throw member.wrong("\(name) is not one of append, read, audit, admin")
                     }
                     roles.insert(role)
                 }
@@ -134,16 +134,16 @@ struct Configuration {
         }
         guard let subject = subjects.first, subjects.count == 1 else {
             throw Failure(
-                .badConfiguration, "\(object.path): a rule of access needs one user or group")
+                .badConfiguration, "\(object.path): an access rule needs one user or group")
         }
         guard !roles.isEmpty else {
-            throw Failure(.badConfiguration, "\(object.path): a rule of access needs roles")
+            throw Failure(.badConfiguration, "\(object.path): an access rule needs roles")
         }
         return AccessPolicy.Rule(subject, roles, entityTypes: types)
     }
 }
 
-/// An object of the configuration with the path to it, for errors.
+/// A configuration object, with its path for error messages.
 private struct ConfigurationObject {
     let document: JSONDocument
     let index: Int
@@ -177,7 +177,7 @@ private struct ConfigurationObject {
         private var token: JSONToken { document.tokens[value] }
 
         func wrong(_ detail: String) -> Failure { Failure(.badConfiguration, "\(path): \(detail)") }
-        var unknown: Failure { wrong("there is no such setting") }
+        var unknown: Failure { wrong("unknown setting") }
 
         func string() throws(Failure) -> String { try string(value) }
 
@@ -229,7 +229,7 @@ private struct ConfigurationObject {
         func userID() throws(Failure) -> UInt32 {
             if token.kind == .number { return UInt32(try integer(in: 0...Int(UInt32.max))) }
             let name = try string()
-            // Safety: the entry is read at once, before another look-up can reuse its memory.
+            // Safety: the entry is read at once, before another lookup can reuse its memory.
             guard let entry = unsafe getpwnam(name) else { throw wrong("there is no user \(name)") }
             return unsafe entry.pointee.pw_uid
         }

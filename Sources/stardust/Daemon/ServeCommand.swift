@@ -12,20 +12,20 @@ internal import UnixSignals
 struct ServeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve",
-        abstract: "Run the daemon on a ledger that `init` has made.",
+        abstract: "Run the daemon on a ledger created by `init`.",
         discussion: """
-            Logs are JSON lines on standard error. SIGTERM or SIGINT ends it cleanly within five \
-            seconds. Exit codes: 74 a write failed for good, 75 another process has the ledger.
+            Logs JSON lines to standard error. SIGTERM or SIGINT stops it cleanly within five \
+            seconds. Exit codes: 74 a write failed for good, 75 another process holds the ledger.
             """)
 
     @Argument(help: "The ledger's folder.")
     var ledger: String
 
     @Option(
-        help: "The Unix socket. Without it: the configuration's, $STARDUST_SOCKET, or the default.")
+        help: "The Unix socket. Default: the configuration's, $STARDUST_SOCKET, or the built-in.")
     var socket: String?
 
-    @Option(help: "A configuration file; Docs/Configuration.md has its members.")
+    @Option(help: "Configuration file; Docs/Configuration.md describes it.")
     var config: String?
 
     func run() async throws {
@@ -79,7 +79,7 @@ struct ServeCommand: AsyncParsableCommand {
         }
     }
 
-    /// The folder for whoever looks from elsewhere.
+    /// The folder's absolute path, for programs with another working directory.
     private static func absolute(_ path: String) -> String {
         // Safety: the system allocates the text; it is copied and freed.
         guard let resolved = unsafe realpath(path, nil) else { return path }
@@ -87,19 +87,19 @@ struct ServeCommand: AsyncParsableCommand {
         return unsafe String(cString: resolved)
     }
 
-    /// Buffers of a batch come and go many times a second: memory that is given back to the system
-    /// each time is cleared again each time.
+    /// Batch buffers are allocated and freed many times a second. Memory returned to the system
+    /// each time would have to be cleared again each time.
     private static func keepFreedMemory() {
         stardust_keep_freed_memory(16 << 20)
     }
 
-    /// Private keys are in memory, and a dump is a file that others may get to see.
+    /// Private keys are in memory, and others may get to read a core dump.
     private static func keepKeysOutOfDumps() {
-        // Where it is refused, dumps are what the system makes of them: the keys' files are guarded.
+        // If this is refused, the system decides about dumps; the key files are still protected.
         stardust_forbid_dumps()
     }
 
-    /// A connection is a descriptor: as many as the system allows.
+    /// Each connection needs a descriptor, so this asks for as many as the system allows.
     private static func raiseDescriptorLimit() {
         var limit = rlimit()
         guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
@@ -112,7 +112,7 @@ struct ServeCommand: AsyncParsableCommand {
 }
 
 extension String {
-    /// The folder of systemd's credentials, where it has a ledger's key.
+    /// The folder of systemd's credentials, if it contains a ledger's key.
     static var credentials: String? {
         environment("CREDENTIALS_DIRECTORY").flatMap { folder in
             unsafe access("\(folder)/\(LedgerLayout.key)", F_OK) == 0 ? folder : nil
@@ -120,12 +120,12 @@ extension String {
     }
 }
 
-/// A ledger's folder for whoever is the only one to change it.
+/// A ledger's folder, locked so that no other process changes it.
 enum LockedLedger {
-    /// Makes a folder where it is missing.
+    /// Creates a folder if it is missing.
     static func makeFolder(_ path: String) throws(Failure) {
         if unsafe mkdir(path, 0o750) != 0 && errno != EEXIST {
-            throw Failure(.cannotCreate, "could not make \(path): \(errorName(errno))")
+            throw Failure(.cannotCreate, "could not create \(path): \(errorName(errno))")
         }
     }
 
@@ -143,7 +143,7 @@ enum LockedLedger {
     }
 }
 
-/// The ledger in the group of services: ends when the group shuts down, or when it must.
+/// The ledger as a service: ends when the group shuts down, or when the ledger fails.
 private struct LedgerService: Service {
     let ledger: RunningLedger
 

@@ -11,30 +11,30 @@ internal import UnixSignals
 struct WitnessCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "witness",
-        abstract: "Watch logs: cosign their checkpoints as long as nothing is taken back.",
+        abstract: "Watch logs, and cosign their checkpoints unless history was rewritten.",
         discussion: """
-            A C2SP tlog-witness, for a machine that the ledger's operator does not control. Makes its \
-            key in the folder at the first start and prints its verifier key. It keeps a checkpoint \
-            before it answers, and never signs a fork. SIGTERM or SIGINT ends it.
+            A C2SP tlog-witness, for a machine that the ledger's operator does not control. \
+            Creates its key in the folder on the first start, and prints its verifier key. Stores \
+            each checkpoint before it answers, and never signs a fork. SIGTERM or SIGINT stops it.
             """)
 
-    @Argument(help: ArgumentHelp("Its folder; made where it is missing.", valueName: "dir"))
+    @Argument(help: ArgumentHelp("The witness's folder; created if missing.", valueName: "dir"))
     var folder: String
 
-    @Option(help: "Where it listens: a Unix socket's path, or host:port.")
+    @Option(help: "Listening address: a Unix socket's path, or host:port.")
     var listen: String
 
     @Option(
         name: .customLong("log"),
-        help: ArgumentHelp("A log's verifier key; may be given again.", valueName: "vkey"))
+        help: ArgumentHelp("A log's verifier key; repeatable.", valueName: "vkey"))
     var logs: [String]
 
-    @Option(help: ArgumentHelp("Its name, at the first start.", valueName: "name"))
+    @Option(help: ArgumentHelp("The witness's name, set on the first start.", valueName: "name"))
     var name: String?
 
     func validate() throws {
         if let name, !NoteKeyName.isValid(name) {
-            throw ValidationError("a name has no white space and no plus sign")
+            throw ValidationError("a name must not contain white space or plus signs")
         }
     }
 

@@ -5,31 +5,31 @@ internal import Packets
 struct CheckProofCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check-proof",
-        abstract: "Check a proof, offline, without the ledger.",
+        abstract: "Check a proof offline, without the ledger.",
         discussion: """
-            Says whether the entry that the proof carries is under a checkpoint signed by the key that \
-            you give, and, with --payload, whether the packet is the one that the entry commits to. \
-            Exit code 1 where it is not.
+            Reports whether a checkpoint signed by the key you give covers the proof's entry. With \
+            --payload, also reports whether the packet is the one the entry commits to. Exit code \
+            1 if the proof does not hold.
             """)
 
-    @Argument(help: ArgumentHelp("The proof; `-` is standard input.", valueName: "file"))
+    @Argument(help: ArgumentHelp("Proof file; `-` is standard input.", valueName: "file"))
     var file: String
 
     @Option(
         name: .customLong("vkey"),
         help: ArgumentHelp(
-            "The ledger's verifier key; may be given again where it has changed.",
+            "The ledger's verifier key. Repeat it if the key has changed.",
             valueName: "key"))
     var vkeys: [String] = []
 
     @Option(
         help: ArgumentHelp(
-            "The packet's exact bytes, as `stardust get --raw` gives them.", valueName: "file"))
+            "The packet's exact bytes, as `stardust get --raw` prints them.", valueName: "file"))
     var payload: String?
 
     @Option(
         help: ArgumentHelp(
-            "Whose cosignatures the checkpoint must have, and keys of the log (C2SP tlog-policy).",
+            "Witness policy (C2SP tlog-policy): the cosignatures required, and log keys.",
             valueName: "file"))
     var policy: String?
 
@@ -40,7 +40,7 @@ struct CheckProofCommand: ParsableCommand {
         let policy = try policy.map { try InputFile.policy($0, .badInput) }
         let keys = try vkeys.map { try VerifierKeyArgument.read($0) } + (policy?.logs ?? [])
         guard !keys.isEmpty else {
-            throw Failure(.usage, "give the ledger's verifier key: --vkey KEY, or a policy with it")
+            throw Failure(.usage, "no verifier key given: use --vkey KEY, or a policy that has it")
         }
         let content = try InputFile.content(file)
         let proof: TLogProof
@@ -71,7 +71,7 @@ struct CheckProofCommand: ParsableCommand {
     private func printText(_ check: ProofCheck) {
         let (entry, checkpoint) = (check.entry, check.checkpoint)
         Output.line(
-            "holds: position \(entry.position) of \(checkpoint.origin), of \(checkpoint.size) "
+            "holds: position \(entry.position) of \(checkpoint.origin), in \(checkpoint.size) "
                 + "entries with root \(checkpoint.root.tagged)")
         Output.line("signed by \(check.signers.map(\.description).joined(separator: ", "))")
         if !check.witnesses.isEmpty {
@@ -83,7 +83,7 @@ struct CheckProofCommand: ParsableCommand {
                 + "\(entry.payloadDigest.tagged)")
         Output.line(
             payload == nil
-                ? "payload: not checked; --payload FILE compares it" : "payload: it is the one")
+                ? "payload: not checked; --payload FILE checks it" : "payload: matches")
     }
 
     private func printJSON(_ check: ProofCheck) {

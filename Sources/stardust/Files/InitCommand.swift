@@ -8,19 +8,20 @@ internal import StardustCore
 struct InitCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "init",
-        abstract: "Make a ledger and its key, and print the verifier key.",
-        discussion: "Give the verifier key to auditors by another way than the ledger's own disk.")
+        abstract: "Create a ledger and its key, and print the verifier key.",
+        discussion:
+            "Give auditors the verifier key through a channel other than the ledger's disk.")
 
-    @Argument(help: "The folder: made where it is missing, refused where it is not empty.")
+    @Argument(help: "The folder; created if missing, refused if not empty.")
     var ledger: String
 
     @Option(
         help: ArgumentHelp(
-            "The ledger's name in checkpoints: a URL without its scheme. Forever.",
+            "The ledger's permanent name in checkpoints: a URL without its scheme.",
             valueName: "name"))
     var origin: String?
 
-    @Option(help: "Size of the first segment; the configuration has that of the next ones.")
+    @Option(help: "Size of the first segment; the configuration sets the size of later ones.")
     var segmentBytes = StorageLimits.segmentBytes
 
     func validate() throws {
@@ -29,7 +30,7 @@ struct InitCommand: ParsableCommand {
         }
         if let origin, !NoteKeyName.isValid(origin) {
             throw ValidationError(
-                "an origin has no white space and no plus sign, as in log.example/omniva")
+                "an origin must not contain white space or plus signs; try log.example/omniva")
         }
     }
 
@@ -41,8 +42,10 @@ struct InitCommand: ParsableCommand {
             guard names.isEmpty else {
                 throw Failure(
                     .cannotCreate,
-                    "\(ledger) is not empty: it has \(names.sorted().joined(separator: ", "))")
+                    "\(ledger) is not empty: it contains \(names.sorted().joined(separator: ", "))")
             }
+            // A crash in here can leave a non-empty folder that is not a ledger. The next `init`
+            // refuses it, so it has to be removed first.
             var generator = SystemRandomNumberGenerator()
             let identity = try Ledger.create(
                 in: volume, origin: origin, segmentBytes: segmentBytes,

@@ -4,9 +4,9 @@ internal import LedgerFormat
 internal import LedgerStorage
 internal import Platform
 
-/// Files that a person names.
+/// Files named on the command line or in the configuration.
 enum InputFile {
-    /// Longer than anything that is read whole.
+    /// Larger than any file that is meant to be read whole.
     private static let bytesMax = 64 << 20
 
     /// The whole content; `-` is standard input.
@@ -19,7 +19,7 @@ enum InputFile {
         var content: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 1 << 16)
         while true {
-            // Safety: the count is that of the array that is lent.
+            // Safety: the count is that of the borrowed array.
             let count = unsafe read(descriptor, &chunk, chunk.count)
             if count < 0, errno == EINTR { continue }
             guard count >= 0 else {
@@ -28,12 +28,12 @@ enum InputFile {
             if count == 0 { return content }
             content += chunk.prefix(count)
             guard content.count <= bytesMax else {
-                throw Failure(.badInput, "\(path) has more than \(bytesMax) bytes")
+                throw Failure(.badInput, "\(path) is larger than \(bytesMax) bytes")
             }
         }
     }
 
-    /// A policy of witnesses (C2SP tlog-policy).
+    /// A witness policy (C2SP tlog-policy).
     static func policy(_ path: String, _ exit: ExitCode) throws(Failure) -> WitnessPolicy {
         let text = String(decoding: try content(path), as: UTF8.self)
         do throws(WitnessPolicy.DecodeError) { return try WitnessPolicy(text) } catch {
@@ -42,7 +42,7 @@ enum InputFile {
     }
 }
 
-/// Keys that a person gives.
+/// Verifier keys given on the command line.
 enum VerifierKeyArgument {
     static func read(_ text: String) throws(Failure) -> NoteVerifier {
         do throws(NoteVerifier.DecodeError) { return try NoteVerifier(text) } catch {

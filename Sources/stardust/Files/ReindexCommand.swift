@@ -5,10 +5,10 @@ internal import StardustCore
 struct ReindexCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "reindex",
-        abstract: "Drop what is derived from the segments, and make it again.",
+        abstract: "Delete what is derived from the segments, and rebuild it.",
         discussion: """
-            Ids and index follow from the segments alone, so nothing is lost, and every answer \
-            afterwards is the same. The daemon must not run.
+            The ids and the index are derived from the segments alone, so nothing is lost and \
+            every later answer is the same. The daemon must not be running.
             """)
 
     @Argument(help: "The ledger's folder.")
@@ -35,7 +35,7 @@ struct ReindexCommand: ParsableCommand {
             "indexed \(result.packets) packets in \(Int(seconds * 1000)) ms, "
                 + "\(result.indexBytes) bytes")
         if let damage = result.damage {
-            throw Failure(.no, "the ledger is damaged, and indexed up to there: \(damage)")
+            throw Failure(.no, "the ledger is damaged; the index stops at the damage: \(damage)")
         }
     }
 }

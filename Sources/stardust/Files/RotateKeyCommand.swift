@@ -9,22 +9,22 @@ internal import StardustCore
 struct RotateKeyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rotate-key",
-        abstract: "Give a ledger a new key, while the daemon is stopped.",
+        abstract: "Replace a ledger's key while the daemon is stopped.",
         discussion: """
-            Appends an entry that the old and the new key have signed, and prints the new verifier \
-            key. Until the overlap ends checkpoints carry both signatures, so that whoever knows only \
-            the old key can follow; after it a signature of the old key is a finding of `verify`. \
-            Where the old key may be in other hands, choose an overlap of 0. Exit code 75 while the \
-            daemon runs.
+            Appends an entry signed by both the old and the new key, and prints the new verifier \
+            key. Until the overlap ends, checkpoints carry both signatures, so anyone who knows \
+            only the old key can follow. After that, `verify` reports a signature by the old key \
+            as a finding. If the old key may be compromised, choose an overlap of 0. Exit code 75 \
+            while the daemon runs.
             """)
 
     @Argument(help: "The ledger's folder.")
     var ledger: String
 
-    @Option(help: "Days for which the old key goes on signing.")
+    @Option(help: "Number of days the old key keeps signing.")
     var overlapDays = 30.0
 
-    @Option(help: "Where the private keys are, if not in the ledger's folder.")
+    @Option(help: "Folder of the private keys, if not the ledger's folder.")
     var keys: String?
 
     @Flag(help: "Print one JSON object.")
@@ -57,8 +57,8 @@ struct RotateKeyCommand: ParsableCommand {
         guard json else {
             Output.line(rotation.newKey.description)
             return Output.error(
-                "The change stands at position \(rotation.position). \(rotation.oldKey.keyName) "
-                    + "signs until \(rotation.oldKeyUntil). Tell auditors the new key.")
+                "The key change is at position \(rotation.position). \(rotation.oldKey.keyName) "
+                    + "signs until \(rotation.oldKeyUntil). Give auditors the new key.")
         }
         var writer = JSONWriter()
         writer.beginObject()

@@ -9,12 +9,12 @@ internal import Verification
 struct VerifyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify",
-        abstract: "Check a ledger's files, without the daemon, while it runs or not.",
+        abstract: "Check a ledger's files without the daemon, whether or not it runs.",
         discussion: """
-            Reads every record, hashes every payload and entry again, follows the chain, and checks \
-            every checkpoint and the tree. Prints one finding a line and a summary. What a host says \
-            of its own files it can change; a checkpoint that you kept, and a key that you know from \
-            elsewhere, it cannot. Exit code 1 when something was found.
+            Reads every record, rehashes every payload and entry, follows the chain, and checks \
+            every checkpoint and the tree. Prints one finding per line and a summary. A host can \
+            change what it says about its own files. It cannot change a checkpoint that you kept \
+            or a key that you know from elsewhere. Exit code 1 if there are findings.
             """)
 
     @Argument(help: "The ledger's folder.")
@@ -23,31 +23,31 @@ struct VerifyCommand: ParsableCommand {
     @Option(
         name: .customLong("checkpoint"),
         help: ArgumentHelp(
-            "A checkpoint of this ledger that you kept; may be given again.", valueName: "file"))
+            "A checkpoint of this ledger that you kept; repeatable.", valueName: "file"))
     var checkpoints: [String] = []
 
     @Option(
         name: .customLong("vkey"),
         help: ArgumentHelp(
-            "A key that you know to be the ledger's; may be given again.", valueName: "key"))
+            "A key that you know to be the ledger's; repeatable.", valueName: "key"))
     var vkeys: [String] = []
 
     @Option(
         help: ArgumentHelp(
-            "Whose cosignatures the checkpoints that you give must have (C2SP tlog-policy).",
+            "Witness policy (C2SP tlog-policy) that the checkpoints you give must satisfy.",
             valueName: "file"))
     var policy: String?
 
     @Flag(help: "Print one JSON object.")
     var json = false
 
-    @Flag(help: "Compare what is derived with the segments too: the index and the ids.")
+    @Flag(help: "Also compare the derived files (index and ids) with the segments.")
     var index = false
 
-    @Flag(help: "Parse and validate every payload again, as when it was admitted. Slower.")
+    @Flag(help: "Parse and validate every payload again, as at admission. Slower.")
     var packets = false
 
-    @Option(help: "Threads that hash.")
+    @Option(help: "Number of hashing threads.")
     var threads = 2
 
     func validate() throws {
@@ -103,19 +103,24 @@ struct VerifyCommand: ParsableCommand {
         Output.line(anchoring(result))
     }
 
-    /// How far anything but this host vouches.
+    /// How many entries are vouched for by anything but this host.
     private func anchoring(_ result: Verification) -> String {
         let size = result.size.entries
         guard let anchored = result.anchoredSize?.entries else {
-            return "not anchored: no checkpoint from outside "
-                + (checkpoints.isEmpty ? "was given" : "holds")
-                + ", so 0..\(size) is this host's word only"
+            let reason =
+                checkpoints.isEmpty ? "you gave no checkpoint" : "no checkpoint you gave holds"
+            return "Not anchored: \(reason), so all \(size) entries rest on this host's word."
+        }
+        let trust =
+            vkeys.isEmpty ? " Pass --vkey to confirm whose key signed the checkpoint." : ""
+        guard anchored < size else {
+            return "Your checkpoint covers all \(size) entries.\(trust)"
         }
         let rest =
-            anchored < size ? "; \(anchored)..\(size) is this host's word only" : ", which is all"
-        let trust =
-            vkeys.isEmpty ? " The key was not given: --vkey makes sure whose signature it is." : ""
-        return "anchored by a checkpoint that you gave up to \(anchored)\(rest).\(trust)"
+            anchored + 1 == size
+            ? "entry \(anchored) rests" : "entries \(anchored)-\(size - 1) rest"
+        return "Your checkpoint covers \(anchored) of \(size) entries; \(rest) on this host's word."
+            + trust
     }
 
     private func printJSON(_ result: Verification) {

@@ -5,13 +5,13 @@ struct ModelApplyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "apply", abstract: "Apply a change feed to the read model.",
         discussion: """
-            Reads NDJSON, one row change a line, from the files or from standard input. Changes \
-            with an `lsn` that was applied are skipped, so that a feed can be sent again. Refusals \
-            go to standard error. Needs the role admin. Exit codes: 65 a line was refused, 69 the \
-            daemon was not reached or did not take everything.
+            Reads NDJSON, one row change per line, from the files or from standard input. Changes \
+            whose `lsn` was already applied are skipped, so a feed can be sent again. Refusals go \
+            to standard error. Needs the role admin. Exit codes: 65 a line was refused, 69 the \
+            daemon was unreachable or did not accept everything.
             """)
 
-    @Argument(help: "Files of changes; `-` or none is standard input.")
+    @Argument(help: "Change files; `-` or no file means standard input.")
     var files: [String] = []
 
     @OptionGroup var options: ClientOptions
@@ -26,14 +26,14 @@ struct ModelApplyCommand: AsyncParsableCommand {
         } catch let failure as Failure { throw failure } catch {
             throw Failure(
                 .unreachable,
-                "\(options.socket): \(LineExchange.sentence(error)), after \(tally.applied) changes "
-                    + "that are durable")
+                "\(options.socket): \(LineExchange.sentence(error)), after \(tally.applied) "
+                    + "durable changes")
         }
         try tally.finish(asJSON: options.json)
     }
 }
 
-/// What became of the lines of a feed.
+/// Counts the outcomes of a feed's lines.
 private struct FeedTally {
     private var outcomes: [String: Int] = [:]
     private var refused = 0
@@ -45,18 +45,18 @@ private struct FeedTally {
     mutating func take(_ line: [UInt8]) {
         guard let document = try? JSONDocument(line, limits: .answer) else {
             return tell(
-                500, nil, "an answer that is no JSON: \(String(decoding: line, as: UTF8.self))")
+                500, nil, "an answer that is not JSON: \(String(decoding: line, as: UTF8.self))")
         }
         switch AnswerLine(document) {
         case .outcome(let name): outcomes[name, default: 0] += 1
         case .problem(let status, let line, let detail): tell(status, line, detail)
-        case .receipt, nil: tell(500, nil, "an answer that belongs to no row change")
+        case .receipt, nil: tell(500, nil, "an answer that does not belong to a row change")
         }
     }
 
     private mutating func tell(_ status: Int, _ line: Int?, _ detail: String) {
         if status >= 500 { failed += 1 } else { refused += 1 }
-        // The first few tell what is wrong; the rest are counted.
+        // The first few show what is wrong; the rest are only counted.
         if refused + failed <= Self.problemsShown {
             Output.error("line \(line.map(String.init) ?? "?"): \(detail)")
         }
@@ -75,9 +75,9 @@ private struct FeedTally {
                 words.map { "\($1) \($0.split(separator: "_").joined(separator: " "))" }
                     .joined(separator: ", "))
         }
-        if failed > 0 { throw Failure(.unreachable, "\(failed) lines were not taken") }
+        if failed > 0 { throw Failure(.unreachable, "\(failed) lines were not accepted") }
         if refused > 0 {
-            throw Failure(.badInput, "\(refused) lines were refused; mend them and send them again")
+            throw Failure(.badInput, "\(refused) lines were refused; fix them and send them again")
         }
     }
 }

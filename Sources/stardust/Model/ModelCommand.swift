@@ -4,9 +4,9 @@ internal import ReadModel
 struct ModelCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "model",
-        abstract: "The read model: the engine's tables, beside their evidence.",
+        abstract: "Work with the read model: the engine's tables, beside their evidence.",
         discussion:
-            "Docs/ReadModel.md tells what it is, Docs/Replication.md how it follows PostgreSQL.",
+            "See Docs/ReadModel.md, and Docs/Replication.md for how it follows PostgreSQL.",
         subcommands: subcommands)
 
     private static var subcommands: [any ParsableCommand.Type] {
@@ -25,15 +25,15 @@ struct ModelSchemaCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "schema", abstract: "Print the complete DDL.",
         discussion: """
-            `postgres` makes the engine's own database, its roles included. `sqlite` is what \
-            model.sqlite is made of.
+            `postgres` is the engine's own database, including its roles. `sqlite` is the schema \
+            of model.sqlite.
             """)
 
     enum Dialect: String, ExpressibleByArgument, CaseIterable {
         case postgres, sqlite
     }
 
-    @Option(help: "postgres or sqlite.")
+    @Option(help: "SQL dialect: postgres or sqlite.")
     var dialect: Dialect
 
     func run() {

@@ -3,16 +3,16 @@ internal import Packets
 
 struct ModelSQLCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "sql", abstract: "Ask the read model and the ledger in SQL.",
+        commandName: "sql", abstract: "Query the read model and the ledger with SQL.",
         discussion: """
-            SQLite's dialect, one statement that only reads, over the engine's tables and views and \
-            over the ledger as `stardust_metadata`.
+            Takes one read-only statement in SQLite's dialect. It can read the engine's tables and \
+            views, and the ledger as `stardust_metadata`.
             """)
 
-    @Argument(help: "The statement.")
+    @Argument(help: "The SQL statement.")
     var sql: String
 
-    @Option(help: ArgumentHelp("An array, or an object of names.", valueName: "json"))
+    @Option(help: ArgumentHelp("Parameters: an array, or an object by name.", valueName: "json"))
     var parameters: String?
 
     @OptionGroup var options: ClientOptions
@@ -57,15 +57,14 @@ struct ModelSQLCommand: AsyncParsableCommand {
         }
         func line(_ cells: [String]) -> String {
             let padded = cells.enumerated().map { place, cell in
-                place == cells.count - 1
-                    ? cell : cell + String(repeating: " ", count: widths[place] - cell.count)
+                place == cells.count - 1 ? cell : cell.padded(to: widths[place])
             }
             return padded.joined(separator: "  ")
         }
         Output.line(terminal.dim(line(head)))
         for cells in lines { Output.line(line(cells)) }
         if document.member("cut", of: 0).map({ document.tokens[$0].kind == .true }) == true {
-            Output.error("there are more rows; LIMIT and OFFSET give them in parts")
+            Output.error("there are more rows; use LIMIT and OFFSET to page through them")
         }
     }
 }
@@ -73,8 +72,7 @@ struct ModelSQLCommand: AsyncParsableCommand {
 struct ModelStatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
-        abstract: "Say where the read model stands: source, lag, rows, what is not as it should be."
-    )
+        abstract: "Show the read model's status: source, lag, rows and problems.")
 
     @OptionGroup var options: ClientOptions
 
@@ -89,9 +87,9 @@ struct ModelDriftCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "drift", abstract: "Compare the rows with the packets.",
         discussion: """
-            Tells rows that no packet tells of, packets whose row is missing, embedded stardust_ids \
-            that are wrong, votes that differ, and logs that are not of the form that \
-            Docs/log-metadata.schema.json has. Exit code 1: they do not agree.
+            Reports rows that no packet mentions, packets whose row is missing, wrong embedded \
+            stardust_ids, votes that differ, and logs that do not match \
+            Docs/log-metadata.schema.json. Exit code 1 if rows and packets disagree.
             """)
 
     @OptionGroup var options: ClientOptions
@@ -120,8 +118,8 @@ struct ModelDriftCommand: AsyncParsableCommand {
             Array(JSONChildren(document.tokens, of: $0))
         }) ?? [] {
             let name = text("table", item)
-            let space = String(repeating: " ", count: max(0, 12 - name.count))
-            Output.line("\(name)\(space)  \(text("covered", item)) of \(text("rows", item)) rows")
+            Output.line(
+                "\(name.padded(to: 12))  \(text("covered", item)) of \(text("rows", item)) rows")
         }
         for item in document.member("findings", of: 0).map({
             Array(JSONChildren(document.tokens, of: $0))

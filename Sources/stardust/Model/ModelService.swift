@@ -7,7 +7,7 @@
     internal import ServiceLifecycle
     internal import StardustCore
 
-    /// Replication as a service of the daemon. Whatever becomes of it, the ledger goes on.
+    /// Replication as a service of the daemon. If it fails, the ledger keeps running.
     struct ModelService: Service {
         private let synchronizer: Synchronizer
 

@@ -11,17 +11,17 @@
 
     struct ModelSyncCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "sync", abstract: "Follow PostgreSQL by logical replication.",
+            commandName: "sync", abstract: "Follow PostgreSQL through logical replication.",
             discussion: """
-                Copies the engine's tables, then applies every change exactly once, until it is \
-                stopped. The daemon can do the same as a service of its own: `model` in \
-                Docs/Configuration.md. Docs/Replication.md has what the server needs.
+                Copies the engine's tables, then applies every change exactly once until stopped. \
+                The daemon can do the same as a service: see `model` in Docs/Configuration.md. \
+                Docs/Replication.md lists what the server needs.
                 """)
 
-        @Option(help: ArgumentHelp("PostgreSQL, in libpq's words.", valueName: "postgres://…"))
+        @Option(help: ArgumentHelp("A libpq connection string.", valueName: "postgres://…"))
         var from: String
 
-        @Option(help: "The ledger's folder. Without it: that of the daemon behind --socket.")
+        @Option(help: "The ledger's folder. Default: that of the daemon at --socket.")
         var ledger: String?
 
         @Option(help: "The daemon's socket.")
@@ -36,13 +36,13 @@
         @Option(help: "The schema of the engine's tables.")
         var schema = "public"
 
-        @Flag(help: "Make the publication and the slot where they are missing.")
+        @Flag(help: "Create the publication and the slot if they are missing.")
         var create = false
 
-        @Flag(help: "Begin with a new copy of all tables.")
+        @Flag(help: "Start with a new copy of all tables.")
         var resync = false
 
-        @Flag(help: "End when everything is applied that the source has by now.")
+        @Flag(help: "Exit once everything the source has now is applied.")
         var once = false
 
         private var settings: SyncSettings {
@@ -87,12 +87,12 @@
             let document = try JSONDocument(answer: answer)
             guard let folder = document.member("folder", of: 0).flatMap(document.string) else {
                 throw Failure(
-                    .badInput, "the daemon does not say where its ledger is; give --ledger")
+                    .badInput, "the daemon does not report its ledger's folder; give --ledger")
             }
             return folder
         }
 
-        /// Runs what blocks on a thread of its own, and `stop` when a signal asks for the end.
+        /// Calls `run`, which blocks, on its own thread, and `stop` when a signal asks it to end.
         private func withSignals(
             stop: @escaping @Sendable () -> Void,
             run: @escaping @Sendable () -> ReplicationFailure?
@@ -108,7 +108,7 @@
         }
     }
 
-    /// What a person at a terminal sees of it.
+    /// Shows the progress on a terminal.
     private struct SyncProgress: SyncObserver {
         func applied(_ rows: Int, _ state: ModelState) {
             guard Output.isErrorATerminal else { return }
