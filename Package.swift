@@ -172,6 +172,8 @@ var testTargets: [Target] {
         testTarget(of: "StardustCore", ledger + ["LedgerIndex", "Reconstruction", log]),
         testTarget(of: "StardustHTTP", ["LedgerFormat", "Packets", "ReadModel"]),
         testTarget(of: "PipelineWorkload", ["LedgerFormat", "Packets"]),
+        testTarget(
+            of: "stardust", named: "StardustTests", [.product(name: "NIOCore", package: nio)]),
         testTarget(of: "stardust-bench", named: "BenchTests"),
         .testTarget(
             name: "EndToEndTests",

@@ -1,33 +1,6 @@
 internal import Glibc
 internal import Platform
 
-/// The measurements of one load.
-struct LoadResult: Sendable {
-    var packets = 0
-    /// Packets without a receipt, and the daemon's answer to the first of them.
-    var refused = 0
-    var reason: String?
-    var wall = Duration.zero
-    /// Latencies in microseconds, sorted.
-    var latencies: [Int] = []
-
-    var perSecond: Double { Double(packets) / (wall / .seconds(1)) }
-
-    func percentile(_ share: Double) -> Int {
-        latencies.isEmpty
-            ? 0 : latencies[min(latencies.count - 1, Int(Double(latencies.count) * share))]
-    }
-
-    fileprivate mutating func note(_ status: Int, _ text: @autoclosure () -> String) {
-        if status == 201 {
-            packets += 1
-        } else {
-            refused += 1
-            reason = reason ?? text()
-        }
-    }
-}
-
 /// The benchmark's loads, each on one thread.
 enum Load {
     /// One packet per request on each of several connections. Each connection sends its next packet
@@ -162,33 +135,5 @@ enum Load {
             case .head, .end: break
             }
         }
-    }
-}
-
-/// Counts the lines of an NDJSON answer by status, however the answer is split into pieces.
-struct AnswerLineCounter {
-    private(set) var result = LoadResult()
-    private var line: [UInt8] = []
-
-    mutating func take(_ bytes: ArraySlice<UInt8>) {
-        var rest = bytes
-        while let end = rest.firstIndex(of: 0x0A) {
-            if line.isEmpty {
-                count(rest[..<end])
-            } else {
-                line += rest[..<end]
-                count(line[...])
-                line.removeAll(keepingCapacity: true)
-            }
-            rest = rest[(end + 1)...]
-        }
-        line += rest
-    }
-
-    /// A line begins with its status: `{"status":201,`.
-    private mutating func count(_ line: ArraySlice<UInt8>) {
-        let digits = line.dropFirst(#"{"status":"#.utf8.count).prefix(3)
-        let status = digits.reduce(0) { $0 * 10 + Int($1) - 0x30 }
-        result.note(status, String(decoding: line, as: UTF8.self))
     }
 }

@@ -1,11 +1,13 @@
 /// Reads HTTP/1.1 responses from bytes that arrive in any pieces: status, headers, and a body of
 /// known length, in chunks, or up to the end of the connection (RFC 9112 sections 6 and 7).
-struct ResponseReader {
+package struct ResponseReader {
     private var state = State.statusLine
     private var line: [UInt8] = []
     private var status = 0
     private var length: Int?
     private var isChunked = false
+
+    package init() {}
 
     private enum State: Equatable {
         case statusLine
@@ -18,19 +20,19 @@ struct ResponseReader {
         case trailer
     }
 
-    enum Event: Equatable {
+    package enum Event: Equatable {
         case head(status: Int)
         case body(ArraySlice<UInt8>)
         case end
     }
 
     /// What the daemon sent is not HTTP.
-    struct Malformed: Error {
-        var line: String
+    package struct Malformed: Error {
+        package var line: String
     }
 
     /// Consumes bytes and reports, in order, the events they complete.
-    mutating func take(
+    package mutating func take(
         _ bytes: ArraySlice<UInt8>, _ report: (Event) throws(Malformed) -> Void
     ) throws(Malformed) {
         var rest = bytes
@@ -57,7 +59,7 @@ struct ResponseReader {
     }
 
     /// The connection has ended.
-    mutating func finish(_ report: (Event) throws(Malformed) -> Void) throws(Malformed) {
+    package mutating func finish(_ report: (Event) throws(Malformed) -> Void) throws(Malformed) {
         if state == .bodyUntilClose {
             state = .statusLine
             return try report(.end)

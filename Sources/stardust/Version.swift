@@ -4,16 +4,16 @@ internal import LedgerIndex
 internal import LedgerStorage
 
 /// What `stardust --version` prints.
-enum Version {
+package enum Version {
     /// The version of CHANGELOG.md.
-    static let number = "0.9.0"
+    package static let number = "0.9.0"
 
     /// The commit `make` built from; "unknown" from a plain `swift build`.
     // Safety: the text is a constant compiled into the program.
-    static var commit: String { unsafe String(cString: stardust_commit()) }
+    package static var commit: String { unsafe String(cString: stardust_commit()) }
 
     /// The program's version, then the format versions that it reads and writes.
-    static var text: String {
+    package static var text: String {
         """
         stardust \(number) (commit \(commit))
         ledger format: reads and writes identity \(LedgerIdentity.formatVersion), \

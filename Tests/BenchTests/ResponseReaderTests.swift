@@ -1,6 +1,5 @@
 import Testing
-
-@testable import stardust_bench
+import stardust_bench
 
 @Suite struct ResponseReaderTests {
     /// Two answers of known length, one in chunks, one up to the end of the connection.

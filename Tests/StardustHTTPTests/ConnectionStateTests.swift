@@ -48,7 +48,7 @@ import Testing
             .expired(.discard), .inputClosed, .drain, .inactive,
         ]
 
-    /// The table: what each event does in each phase. A closed connection does nothing any more.
+    /// The table: what each event does in each phase. A closed connection does nothing.
     private static func expected(_ event: State.Event, in phase: State.Phase) -> Outcome {
         if phase == .closed { return nothing }
         return switch event {

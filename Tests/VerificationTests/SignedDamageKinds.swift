@@ -117,7 +117,7 @@ enum SignedDamageKinds {
                 try replaceLast(ledger) { signed($0.checkpoint, by: [ledger.key] + ledger.oldKeys) }
             }
         ),
-        // Signed by the old key alone: it is not the ledger's any more.
+        // Signed by the old key alone: so it is no longer the ledger's.
         (
             .checkpointKeyRevoked,
             { ledger in try replaceLast(ledger) { signed($0.checkpoint, by: ledger.oldKeys) } }

@@ -18,7 +18,7 @@ package final class Inbox: Sendable {
         var isClosed = false
     }
 
-    init(bytesMax: Int) { self.bytesMax = bytesMax }
+    package init(bytesMax: Int) { self.bytesMax = bytesMax }
 
     // MARK: Receiving
 
@@ -58,7 +58,7 @@ package final class Inbox: Sendable {
     }
 
     /// An empty reservation for one request.
-    func reservation() -> Reservation { Reservation(self) }
+    package func reservation() -> Reservation { Reservation(self) }
 
     private func reserve(_ count: Int) -> Bool {
         monitor.withLock { state in
@@ -82,7 +82,7 @@ package final class Inbox: Sendable {
 
     private var hasRoom: Bool { monitor.withLock { $0.bytes <= bytesMax } }
 
-    var bytesInFlight: Int { monitor.withLock { $0.bytes } }
+    package var bytesInFlight: Int { monitor.withLock { $0.bytes } }
 
     /// Queues a submission, whose bytes are already reserved. Returns nil if it accepts it: then it
     /// is completed.

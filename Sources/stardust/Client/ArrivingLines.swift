@@ -1,18 +1,20 @@
-internal import NIOCore
+package import NIOCore
 
 /// The lines of an answer that arrives in pieces. Each byte is inspected once, however long its line.
-struct ArrivingLines {
+package struct ArrivingLines {
     private var bytes = ByteBuffer()
     /// How many of the readable bytes are known to hold no line feed.
     private var inspected = 0
 
-    mutating func add(_ piece: ByteBuffer) {
+    package init() {}
+
+    package mutating func add(_ piece: ByteBuffer) {
         bytes.discardReadBytes()
         bytes.writeImmutableBuffer(piece)
     }
 
     /// The next whole line without its line feed; nil until more bytes arrive.
-    mutating func next() -> [UInt8]? {
+    package mutating func next() -> [UInt8]? {
         let view = bytes.readableBytesView.dropFirst(inspected)
         guard let end = view.firstIndex(of: 0x0A) else {
             inspected = bytes.readableBytes
@@ -25,5 +27,5 @@ struct ArrivingLines {
     }
 
     /// What has arrived and was not taken as a line.
-    var rest: [UInt8] { Array(bytes.readableBytesView) }
+    package var rest: [UInt8] { Array(bytes.readableBytesView) }
 }
