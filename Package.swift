@@ -21,7 +21,7 @@ let nio = "swift-nio"
 let log = Target.Dependency.product(name: "Logging", package: "swift-log")
 
 /// What tests of a ledger on disk use.
-let ledger: [Target.Dependency] = [
+let ledger = [
     "LedgerFormat", "Platform", "Packets", "LedgerStorage", "Verification", "Publishing",
     "LedgerTestSupport",
 ]
@@ -134,13 +134,14 @@ let package = Package(
 
 /// Tests of a target of the same name, with what they use beside it.
 func testTarget(
-    of target: String, named name: String? = nil, _ more: [Target.Dependency] = [],
-    exclude: [String] = []
+    of target: String, named name: String? = nil, _ more: [String] = [],
+    products: [Target.Dependency] = [], exclude: [String] = []
 ) -> Target {
-    .testTarget(
+    let names = Set([target, "TestSupport", "PipelineWorkload"] + more).sorted()
+    return .testTarget(
         name: name ?? target + "Tests",
-        dependencies: [.target(name: target), "TestSupport", "PipelineWorkload"] + more,
-        exclude: exclude, swiftSettings: testing)
+        dependencies: names.map { .target(name: $0) } + products, exclude: exclude,
+        swiftSettings: testing)
 }
 
 var testTargets: [Target] {
@@ -168,12 +169,14 @@ var testTargets: [Target] {
         testTarget(of: "Publishing", ledger),
         testTarget(of: "Reconstruction", ["LedgerFormat", "Packets", "LedgerTestSupport"]),
         testTarget(of: "ReadModel", ["Packets", "DaemonTestSupport"]),
-        testTarget(of: "Replication", ["Platform", "ReadModel", log]),
-        testTarget(of: "StardustCore", ledger + ["LedgerIndex", "Reconstruction", log]),
+        testTarget(of: "Replication", ["Platform", "ReadModel"], products: [log]),
+        testTarget(
+            of: "StardustCore", ledger + ["LedgerIndex", "Reconstruction"], products: [log]),
         testTarget(of: "StardustHTTP", ["LedgerFormat", "Packets", "ReadModel"]),
         testTarget(of: "PipelineWorkload", ["LedgerFormat", "Packets"]),
         testTarget(
-            of: "stardust", named: "StardustTests", [.product(name: "NIOCore", package: nio)]),
+            of: "stardust", named: "StardustTests",
+            products: [.product(name: "NIOCore", package: nio)]),
         testTarget(of: "stardust-bench", named: "BenchTests"),
         .testTarget(
             name: "EndToEndTests",
