@@ -22,7 +22,7 @@ run: build ## build, serve a ledger under var/ and show it at work; ONCE=1 stops
 
 test: build ## run every test; FILTER=name runs the tests whose names contain it
 	@Scripts/install-packages test
-	$(SWIFT_TEST) $(if $(FILTER),--filter $(FILTER))
+	$(SWIFT_TEST) $(if $(FILTER),--filter '$(FILTER)')
 
 soak: build ## run the randomised tests with large counts; start it again to resume
 	@Scripts/install-packages test
@@ -33,8 +33,9 @@ bench: build ## measure this machine; COUNT packets (a million), PACKETS=file to
 	@Scripts/install-packages bench
 	@Scripts/bench $(BIN)/stardust-bench $${PACKETS:-Docs/Examples/pipeline.ndjson} $${COUNT:-1000000}
 
-lint: ## check the formatting
+lint: ## check the formatting and the length of files
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests
+	@find Sources -name '*.swift' | xargs wc -l | awk '$$2 != "total" && $$1 > 400 { print $$2 ": " $$1 " lines, more than 400"; found = 1 } END { exit found }'
 
 build: packages ## build the program, the benchmark and the tests
 	$(SWIFT_BUILD)

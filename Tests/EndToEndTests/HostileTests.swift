@@ -122,8 +122,8 @@ import Testing
                 var span = bytes.mutableSpan
                 span.store(UInt64(1), at: 0)
                 span.store(next, at: 8)
-                let question = Array("\(order) entity \(entity.replacing("/", with: " "))".utf8)
-                span.store(CRC32C().continued(over: question.span).value, at: 16)
+                let query = Array("\(order) entity \(entity.replacing("/", with: " "))".utf8)
+                span.store(CRC32C().continued(over: query.span).value, at: 16)
                 let cursor = String(hexadecimal: bytes)
                 let answer = try client.get(
                     "/v1/entities/\(entity)/packets?order=\(order)&cursor=\(cursor)")

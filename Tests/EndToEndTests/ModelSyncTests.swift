@@ -35,7 +35,8 @@ struct ModelSyncTests {
         let writer = try Writer(server, Array(transactions[first...]))
         var generator = SeededGenerator(seed: seed + 4)
         var (kills, borders) = (0, Set<String>())
-        while kills < 55 {
+        // On a busy machine some kills find no progress; then there are more of them.
+        while kills < 55 || (borders.count <= 25 && kills < 300) {
             let sync = try Background(following.arguments())
             // Some end within the copying, the others in the stream.
             usleep(

@@ -84,7 +84,7 @@ import Testing
                 "setpriv", "--reuid", "1", "--clear-groups", "curl", "-s", "--unix-socket",
                 daemon.socket, "http://stardust\(path)",
             ])
-            #expect(result.output.contains("needs the role audit"), "\(result.output)")
+            #expect(result.output.contains("requires the role audit"), "\(result.output)")
         }
     }
 
@@ -158,7 +158,7 @@ import Testing
         let path = "/v1/packets/\(ExamplePipeline.upload)/chain?proofs=inclusion"
         let now = try client.get(path)
         try daemon.emit(0..<7)
-        // The same question at the same size gives the same bytes, however the ledger has grown.
+        // The same query at the same size gives the same bytes, however the ledger has grown.
         #expect(try client.get(path + "&as_of=60").body == now.body)
         let root = Digest(
             hex: ((now.json["as_of"] as! [String: Any])["root"] as! String).dropFirst(7))

@@ -50,7 +50,9 @@ import Testing
         let count = try daemon.stardust("find", "--count", "--entity-type", "creators")
         #expect(count.output == "1\n")
         let wrong = try daemon.stardust("find", "--lineage", "{")
-        #expect(wrong.status == 65 && wrong.error.contains("lineage: the JSON ends too early"))
+        #expect(
+            wrong.status == 65
+                && wrong.error.contains("lineage: the pattern is invalid: the JSON ends too early"))
         #expect(try daemon.stardust("find", "--as-of", "999").status == 65)
         #expect(try daemon.stardust("find", "--limit", "0").status == 64)
     }

@@ -70,7 +70,7 @@ import Testing
             scanner = TermScanner(key: index.key)
         }
 
-        /// Asks a random question of the index and of the list; the question where they differ.
+        /// Asks the index and the list the same random query. Returns it if they differ.
         mutating func difference() throws -> String? {
             let snapshot = index.snapshot()
             let a = Bool.random(using: &generator) ? Int.random(in: 0..<4, using: &generator) : nil
@@ -109,8 +109,8 @@ import Testing
                 ? nil : "a \(a ?? -1) b \(b ?? -1) in \(bounds) desc \(isDescending) limit \(limit)"
         }
 
-        mutating func check(_ questions: Int, _ place: String) throws {
-            for _ in 0..<questions {
+        mutating func check(_ queries: Int, _ place: String) throws {
+            for _ in 0..<queries {
                 let difference = try difference()
                 #expect(difference == nil, "\(place)")
             }

@@ -1,4 +1,5 @@
 import Foundation
+import Testing
 
 /// Where the tests find the project's own files, and what some of them need of the machine.
 package enum Repository {
@@ -18,6 +19,14 @@ package enum Repository {
         (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").contains {
             FileManager.default.isExecutableFile(atPath: "\($0)/\(tool)")
         }
+    }
+
+    /// Ends a test that lacks a package: skipped, with the reason, but in CI a failure.
+    package static func skip(lacking package: String) throws -> Never {
+        if ProcessInfo.processInfo.environment["CI"] != nil {
+            throw Failure("\(package) is not installed")
+        }
+        try Test.cancel("\(package) is not installed")
     }
 
     package static func content(_ path: String) throws -> [UInt8] {
