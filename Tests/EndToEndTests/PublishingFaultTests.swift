@@ -252,7 +252,7 @@ import Testing
         let key = daemon.ledger + "/key"
         for (damage, words) in [
             ("chmod 440 \(key)", "others may read"), ("chmod 400 \(key); mv \(key) \(key)2", "key"),
-            ("echo junk > \(key); chmod 400 \(key)", "no private key"),
+            ("echo junk > \(key); chmod 400 \(key)", "not an Ed25519 private key"),
         ] {
             #expect(try run(["bash", "-c", damage]).status == 0)
             try daemon.start()
