@@ -181,8 +181,9 @@ package final class Publisher: Sendable {
 
     private func nextWork(_ tree: LedgerSize) -> PublishingPlan.Work {
         while true {
-            let head = map.head.size
             let (step, isWanted, seen) = monitor.withLock { state in
+                // Read here: a batch that comes later is not yet among those counted as seen.
+                let head = map.head.size
                 let isWanted = !state.waiters.isEmpty
                 let step = state.plan.next(tree: tree, head: head, isWanted: isWanted, now: .now)
                 if case .wait(_, let wakesOnGrowth) = step {
