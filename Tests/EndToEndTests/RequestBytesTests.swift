@@ -1,5 +1,6 @@
 import DaemonTestSupport
 import Foundation
+import LedgerFormat
 import TestSupport
 import Testing
 
@@ -58,5 +59,52 @@ import Testing
             #expect(statement.status == 503 && statement.problemCode == "too_much_in_flight")
             #expect(statement.headers["retry-after"] != nil)
         }
+    }
+
+    @Test func `packets that wait for a checkpoint are durable, and hold no room`() throws {
+        let folder = try TemporaryFolder()
+        let key = NoteSigner(
+            name: "w.example", type: .cosignature, Ed25519Key(seed: Array(repeating: 1, count: 32)))
+        let policy = try folder.file(
+            "policy", Array("witness w \(key.verifier) unix:\(folder.path)/none\nquorum w\n".utf8))
+        let daemon = try Daemon(
+            configuration: #"{"in_flight_bytes_max": 1048576, "witness_policy": "\#(policy)"}"#)
+        let waiting = try (0..<8).map { number in
+            let client = try HTTPClient(daemon.socket)
+            let packet = Sample.numbered(number).bytes
+            try client.send(
+                "POST /v1/packets?wait=checkpoint HTTP/1.1\r\nhost: stardust\r\n"
+                    + "content-type: application/json\r\ncontent-length: \(packet.count)\r\n\r\n")
+            try client.send(packet)
+            return client
+        }
+        try withExtendedLifetime(waiting) {
+            let deadline = ContinuousClock.now + .seconds(60)
+            while try daemon.metric("ledger_size") < 8, ContinuousClock.now < deadline {
+                usleep(2000)
+            }
+            try Self.waitForBytes(daemon) { $0 == 0 }
+            #expect(try HTTPClient(daemon.socket).emit(Sample.numbered(9).bytes).status == 201)
+        }
+    }
+
+    @Test func `a feed is read more slowly while others hold the room, and then goes on`() throws {
+        let daemon = try ExamplePipeline.daemon(Self.daemonSettings)
+        let filler = try (0..<2).map { _ in
+            try Self.begin(daemon, "/v1/packets", "application/x-ndjson", 524_000)
+        }
+        let extra = try Self.begin(daemon, "/v1/packets", "application/x-ndjson", 10_000)
+        let feed = try HTTPClient(daemon.socket)
+        let changes = Array(try ExamplePipeline.changes().utf8)
+        try withExtendedLifetime((filler, extra)) {
+            try Self.waitForBytes(daemon) { $0 > 1_048_576 }
+            try feed.send(
+                "POST /v1/model/changes HTTP/1.1\r\nhost: stardust\r\n"
+                    + "content-type: application/x-ndjson\r\n"
+                    + "content-length: \(changes.count)\r\n\r\n")
+            try feed.send(changes)
+        }
+        let answer = try feed.receive()
+        #expect(answer.status == 200 && answer.lines.count == 68, "\(answer.text)")
     }
 }

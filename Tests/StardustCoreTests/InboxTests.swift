@@ -26,6 +26,7 @@ import Testing
         var single = inbox.reservation()
         let isTaken = single.take(1)
         #expect(!isTaken)
+        #expect(stream.othersLeaveRoom && !single.othersLeaveRoom)
         stream.give(back: 101)
         #expect(stream.hasRoom && inbox.bytesInFlight == 0)
     }

@@ -65,7 +65,7 @@ import Testing
         case .refusedEarly: Outcome(.nothing, .discarding)
         case .malformed:
             phase == .idle ? Outcome(.reportMalformed, .discarding) : Outcome(.closeNow)
-        case .expired(.header): Outcome(.reportSlowHeader)
+        case .expired(.header) where phase == .idle: Outcome(.reportSlowHeader, .discarding)
         case .expired(.body) where phase == .body: Outcome(.reportSlowBody, .discarding)
         case .expired: Outcome(.closeNow)
         case .inputClosed:

@@ -47,7 +47,10 @@ package final class Inbox: Sendable {
         }
 
         /// Whether there is room to read more.
-        package var hasRoom: Bool { inbox.hasRoom }
+        package var hasRoom: Bool { inbox.hasRoom(beside: 0) }
+
+        /// Whether there would be room without this reservation.
+        package var othersLeaveRoom: Bool { inbox.hasRoom(beside: bytes) }
 
         /// Releases bytes that were answered or dropped.
         package mutating func give(back count: Int) {
@@ -80,7 +83,9 @@ package final class Inbox: Sendable {
         monitor.withLock { $0.bytes -= count }
     }
 
-    private var hasRoom: Bool { monitor.withLock { $0.bytes <= bytesMax } }
+    private func hasRoom(beside own: Int) -> Bool {
+        monitor.withLock { $0.bytes - own <= bytesMax }
+    }
 
     package var bytesInFlight: Int { monitor.withLock { $0.bytes } }
 

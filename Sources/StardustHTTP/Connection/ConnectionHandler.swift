@@ -19,7 +19,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     private var state = ConnectionState()
     private var deadlines = ConnectionDeadlines(now: .now)
-    private(set) var context: ChannelHandlerContext!
+    /// Nil once the connection has closed; otherwise it and this handler would keep each other.
+    private var context: ChannelHandlerContext?
+    let eventLoop: any EventLoop
     private var head: HTTPRequestHead?
     /// The current request, once its head is known.
     private var request = Request.none
@@ -43,8 +45,11 @@ final class ConnectionHandler: ChannelDuplexHandler {
         case following(FollowStream)
     }
 
-    init(peer: PeerIdentity, server: ServerContext, loop: LoopContext) {
+    init(
+        peer: PeerIdentity, server: ServerContext, loop: LoopContext, on eventLoop: any EventLoop
+    ) {
         self.peer = peer
+        self.eventLoop = eventLoop
         self.server = server
         self.loop = loop
         grant = server.policy.grant(peer)
@@ -54,6 +59,11 @@ final class ConnectionHandler: ChannelDuplexHandler {
         self.context = context
         writer = ResponseWriter(context)
         loop.add(self)
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+        writer.detach()
     }
 
     func attach(_ plain: PlainRequestHandler) { self.plain = plain }
@@ -91,7 +101,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
         case .answer: answerRequest()
         case .refuse: if case .refused(let problem) = request { respond(Answer(problem)) }
         case .resume: exchange?.clientTookAnswers()
-        case .reportSlowHeader: plain?.sendLast(Answer(.slowHeader))
+        case .reportSlowHeader:
+            plain?.sendLast(Answer(.slowHeader))
+            deadlines.beganDiscarding(now: .now)
         case .reportSlowBody:
             exchange?.abandon()
             refuse(.slowBody)
@@ -99,7 +111,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
             exchange?.abandon()
             endStreaming()
         case .close: close()
-        case .closeNow: context.close(promise: nil)
+        case .closeNow: context?.close(promise: nil)
         case .abandon:
             exchange?.abandon()
             request = .none
@@ -164,17 +176,26 @@ final class ConnectionHandler: ChannelDuplexHandler {
             _ = state.handle(.head(body.kind))
             if body.kind == .stream { deadlines.headEnded(isStream: true, now: .now) }
             if header("expect")?.lowercased() == "100-continue" { writer.proceed() }
-        case .query(let parse):
-            let query = try parse(
-                QueryRequest(
-                    ledger: server.ledger, variables: variables,
-                    parameters: try endpoint.read(text)))
-            request = .query(PreparedQuery(endpoint, query))
-            _ = state.handle(.head(.query))
-        case .follow:
-            request = .follow(try endpoint.read(text))
-            _ = state.handle(.head(.query))
+        case .query, .follow:
+            // The body of a GET is ignored, also if its parameters are wrong.
+            do throws(Problem) {
+                request = try parsed(endpoint, variables, text)
+                _ = state.handle(.head(.query))
+            } catch {
+                request = .refused(error)
+                _ = state.handle(.head(.refusedQuery))
+            }
         }
+    }
+
+    private func parsed(
+        _ endpoint: Endpoint, _ variables: PathVariables, _ text: Substring?
+    ) throws(Problem) -> Request {
+        let parameters = try endpoint.read(text)
+        guard case .query(let parse) = endpoint.handler else { return .follow(parameters) }
+        let query = try parse(
+            QueryRequest(ledger: server.ledger, variables: variables, parameters: parameters))
+        return .query(PreparedQuery(endpoint, query))
     }
 
     /// A header of the current request.
@@ -185,17 +206,15 @@ final class ConnectionHandler: ChannelDuplexHandler {
         guard state.phase == .idle, !state.isDraining, isWritable else { return nil }
         let (path, text) = plain.target.pathAndQuery
         guard let (endpoint, variables) = try? Endpoint.router.find(.GET, path),
-            case .query(let parse) = endpoint.handler, endpoint.mayAnswerAtOnce,
-            endpoint.role.map(grant.allows) ?? true
+            endpoint.mayAnswerAtOnce, endpoint.role.map(grant.allows) ?? true
         else { return nil }
         let answer: Answer
         do throws(Problem) {
-            let query = try parse(
-                QueryRequest(
-                    ledger: server.ledger, variables: variables,
-                    parameters: try endpoint.read(text)))
-            var prepared = PreparedQuery(endpoint, query)
-            guard query.awaits == nil, let immediate = try prepared.immediateAnswer(server.ledger)
+            guard case .query(var prepared) = try parsed(endpoint, variables, text) else {
+                return nil
+            }
+            guard prepared.query.awaits == nil,
+                let immediate = try prepared.immediateAnswer(server.ledger)
             else {
                 self.prepared = (plain.target, prepared)
                 return nil
@@ -225,7 +244,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
                 return respond(Answer(200, "application/x-ndjson", []))
             }
             beginStreaming()
-            context.flush()
+            context?.flush()
             request = .following(follow)
             _ = state.handle(.follow)
             follow.start()
@@ -234,7 +253,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     private func answer(_ prepared: PreparedQuery) {
         if prepared.endpoint.execution == .paced, let delay = paceOfCheckpoints() {
-            context.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(delay)) {
+            eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(delay)) {
                 self.answerNow(prepared)
             }
             return
@@ -242,7 +261,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         guard let size = prepared.query.awaits else { return answerNow(prepared) }
         let ledger = server.ledger
         CheckpointWait.begin(
-            ledger, size, atMost: ledger.settings.queryTime, on: context.eventLoop
+            ledger, size, atMost: ledger.settings.queryTime, on: eventLoop
         ) { outcome in
             switch outcome {
             case .success: self.answerNow(prepared)
@@ -281,8 +300,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
         _ pool: Pool, _ body: @escaping @Sendable () -> Value,
         then finish: @escaping (ConnectionHandler, Value) -> Void
     ) {
-        let bound = NIOLoopBound((handler: self, finish: finish), eventLoop: context.eventLoop)
-        server.pools[pool].runIfActive(eventLoop: context.eventLoop, body).whenSuccess { value in
+        let bound = NIOLoopBound((handler: self, finish: finish), eventLoop: eventLoop)
+        server.pools[pool].runIfActive(eventLoop: eventLoop, body).whenSuccess { value in
             bound.value.finish(bound.value.handler, value)
         }
     }
@@ -302,7 +321,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         request = .none
         deadlines.beganDiscarding(now: .now)
         setReadingHeld(nil)
-        context.close(mode: .output, promise: nil)
+        context?.close(mode: .output, promise: nil)
     }
 
     func respond(_ answer: Answer) {
@@ -346,7 +365,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     // MARK: Reading and deadlines
 
-    var isWritable: Bool { context.channel.isWritable }
+    var isWritable: Bool { context?.channel.isWritable ?? false }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         if context.channel.isWritable { perform(state.handle(.writable)) }
@@ -360,7 +379,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         deadlines.held(reason, now: .now)
         if reason == nil, isReadWanted {
             isReadWanted = false
-            context.read()
+            context?.read()
         }
     }
 

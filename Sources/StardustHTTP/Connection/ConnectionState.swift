@@ -161,7 +161,7 @@ package struct ConnectionState: Hashable, Sendable {
     private mutating func expired(_ expiry: ConnectionDeadlines.Expiry) -> Action {
         switch (expiry, phase) {
         case (_, .closed): .nothing
-        case (.header, _): .reportSlowHeader
+        case (.header, .idle): go(to: .discarding, .reportSlowHeader)
         case (.body, .body): go(to: .discarding, .reportSlowBody)
         default: .closeNow
         }

@@ -4,11 +4,15 @@ internal import NIOHTTP1
 /// Writes a connection's answers and knows when the last one has been sent. Used on the
 /// connection's event loop.
 final class ResponseWriter {
-    private let context: ChannelHandlerContext
+    /// Nil once the connection has closed.
+    private var context: ChannelHandlerContext?
     /// The end of the newest answer.
     private(set) var lastWrite: EventLoopFuture<Void>?
 
     init(_ context: ChannelHandlerContext) { self.context = context }
+
+    /// The connection has closed: nothing more is written.
+    func detach() { context = nil }
 
     /// Records a write of answer bytes that bypasses the pipeline.
     func wroteBeside(_ future: EventLoopFuture<Void>) { lastWrite = future }
@@ -16,7 +20,7 @@ final class ResponseWriter {
     /// Asks for the body of a request that expects `100-continue` (RFC 9110 section 10.1.1).
     func proceed() {
         write(.head(HTTPResponseHead(version: .http1_1, status: .continue)))
-        context.flush()
+        context?.flush()
     }
 
     func send(_ answer: Answer, isHead: Bool, isLast: Bool) {
@@ -39,16 +43,16 @@ final class ResponseWriter {
 
     func stream(_ lines: ByteBuffer) {
         writePieces(of: lines)
-        context.flush()
+        context?.flush()
     }
 
     /// Ends the answer.
-    func end() { lastWrite = context.writeAndFlush(part(.end(nil))) }
+    func end() { lastWrite = context?.writeAndFlush(part(.end(nil))) }
 
     /// Closes once the last answer has been sent.
     func close() {
-        guard let lastWrite else { return context.close(promise: nil) }
-        lastWrite.assumeIsolated().whenComplete { [context] _ in context.close(promise: nil) }
+        guard let lastWrite, let context else { return context?.close(promise: nil) ?? () }
+        lastWrite.assumeIsolated().whenComplete { _ in context.close(promise: nil) }
     }
 
     /// Writes in pieces, so that a slow reader is seen to make progress.
@@ -62,7 +66,7 @@ final class ResponseWriter {
     }
 
     private func write(_ part: HTTPServerResponsePart) {
-        context.write(self.part(part), promise: nil)
+        context?.write(self.part(part), promise: nil)
     }
 
     private func part(_ part: HTTPServerResponsePart) -> NIOAny { NIOAny(part) }

@@ -46,7 +46,7 @@ package struct SocketServer: Service {
         isListening()
         // Returns when the group shuts down; cancelling the task has the same effect.
         try? await gracefulShutdown()
-        // Requests waiting for the index or a checkpoint are told that it will not come.
+        // Fail requests that wait for the index or a checkpoint.
         ledger.follower?.stopWaiting()
         ledger.publisher?.stopWaiting()
         ledger.model?.stopReading()
@@ -116,7 +116,8 @@ package struct SocketServer: Service {
         limits.maxHeaderFieldSize = ConnectionLimits.headerBytes
         limits.maxHeaderListSize = ConnectionLimits.headerBytes
         limits.maxHeaderFieldCount = ConnectionLimits.headerLines
-        let handler = ConnectionHandler(peer: peer, server: context, loop: loop)
+        let handler = ConnectionHandler(
+            peer: peer, server: context, loop: loop, on: channel.eventLoop)
         let pipeline = channel.pipeline.syncOperations
         try pipeline.addHandler(PlainRequestHandler(handler))
         try pipeline.configureHTTPServerPipeline(

@@ -51,7 +51,7 @@ final class CheckpointWait {
         let last = receipts.map(\.position.value).max() ?? 0
         begin(
             ledger, LedgerSize(last + 1), atMost: PublishingLimits.checkpointWait,
-            on: connection.context.eventLoop
+            on: connection.eventLoop
         ) { outcome in
             switch outcome {
             case .success(let published):

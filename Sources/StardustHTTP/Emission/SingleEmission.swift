@@ -12,8 +12,9 @@ final class SingleEmission: RequestBody {
     private var body = ByteBuffer()
     private var reservation: Inbox.Reservation
     private let waitsForCheckpoint: Bool
-    /// The sequencer has the packet. Its bytes stay reserved until it is answered, even if the
-    /// client has gone.
+    /// The sequencer has the packet. Its bytes stay reserved until its outcome is known, even if the
+    /// client has gone, but not while it waits for a checkpoint: an unreachable witness must not
+    /// stop other workers.
     private var isSubmitted = false
 
     init(_ connection: ConnectionHandler, waitsForCheckpoint: Bool) {
@@ -50,8 +51,8 @@ final class SingleEmission: RequestBody {
     }
 
     func finish() {
-        let bound = NIOLoopBound(self, eventLoop: connection.context.eventLoop)
-        let loop = connection.context.eventLoop
+        let loop = connection.eventLoop
+        let bound = NIOLoopBound(self, eventLoop: loop)
         var submission = Submission(peer: connection.peer.peer) { outcomes in
             loop.execute { bound.value.answer(outcomes[0]) }
         }
@@ -107,6 +108,7 @@ final class SingleEmission: RequestBody {
     }
 
     private func give(_ receipt: Receipt, isReplay: Bool) {
+        release()
         let status = isReplay ? 200 : 201
         guard waitsForCheckpoint else {
             return respond(Answer(status) { $0.receipt(receipt, isReplay: isReplay) })
@@ -120,9 +122,14 @@ final class SingleEmission: RequestBody {
         }
     }
 
-    private func respond(_ answer: Answer) {
+    private func release() {
         isSubmitted = false
-        abandon()
+        reservation.give(back: reservation.bytes)
+        body = ByteBuffer()
+    }
+
+    private func respond(_ answer: Answer) {
+        release()
         connection.respond(answer)
     }
 }

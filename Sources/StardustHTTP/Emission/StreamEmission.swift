@@ -111,8 +111,8 @@ final class StreamEmission: RequestBody {
     private func admit(_ chunk: LineCutter.Chunk) -> Bool {
         let batch = Batch()
         let bound = NIOLoopBound(
-            (stream: self, batch: batch), eventLoop: connection.context.eventLoop)
-        let (loop, bytes) = (connection.context.eventLoop, chunk.bytes)
+            (stream: self, batch: batch), eventLoop: connection.eventLoop)
+        let (loop, bytes) = (connection.eventLoop, chunk.bytes)
         var submission = Submission(peer: connection.peer.peer) { outcomes in
             loop.execute { bound.value.stream.answered(bound.value.batch, outcomes, bytes) }
         }
@@ -180,7 +180,7 @@ final class StreamEmission: RequestBody {
         connection.setReadingHeld(.room)
         guard !isRetryScheduled else { return }
         isRetryScheduled = true
-        connection.context.eventLoop.assumeIsolated().scheduleTask(
+        connection.eventLoop.assumeIsolated().scheduleTask(
             in: TimeAmount(EmissionLimits.retryDelay)
         ) {
             self.isRetryScheduled = false

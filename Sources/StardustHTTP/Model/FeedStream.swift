@@ -16,6 +16,7 @@ final class FeedStream: RequestBody {
     private var hasBegun = false
     private var isAbandoned = false
     private var hasEnded = false
+    private var isRetryScheduled = false
 
     init(_ connection: ConnectionHandler) {
         self.connection = connection
@@ -23,9 +24,7 @@ final class FeedStream: RequestBody {
     }
 
     func take(_ bytes: ByteBuffer) {
-        // If there is no room, reading pauses; what has already arrived is processed, and `pump`
-        // resumes reading.
-        if !reservation.add(bytes.readableBytes) { connection.setReadingHeld(.room) }
+        _ = reservation.add(bytes.readableBytes)
         reservation.give(back: cutter.add(bytes))
         pump()
     }
@@ -54,7 +53,7 @@ final class FeedStream: RequestBody {
         guard !isWorking, !isAbandoned else { return }
         guard session != nil else { return begin() }
         guard let chunk = cutter.next(atMost: EmissionLimits.streamChunkBytes) else {
-            if cutter.isDone { end() } else { connection.setReadingHeld(nil) }
+            if cutter.isDone { end() } else { readOn() }
             return
         }
         work(on: chunk.bytes) { session in
@@ -71,6 +70,21 @@ final class FeedStream: RequestBody {
                     }
                 }
             }
+        }
+    }
+
+    /// Reads on if the others' bytes leave room; otherwise tries again soon. A feed does not wait for
+    /// its own bytes, because a single line may be longer than all the room.
+    private func readOn() {
+        if reservation.othersLeaveRoom { return connection.setReadingHeld(nil) }
+        connection.setReadingHeld(.room)
+        guard !isRetryScheduled else { return }
+        isRetryScheduled = true
+        connection.eventLoop.assumeIsolated().scheduleTask(
+            in: TimeAmount(EmissionLimits.retryDelay)
+        ) {
+            self.isRetryScheduled = false
+            self.pump()
         }
     }
 

@@ -49,7 +49,7 @@ final class FollowStream: Exchange {
     }
 
     private var ledger: RunningLedger { connection.server.ledger }
-    private var loop: any EventLoop { connection.context.eventLoop }
+    private var loop: any EventLoop { connection.eventLoop }
 
     func start() {
         let bound = NIOLoopBound(self, eventLoop: loop)
