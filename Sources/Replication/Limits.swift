@@ -21,7 +21,7 @@ package enum ReplicationLimits {
     /// Pause between two attempts after a failure.
     package static let pauseMin: Duration = .milliseconds(100)
     package static let pauseMax: Duration = .seconds(10)
-    /// The same for a service, once somebody has to decide: each attempt may cost a whole copy.
+    /// The same for a service whose failure needs an operator: each attempt may cost a full copy.
     package static let servicePauseMin: Duration = .seconds(5)
     package static let servicePauseMax: Duration = .seconds(300)
     /// Bytes of write-ahead log that a slot may hold back before a warning.

@@ -63,8 +63,8 @@
             return nil
         }
 
-        /// Follows until `stop`, as a service of the daemon does. When somebody has to decide, it lets
-        /// others write and tries again later, so that it takes up what was fixed. Blocks.
+        /// Follows until `stop`, as a service of the daemon does. If an operator must decide, it lets
+        /// others write and tries again later, so that it picks up the fix. Blocks.
         package func runAsService() {
             var backoff = Backoff(
                 from: ReplicationLimits.servicePauseMin, to: ReplicationLimits.servicePauseMax)
@@ -74,7 +74,7 @@
                 guard let reason = runLocked() else { return }
                 if reason != told {
                     logger.error(
-                        "the read model does not follow; the ledger goes on",
+                        "the read model has stopped following; the ledger is unaffected",
                         metadata: ["reason": "\(reason)"])
                 }
                 told = reason

@@ -6,7 +6,7 @@ internal import LedgerStorage
 /// What `stardust --version` prints.
 package enum Version {
     /// The version of CHANGELOG.md.
-    package static let number = "0.9.0"
+    package static let number = "0.10.0-dev"
 
     /// The commit `make` built from; "unknown" from a plain `swift build`.
     // Safety: the text is a constant compiled into the program.

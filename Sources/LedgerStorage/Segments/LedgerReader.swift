@@ -14,7 +14,7 @@ package struct StoredRecord: Sendable {
 
 package enum ReadFailure: Error, Sendable, CustomStringConvertible {
     case file(FileFailure)
-    /// What was read is not what was written.
+    /// The bytes read differ from the bytes written.
     case damaged(Finding)
 
     /// Whether the read would have had to wait for the disk.

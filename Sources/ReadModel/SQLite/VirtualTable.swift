@@ -1,5 +1,5 @@
-/// A table whose rows come from elsewhere, for the time of one connection: it is in no file. SQLite
-/// compares every row again, so that what is returned may be more than was asked for.
+/// A table whose rows come from elsewhere, while one connection lasts: it is in no file. SQLite
+/// compares every row again, so it may return extra rows.
 package protocol VirtualTable: AnyObject {
     var name: String { get }
     /// A `CREATE TABLE` statement with the columns.

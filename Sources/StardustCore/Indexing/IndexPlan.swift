@@ -86,7 +86,7 @@ package struct IndexPlan: Sendable {
         size.entries + UInt64(LedgerLimits.indexLag) < ledger.entries
     }
 
-    /// Whether the index will take too long to reflect a size for anybody to wait.
+    /// Whether waiting for the index to cover a size is pointless.
     package func isWaitingHopeless(for size: LedgerSize) -> Bool {
         if life >= .refusesWaiters { return true }
         switch phase {
