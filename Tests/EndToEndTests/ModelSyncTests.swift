@@ -14,6 +14,8 @@ struct ModelSyncTests {
         try Soak.seeds("kills of the sync", 1, soak: 8) { try Self.followsThroughKills(seed: $0) }
     }
 
+    private static let bordersMin = 25
+
     private static func followsThroughKills(seed: UInt64) throws -> Bool {
         let following = try Following()
         let server = following.server
@@ -35,13 +37,18 @@ struct ModelSyncTests {
         let writer = try Writer(server, Array(transactions[first...]))
         var generator = SeededGenerator(seed: seed + 4)
         var (kills, borders) = (0, Set<String>())
-        // On a busy machine some kills find no progress; then there are more of them.
-        while kills < 55 || (borders.count <= 25 && kills < 300) {
+        // The writer keeps ahead by a few borders. On a busy machine some kills find no progress; then
+        // there are more of them, and later ones.
+        while kills < 55 || (borders.count <= Self.bordersMin && kills < 400) {
+            writer.write(share: borders.count + 2, of: Self.bordersMin + 3)
             let sync = try Background(following.arguments())
             // Some end within the copying, the others in the stream.
             usleep(
                 UInt32.random(
-                    in: kills < 8 ? 20_000...120_000 : 100_000...700_000, using: &generator))
+                    in: kills < 8
+                        ? 20_000...120_000
+                        : 100_000...(700_000 + 10_000 * UInt32(max(0, kills - 55))),
+                    using: &generator))
             sync.kill()
             kills += 1
             if kills == 20 || kills == 40 {
@@ -60,7 +67,7 @@ struct ModelSyncTests {
             if !comparison.differences.isEmpty { break }
         }
         try writer.finish()
-        #expect(borders.count > 25, "only \(borders.count) borders")
+        #expect(borders.count > Self.bordersMin, "only \(borders.count) borders")
         let end = try following.catchUp()
         #expect(end.status == 0, "\(end.error)")
         let comparison = try following.compare()
@@ -104,9 +111,11 @@ struct ModelSyncTests {
     final class Writer: @unchecked Sendable {
         // Unchecked: what both threads touch is behind the lock.
         private let lock = NSCondition()
+        private let batches: Int
         private var failure: (any Error)?
         private var isDone = false
         private var holds = false
+        private var wanted = 0
 
         /// Waits for the transactions in hand.
         var isPaused: Bool {
@@ -119,11 +128,20 @@ struct ModelSyncTests {
 
         private static let together = 8
 
+        /// Lets it write this share of all batches.
+        func write(share: Int, of whole: Int) {
+            lock.withLock { wanted = max(wanted, batches * min(share, whole) / whole) }
+        }
+
+        private func isWanted(_ batch: Int) -> Bool { lock.withLock { !holds && batch < wanted } }
+
         init(_ server: PostgresServer, _ transactions: [String]) throws {
+            batches = (transactions.count + Self.together - 1) / Self.together
             Thread.detachNewThread { [self] in
                 do {
-                    for start in stride(from: 0, to: transactions.count, by: Self.together) {
-                        while isPaused { usleep(10_000) }
+                    for batch in 0..<batches {
+                        while !isWanted(batch) { usleep(10_000) }
+                        let start = batch * Self.together
                         try server.psql(
                             transactions[start..<min(start + Self.together, transactions.count)]
                                 .joined(separator: "\n"))
@@ -138,6 +156,7 @@ struct ModelSyncTests {
         }
 
         func finish() throws {
+            write(share: 1, of: 1)
             try lock.withLock {
                 while !isDone { lock.wait() }
                 if let failure { throw failure }
