@@ -154,7 +154,8 @@ import Testing
         #expect(daemon.stop() == 0)
         #expect(try daemon.verify("--index").status == 0)
         let folder = daemon.ledger + "/index"
-        let run = folder + "/" + (try FileManager.default.contentsOfDirectory(atPath: folder))[0]
+        let runs = try FileManager.default.contentsOfDirectory(atPath: folder)
+        let run = folder + "/" + (try #require(runs.first))
         var bytes = Array(try Data(contentsOf: URL(fileURLWithPath: run)))
         let isFlags = field.offset == 12
         let found =
@@ -180,7 +181,8 @@ import Testing
         #expect(try HTTPClient(daemon.socket).emit(Sample.packet(Sample.id)).status == 201)
         #expect(daemon.stop() == 0)
         let folder = daemon.ledger + "/index"
-        let run = folder + "/" + (try FileManager.default.contentsOfDirectory(atPath: folder))[0]
+        let runs = try FileManager.default.contentsOfDirectory(atPath: folder)
+        let run = folder + "/" + (try #require(runs.first))
         var bytes = Array(try Data(contentsOf: URL(fileURLWithPath: run)))
         // Within the first block of pairs, which opening does not read: behind header and filter.
         let filterBytes = Int(bytes.span.littleEndian(UInt64.self, at: 168)) * 32

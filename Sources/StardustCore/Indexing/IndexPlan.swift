@@ -103,10 +103,18 @@ package struct IndexPlan: Sendable {
     /// Whether collected packets are indexed before their delay is over.
     package var hasCollected: Bool { isAwaited || life >= .stopping || fresh.areManyEnough }
 
+    /// What is in memory is indexed before the thread ends. Whatever is not is read back from the
+    /// segments after the next start.
+    private mutating func last() -> Work {
+        fresh.drop(before: size.nextPosition)
+        guard fresh.begin(at: size.nextPosition) else { return .end }
+        return .fresh(fresh.take(LedgerLimits.indexStep))
+    }
+
     /// The next step for a ledger of this size.
     package mutating func next(head: LedgerSize, now: Instant) -> Step {
         isAsleep = false
-        if life >= .stopping { return .work(.end) }
+        if life >= .stopping { return .work(last()) }
         if isDistrusted {
             isDistrusted = false
             return .work(.reopen)
