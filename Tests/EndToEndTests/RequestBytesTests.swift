@@ -41,6 +41,7 @@ import Testing
             try Self.waitForBytes(daemon) { $0 >= 50_000 }
         }
         try Self.waitForBytes(daemon) { $0 == 0 }
+        #expect(try daemon.metric("bytes_in_flight") == 0)
     }
 
     @Test func `an SQL statement above the limit is refused with 503`()
