@@ -26,7 +26,7 @@ final class StreamEmission: RequestBody {
     private var isReadingBack = false
     private var hasBegun = false
     private var isAbandoned = false
-    private var isRetryScheduled = false
+    private let retry = RoomRetry()
 
     /// Lines that were cut together, and their outcomes once known.
     private final class Batch {
@@ -176,17 +176,7 @@ final class StreamEmission: RequestBody {
         }
     }
 
-    private func retrySoon() {
-        connection.setReadingHeld(.room)
-        guard !isRetryScheduled else { return }
-        isRetryScheduled = true
-        connection.eventLoop.assumeIsolated().scheduleTask(
-            in: TimeAmount(EmissionLimits.retryDelay)
-        ) {
-            self.isRetryScheduled = false
-            self.pump()
-        }
-    }
+    private func retrySoon() { retry.soon(connection) { self.pump() } }
 
     // MARK: Outcomes
 

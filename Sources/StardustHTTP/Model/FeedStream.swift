@@ -16,7 +16,7 @@ final class FeedStream: RequestBody {
     private var hasBegun = false
     private var isAbandoned = false
     private var hasEnded = false
-    private var isRetryScheduled = false
+    private let retry = RoomRetry()
 
     init(_ connection: ConnectionHandler) {
         self.connection = connection
@@ -77,15 +77,7 @@ final class FeedStream: RequestBody {
     /// its own bytes, because a single line may be longer than all the room.
     private func readOn() {
         if reservation.othersLeaveRoom { return connection.setReadingHeld(nil) }
-        connection.setReadingHeld(.room)
-        guard !isRetryScheduled else { return }
-        isRetryScheduled = true
-        connection.eventLoop.assumeIsolated().scheduleTask(
-            in: TimeAmount(EmissionLimits.retryDelay)
-        ) {
-            self.isRetryScheduled = false
-            self.pump()
-        }
+        retry.soon(connection) { self.pump() }
     }
 
     private func begin() {
