@@ -179,10 +179,17 @@ var testTargets: [Target] {
             products: [.product(name: "NIOCore", package: nio)]),
         testTarget(of: "stardust-bench", named: "BenchTests"),
         .testTarget(
+            name: "FuzzTests",
+            dependencies: [
+                "stardust", "DaemonTestSupport", "LedgerFormat", "LedgerIndex", "LedgerStorage",
+                "LedgerTestSupport", "Packets", "PipelineWorkload", "Platform", "Publishing",
+                "TestSupport", "Verification",
+            ], swiftSettings: testing),
+        .testTarget(
             name: "EndToEndTests",
             dependencies: [
                 "stardust", "StardustHTTP", "DaemonTestSupport", "LedgerFormat", "LedgerStorage",
                 "Packets", "PipelineWorkload", "Platform", "TestSupport",
-            ], exclude: ["scales_audit.py"], swiftSettings: testing),
+            ], exclude: ["hostile.py", "scales_audit.py"], swiftSettings: testing),
     ]
 }

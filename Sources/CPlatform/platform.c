@@ -6,8 +6,11 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/xattr.h>
+#include <time.h>
 
 int stardust_allocate(int descriptor, int64_t offset, int64_t count) {
     int result;
@@ -35,6 +38,12 @@ void stardust_keep_freed_memory(int bytes) {
 
 void stardust_give_back_memory(void) { malloc_trim(0); }
 
+int64_t stardust_access_list(int descriptor, void *bytes, size_t count) {
+    return fgetxattr(descriptor, "system.posix_acl_access", bytes, count);
+}
+
+void stardust_give_way(void) { setpriority(PRIO_PROCESS, 0, 5); }
+
 void stardust_forbid_dumps(void) { prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
 
 void stardust_name_thread(const unsigned char *name) {
@@ -53,6 +62,17 @@ int stardust_set_processors(int thread, const uint8_t *mask) {
 int64_t *stardust_thread_bytes(void) {
     static __thread int64_t bytes;
     return &bytes;
+}
+
+int64_t *stardust_thread_deadline(void) {
+    static __thread int64_t nanoseconds;
+    return &nanoseconds;
+}
+
+int64_t stardust_nanoseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 int64_t *stardust_thread_bytes_max(void) {

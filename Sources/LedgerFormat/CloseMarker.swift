@@ -6,7 +6,7 @@ package struct CloseMarker: Hashable, Sendable {
     /// The hash of the last entry, or the digest of the identity file for an empty ledger.
     package var lastHash: Digest
 
-    private static let firstLine = "stardust-close/1"
+    package static let firstLine = "stardust-close/1"
 
     package init(size: LedgerSize, lastHash: Digest) {
         self.size = size

@@ -103,9 +103,11 @@ extension Entry {
         package var description: String {
             switch self {
             case .formatVersion(let found):
-                "the entry has format version \(found); this version reads \(Entry.formatVersion)"
-            case .reservedFlags(let bits): "reserved flags are set: \(bits)"
-            case .reservedBytes: "the 32 reserved bytes of the entry are not zero"
+                "cannot judge: the entry has format version \(found), and this program knows "
+                    + "\(Entry.formatVersion)"
+            case .reservedFlags(let bits):
+                "cannot judge: flags that this program does not know: \(bits)"
+            case .reservedBytes: "cannot judge: the 32 reserved bytes of the entry are not zero"
             }
         }
     }

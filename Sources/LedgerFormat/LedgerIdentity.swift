@@ -10,7 +10,7 @@ package struct LedgerIdentity: Hashable, Sendable {
     package var createdAt: Timestamp
 
     package static let formatVersion = 1
-    private static let firstLine = "stardust-ledger/\(formatVersion)"
+    package static let firstLine = "stardust-ledger/\(formatVersion)"
 
     package init(ledgerID: UUID128, origin: String, verifierKey: NoteVerifier, createdAt: Timestamp)
     {

@@ -62,9 +62,11 @@ package struct NoteVerifier: Hashable, Sendable, CustomStringConvertible {
     package enum DecodeError: Error, Hashable, CustomStringConvertible {
         case notAKey
         case type(UInt8)
+        case weak
 
         package var description: String {
             switch self {
+            case .weak: "the key is a point of small order, with which anybody can sign"
             case .notAKey:
                 "not a verifier key: expected name+<key ID, 8 hexadecimal digits>+<base64>"
             case .type(let byte):
@@ -85,6 +87,7 @@ package struct NoteVerifier: Hashable, Sendable, CustomStringConvertible {
         guard description.utf8.elementsEqual(text.utf8) else { throw .notAKey }
         guard [.ed25519, .cosignature].contains(self.type) else { throw .type(type) }
         guard publicKey.count == 32 else { throw .notAKey }
+        guard !Ed25519Key.isOfSmallOrder(publicKey) else { throw .weak }
     }
 
     package var description: String {

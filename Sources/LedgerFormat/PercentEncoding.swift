@@ -19,3 +19,23 @@ extension String {
 
     private var leftPadded: String { utf8.count < 2 ? "0" + self : self }
 }
+
+extension String {
+    /// The text of a component of a URL; nil if it is not properly encoded, or not UTF-8.
+    package init?(percentEncoded text: some StringProtocol) {
+        var (bytes, rest) = ([UInt8](), Array(text.utf8)[...])
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            guard rest.count >= 2, let decoded = [UInt8](hexadecimal: rest.prefix(2)) else {
+                return nil
+            }
+            bytes += decoded
+            rest = rest.dropFirst(2)
+        }
+        guard let text = String(validating: bytes, as: UTF8.self) else { return nil }
+        self = text
+    }
+}

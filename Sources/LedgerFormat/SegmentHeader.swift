@@ -38,7 +38,7 @@ package struct SegmentHeader: Hashable, Sendable {
             case .magic: "the file does not begin with the magic of a segment"
             case .checksum: "the checksum of the segment header does not match"
             case .formatVersion(let found):
-                "the segment has format version \(found); this version reads "
+                "cannot judge: the segment has format version \(found), and this program knows "
                     + "\(SegmentHeader.formatVersion)"
             case .reservedBytes: "reserved bytes of the segment header are not zero"
             }

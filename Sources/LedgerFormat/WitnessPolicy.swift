@@ -35,10 +35,11 @@ package struct WitnessPolicy: Sendable {
     /// Reads a policy file.
     package init(_ text: String) throws(DecodeError) {
         var hasQuorum = false
-        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        // By bytes: Swift takes CR and LF together for one character.
+        let lines = text.utf8.split(separator: 0x0A, omittingEmptySubsequences: false)
         for (number, line) in lines.enumerated() {
-            let line = line.prefix { $0 != "#" }
-            let fields = line.split { $0 == " " || $0 == "\t" }.map(String.init)
+            let line = line.prefix { $0 != UInt8(ascii: "#") }
+            let fields = line.split { [0x20, 0x09, 0x0D].contains($0) }.map { String($0)! }
             guard let word = fields.first else { continue }
             guard !hasQuorum || word != "quorum" else {
                 throw DecodeError(line: number + 1, problem: "a second quorum line")

@@ -26,9 +26,15 @@ package struct RunAudit {
             do throws(IndexFailure) {
                 runs.append(
                     RunAudit(path: path, run: try TermRun(volume, path: path, withFilter: false)))
-            } catch { report(path, error.description) }
+            } catch {
+                // Merged away since the folder was listed.
+                guard try volume.list(LedgerLayout.index).contains(name) else { continue }
+                report(path, error.description)
+            }
         }
-        return runs
+        return runs.sorted {
+            ($0.range.lowerBound, $1.range.upperBound) < ($1.range.lowerBound, $0.range.upperBound)
+        }
     }
 
     /// What is wrong with the file in itself; nil if it holds exactly the pairs that it was written

@@ -140,10 +140,10 @@ struct RunWriter: ~Copyable {
         pending += table
         try flush()
         do throws(FileFailure) {
-            // The rename makes the run visible. Nothing was synced, so a power cut may leave any
-            // part of the file under this name. Opening checks header, table and filter and removes
-            // a damaged run; a damaged block is noticed when it is read.
+            // The rename makes the run visible. Its bytes are durable before that; a power cut may
+            // only take the name back, and then the entries are indexed again.
             try file.write(header.bytes.span, at: 0)
+            try file.syncData()
             try volume.rename(path + ".tmp", to: path)
         } catch { throw IndexFailure(error) }
     }

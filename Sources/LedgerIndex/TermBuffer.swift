@@ -39,6 +39,13 @@ package final class TermBuffer: Sendable {
         package var payloadDigest: Digest
         package var entryHash: Digest
 
+        /// An entry that cannot be read.
+        package init(unreadableAt position: Position) {
+            self.position = position
+            createdAt = Timestamp(microseconds: 0)
+            (payloadDigest, entryHash) = (.zero, .zero)
+        }
+
         package init(_ entry: Entry, hash: Digest) {
             position = entry.position
             createdAt = entry.createdAt

@@ -33,20 +33,21 @@ package final class TermIndex: Sendable {
 
     /// Opens the runs in the folder `LedgerLayout.index` that belong to this ledger and follow each
     /// other, and removes all other files, such as those a crash left. `hash` returns the hash of
-    /// the last entry at a size; nil beyond the ledger.
+    /// the last entry at a size; nil beyond the ledger. Without `keepsFiles` nothing is changed on
+    /// disk, and what is added stays in memory.
     package init(
-        _ volume: any Volume, identity: Digest,
+        _ volume: any Volume, identity: Digest, keepsFiles: Bool = true,
         hash: (LedgerSize) throws(IndexFailure) -> Digest?
     ) throws(IndexFailure) {
         self.volume = volume
         self.identity = identity
         do throws(FileFailure) {
-            if try !volume.list("").contains(LedgerLayout.index) {
+            if keepsFiles, try !volume.list("").contains(LedgerLayout.index) {
                 try volume.makeFolder(LedgerLayout.index)
             }
         } catch { throw IndexFailure(error) }
         var runs: [TermRun] = []
-        for run in try Self.runs(volume) {
+        for run in try Self.runs(volume, keepsFiles: keepsFiles) {
             let start = runs.last?.header.end ?? Position(0)
             let header = run.header
             let isOurs =
@@ -54,7 +55,7 @@ package final class TermIndex: Sendable {
                 && header.key == runs.first?.header.key ?? header.key
             if isOurs, try hash(LedgerSize(header.end.value)) == header.lastHash {
                 runs.append(run)
-            } else {
+            } else if keepsFiles {
                 try Self.remove(run.path, volume)
             }
         }
@@ -65,7 +66,9 @@ package final class TermIndex: Sendable {
 
     /// The runs that can be opened, by first position, the longest first: a crash in a merge can
     /// leave the merged run and those that it replaces. Removes all other files.
-    private static func runs(_ volume: any Volume) throws(IndexFailure) -> [TermRun] {
+    private static func runs(
+        _ volume: any Volume, keepsFiles: Bool
+    ) throws(IndexFailure) -> [TermRun] {
         let names: [String]
         do throws(FileFailure) { names = try volume.list(LedgerLayout.index) } catch {
             throw IndexFailure(error)
@@ -76,7 +79,7 @@ package final class TermIndex: Sendable {
             do throws(IndexFailure) {
                 guard name.hasSuffix(".run") else { throw .unusable(path) }
                 runs.append(try TermRun(volume, path: path))
-            } catch .unusable { try remove(path, volume) }
+            } catch .unusable { if keepsFiles { try remove(path, volume) } }
         }
         return runs.sorted {
             ($0.header.first.value, $1.header.end.value)

@@ -28,6 +28,8 @@ package struct Finding: Error, Hashable, Sendable, CustomStringConvertible {
         case closeMarkerDamaged = "close_marker_damaged"
         case closeMarkerMismatch = "close_marker_mismatch"
         case truncated = "truncated"
+        /// A later version wrote it.
+        case formatUnknown = "format_unknown"
         // A segment as a whole.
         case segmentHeaderDamaged = "segment_header_damaged"
         case segmentVersion = "segment_version"
@@ -90,8 +92,40 @@ package struct Finding: Error, Hashable, Sendable, CustomStringConvertible {
 }
 
 extension Finding.Code {
+    /// A later version of the format may explain it, so nothing behind it can be judged.
+    package var isUnknownFormat: Bool {
+        switch self {
+        case .formatUnknown, .segmentVersion, .entryVersion, .entryReservedBits, .entryKindUnknown:
+            true
+        default: false
+        }
+    }
+
     /// What an entry that cannot be decoded is: of another version, or not as one is written.
     init(_ error: Entry.DecodeError) {
         self = if case .formatVersion = error { .entryVersion } else { .entryReservedBits }
+    }
+}
+
+extension Finding {
+    /// A file whose first line names another version of its format; nil if it does not.
+    static func unknownFormat(_ content: [UInt8], _ known: String, file: String) -> Finding? {
+        let first = content.prefix { $0 != 0x0A }
+        let name = known.utf8.prefix { $0 != UInt8(ascii: "/") }
+        guard first.starts(with: name), first.dropFirst(name.count).first == UInt8(ascii: "/"),
+            !first.elementsEqual(known.utf8), first.count <= known.utf8.count + 4
+        else { return nil }
+        return Finding(
+            .formatUnknown, file: file,
+            "cannot judge: it says \(String(decoding: first, as: UTF8.self)), and this program "
+                + "knows \(known)")
+    }
+
+    /// Why an identity cannot be used.
+    package static func identity(
+        _ content: [UInt8], _ error: LedgerIdentity.DecodeError
+    ) -> Finding {
+        unknownFormat(content, LedgerIdentity.firstLine, file: LedgerLayout.identity)
+            ?? Finding(.identityDamaged, file: LedgerLayout.identity, error.description)
     }
 }

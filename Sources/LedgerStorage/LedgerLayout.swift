@@ -46,12 +46,37 @@ package enum LedgerLayout {
         return "\(segments)/\(twentyDigits(first))-\(offset)\(suffix).torn"
     }
 
+    /// Where recovery keeps the bytes that it cut from the checkpoints.
+    static func tornCheckpoint(at offset: ByteOffset) -> String { "\(checkpoints)-\(offset).torn" }
+
+    /// What the names in the folder of segments say.
+    package struct SegmentNames: Sendable {
+        /// The segments' first positions, ascending.
+        package var firsts: [Position] = []
+        /// A name that ends like a segment's but is none.
+        package var problem: Finding?
+
+        package init(_ names: [String]) {
+            for name in names.sorted() {
+                if let first = firstPosition(inName: name) {
+                    firsts.append(first)
+                } else if name.hasSuffix(".seg") {
+                    problem = Finding(
+                        .segmentMisnamed, file: "\(segments)/\(name)",
+                        "no segment has this name: 20 digits and .seg")
+                }
+            }
+            firsts.sort()
+        }
+    }
+
     /// The first position that a segment's file name contains; nil for any other file name.
-    package static func firstPosition(inName name: String) -> Position? {
+    private static func firstPosition(inName name: String) -> Position? {
         guard name.utf8.count == 24, name.hasSuffix(".seg") else { return nil }
         let digits = name.dropLast(4)
         guard digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
-        return UInt64(digits).map(Position.init)
+        guard let value = UInt64(digits), value < StorageLimits.entriesMax else { return nil }
+        return Position(value)
     }
 
     private static func twentyDigits(_ position: Position) -> String {

@@ -5,6 +5,8 @@ internal import Glibc
 package struct PosixVolume: Volume {
     /// Absolute path of the folder, without links.
     package let root: String
+    /// Whose files root makes here, so that the daemon's user can use them; nil for root's own.
+    private let owner: (user: UInt32, group: UInt32)?
 
     /// The folder must exist.
     package init(root: String) throws(FileFailure) {
@@ -14,6 +16,18 @@ package struct PosixVolume: Volume {
         }
         defer { unsafe free(resolved) }
         self.root = unsafe String(cString: resolved)
+        var status = stat()
+        guard unsafe stat(self.root, &status) == 0 else {
+            throw FileFailure(.open, root, errorNumber: errno)
+        }
+        owner = geteuid() == 0 && status.st_uid != 0 ? (status.st_uid, status.st_gid) : nil
+    }
+
+    /// Whether the folder belongs to another user than this process's, and that is not root.
+    package var isOthers: Bool {
+        var status = stat()
+        guard unsafe stat(root, &status) == 0 else { return false }
+        return geteuid() != 0 && status.st_uid != geteuid()
     }
 
     private func full(_ path: String) -> String { path.isEmpty ? root : root + "/" + path }
@@ -32,6 +46,9 @@ package struct PosixVolume: Volume {
             throw FileFailure(operation, full(path), errorNumber: -descriptor)
         }
         let file = PosixFile(descriptor: descriptor, path: full(path))
+        if case .create = access, let owner, fchown(descriptor, owner.user, owner.group) != 0 {
+            throw FileFailure(.create, full(path), errorNumber: errno)
+        }
         guard try file.isPlain() else {
             throw FileFailure(.open, full(path), errorNumber: EINVAL)
         }
@@ -62,7 +79,10 @@ package struct PosixVolume: Volume {
     }
 
     package func makeFolder(_ path: String) throws(FileFailure) {
-        guard unsafe mkdir(full(path), 0o750) == 0 else {
+        guard unsafe mkdir(full(path), 0o700) == 0 else {
+            throw FileFailure(.makeFolder, full(path), errorNumber: errno)
+        }
+        if let owner, unsafe lchown(full(path), owner.user, owner.group) != 0 {
             throw FileFailure(.makeFolder, full(path), errorNumber: errno)
         }
     }
@@ -118,6 +138,26 @@ private final class PosixFile: VolumeFile {
     func size() throws(FileFailure) -> Int { Int(try status().st_size) }
 
     func permissions() throws(FileFailure) -> UInt32 { try status().st_mode & 0o7777 }
+
+    func isPrivate() throws(FileFailure) -> Bool {
+        let status = try status()
+        if status.st_mode & 0o077 == 0 { return true }
+        guard status.st_mode & 0o007 == 0, [0, geteuid()].contains(status.st_uid) else {
+            return false
+        }
+        // Where there is an access control list, the group's bits show its mask (acl(5)). systemd
+        // grants a service its credentials in this way.
+        var list = [UInt8](repeating: 0, count: 4096)
+        let count = unsafe Int(stardust_access_list(descriptor, &list, list.count))
+        guard count > 4 else { return false }
+        return AccessControlList(list.prefix(count)).map { $0.isFor(geteuid()) } ?? false
+    }
+
+    func linkCount() throws(FileFailure) -> Int { Int(try status().st_nlink) }
+
+    func lock() throws(FileFailure) {
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { throw failure(.lock) }
+    }
 
     func read(
         into buffer: inout [UInt8], _ range: Range<Int>, at offset: Int
@@ -200,9 +240,44 @@ private final class PosixFile: VolumeFile {
     }
 }
 
+/// The access control list of a file, as the kernel stores it: version 2, then entries of 8 bytes
+/// (linux/posix_acl_xattr.h).
+private struct AccessControlList {
+    private var entries: [(tag: UInt16, rights: UInt16, id: UInt32)] = []
+
+    init?(_ bytes: some Collection<UInt8>) {
+        let bytes = Array(bytes)
+        guard bytes.count % 8 == 4, bytes[0] == 2 else { return nil }
+        func number(_ at: Int, _ count: Int) -> UInt32 {
+            (0..<count).reduce(0) { $0 | UInt32(bytes[at + $1]) << (8 * $1) }
+        }
+        for at in stride(from: 4, to: bytes.count, by: 8) {
+            entries.append(
+                (UInt16(number(at, 2)), UInt16(number(at + 2, 2)), number(at + 4, 4)))
+        }
+    }
+
+    /// Whether, beside the owner, it grants rights to nobody but one user.
+    func isFor(_ user: UInt32) -> Bool {
+        entries.allSatisfy { entry in
+            switch entry.tag {
+            case 0x01, 0x10: true  // the owner, and the mask
+            case 0x02: entry.id == user || entry.rights == 0
+            default: entry.rights == 0  // the owning group, other groups, and others
+            }
+        }
+    }
+}
+
 extension FileFailure {
     /// Whether there was no room: on the disk, in a quota, or below the largest file size allowed.
     package var isNoSpace: Bool { [ENOSPC, EDQUOT, EFBIG].contains(errorNumber) }
+
+    /// Whether another process has the file.
+    package var isInUse: Bool { operation == .lock && errorNumber == EWOULDBLOCK }
+
+    /// Whether the file system takes no changes at all.
+    package var isReadOnlyVolume: Bool { errorNumber == EROFS }
 
     /// Whether the path names something other than a regular file.
     package var isNoFile: Bool { errorNumber == EINVAL || errorNumber == ENXIO }

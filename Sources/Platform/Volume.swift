@@ -19,7 +19,7 @@ package enum FileAccess: Hashable, Sendable {
     /// Read and write an existing file.
     case update
     /// Create a file that must not exist yet, with these permissions, for reading and writing.
-    case create(mode: UInt32 = 0o640)
+    case create(mode: UInt32 = 0o600)
 }
 
 package protocol VolumeFile: AnyObject, Sendable {
@@ -29,6 +29,17 @@ package protocol VolumeFile: AnyObject, Sendable {
 
     /// The permission bits, as in `chmod`.
     func permissions() throws(FileFailure) -> UInt32
+
+    /// Whether only this process's user, and root, may read or write the file, access control lists
+    /// included.
+    func isPrivate() throws(FileFailure) -> Bool
+
+    /// Names of the file: more than one if a copy by hard links shares it.
+    func linkCount() throws(FileFailure) -> Int
+
+    /// Takes the file for this process as long as it is open. Fails with `isInUse` if another
+    /// process has it under whatever name.
+    func lock() throws(FileFailure)
 
     /// Fills `range` of the buffer with the bytes from `offset` on. Returns the number of bytes
     /// read, which is smaller than the range only if the file ends.
@@ -112,10 +123,12 @@ package struct FileFailure: Error, Hashable, Sendable, CustomStringConvertible {
 }
 
 extension Volume {
-    /// The whole content of a small file.
-    package func content(of path: String) throws(FileFailure) -> [UInt8] {
+    /// The whole content of a small file. A longer one is cut, and so is not what was written.
+    package func content(
+        of path: String, atMost limit: Int = PlatformLimits.smallFileBytes
+    ) throws(FileFailure) -> [UInt8] {
         let file = try open(path, .read)
-        var content = [UInt8](repeating: 0, count: try file.size())
+        var content = [UInt8](repeating: 0, count: min(try file.size(), limit))
         let count = try file.read(into: &content, 0..<content.count, at: 0)
         return Array(content.prefix(count))
     }
@@ -148,6 +161,30 @@ extension Volume {
         // an empty or partial file at `path`.
         if isDurable { try file.sync() }
         try rename(beside, to: path)
+    }
+}
+
+extension Volume {
+    /// Gives a file that only grows an inode of its own, if a copy by hard links shares it, and
+    /// opens it. Durable on return. A crash leaves the shared file, or its copy, under the name.
+    package func openUnshared(_ path: String) throws(FileFailure) -> any VolumeFile {
+        let shared = try open(path, .update)
+        guard try shared.linkCount() > 1 else { return shared }
+        let beside = path + ".tmp"
+        if try list(path.folder).contains(beside.lastName) { try remove(beside) }
+        let file = try open(beside, .create())
+        var chunk = [UInt8](repeating: 0, count: 1 << 20)
+        var offset = 0
+        while true {
+            let count = try shared.read(into: &chunk, 0..<chunk.count, at: offset)
+            if count == 0 { break }
+            try file.write(chunk.span.extracting(0..<count), at: offset)
+            offset += count
+        }
+        try file.sync()
+        try rename(beside, to: path)
+        try syncFolder(path.folder)
+        return file
     }
 }
 

@@ -13,6 +13,9 @@ package enum KeyChange {
         case key(SigningKeys.Failure)
         case file(FileFailure)
         case write(LedgerWriter.Failure)
+        /// The last entry's time leaves no room for the overlap.
+        case clock(Timestamp)
+        case readOnly
 
         package var description: String {
             switch self {
@@ -20,6 +23,8 @@ package enum KeyChange {
             case .key(let failure): failure.description
             case .file(let failure): failure.description
             case .write(let failure): failure.description
+            case .clock(let time): "the last entry was received at \(time), which no clock can be"
+            case .readOnly: "the file system of the ledger takes no changes"
             }
         }
     }
@@ -38,17 +43,20 @@ package enum KeyChange {
         } catch { throw .key(error) }
         let new = NoteSigner(name: old.verifier.name, .random(using: &generator))
         let head = opened.map.head
-        let until = Int64(overlap / .microseconds(1))
+        // From when the old key last counted, also if the clock has been ahead and is right again.
+        let start = max(now, head.lastReceivedAt ?? now)
+        let until = start.microseconds.addingReportingOverflow(
+            Int64(overlap / .microseconds(1)))
+        guard !until.overflow else { throw .clock(start) }
         let rotation = KeyRotation(
             origin: opened.identity.origin, position: head.size.nextPosition,
             previous: head.lastHash, oldKey: old.verifier, newKey: new.verifier,
-            oldKeyUntil: Timestamp(microseconds: now.microseconds + until))
+            oldKeyUntil: Timestamp(microseconds: until.partialValue))
         // A crash before the folder's sync leaves no file, part of one, or an unused key.
         do throws(FileFailure) {
             try SigningKeys.write(new, to: LedgerLayout.key(new.verifier), keys)
-            try keys.syncFolder("")
         } catch { throw .file(error) }
-        var writer = opened.writer.take()!
+        guard var writer = opened.writer.take() else { throw .readOnly }
         try append(
             rotation.payload(signedBy: old, new), to: &writer, volume, now, using: &generator)
         return rotation

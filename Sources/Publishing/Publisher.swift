@@ -105,6 +105,9 @@ package final class Publisher: Sendable {
 
     package var phase: Phase { monitor.withLock { $0.plan.phase } }
 
+    /// What is known of each witness that is asked.
+    package var witnessReports: [WitnessCouncil.Report] { witnesses.reports }
+
     /// The newest published checkpoint.
     package var published: SignedCheckpoint? { monitor.withLock { $0.published } }
 
@@ -279,7 +282,8 @@ package final class Publisher: Sendable {
             return stopPublishing(alarm)
         }
         let isEnough = witnesses.isEnough(outcome.checkpoint)
-        monitor.change { $0.plan.judged(isEnough: isEnough) }
+        let missing = isEnough ? nil : witnesses.missing
+        monitor.change { $0.plan.judged(missing: missing) }
         if isEnough { publish(outcome.checkpoint) }
     }
 

@@ -6,7 +6,10 @@ package import Platform
 package struct PublishingPlan: Sendable {
     package typealias Instant = ContinuousClock.Instant
 
-    package private(set) var phase = Phase.publishing
+    /// What writing and signing are like, whatever the witnesses do.
+    private var files = Phase.publishing
+    /// How often in a row the witnesses' quorum was missed, and what was missing.
+    private var missed: (rounds: Int, reason: String) = (0, "")
     /// The size of the newest checkpoint that may be shown.
     package private(set) var publishedSize: LedgerSize
     package var life = ThreadLife.running
@@ -69,6 +72,12 @@ package struct PublishingPlan: Sendable {
         schedule.needsRound = needsRound
     }
 
+    /// The state of publishing. A quorum that is missed once may be a witness's restart.
+    package var phase: Phase {
+        guard case .publishing = files, missed.rounds > 1 else { return files }
+        return .stalled(missed.reason, isNoSpace: false)
+    }
+
     // MARK: Events
 
     /// Entries were appended. If too many hashes accumulate, they are dropped and later read back.
@@ -89,15 +98,15 @@ package struct PublishingPlan: Sendable {
 
     /// The last piece of work succeeded.
     package mutating func succeeded() {
-        if case .stalled = phase { phase = .publishing }
+        if case .stalled = files { files = .publishing }
     }
 
     package mutating func stalled(_ reason: String, isNoSpace: Bool) {
         // Once stopped, publishing must not resume just because the disk has room again.
-        if !phase.isStopped { phase = .stalled(reason, isNoSpace: isNoSpace) }
+        if !files.isStopped { files = .stalled(reason, isNoSpace: isNoSpace) }
     }
 
-    package mutating func stopPublishing(_ reason: String) { phase = .stopped(reason) }
+    package mutating func stopPublishing(_ reason: String) { files = .stopped(reason) }
 
     package mutating func distrustTree() {
         // Queries during a rebuild find the tree unfinished, which is expected.
@@ -117,10 +126,16 @@ package struct PublishingPlan: Sendable {
         schedule.needsRound = true
     }
 
-    /// Whether the newest checkpoint has enough cosignatures is now known.
-    package mutating func judged(isEnough: Bool) { schedule.needsRound = !isEnough }
+    /// Whether the newest checkpoint has enough cosignatures is now known; if not, what is missing.
+    package mutating func judged(missing: String?) {
+        schedule.needsRound = missing != nil
+        if let missing { missed = (missed.rounds + 1, missing) }
+    }
 
-    package mutating func published(_ size: LedgerSize) { publishedSize = size }
+    package mutating func published(_ size: LedgerSize) {
+        publishedSize = size
+        missed.rounds = 0
+    }
 
     // MARK: Decisions
 

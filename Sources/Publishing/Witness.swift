@@ -79,10 +79,7 @@ package struct Witness: ~Copyable {
             if !hasKey {
                 let name = name ?? "stardust-witness/\(UUID128.random(using: &generator))"
                 let key = NoteSigner(name: name, type: .cosignature, .random(using: &generator))
-                // A crash before the folder's sync leaves no key or part of one. It has signed
-                // nothing yet.
                 try SigningKeys.write(key, to: LedgerLayout.key, volume)
-                try volume.syncFolder("")
                 return key
             }
         } catch { throw .file(error) }
@@ -181,8 +178,15 @@ package struct Witness: ~Copyable {
     ) -> WitnessAnswer {
         let seconds = UInt64(max(0, clock().microseconds)) / 1_000_000
         let cosignature = signer.signature(of: note.text, time: seconds)
-        let own = note.signatures.filter { line in signers.contains { $0.keyName == line.key } }
+        // The line of each key that was verified, which is its first; nothing else is kept.
+        let own = signers.compactMap { key in
+            note.signatures.first { $0.key == key.keyName }
+        }
         let kept = SignedCheckpoint(checkpoint, signatures: own + [cosignature])
+        // A checkpoint that could not be read again would keep the witness from starting.
+        guard (try? SignedCheckpoint(kept.note.bytes)) == kept else {
+            return .text(400, "the checkpoint cannot be stored")
+        }
         // A crash during this leaves the old checkpoint or the new one. The cosignature was not
         // handed out yet, and the log can ask again from either.
         do throws(FileFailure) {

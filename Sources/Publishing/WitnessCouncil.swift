@@ -24,6 +24,9 @@ package final class WitnessCouncil: Sendable {
 
     private struct WitnessState {
         var size = LedgerSize.empty
+        var hasCosigned = false
+        /// Why it has given no cosignature lately, and since when.
+        var error: (text: String, since: Timestamp)?
         var backoff = Backoff(
             from: PublishingLimits.witnessPause, to: PublishingLimits.witnessPauseMax)
         var pausedUntil: ContinuousClock.Instant?
@@ -50,12 +53,66 @@ package final class WitnessCouncil: Sendable {
         asked = policy.witnesses.filter { $0.url != nil }
         alarm = try Self.keptAlarm(volume)
         var states: [NoteKeyName: WitnessState] = [:]
-        for published in recent {
-            for signature in published.note.signatures {
-                states[signature.key] = WitnessState(size: published.checkpoint.size)
+        for published in recent { Self.note(published, of: asked, in: &states) }
+        if states.count < asked.count { try Self.readAll(volume, of: asked, into: &states) }
+        self.states = Mutex(states)
+    }
+
+    private static func note(
+        _ published: SignedCheckpoint, of witnesses: [WitnessPolicy.Witness],
+        in states: inout [NoteKeyName: WitnessState]
+    ) {
+        for witness in witnesses {
+            let key = witness.key
+            guard
+                let line = published.note.signatures.first(where: { $0.key == key.keyName }),
+                key.accepts(line.payload, of: published.note.text)
+            else { continue }
+            states[key.keyName] = WitnessState(
+                size: published.checkpoint.size, hasCosigned: true)
+        }
+    }
+
+    /// Looks through all checkpoints for witnesses that have been silent for long.
+    private static func readAll(
+        _ volume: any Volume, of witnesses: [WitnessPolicy.Witness],
+        into states: inout [NoteKeyName: WitnessState]
+    ) throws(FileFailure) {
+        let silent = witnesses.filter { states[$0.key.keyName] == nil }
+        guard try volume.list("").contains(LedgerLayout.checkpoints) else { return }
+        var cursor = try CheckpointCursor(volume.open(LedgerLayout.checkpoints, .read))
+        while case .record(let record) = try cursor.next() {
+            note(record.published, of: silent, in: &states)
+        }
+    }
+
+    /// What is known of each witness that is asked.
+    package var reports: [Report] {
+        states.withLock { states in
+            asked.map { witness in
+                let state = states[witness.key.keyName]
+                return Report(
+                    name: witness.name, size: state?.size ?? .empty, error: state?.error?.text,
+                    since: state?.error?.since)
             }
         }
-        self.states = Mutex(states)
+    }
+
+    package struct Report: Sendable {
+        package var name: String
+        /// The largest size it has cosigned.
+        package var size: LedgerSize
+        /// Why it has given no cosignature lately, and since when.
+        package var error: String?
+        package var since: Timestamp?
+    }
+
+    /// Why the policy is not satisfied, in words.
+    var missing: String {
+        let errors = reports.compactMap { report in
+            report.error.map { "\(report.name): \($0), since \(report.since!)" }
+        }
+        return "the witnesses' quorum is missed. " + errors.joined(separator: "; ")
     }
 
     var asksNobody: Bool { asked.isEmpty }
@@ -97,9 +154,10 @@ package final class WitnessCouncil: Sendable {
         _ published: SignedCheckpoint, to witness: WitnessPolicy.Witness, _ files: TreeFiles,
         _ distrust: () -> Void
     ) -> WitnessExchange.Action {
-        let known = states.withLock { $0[witness.key.keyName]?.size ?? .empty }
+        let known = states.withLock { $0[witness.key.keyName] } ?? WitnessState()
         var exchange = WitnessExchange(
-            published, key: witness.key, oldSize: known, retries: PublishingLimits.witnessRetries)
+            published, key: witness.key, oldSize: known.size, hasCosigned: known.hasCosigned,
+            retries: PublishingLimits.witnessRetries)
         let deadline = ContinuousClock.now + PublishingLimits.witnessTime
         var action = WitnessExchange.Action.retry
         while action == .retry {
@@ -131,9 +189,10 @@ package final class WitnessCouncil: Sendable {
         states.withLock { states in
             var state = states[witness.key.keyName] ?? WitnessState()
             switch action {
-            case .cosigned: state = WitnessState(size: size)
-            case .failed:
+            case .cosigned: state = WitnessState(size: size, hasCosigned: true)
+            case .failed(let problem):
                 state.pausedUntil = .now + state.backoff.pause()
+                state.error = (problem, state.error?.since ?? .systemNow())
             case .retry, .fork: break
             }
             states[witness.key.keyName] = state

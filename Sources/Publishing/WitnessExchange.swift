@@ -19,6 +19,9 @@ package struct WitnessExchange: Sendable {
     private let key: NoteVerifier
     /// The last size that the witness is believed to have cosigned.
     package private(set) var oldSize: LedgerSize
+    /// The ledger has a valid cosignature of this witness. Only then is its word of another history
+    /// believed: any server can give such an answer.
+    private let hasCosigned: Bool
     private var retriesLeft: Int
 
     package enum Action: Hashable, Sendable {
@@ -32,8 +35,10 @@ package struct WitnessExchange: Sendable {
     }
 
     package init(
-        _ published: SignedCheckpoint, key: NoteVerifier, oldSize: LedgerSize, retries: Int
+        _ published: SignedCheckpoint, key: NoteVerifier, oldSize: LedgerSize, hasCosigned: Bool,
+        retries: Int
     ) {
+        self.hasCosigned = hasCosigned
         self.published = published
         self.key = key
         self.oldSize = min(oldSize, published.checkpoint.size)
@@ -72,8 +77,9 @@ package struct WitnessExchange: Sendable {
             decoding: answer.body.prefix(200).prefix { $0 != 0x0A && $0 != 0x0D }, as: UTF8.self)
         switch answer.status {
         case 200: return cosignature(answer.body)
-        case 409: return conflict(answer)
-        case 422: return .fork("it answers 422: \(text)")
+        case 409: return conflict(answer, text)
+        // Without a proof nothing can contradict it.
+        case 422: return suspicion(oldSize > .empty, "it answers 422: \(text)")
         case 403: return .failed("it does not trust the ledger's key (403): \(text)")
         case 404: return .failed("it does not know \(published.checkpoint.origin) (404)")
         case 429: return .failed("it receives too many requests (429)")
@@ -93,17 +99,22 @@ package struct WitnessExchange: Sendable {
             ? .cosigned(line) : .failed("its signature is invalid")
     }
 
-    private mutating func conflict(_ answer: WitnessAnswer) -> Action {
+    private func suspicion(_ isPossible: Bool, _ detail: String) -> Action {
+        hasCosigned && isPossible ? .fork(detail) : .failed(detail)
+    }
+
+    private mutating func conflict(_ answer: WitnessAnswer, _ text: String) -> Action {
         // Media types may have parameters and ignore case (RFC 9110 section 8.3.1).
         let type = (answer.contentType ?? "").prefix { $0 != ";" && $0 != " " }
         guard type.lowercased() == "text/x.tlog.size" else {
-            return .fork("it answers 409 without a size: it has another root for this size")
+            return .failed("it answers 409 without a size: \(text)")
         }
         guard answer.body.last == 0x0A, let size = UInt64(canonical: answer.body.dropLast()) else {
             return .failed("its 409 answer has no size")
         }
         guard size <= published.checkpoint.size.entries else {
-            return .fork(
+            return suspicion(
+                true,
                 "it has cosigned \(size) entries of this ledger, which has only "
                     + "\(published.checkpoint.size)")
         }

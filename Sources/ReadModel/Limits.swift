@@ -2,6 +2,9 @@ internal import CSQLite
 
 /// Bounds of the read model, each with its reason.
 enum ModelLimits {
+    /// Calls of functions in one statement: between two of them nothing looks at the clock.
+    static let functionsMax = 500
+
     /// What one SQL statement of others may use (sqlite.org/limits.html). The first two bound memory;
     /// the others bound what SQLite's planner and its program may grow to, far above what people
     /// write.

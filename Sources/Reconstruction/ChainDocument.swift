@@ -19,7 +19,7 @@ extension Chain {
         json.endObject()
         json.key("as_of")
         json.beginObject()
-        json.member("ledger_size", Int(size.entries))
+        json.member("ledger_size", size.entries)
         if let proofs { json.member("root", proofs.root) }
         json.endObject()
         json.member("complete", isComplete)
@@ -45,8 +45,8 @@ extension Chain {
         json.key("cycles_cut")
         json.array(cyclesCut) { edge, json in
             json.beginObject()
-            json.member("from", Int(edge.from.value))
-            json.member("to", Int(edge.to.value))
+            json.member("from", edge.from.value)
+            json.member("to", edge.to.value)
             json.endObject()
         }
         json.key("frontier")
@@ -78,7 +78,7 @@ extension Chain {
         let packet = entry.packet
         json.beginObject()
         json.member("order", entry.order)
-        json.member("position", Int(packet.position.value))
+        json.member("position", packet.position.value)
         json.member("depth", entry.depth)
         json.member("stardust_id", packet.stardustID)
         json.member("entity_type", packet.entityType)
@@ -101,7 +101,7 @@ extension Chain {
         json.key("id")
         json.string(step.owner, fragment: step.node.id.description)
         json.member("packet", step.owner)
-        json.member("position", Int(step.packet.value))
+        json.member("position", step.packet.value)
         json.member("pointer", step.node.pointer)
         json.member("kind", step.node.kind)
         json.key("parents")
@@ -125,7 +125,7 @@ extension Chain {
         json.beginObject()
         json.member("kind", conflict.kind.rawValue)
         json.key("positions")
-        json.array(conflict.positions) { $1.integer(Int($0.value)) }
+        json.array(conflict.positions) { $1.integer($0.value) }
         if let pointer = conflict.pointer { json.member("pointer", pointer) }
         json.member("detail", conflict.detail)
         json.endObject()
@@ -134,9 +134,9 @@ extension Chain {
     private func write(_ item: FrontierItem, _ json: inout JSONWriter) {
         json.beginObject()
         json.key("position")
-        if let position = item.position { json.integer(Int(position.value)) } else { json.null() }
+        if let position = item.position { json.integer(position.value) } else { json.null() }
         json.key("from")
-        if let from = item.from { json.integer(Int(from.value)) } else { json.null() }
+        if let from = item.from { json.integer(from.value) } else { json.null() }
         json.member("because", item.reason.rawValue)
         if let reference = item.reference {
             json.key("ref")
@@ -150,9 +150,9 @@ extension ChainEdge {
     /// Writes the edge as documents and lists show it, plus the members `more` adds.
     package func write(to json: inout JSONWriter, more: (inout JSONWriter) -> Void = { _ in }) {
         json.beginObject()
-        json.member("from", Int(from.value))
+        json.member("from", from.value)
         json.key("to")
-        if let to { json.integer(Int(to.value)) } else { json.null() }
+        if let to { json.integer(to.value) } else { json.null() }
         json.member("relation", relation)
         json.member("found_by", foundBy.rawValue)
         json.key("order")

@@ -8,6 +8,7 @@
         // Unchecked: its owner uses it from one thread at a time; see `ReplicationStream`.
         // Safety: open until deinit.
         private let handle: OpaquePointer
+        private let address: SourceAddress
 
         enum Kind { case sql, replication }
 
@@ -20,7 +21,12 @@
             """
 
         init(_ url: String, _ kind: Kind) throws(ReplicationFailure) {
-            var parameters = try Self.parameters(url)
+            let address: SourceAddress
+            do throws(SourceAddress.Malformed) { address = try SourceAddress(url) } catch {
+                throw .setup("--from: \(error)")
+            }
+            self.address = address
+            var parameters = address.parameters
             parameters["options"] = [parameters["options"], Self.options].compactMap(\.self)
                 .joined(separator: " ")
             parameters["client_encoding"] = "UTF8"
@@ -38,7 +44,7 @@
             guard unsafe PQstatus(opened) == CONNECTION_OK else {
                 let message = unsafe String(cString: PQerrorMessage(opened)).oneLine
                 unsafe PQfinish(opened)
-                throw .connection("PostgreSQL: \(message)")
+                throw .connection("PostgreSQL: \(address.withoutSecrets(message))")
             }
             unsafe handle = opened
         }
@@ -56,29 +62,6 @@
             return unsafe pointers.withUnsafeBufferPointer { list in
                 unsafe body(list.baseAddress!)
             }
-        }
-
-        /// Parses a URL or a list of libpq settings.
-        private static func parameters(
-            _ url: String
-        ) throws(ReplicationFailure) -> [String: String] {
-            var message: UnsafeMutablePointer<CChar>?
-            guard let list = unsafe PQconninfoParse(url, &message) else {
-                let detail = unsafe message.map { unsafe String(cString: $0).oneLine }
-                unsafe PQfreemem(message)
-                throw .setup("--from: \(detail ?? "not a PostgreSQL address")")
-            }
-            defer { unsafe PQconninfoFree(list) }
-            var found: [String: String] = [:]
-            var place = 0
-            // Safety: the list ends with an entry without a keyword.
-            while let keyword = unsafe list[place].keyword {
-                if let value = unsafe list[place].val {
-                    unsafe found[String(cString: keyword)] = String(cString: value)
-                }
-                place += 1
-            }
-            return found
         }
 
         // MARK: Queries
@@ -226,7 +209,9 @@
         private var connectionFailure: ReplicationFailure {
             let message = unsafe String(cString: PQerrorMessage(handle)).oneLine
             return .connection(
-                "PostgreSQL: \(message.isEmpty ? "the connection is lost" : message)")
+                "PostgreSQL: "
+                    + (message.isEmpty
+                        ? "the connection is lost" : address.withoutSecrets(message)))
         }
 
         private func failure(_ result: OpaquePointer?) -> ReplicationFailure {
@@ -238,7 +223,8 @@
                 field in
                 unsafe PQresultErrorField(result, Int32(field)).map { unsafe String(cString: $0) }
             }
-            return .server(state: state, parts.joined(separator: ". ").oneLine)
+            return .server(
+                state: state, address.withoutSecrets(parts.joined(separator: ". ").oneLine))
         }
     }
 

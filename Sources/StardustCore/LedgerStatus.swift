@@ -18,11 +18,11 @@ extension RunningLedger {
     package var unreadiness: [String] {
         switch phase {
         case .recovering: return ["the ledger is being opened"]
-        case .readOnly(let finding): return ["read only: \(finding)"]
+        case .readOnly(let reason): return ["read only: \(reason)"]
         case .broken(let failure): return ["appending has stopped: \(failure)"]
         case .failed(let failure): return ["could not be opened: \(failure)"]
         case .stopped: return ["stopped"]
-        case .serving: return indexing + unpublished
+        case .serving: return indexing + unpublished + [clock.warning].compactMap(\.self)
         }
     }
 

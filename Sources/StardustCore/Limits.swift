@@ -16,6 +16,8 @@ package enum LedgerLimits {
     package static let indexFreshBytes = 32 << 20
     /// Full buffers that may wait to be written before indexing pauses: 40 MiB each.
     package static let indexBuffersWaiting = 1
+    /// How long a stopping daemon waits for the next segment's preparation to end.
+    package static let preparerPatience: Duration = .seconds(1)
     /// How often a rebuild reports its progress.
     package static let progressInterval: Duration = .seconds(1)
     /// Packets worth waking the index's thread for, and how long fewer wait while no reader asks.
@@ -31,6 +33,37 @@ package enum LedgerLimits {
     package static let chainBytesKept = 64 << 20
     /// Positions that such a walk takes from one list at a time.
     package static let chainListPiece = 4096
+
+    /// How far an entry's time of receipt may be ahead of the one before: no engine rests for a year.
+    package static let clockStepMax: Duration = .seconds(366 * 86_400)
+    /// Open connections: far more than any engine needs, far fewer than a process may have.
+    package static let connections = 16_384
+
+    /// What clients may take, with the reasons.
+    static func terms(
+        of resource: Budgets.Resource, _ settings: RunningLedger.Settings
+    ) -> Budgets.Terms {
+        switch resource {
+        // An administrator can always look in. Who may do nothing needs no more than to learn that.
+        case .connections:
+            Budgets.Terms(
+                total: settings.connections, reserve: min(16, settings.connections / 4),
+                floor: min(32, settings.connections / 4),
+                strangers: min(64, settings.connections / 4))
+        // Every worker can always send one packet of the largest size.
+        case .bodyBytes:
+            Budgets.Terms(
+                total: settings.bytesInFlight,
+                reserve: min(4 * settings.packetBytes, settings.bytesInFlight / 8),
+                floor: settings.packetBytes)
+        // Together with bodies and caches this stays below half a gigabyte.
+        case .answerBytes: Budgets.Terms(total: 128 << 20, reserve: 16 << 20, floor: 2 << 20)
+        // Parties take turns, so a long queue of one keeps nobody else waiting.
+        case .jobs: Budgets.Terms(total: 512, reserve: 16, floor: 16)
+        // Each looks at every batch that arrives.
+        case .followers: Budgets.Terms(total: 256, reserve: 8, floor: 8)
+        }
+    }
 
     package static func checkRelations() {
         precondition(batchBytes <= bytesInFlight)

@@ -10,7 +10,10 @@ internal import ReadModel
 /// An open ledger that many clients append to and read at once.
 package final class RunningLedger: Sendable {
     package let identity: LedgerIdentity
-    private let inbox: Inbox
+    private let inbox = Inbox()
+    /// What clients may take of this process.
+    package let budgets: Budgets
+    package let clock: ClockState
     package let metrics = Metrics()
     package let packetCache = PacketCache()
     package let settings: Settings
@@ -19,7 +22,6 @@ package final class RunningLedger: Sendable {
 
     private let volume: any Volume
     private let logger: Logger
-    private let clock: @Sendable () -> Timestamp
     private let transport: WitnessCouncil.Transport
     private let monitor = Monitor(Phase.recovering)
     /// Set at opening and kept until the process ends, because answers may still be in progress
@@ -38,6 +40,12 @@ package final class RunningLedger: Sendable {
         package var packetBytes = PacketLimits.packetBytes
         package var bytesInFlight = LedgerLimits.bytesInFlight
         package var queryTime = LedgerLimits.queryTime
+        /// How far an entry's time may be ahead of the one before.
+        package var clockStepMax = LedgerLimits.clockStepMax
+        /// Connections that the process's descriptors allow.
+        package var connections = LedgerLimits.connections
+        /// Sealed segments whose files are kept open.
+        package var sealedFiles = StorageLimits.sealedFilesOpen
         /// Whose cosignatures a checkpoint needs before it is published.
         package var witnessPolicy = WitnessPolicy()
         /// The folder of the private keys; nil if they are in the ledger's folder.
@@ -52,13 +60,26 @@ package final class RunningLedger: Sendable {
     package enum Phase: Sendable {
         case recovering
         case serving
-        /// The files are damaged. Everything before the damage is served.
-        case readOnly(Finding)
+        /// Nothing is appended. Every sound entry is served.
+        case readOnly(ReadOnlyReason)
         /// A sync failed: nothing more is appended, and the daemon ends.
         case broken(FileFailure)
         /// It could not be opened at all.
         case failed(OpenFailure)
         case stopped
+    }
+
+    /// Why nothing can be appended to a ledger that can be read.
+    package enum ReadOnlyReason: Hashable, Sendable, CustomStringConvertible {
+        case damaged(Finding)
+        case fileSystem(String)
+
+        package var description: String {
+            switch self {
+            case .damaged(let finding): "the ledger is damaged: \(finding)"
+            case .fileSystem(let path): "the file system of \(path) takes no changes"
+            }
+        }
     }
 
     /// Prepares to run a ledger whose lock the caller holds. `start` opens it.
@@ -73,10 +94,10 @@ package final class RunningLedger: Sendable {
         self.volume = volume
         self.settings = settings
         self.logger = logger
-        self.clock = clock
+        self.clock = ClockState(stepMax: settings.clockStepMax, clock: clock)
         self.transport = transport
         model = settings.modelFolder.map { RunningModel(ModelFolder($0)) }
-        inbox = Inbox(bytesMax: settings.bytesInFlight)
+        budgets = Budgets { LedgerLimits.terms(of: $0, settings) }
     }
 
     // MARK: Running
@@ -91,12 +112,17 @@ package final class RunningLedger: Sendable {
         case open(OpenFailure)
         /// The current batch was answered with "outcome unknown".
         case sync(FileFailure)
+        /// Everything is durable, but the close marker could not be written.
+        case marker(FileFailure)
 
         package var description: String {
             switch self {
             case .open(let failure): failure.description
             case .sync(let failure):
                 "\(failure). The next start determines what became durable"
+            case .marker(let failure):
+                "stopped without a close marker: \(failure). Nothing is lost, but a cut of the "
+                    + "ledger's end would not be noticed"
             }
         }
     }
@@ -118,9 +144,11 @@ package final class RunningLedger: Sendable {
             if case .tornTailCut = repair { metrics.tornTailsCut.add() }
         }
         let map = opened.map
+        map.keepOpen(segments: settings.sealedFiles)
         metrics.ledgerSize.set(Int(map.head.size.entries))
         var (publisher, damage): (Publisher?, Finding?) = (nil, opened.damage)
-        if damage == nil {
+        let isWritable = damage == nil && opened.writer != nil
+        if isWritable {
             do throws(OpenFailure) { publisher = try openPublisher(map) } catch {
                 guard case .damaged(let finding) = error else {
                     monitor.change { $0 = .failed(error) }
@@ -131,7 +159,9 @@ package final class RunningLedger: Sendable {
                 damage = finding
             }
         }
-        let follower = IndexFollower(map, identity: identity, logger: logger, metrics: metrics)
+        let follower = IndexFollower(
+            map, identity: identity, keepsFiles: publisher != nil, logger: logger,
+            metrics: metrics)
         self.opened.change { $0 = Opened(map: map, follower: follower, publisher: publisher) }
         defer {
             publisher?.stop()
@@ -139,18 +169,20 @@ package final class RunningLedger: Sendable {
             monitor.change { $0 = .stopped }
         }
         guard let publisher else {
-            logger.critical("the ledger is damaged and read-only: \(damage!)")
-            monitor.change { $0 = .readOnly(damage!) }
-            drain(.readOnly(damage!.description))
+            let reason = damage.map(ReadOnlyReason.damaged) ?? .fileSystem("the ledger's folder")
+            logger.critical("read-only: \(reason)")
+            monitor.change { $0 = .readOnly(reason) }
+            drain(.readOnly(reason.description))
             return nil
         }
         let writer = opened.writer.take()!
-        guard let failure = serve(map, writer, follower, publisher) else { return nil }
-        logger.critical("\(failure)")
-        monitor.change { $0 = .broken(failure) }
+        let failure = serve(map, writer, follower, publisher)
+        guard case .sync(let cause) = failure else { return failure }
+        logger.critical("\(cause)")
+        monitor.change { $0 = .broken(cause) }
         inbox.close()
-        drain(.outcomeUnknown(failure.description))
-        return .sync(failure)
+        drain(.outcomeUnknown(cause.description))
+        return failure
     }
 
     /// Resumes publishing. The failure is damage if the ledger differs from what was signed.
@@ -173,13 +205,14 @@ package final class RunningLedger: Sendable {
     private func serve(
         _ map: LedgerMap, _ writer: consuming LedgerWriter, _ follower: IndexFollower,
         _ publisher: Publisher
-    ) -> FileFailure? {
+    ) -> RunFailure? {
         let preparer = SegmentPreparer(volume, segmentBytes: settings.segmentBytes)
         defer { preparer.stop() }
         let sequencer = Sequencer(
             writer: writer, size: map.head.size, inbox: inbox, preparer: preparer,
             follower: follower, publisher: publisher, metrics: metrics, logger: logger,
             clock: clock)
+        clock.note(map.head.lastReceivedAt ?? identity.createdAt)
         monitor.change { $0 = .serving }
         return sequencer.run()
     }
@@ -197,18 +230,15 @@ package final class RunningLedger: Sendable {
 
     // MARK: Emitting
 
-    /// A reservation for the bytes that one request will hold.
-    package func reservation() -> Inbox.Reservation { inbox.reservation() }
-
     /// Bytes received but not yet answered, over all requests.
-    package var bytesInFlight: Int { inbox.bytesInFlight }
+    package var bytesInFlight: Int { budgets.used(.bodyBytes) }
 
     /// Queues packets for the sequencer. Returns nil if it accepts them: then they are completed.
     package func submit(_ submission: Submission) -> AppendRefusal? {
         switch phase {
         case .recovering: .recovering
         case .serving: inbox.offer(submission)
-        case .readOnly(let finding): .readOnly(finding.description)
+        case .readOnly(let reason): .readOnly(reason.description)
         case .broken(let failure): .outcomeUnknown(failure.description)
         case .failed(let failure): .readOnly(failure.description)
         case .stopped: .stopping

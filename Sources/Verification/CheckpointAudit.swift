@@ -20,7 +20,10 @@ struct CheckpointAudit {
     private var pending: CheckpointCursor.Record?
     private var newest: SignedCheckpoint?
     private var findings: [Finding] = []
-    private var isUnfinished = false
+    /// The last finding concerns what follows the last record.
+    private var isAtEnd = false
+    /// The last record that was read.
+    private var newestRead: SignedCheckpoint?
     private(set) var summary = Summary()
 
     /// Sizes at which the tree is needed, ascending.
@@ -81,7 +84,7 @@ struct CheckpointAudit {
         scan: while scan.offset < end {
             switch try scan.next() {
             case .end: break scan
-            case .damage: guard try scan.skipDamage() else { break scan }
+            case .damage: guard try scan.skipToRecord() else { break scan }
             case .record(let record):
                 let size = record.published.checkpoint.size
                 if sizes.last != size.entries { sizes.append(size.entries) }
@@ -102,15 +105,21 @@ struct CheckpointAudit {
         while pending == nil, cursor != nil, cursor!.offset < end {
             switch try cursor!.next() {
             case .end: cursor = nil
-            case .record(let record): pending = record
-            case .damage(let detail):
+            case .record(let record):
+                pending = record
+                newestRead = record.published
+            case .damage(let damage):
                 let offset = cursor!.offset
-                let goesOn = try cursor!.skipDamage()
-                isUnfinished = !goesOn || cursor!.offset >= end
+                let goesOn = try cursor!.skipToRecord()
+                let isLast = !goesOn || cursor!.offset >= end
+                isAtEnd = isLast && !damage.isWritten
+                let isUnfinished =
+                    isLast
+                    && CheckpointCursor.isUnfinished(damage, after: newestRead, copy: copy)
                 findings.append(
                     Finding(
                         isUnfinished ? .checkpointUnfinished : .checkpointDamaged,
-                        file: LedgerLayout.checkpoints, offset: ByteOffset(offset), detail))
+                        file: LedgerLayout.checkpoints, offset: ByteOffset(offset), damage.detail))
                 if !goesOn { cursor = nil }
             }
         }
@@ -255,7 +264,7 @@ struct CheckpointAudit {
             judge(record, nil)
             try advance()
         }
-        if let newest, newest.checkpoint.size > size {
+        if let newest, newest.checkpoint.size > size, !result.hasUnknownFormat {
             findings.append(
                 Finding(
                     .rolledBack, file: LedgerLayout.checkpoints, position: size.nextPosition,
@@ -264,8 +273,8 @@ struct CheckpointAudit {
         }
         judgeCopy(isBeingWritten, &result)
         judgeAnchors(size)
-        if isBeingWritten, isUnfinished, findings.last?.code == .checkpointUnfinished {
-            findings.removeLast()
+        if isBeingWritten, isAtEnd, let end = findings.lastIndex(where: { $0.offset != nil }) {
+            findings.remove(at: end)
             result.notes.append("\(LedgerLayout.checkpoints): a checkpoint is being written")
         }
         result.findings += findings
@@ -282,15 +291,12 @@ struct CheckpointAudit {
                 result.notes.append("\(name) is missing; starting the daemon restores it")
             }
         case (_, 0?): break
-        case (_, 1?):
+        case (_, let after?):
             if !isBeingWritten {
-                result.notes.append("\(name) is one behind; starting the daemon updates it")
+                result.notes.append(
+                    "\(name) is \(after) behind; starting the daemon updates it")
             }
-        case (let copy?, let after):
-            if after != nil, isBeingWritten { return }
-            if let damage = CheckpointCursor.damage(ofCopy: copy, newest, nil) {
-                findings.append(damage)
-            }
+        case (let copy?, nil): findings.append(CheckpointCursor.damage(ofCopy: copy, newest))
         }
     }
 

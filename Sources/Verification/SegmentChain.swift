@@ -38,7 +38,11 @@ struct SegmentChain: ~Copyable {
             header, name: name, path: LedgerLayout.segment(name),
             ledgerID: ledgerID ?? header.ledgerID, expected: expected)
         {
-            result.findings.append(finding)
+            // Behind what a later version wrote, nothing is missing as far as anybody can tell.
+            let isExplained =
+                result.hasUnknownFormat
+                && [.segmentMissing, .segmentUnlinked].contains(finding.code)
+            if !isExplained { result.findings.append(finding) }
         }
         if let earlier = expected.lastReceivedAt, let first = inspection.firstReceivedAt,
             first < earlier
@@ -78,7 +82,8 @@ struct SegmentChain: ~Copyable {
         result.size = LedgerSize(expected.next.value)
         result.root = tree?.root
         if let finding = treeFinding ?? files.finding { result.findings.append(finding) }
-        guard let marker else { return }
+        // Behind what a later version wrote nothing is missing or changed as far as anybody can tell.
+        guard let marker, !result.hasUnknownFormat else { return }
         if marker.size > result.size {
             result.findings.append(
                 Finding(

@@ -62,7 +62,7 @@ struct SegmentInspection: Sendable {
         case .failure(let problem): findings.append(problem)
         case .success(let header):
             self.header = header
-            try walk(file, header)
+            try walk(file, header, volume)
         }
         if !place.isNewest, findings.last?.code == .unfinishedRoll, seal.isBeingWritten() {
             notes.append("\(place.path): a roll to the next segment was under way")
@@ -73,7 +73,7 @@ struct SegmentInspection: Sendable {
     // MARK: Records
 
     private mutating func walk(
-        _ file: any VolumeFile, _ header: SegmentHeader
+        _ file: any VolumeFile, _ header: SegmentHeader, _ volume: any Volume
     ) throws(FileFailure) {
         var checker = RecordChecker(next: header.firstPosition, lastHash: header.previous)
         var range: CompactRange? = CompactRange(from: header.firstPosition)
@@ -87,12 +87,14 @@ struct SegmentInspection: Sendable {
         }
         walk: while true {
             let problem: Finding
+            var isWritten = false
             switch try cursor.next() {
             case .end:
-                try judgeEnd(cursor, checker, file)
+                try judgeEnd(cursor, checker, file, volume)
                 break walk
-            case .damage(let code, let detail):
-                problem = finding(code, cursor.offset, checker.next, detail)
+            case .damage(let damage):
+                isWritten = damage.isWritten
+                problem = finding(damage.code, cursor.offset, checker.next, damage.detail)
             case .record(let record):
                 if hasSkipped { checker.resume(at: record) }
                 let before = checker
@@ -102,7 +104,7 @@ struct SegmentInspection: Sendable {
                     take(record, problems, &range, &tree)
                     continue
                 }
-                if try !isUnfinished(torn, file, header, retries) {
+                if try !isUnfinished(torn, isWritten, file, header, retries) {
                     hasSkipped = false
                     take(record, problems, &range, &tree)
                     continue
@@ -111,7 +113,7 @@ struct SegmentInspection: Sendable {
                 problem = torn
             }
             let offset = Int(problem.offset!.bytes)
-            if try isUnfinished(problem, file, header, retries) {
+            if try isUnfinished(problem, isWritten, file, header, retries) {
                 guard retries > 0 else {
                     noteTail(problem)
                     break walk
@@ -147,11 +149,12 @@ struct SegmentInspection: Sendable {
         _ checker: inout RecordChecker
     ) -> [Finding] {
         var problems: [(Finding.Code, String)] = []
+        let expected = checker.next
         cursor.withPayload(of: record) { payload in
             checker.check(record, payload: payload) { problems.append(($0, $1)) }
             compare(record.entry, payload, &problems)
         }
-        return problems.map { finding($0, record.offset, record.entry.position, $1) }
+        return problems.map { finding($0, record.offset, expected, $1) }
     }
 
     /// Adds a record and its problems to the result.
@@ -170,7 +173,7 @@ struct SegmentInspection: Sendable {
         }
         range?.append(record.entryHash) { tree.compare($0, $1) }
         tree.compareLeaf(entry.position, record.entryHash)
-        let size = entry.position.value + 1
+        let size = entry.position.next.value
         if seal.wants(size), let range {
             prefixes.append((size, range, entry.receivedAt))
         }
@@ -181,24 +184,28 @@ struct SegmentInspection: Sendable {
         _ entry: Entry, _ payload: Span<UInt8>, _ problems: inout [(Finding.Code, String)]
     ) {
         if entry.kind == .keyRotation { return rotations.append((entry, [UInt8](payload))) }
-        guard entry.kind == .packet else {
-            problems.append(
-                (.entryKindUnknown, "this version does not know kind \(entry.kind.rawValue)"))
-            return
-        }
         if entry.flags.contains(.createdAtAssigned), entry.createdAt != entry.receivedAt {
             problems.append((.createdAtMismatch, "an assigned created_at is not received_at"))
         }
-        if !seal.checksPackets, let ends = PayloadEnds.read(payload) {
+        if !seal.checksPackets, Self.isBare(payload), let ends = PayloadEnds.read(payload) {
             compare(entry, ends.stardustID, ends.createdAt, &problems)
             return
         }
         do throws(PacketError) {
             let facts = try reader.read(payload)
+            if !Self.isBare(payload) {
+                problems.append((.payloadNotAPacket, "there is white space around the payload"))
+            }
             compare(entry, facts.stardustID, facts.createdAt, &problems)
         } catch {
             problems.append((.payloadNotAPacket, "the payload would not be admitted: \(error)"))
         }
+    }
+
+    /// Whether no white space surrounds the object, as in every packet that was admitted.
+    private static func isBare(_ payload: Span<UInt8>) -> Bool {
+        payload.count >= 2 && payload[0] == UInt8(ascii: "{")
+            && payload[payload.count - 1] == UInt8(ascii: "}")
     }
 
     private func compare(
@@ -237,13 +244,15 @@ struct SegmentInspection: Sendable {
 
     /// Whether the problem lies in a batch that was never synced, or is not synced yet.
     private func isUnfinished(
-        _ problem: Finding, _ file: any VolumeFile, _ header: SegmentHeader, _ retries: Int
+        _ problem: Finding, _ isWritten: Bool, _ file: any VolumeFile, _ header: SegmentHeader,
+        _ retries: Int
     ) throws(FileFailure) -> Bool {
         guard place.isNewest else { return false }
         // While a daemon writes, further batches may follow what was just read.
         if retries > 0 { return true }
         return try TornTail.isTorn(
-            problem, file, header, end: Int(problem.offset!.bytes), durable: seal.durable)
+            at: Int(problem.offset!.bytes), expecting: problem.position!, isWritten: isWritten,
+            file, header, durable: seal.durable)
     }
 
     private mutating func noteTail(_ problem: Finding) {
@@ -258,10 +267,12 @@ struct SegmentInspection: Sendable {
     }
 
     private mutating func judgeEnd(
-        _ cursor: borrowing SegmentCursor, _ checker: RecordChecker, _ file: any VolumeFile
+        _ cursor: borrowing SegmentCursor, _ checker: RecordChecker, _ file: any VolumeFile,
+        _ volume: any Volume
     ) throws(FileFailure) {
-        guard !place.isNewest, cursor.offset < (try file.size()) else { return }
-        let isRoll = place.isSecondNewest && place.follower == checker.next
+        guard let follower = place.follower, cursor.offset < (try file.size()) else { return }
+        var isRoll = place.isSecondNewest && follower == checker.next
+        if isRoll { isRoll = try volume.isEmptySegment(follower) }
         findings.append(
             finding(
                 isRoll ? .unfinishedRoll : .longerThanRecords, cursor.offset, checker.next,

@@ -20,4 +20,26 @@ package struct Verification: Sendable {
     package init() {}
 
     package var isSound: Bool { findings.isEmpty }
+
+    /// A later version of the format wrote part of the ledger.
+    var hasUnknownFormat: Bool { findings.contains { $0.code.isUnknownFormat } }
+
+    /// Nothing is wrong but that a later version wrote part of the ledger.
+    package var cannotBeJudged: Bool {
+        !findings.isEmpty && findings.allSatisfy { $0.code.isUnknownFormat }
+    }
+
+    /// Adds what explains findings that a copy taken in an unlucky order has, and no other.
+    mutating func noteCopy() {
+        let explained: Set<Finding.Code> = [
+            .rolledBack, .truncated, .checkpointsCut, .checkpointStale,
+        ]
+        guard !findings.isEmpty, findings.allSatisfy({ explained.contains($0.code) }) else {
+            return
+        }
+        notes.append(
+            "this may be a copy that was taken while the ledger was written, in the wrong order: "
+                + "checkpoint, checkpoints and closed come first, segments last. Only the original "
+                + "can tell that from a ledger that was put back")
+    }
 }

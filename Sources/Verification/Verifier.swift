@@ -31,15 +31,16 @@ package struct Verifier: Sendable {
         package init() {}
     }
 
-    /// `isBeingWritten` is evaluated each time a tail is judged, because a daemon may start
-    /// meanwhile.
+    /// `isBeingWritten` is evaluated now and each time a tail is judged, because a daemon may start
+    /// or stop meanwhile.
     package init(
         _ volume: any Volume, _ options: Options = Options(),
         isBeingWritten: @autoclosure @escaping @Sendable () -> Bool
     ) {
         self.volume = volume
         self.options = options
-        self.isBeingWritten = isBeingWritten
+        let wasBeingWritten = isBeingWritten()
+        self.isBeingWritten = { wasBeingWritten || isBeingWritten() }
     }
 
     /// Reads everything once. Throws only if something cannot be read at all. Memory does not grow
@@ -60,6 +61,7 @@ package struct Verifier: Sendable {
             noteAlarm(&result)
             try inspect(identityBytes, identity, marker, audit, tree, &result, progress)
             if options.comparesDerived { try DerivedComparison(volume).run(&result) }
+            result.noteCopy()
         } catch { throw .file(error) }
         return result
     }
@@ -68,8 +70,7 @@ package struct Verifier: Sendable {
         do throws(LedgerIdentity.DecodeError) {
             return try LedgerIdentity(fileContent: bytes)
         } catch {
-            result.findings.append(
-                Finding(.identityDamaged, file: LedgerLayout.identity, error.description))
+            result.findings.append(.identity(bytes, error))
             return nil
         }
     }
@@ -108,8 +109,9 @@ package struct Verifier: Sendable {
         _ audit: CheckpointAudit, _ tree: TreeState, _ result: inout Verification,
         _ progress: @escaping @Sendable (Int, Int) -> Void
     ) throws(FileFailure) {
-        let firsts = try volume.list(LedgerLayout.segments)
-            .compactMap(LedgerLayout.firstPosition(inName:)).sorted()
+        let names = LedgerLayout.SegmentNames(try volume.list(LedgerLayout.segments))
+        if let problem = names.problem { result.findings.append(problem) }
+        let firsts = names.firsts
         let seal = LedgerSeal(
             closedAt: marker?.size ?? .empty, signedAt: audit.durable,
             isBeingWritten: isBeingWritten, checksPackets: options.checksPackets,

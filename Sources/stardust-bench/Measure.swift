@@ -47,7 +47,8 @@ struct Measure: ParsableCommand {
     func run() throws {
         let content: [UInt8]
         do throws(FileFailure) {
-            content = try PosixVolume(root: packets.givenFolder).content(of: packets.lastName)
+            content = try PosixVolume(root: packets.givenFolder).content(
+                of: packets.lastName, atMost: .max)
         } catch { throw BenchFailure(error.description) }
         let bench = try BenchRun(
             in: folder, ndjson: content, count: count, program: try program ?? Self.neighbour())

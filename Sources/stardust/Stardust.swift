@@ -1,4 +1,5 @@
 import ArgumentParser
+internal import Glibc
 internal import LedgerIndex
 internal import LedgerStorage
 internal import Packets
@@ -23,6 +24,10 @@ struct Stardust: AsyncParsableCommand {
         ])
 
     static func main() async {
+        guard !CommandLine.arguments.isEmpty else {
+            Output.error("stardust: the program sees no arguments; it needs /proc to be mounted")
+            Glibc.exit(ExitCode.systemFault.rawValue)
+        }
         PacketLimits.checkRelations()
         StorageLimits.checkRelations()
         IndexLimits.checkRelations()
@@ -32,18 +37,31 @@ struct Stardust: AsyncParsableCommand {
         ChainLimits.checkRelations()
         Signals.ignoreWhatCallsReport()
         do {
+            try SystemNeeds.check()
             var command = try parseAsRoot()
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
             } else {
                 try command.run()
             }
-        } catch let failure as Failure {
-            Output.error("stardust: \(failure.message)")
-            exit(withError: failure.exit)
-        } catch {
-            exit(withError: error)
+            try Output.finish()
+        } catch { end(error) }
+    }
+
+    /// Ends the program because a command failed, or because help or the version was asked for.
+    private static func end(_ error: any Error) -> Never {
+        var (exit, message) = (exitCode(for: error), fullMessage(for: error))
+        if let failure = error as? Failure {
+            (exit, message) = (failure.exit, "stardust: \(failure.message)")
+        } else if exit.isSuccess || message.isEmpty {
+            do throws(Failure) {
+                if !message.isEmpty { try Output.line(message) }
+                try Output.finish()
+                message = ""
+            } catch { (exit, message) = (error.exit, "stardust: \(error.message)") }
         }
+        if !message.isEmpty { Output.error(message) }
+        Glibc.exit(exit.rawValue)
     }
 }
 
@@ -60,10 +78,12 @@ struct Failure: Error {
 
 extension ExitCode {
     static let no = ExitCode(1)
+    static let cannotJudge = ExitCode(2)
     static let usage = ExitCode(64)
     static let badInput = ExitCode(65)
     static let cannotOpenInput = ExitCode(66)
     static let unreachable = ExitCode(69)
+    static let systemFault = ExitCode(71)
     static let cannotCreate = ExitCode(73)
     static let inputOutput = ExitCode(74)
     static let locked = ExitCode(75)
@@ -80,6 +100,8 @@ extension Failure {
             case .file: .inputOutput
             case .notALedger: .cannotOpenInput
             case .damaged: .badInput
+            case .inUse: .locked
+            case .shared: .badConfiguration
             }
         self.init(exit, failure.description)
     }

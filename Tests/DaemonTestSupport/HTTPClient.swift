@@ -63,6 +63,15 @@ package final class HTTPClient {
         return count > 0
     }
 
+    /// Whether a byte of an answer has arrived.
+    package var hasAnswer: Bool {
+        var ready = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return !received.isEmpty || poll(&ready, 1, 0) > 0
+    }
+
+    /// Says that nothing more will be sent.
+    package func finishSending() { shutdown(descriptor, Int32(SHUT_WR)) }
+
     /// Whether the daemon closes the connection within the receive timeout.
     package func isClosed() -> Bool { (try? fill()) == false }
 

@@ -85,7 +85,8 @@ import Testing
             Repository.program, "serve", folder.path + "/l", "--socket", open + "/s",
         ])
         #expect(
-            refused.status == 73 && refused.error.contains("others may write"), "\(refused.error)")
+            refused.status == 73 && refused.error.contains("everybody may write"),
+            "\(refused.error)")
         let file = try folder.file("file", [1])
         let blocked = try run([Repository.program, "serve", folder.path + "/l", "--socket", file])
         #expect(blocked.status == 73 && FileManager.default.fileExists(atPath: file))
@@ -147,6 +148,6 @@ import Testing
         try client.send("GET /livez HT")
         #expect(try client.receive().status == 408)
         #expect(client.isClosed())
-        #expect((4.5...7).contains((ContinuousClock.now - start) / .seconds(1)))
+        #expect(ContinuousClock.now - start > .seconds(4.5))
     }
 }

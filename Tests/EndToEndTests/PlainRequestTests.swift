@@ -71,7 +71,7 @@ import Testing
                 let path = "/v1/entries/\(position)"
                 switch Int.random(in: 0..<5, using: &generator) {
                 case 0:
-                    bytes += Array("GET \(path) HTTP/1.1\r\n\(Self.other)\r\n\r\n".utf8)
+                    bytes += Array("GET \(path) HTTP/1.1\r\nhost: x\r\n\(Self.other)\r\n\r\n".utf8)
                     wanted.append(position)
                 case 1:
                     let body = try JSONSerialization.data(withJSONObject: packets[position])

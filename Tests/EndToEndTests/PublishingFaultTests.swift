@@ -166,7 +166,9 @@ import Testing
             #expect(try daemon.readiness().contains("publishing is stalled"))
             // It starts on a full disk, too.
             if round == 1 {
-                #expect(daemon.stop() == 0)
+                // Where there is no room for the marker, it says so.
+                let status = daemon.stop()
+                #expect(status == 0 || status == 74 && daemon.log.contains("close marker"))
                 try daemon.start()
             }
             try FileManager.default.removeItem(atPath: filler)

@@ -197,10 +197,18 @@ import Testing
         fixture.volume.damage(path) { $0[6000] = 1 }
         let before = fixture.volume.bytes(of: path)
         fixture.volume.limitRoom(to: 0)
-        let opened = try Ledger.open(fixture.volume)
-        #expect(opened.damage?.code == .tornTail && opened.writer == nil)
+        fixture = try LedgerFixture(opening: fixture.volume)
         #expect(fixture.volume.bytes(of: path) == before)
-        #expect(try opened.map.read(Position(2)) != nil)
+        #expect(try fixture.map.read(Position(2)) != nil)
+        // Nothing is written over it until there is room to keep it; then all goes on by itself.
+        #expect(throws: LedgerWriter.Failure.self) { try fixture.appendRandom(1) }
+        #expect(fixture.volume.bytes(of: path) == before)
+        #expect(try fixture.volume.list("segments").allSatisfy { !$0.hasSuffix(".torn") })
+        fixture.volume.limitRoom(to: nil)
+        try fixture.appendRandom(1)
+        #expect(fixture.writer.takeRepair() != nil)
+        #expect(try fixture.volume.list("segments").contains { $0.hasSuffix(".torn") })
+        #expect(try fixture.volume.findings() == [])
     }
 }
 

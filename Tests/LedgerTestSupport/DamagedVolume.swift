@@ -1,3 +1,4 @@
+import Foundation
 import LedgerFormat
 import LedgerStorage
 import Platform
@@ -12,6 +13,20 @@ extension SimulatedVolume {
     }
 
     package func codes() throws -> Set<Finding.Code> { Set(try findings().map(\.code)) }
+
+    /// Writes what an auditor needs of the ledger to a folder of the real file system.
+    package func write(to folder: String) throws {
+        let manager = FileManager.default
+        try manager.createDirectory(
+            atPath: folder + "/segments", withIntermediateDirectories: true)
+        let paths =
+            ["identity", "closed", "checkpoint", "checkpoints"]
+            + (try list("segments").map { "segments/" + $0 })
+        for path in paths {
+            guard let bytes = bytes(of: path) else { continue }
+            try Data(bytes).write(to: URL(fileURLWithPath: "\(folder)/\(path)"))
+        }
+    }
 
     /// Paths of the segments, in order.
     package func segments() throws -> [String] {

@@ -152,6 +152,12 @@ private final class SimulatedFile: VolumeFile {
 
     func permissions() throws(FileFailure) -> UInt32 { 0o400 }
 
+    func isPrivate() throws(FileFailure) -> Bool { true }
+
+    func linkCount() throws(FileFailure) -> Int { 1 }
+
+    func lock() throws(FileFailure) {}
+
     func size() throws(FileFailure) -> Int {
         try volume.call(.size, path) { $0.inodes[inode]!.content.count }
     }

@@ -103,10 +103,10 @@ import Testing
         #expect(plan.hasNews && Self.step(&plan, tree: 2, head: 2) == .takeRound)
         plan.tookRound()
         // Without enough cosignatures the same checkpoint is shown again, until there is a newer one.
-        plan.judged(isEnough: false)
+        plan.judged(missing: "w1")
         #expect(Self.step(&plan, tree: 2, head: 2, after: 1) == .ask)
         #expect(Self.step(&plan, tree: 9, head: 9, after: 1) == .sign)
-        plan.judged(isEnough: true)
+        plan.judged(missing: nil)
         #expect(
             Self.step(&plan, tree: 2, head: 2, after: 60)
                 == .wait(seconds: nil, wakesOnGrowth: true))
@@ -157,5 +157,21 @@ import Testing
         #expect(Self.step(&plan, tree: 8, head: 9) == .takeRound)
         plan.life.go(to: .running)
         #expect(plan.life == .stopping)
+    }
+
+    @Test func `a quorum that is missed twice stalls publishing until one is reached`() {
+        var plan = PublishingPlan(
+            tree: .empty, signed: nil, published: .empty, needsRound: false, now: Self.start)
+        plan.judged(missing: "w1: refused")
+        #expect(plan.phase == .publishing)
+        plan.judged(missing: "w1: refused")
+        #expect(plan.phase == .stalled("w1: refused", isNoSpace: false))
+        // Writing files does not end it.
+        plan.succeeded()
+        #expect(plan.phase == .stalled("w1: refused", isNoSpace: false))
+        plan.published(LedgerSize(3))
+        #expect(plan.phase == .publishing)
+        plan.judged(missing: "w1: refused")
+        #expect(plan.phase == .publishing)
     }
 }

@@ -109,4 +109,15 @@ import Verification
         }
         #expect((changed > 5 && changed < changes) || changes < 80, "\(changed)")
     }
+
+    @Test func `an overlap counts from the last entry if the clock has been ahead`() throws {
+        let ledger = try SignedLedger.make(batches: 2)
+        let last = try #require(try Ledger.open(ledger.volume).map.head.lastReceivedAt)
+        var generator = SeededGenerator(seed: 1)
+        let rotation = try KeyChange.perform(
+            on: ledger.volume, keys: ledger.volume, overlap: .seconds(60),
+            now: Timestamp(microseconds: last.microseconds - 86_400_000_000), using: &generator)
+        #expect(rotation.oldKeyUntil.microseconds == last.microseconds + 60_000_000)
+        #expect(try Verifier(ledger.volume, isBeingWritten: false).run().findings == [])
+    }
 }

@@ -221,10 +221,12 @@ import Testing
 
     // MARK: The log's side, against answers as they were recorded
 
-    private static func exchange(_ size: Int, old: Int = 0, retries: Int = 3) -> WitnessExchange {
+    private static func exchange(
+        _ size: Int, old: Int = 0, hasCosigned: Bool = true, retries: Int = 3
+    ) -> WitnessExchange {
         WitnessExchange(
             published(size), key: witnessKey.verifier, oldSize: LedgerSize(UInt64(old)),
-            retries: retries)
+            hasCosigned: hasCosigned, retries: retries)
     }
 
     private static func answer(
@@ -269,7 +271,7 @@ import Testing
         }
     }
 
-    @Test func `another size is adopted a few times, a larger one and another root are a fork`() {
+    @Test func `another size is adopted a few times`() {
         var exchange = Self.exchange(20)
         for size in [7, 9, 20] {
             let action = exchange.take(Self.answer(409, "\(size)\n", "text/x.tlog.size"))
@@ -287,16 +289,49 @@ import Testing
             Issue.record("asked for ever")
             return
         }
-        for answer in [
-            Self.answer(409, "21\n", "text/x.tlog.size"),
-            Self.answer(409, "the root is another\n"), Self.answer(409, "20\n", nil),
-            Self.answer(422, "inconsistent"),
-        ] {
-            var exchange = Self.exchange(20)
-            guard case .fork = exchange.take(answer) else {
-                Issue.record("no fork: \(answer)")
-                continue
-            }
+    }
+
+    @Test func `another history is believed of a witness that has cosigned this one alone`() {
+        let larger = Self.answer(409, "21\n", "text/x.tlog.size")
+        let inconsistent = Self.answer(422, "inconsistent")
+        func isFork(_ answer: WitnessAnswer, old: Int = 9, hasCosigned: Bool = true) -> Bool {
+            var exchange = Self.exchange(20, old: old, hasCosigned: hasCosigned)
+            if case .fork = exchange.take(answer) { return true }
+            return false
+        }
+        #expect(isFork(larger) && isFork(inconsistent))
+        // Any server can say so.
+        #expect(!isFork(larger, hasCosigned: false) && !isFork(inconsistent, hasCosigned: false))
+        // Without a proof there is nothing that could be inconsistent.
+        #expect(!isFork(inconsistent, old: 0))
+        // And this says nothing of a history.
+        #expect(!isFork(Self.answer(409, "the root is another\n")))
+        #expect(!isFork(Self.answer(409, "20\n", nil)))
+    }
+
+    @Test func `a witness keeps one verified line a key, and starts again with it`() throws {
+        let volume = SimulatedVolume(seed: 1)
+        var witness = try Self.witness(volume)
+        let published = Self.published(3)
+        let line = published.note.signatures[0]
+        var forged = line
+        forged.payload[7] ^= 1
+        for lines in [Array(repeating: line, count: 100), [line, forged, forged]] {
+            let note = SignedNote(text: published.note.text, signatures: lines)
+            let body = Array("old 0\n\n".utf8) + note.bytes
+            #expect(witness.add(body).status == 200)
+            let path = try Self.keptPath(volume)!
+            let again = try SignedCheckpoint(volume.bytes(of: path)!)
+            #expect(again.note.signatures.count == 2)
+            witness = try Self.witness(volume)
+            volume.put(path, nil)
+            witness = try Self.witness(volume)
+        }
+    }
+
+    private static func keptPath(_ volume: SimulatedVolume) throws -> String? {
+        try volume.list("").first {
+            volume.bytes(of: $0).map { (try? SignedCheckpoint($0)) != nil } ?? false
         }
     }
 
@@ -304,7 +339,8 @@ import Testing
         var published = Self.published(20)
         published.note.add(Self.witnessKey.signature(of: published.note.text, time: 1))
         let exchange = WitnessExchange(
-            published, key: Self.witnessKey.verifier, oldSize: LedgerSize(7), retries: 1)
+            published, key: Self.witnessKey.verifier, oldSize: LedgerSize(7), hasCosigned: true,
+            retries: 1)
         #expect(
             exchange.body(Self.proof(7, 20)) == Self.body(7, Self.proof(7, 20), Self.published(20)))
     }
@@ -316,7 +352,8 @@ import Testing
                 #expect(witness.add(Self.body(0, [], Self.published(old))).status == 200)
                 // The log has forgotten what the witness knows.
                 var exchange = WitnessExchange(
-                    Self.published(new), key: witness.signer.verifier, oldSize: .empty, retries: 1)
+                    Self.published(new), key: witness.signer.verifier, oldSize: .empty,
+                    hasCosigned: true, retries: 1)
                 var action = WitnessExchange.Action.retry
                 while action == .retry {
                     let hashes = Self.proof(Int(exchange.oldSize.entries), new)

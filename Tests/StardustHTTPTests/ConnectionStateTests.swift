@@ -64,7 +64,9 @@ import Testing
         case .answered(keepsAlive: false): Outcome(.close, .discarding)
         case .refusedEarly: Outcome(.nothing, .discarding)
         case .malformed:
-            phase == .idle ? Outcome(.reportMalformed, .discarding) : Outcome(.closeNow)
+            [.idle, .query, .refused, .body, .queryBody].contains(phase)
+                ? Outcome(.reportMalformed, .discarding)
+                : phase == .discarding ? nothing : Outcome(.closeNow)
         case .expired(.header) where phase == .idle: Outcome(.reportSlowHeader, .discarding)
         case .expired(.body) where phase == .body: Outcome(.reportSlowBody, .discarding)
         case .expired: Outcome(.closeNow)

@@ -7,6 +7,9 @@ package enum Soak {
     /// The journal of seeds that passed; nil under `make test`.
     private static let journal = ProcessInfo.processInfo.environment["STARDUST_SOAK"]
 
+    /// Whether the large counts run.
+    package static var isSoak: Bool { journal != nil }
+
     private static let passed = Mutex<Set<String>>(
         Set(
             journal.flatMap { try? String(contentsOfFile: $0, encoding: .utf8) }?

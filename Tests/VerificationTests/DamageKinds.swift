@@ -21,6 +21,10 @@ enum DamageKinds {
                 }
             }
         ),
+        (
+            .formatUnknown,
+            { $0.put("closed", Array("stardust-close/2\nsomething else\n".utf8)) }
+        ),
         (.closeMarkerDamaged, { $0.damage("closed") { $0[20] ^= 1 } }),
         (
             .closeMarkerMismatch,

@@ -36,13 +36,37 @@ enum SignedDamageKinds {
         }
     }
 
+    /// Those of `all` that a daemon which is writing could cause.
+    static let mayBeHalfWritten = all.indices.filter { kind in
+        all[kind].0 == .checkpointUnfinished || kind == 4
+    }
+
     // P-01, P-02, P-04
     static let all: [(Finding.Code, Damage)] = [
         (.checkpointDamaged, { $0.volume.damage("checkpoints") { $0[100] ^= 1 } }),
         (.checkpointDamaged, { $0.volume.damage("checkpoint") { $0[10] = 0 } }),
+        (.checkpointsCut, { $0.volume.damage("checkpoints") { $0.removeLast(5) } }),
+        // The beginning of a record that nobody can have seen.
         (
             .checkpointUnfinished,
-            { ledger in ledger.volume.damage("checkpoints") { $0.removeLast(5) } }
+            { $0.volume.damage("checkpoints") { $0 += Array("stardust-checkpoint/1 2".utf8) } }
+        ),
+        // A bit in the newest record, which may have been seen: nothing vouches for the contrary.
+        (
+            .checkpointDamaged,
+            { ledger in
+                ledger.volume.put("checkpoint", nil)
+                ledger.volume.damage("checkpoints") { $0[$0.count - 20] ^= 1 }
+            }
+        ),
+        // Of a later version, and with the right checksum but no note.
+        (
+            .checkpointDamaged,
+            { $0.volume.damage("checkpoints") { $0 += Array("stardust-checkpoint/2 x\n".utf8) } }
+        ),
+        (
+            .checkpointDamaged,
+            { $0.volume.damage("checkpoints") { $0 += CheckpointCursor.record([0x61, 0x0A]) } }
         ),
         (
             .checkpointForeign,
@@ -61,10 +85,14 @@ enum SignedDamageKinds {
                 ledger.put(all + [all[1]])
             }
         ),
-        // An older checkpoint put back.
+        // A checkpoint that was never in the log.
         (
             .checkpointStale,
-            { $0.volume.put("checkpoint", try $0.checkpoints()[1].note.bytes) }
+            { ledger in
+                var checkpoint = try ledger.checkpoints()[1].checkpoint
+                checkpoint.root = .zero
+                ledger.volume.put("checkpoint", signed(checkpoint, by: [ledger.key]).note.bytes)
+            }
         ),
         // The checkpoints' file put back, and the newest left.
         (

@@ -60,6 +60,13 @@ uint32_t stardust_crc32c_portable(uint32_t crc, const void *bytes, size_t count)
 int64_t *stardust_thread_bytes(void);
 int64_t *stardust_thread_bytes_max(void);
 
+/// When the calling thread's work should be over, in the nanoseconds of the next function; 0 for
+/// never.
+int64_t *stardust_thread_deadline(void);
+
+/// A clock that nobody sets.
+int64_t stardust_nanoseconds(void);
+
 /// The first occurrence of `needle` in `bytes`, or NULL. Takes time proportional to the sum of both
 /// lengths, not to their product.
 const uint8_t *stardust_find(
@@ -87,6 +94,12 @@ void stardust_keep_freed_memory(int bytes);
 
 /// malloc_trim(3): returns free memory to the system. Takes milliseconds.
 void stardust_give_back_memory(void);
+
+/// The access control list of a file, as the kernel stores it; -1 if it has none.
+int64_t stardust_access_list(int descriptor, void *bytes, size_t count);
+
+/// Lets other threads run before the calling one: Linux keeps a priority for each thread.
+void stardust_give_way(void);
 
 /// prctl(2) PR_SET_DUMPABLE off: the process leaves no core dump, and only root may trace it.
 void stardust_forbid_dumps(void);

@@ -26,7 +26,24 @@ package struct CheckpointCursor {
         case record(Record)
         case end
         /// The bytes at `offset` are not a record.
-        case damage(String)
+        case damage(Damage)
+    }
+
+    package struct Damage: Error, Hashable, Sendable {
+        package var detail: String
+        var kind = Kind.other
+
+        /// No half-written record looks like this.
+        package var isWritten: Bool { kind == .written }
+
+        enum Kind: Hashable, Sendable {
+            /// The beginning of a record.
+            case beginning
+            /// Whole and with the right checksum, or of another version: somebody wrote it on
+            /// purpose, and this program cannot judge it.
+            case written
+            case other
+        }
     }
 
     package init(_ file: any VolumeFile, from offset: Int = 0) throws(FileFailure) {
@@ -46,26 +63,66 @@ package struct CheckpointCursor {
     package mutating func next() throws(FileFailure) -> Step {
         if offset >= fileBytes { return .end }
         let head = try bytes(min(Self.lineBytesMax, fileBytes - offset))
-        guard let lineEnd = head.firstIndex(of: 0x0A), head.starts(with: Self.firstWord.utf8)
-        else { return .damage("the first line of a checkpoint is missing") }
-        let fields = head[head.startIndex..<lineEnd].dropFirst(Self.firstWord.utf8.count)
-            .split(separator: 0x20, omittingEmptySubsequences: false)
+        let fields: [ArraySlice<UInt8>]
+        switch Self.firstLine(head) {
+        case .success(let found): fields = found
+        case .failure(let damage): return .damage(damage)
+        }
         guard fields.count == 2, let length = UInt64(canonical: fields[0]),
             length <= UInt64(SignedNote.bytesMax)
-        else { return .damage("the first line of a checkpoint is malformed") }
-        let lineBytes = lineEnd - head.startIndex + 1
+        else { return .damage(Damage(detail: "the first line of a checkpoint is malformed")) }
+        let lineBytes = Self.firstWord.utf8.count + fields[0].count + fields[1].count + 2
         guard lineBytes + Int(length) <= fileBytes - offset else {
-            return .damage("the file ends within a checkpoint")
+            return .damage(
+                Damage(detail: "the file ends within a checkpoint", kind: .beginning))
         }
         let note = Array(try bytes(lineBytes + Int(length)).dropFirst(lineBytes))
         guard CRC32C().continued(over: note.span).hex.utf8.elementsEqual(fields[1]) else {
-            return .damage("the checksum of a checkpoint does not match")
+            return .damage(Damage(detail: "the checksum of a checkpoint does not match"))
         }
         do throws(SignedCheckpoint.DecodeError) {
             let record = Record(offset: offset, published: try SignedCheckpoint(note))
             offset += lineBytes + note.count
             return .record(record)
-        } catch { return .damage(error.description) }
+        } catch { return .damage(Damage(detail: error.description, kind: .written)) }
+    }
+
+    /// Length and checksum from a record's first line.
+    private static func firstLine(
+        _ head: ArraySlice<UInt8>
+    ) -> Result<[ArraySlice<UInt8>], Damage> {
+        let word = Array(firstWord.utf8)
+        guard let end = head.firstIndex(of: 0x0A) else {
+            let isBeginning = head.count < lineBytesMax && zip(head, word).allSatisfy(==)
+            return .failure(
+                Damage(
+                    detail: "the first line of a checkpoint is missing",
+                    kind: isBeginning ? .beginning : .other))
+        }
+        let line = head[head.startIndex..<end]
+        guard line.starts(with: word) else {
+            let format = line.prefix { $0 != 0x20 }
+            guard format.starts(with: word.dropLast(2)) else {
+                return .failure(Damage(detail: "the first line of a checkpoint is missing"))
+            }
+            return .failure(
+                Damage(
+                    detail: "cannot judge: this program knows stardust-checkpoint/1, but the "
+                        + "record says \(String(decoding: format, as: UTF8.self))", kind: .written))
+        }
+        return .success(
+            line.dropFirst(word.count).split(separator: 0x20, omittingEmptySubsequences: false))
+    }
+
+    /// Moves over damage to the next whole record; false if there is none.
+    package mutating func skipToRecord() throws(FileFailure) -> Bool {
+        while try skipDamage() {
+            let start = offset
+            guard case .record = try next() else { continue }
+            offset = start
+            return true
+        }
+        return false
     }
 
     /// Moves to the next place that begins like a record; false if there is none.
@@ -116,29 +173,39 @@ extension CheckpointCursor {
         package var newest: SignedCheckpoint? { recent.last }
         /// Where the last record ends.
         package var end = 0
-        /// `checkpoint` is missing or one record behind, as a crash leaves it.
+        /// `checkpoint` is missing or holds an earlier record.
         package var isCopyBehind = false
     }
 
     /// Reads the last records and the copy of the newest.
     package static func tail(_ volume: any Volume) throws(OpenFailure) -> Tail {
-        let (records, copy): (Result<LastRecords, Finding>, [UInt8]?)
+        var (records, copy): (Result<Tail, Finding>, [UInt8]?)
         do throws(FileFailure) {
-            (records, copy) = (try lastRecords(volume), try self.copy(volume))
+            copy = try self.copy(volume)
+            records = try lastRecords(volume, copy)
+            if case .success(let tail) = records, let copy,
+                !tail.recent.contains(where: { $0.note.bytes == copy }),
+                let damage = try damage(ofCopy: copy, volume, tail.newest)
+            {
+                records = .failure(damage)
+            }
         } catch { throw .file(error) }
-        var (tail, before): LastRecords
-        do throws(Finding) { (tail, before) = try records.get() } catch {
-            throw .damaged(error)
-        }
-        if let copy {
-            if copy == tail.newest?.note.bytes { return tail }
-            if let damage = damage(ofCopy: copy, tail.newest, before) { throw .damaged(damage) }
-        }
-        tail.isCopyBehind = tail.newest != nil
-        return tail
+        do throws(Finding) {
+            var tail = try records.get()
+            tail.isCopyBehind = tail.newest != nil && copy != tail.newest?.note.bytes
+            return tail
+        } catch { throw .damaged(error) }
     }
 
-    private typealias LastRecords = (tail: Tail, before: SignedCheckpoint?)
+    /// Whether bytes behind the last record are what a crash leaves: then nobody has seen them, and
+    /// opening cuts them. The only judge of that, for opening and for verification. A record is
+    /// written only while `checkpoint` is a copy of the one before.
+    package static func isUnfinished(
+        _ damage: Damage, after last: SignedCheckpoint?, copy: [UInt8]?
+    ) -> Bool {
+        guard let last else { return copy == nil && damage.kind == .beginning }
+        return damage.kind != .written && copy == last.note.bytes
+    }
 
     /// What `checkpoint` holds; nil if it is missing.
     package static func copy(_ volume: any Volume) throws(FileFailure) -> [UInt8]? {
@@ -148,12 +215,21 @@ extension CheckpointCursor {
         }
     }
 
-    /// What is wrong with a copy that is not the last record; nil if it is the one before, as a
-    /// crash leaves it.
-    package static func damage(
-        ofCopy content: [UInt8], _ newest: SignedCheckpoint?, _ before: SignedCheckpoint?
-    ) -> Finding? {
-        if content == before?.note.bytes { return nil }
+    /// What is wrong with a copy that is none of the last records; nil if it is an earlier one.
+    private static func damage(
+        ofCopy content: [UInt8], _ volume: any Volume, _ newest: SignedCheckpoint?
+    ) throws(FileFailure) -> Finding? {
+        if newest != nil {
+            var cursor = try CheckpointCursor(try volume.open(LedgerLayout.checkpoints, .read))
+            while case .record(let record) = try cursor.next() {
+                if record.published.note.bytes == content { return nil }
+            }
+        }
+        return damage(ofCopy: content, newest)
+    }
+
+    /// What is wrong with a copy that is none of the records.
+    package static func damage(ofCopy content: [UInt8], _ newest: SignedCheckpoint?) -> Finding {
         do throws(SignedCheckpoint.DecodeError) {
             let copy = try SignedCheckpoint(content).checkpoint
             guard let newest, copy.size <= newest.checkpoint.size else {
@@ -164,28 +240,28 @@ extension CheckpointCursor {
             }
             return Finding(
                 .checkpointStale, file: LedgerLayout.checkpoint,
-                "its size is \(copy.size), but \(LedgerLayout.checkpoints) ends with another of "
-                    + "\(newest.checkpoint.size)")
+                "it is none of the records in \(LedgerLayout.checkpoints); its size is \(copy.size)"
+            )
         } catch {
             return Finding(.checkpointDamaged, file: LedgerLayout.checkpoint, error.description)
         }
     }
 
     private static func lastRecords(
-        _ volume: any Volume
-    ) throws(FileFailure) -> Result<LastRecords, Finding> {
+        _ volume: any Volume, _ copy: [UInt8]?
+    ) throws(FileFailure) -> Result<Tail, Finding> {
         let file: any VolumeFile
         do throws(FileFailure) { file = try volume.open(LedgerLayout.checkpoints, .read) } catch {
             guard error.isMissing else { throw error }
-            return .success((Tail(), nil))
+            return .success(Tail())
         }
         let start = max(0, try file.size() - StorageLimits.checkpointTailBytes)
         var cursor = try CheckpointCursor(file, from: start)
         if start > 0, try !cursor.skipDamage() { cursor = try CheckpointCursor(file) }
-        var (tail, before) = (Tail(end: cursor.offset), SignedCheckpoint?.none)
+        var tail = Tail(end: cursor.offset)
         while true {
             switch try cursor.next() {
-            case .end: return .success((tail, before))
+            case .end: return .success(tail)
             case .record(let record):
                 let size = record.published.checkpoint.size
                 if let newest = tail.newest?.checkpoint.size, size < newest {
@@ -194,19 +270,18 @@ extension CheckpointCursor {
                             .checkpointSizeReversed, file: LedgerLayout.checkpoints,
                             offset: ByteOffset(record.offset), "size \(size) follows \(newest)"))
                 }
-                before = tail.newest
                 tail.recent.append(record.published)
                 tail.end = cursor.offset
-            case .damage(let detail):
+            case .damage(let damage):
                 let place = cursor.offset
-                while try cursor.skipDamage() {
-                    guard case .record = try cursor.next() else { continue }
-                    return .failure(
-                        Finding(
-                            .checkpointDamaged, file: LedgerLayout.checkpoints,
-                            offset: ByteOffset(place), detail))
+                if try !cursor.skipToRecord(), isUnfinished(damage, after: tail.newest, copy: copy)
+                {
+                    return .success(tail)
                 }
-                return .success((tail, before))
+                return .failure(
+                    Finding(
+                        .checkpointDamaged, file: LedgerLayout.checkpoints,
+                        offset: ByteOffset(place), damage.detail))
             }
         }
     }

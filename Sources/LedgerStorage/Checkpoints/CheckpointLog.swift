@@ -6,13 +6,15 @@ package import Platform
 ///
 /// Invariants:
 ///  1. Sizes never decrease. A checkpoint that repeats a size and root has more signatures.
-///  2. `checkpoint` is a copy of the last record. After a crash it may be missing or one record
-///     behind.
+///  2. `checkpoint` is a copy of the last record or, as long as nobody has seen that one, of the
+///     record before.
 package struct CheckpointLog: ~Copyable {
     private let volume: any Volume
     /// Nil until there is a first record.
     private var file: (any VolumeFile)?
     private var end: Int
+    /// `checkpoint` is not yet a copy of the last record.
+    private var isCopyBehind: Bool
     /// The last record.
     package private(set) var newest: SignedCheckpoint?
     /// The last records at the time of opening, in order.
@@ -26,12 +28,13 @@ package struct CheckpointLog: ~Copyable {
     ) {
         (self.volume, self.file, self.repair) = (volume, file, repair)
         (end, newest, recent) = (tail.end, tail.newest, tail.recent)
+        isCopyBehind = tail.isCopyBehind
     }
 
     /// Opens the log for writing. A ledger that never signed has no file; the first checkpoint
     /// creates it. Throws a finding if the file is damaged. A full disk does not prevent opening.
     package static func open(_ volume: any Volume) throws(OpenFailure) -> CheckpointLog {
-        let tail = try CheckpointCursor.tail(volume)
+        var tail = try CheckpointCursor.tail(volume)
         do throws(FileFailure) {
             let isThere = try volume.list("").contains(LedgerLayout.checkpoints)
             let file = isThere ? try volume.open(LedgerLayout.checkpoints, .update) : nil
@@ -39,14 +42,14 @@ package struct CheckpointLog: ~Copyable {
             if excess > 0 {
                 // An unfinished record that nobody has seen. After a crash here the next opening
                 // cuts what is left of it.
-                try file?.truncate(to: tail.end)
-                try file?.sync()
+                if let file { try cut(file, from: tail.end, excess, volume) }
             }
             if let newest = tail.newest, tail.isCopyBehind {
                 // A crash or a full disk leaves the copy behind; the next opening or append tries
                 // again.
                 do throws(FileFailure) {
                     try volume.replace(LedgerLayout.checkpoint, with: newest.note.bytes)
+                    tail.isCopyBehind = false
                 } catch { if !error.isNoSpace { throw error } }
             }
             let repair = excess > 0 ? "cut \(excess) bytes of an unfinished checkpoint" : nil
@@ -54,33 +57,54 @@ package struct CheckpointLog: ~Copyable {
         } catch { throw .file(error) }
     }
 
+    /// Cuts what follows the last record, and keeps it in a file of its own.
+    private static func cut(
+        _ file: any VolumeFile, from end: Int, _ excess: Int, _ volume: any Volume
+    ) throws(FileFailure) {
+        var bytes = [UInt8](repeating: 0, count: min(excess, SignedNote.bytesMax))
+        let count = try file.read(into: &bytes, 0..<bytes.count, at: end)
+        let kept = LedgerLayout.tornCheckpoint(at: ByteOffset(end))
+        try volume.replace(kept, with: Array(bytes.prefix(count)))
+        try file.truncate(to: end)
+        try file.sync()
+    }
+
     /// Adds a checkpoint. On return it is durable and may be published. A checkpoint whose record
     /// was written, but whose copy failed, is not added again.
     package mutating func append(_ published: SignedCheckpoint) throws(FileFailure) {
         precondition(newest.map { $0.checkpoint.size <= published.checkpoint.size } ?? true)
+        // The copy is never two records behind, whatever failed: that would look as if somebody
+        // had put an older copy back.
+        if isCopyBehind, let newest { try copy(newest) }
         if newest != published {
-            let record = CheckpointCursor.record(published.note.bytes)
-            let file = try openedFile()
+            try write(CheckpointCursor.record(published.note.bytes))
+            (newest, isCopyBehind) = (published, true)
+        }
+        // The record is durable. A crash here leaves the copy missing or one record behind, and
+        // opening replaces it.
+        try copy(published)
+    }
+
+    private mutating func copy(_ published: SignedCheckpoint) throws(FileFailure) {
+        try volume.replace(LedgerLayout.checkpoint, with: published.note.bytes)
+        isCopyBehind = false
+    }
+
+    private mutating func write(_ record: [UInt8]) throws(FileFailure) {
+        if let file, try file.linkCount() > 1 {
+            // A copy by hard links must keep the checkpoints it was made with.
+            self.file = try volume.openUnshared(file.path.lastName)
+        }
+        if let file {
             // A crash before the sync completes leaves part of the record, which opening cuts, or
             // all of it, which opening keeps. Nobody has seen it yet.
             try file.write(record.span, at: end)
             try file.sync()
-            end += record.count
-            newest = published
+        } else {
+            // The first one. A crash leaves no file, or this record whole.
+            try volume.replace(LedgerLayout.checkpoints, with: record)
+            file = try volume.open(LedgerLayout.checkpoints, .update)
         }
-        // The record is durable. A crash here leaves the copy missing or one record behind, and
-        // opening replaces it.
-        try volume.replace(LedgerLayout.checkpoint, with: published.note.bytes)
-    }
-
-    private mutating func openedFile() throws(FileFailure) -> any VolumeFile {
-        if let file { return file }
-        let made = try volume.open(LedgerLayout.checkpoints, .create())
-        // Kept even if the folder's sync fails: the file exists and cannot be created again. Then
-        // the copy's `replace` syncs the same folder before anybody sees the checkpoint.
-        file = made
-        // A crash before the first record leaves no file or an empty one: no checkpoints.
-        try volume.syncFolder("")
-        return made
+        end += record.count
     }
 }

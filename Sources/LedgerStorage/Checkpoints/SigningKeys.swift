@@ -3,14 +3,23 @@ package import Platform
 
 /// The private halves of a ledger's keys, each in a file of its own that only its owner may read.
 package enum SigningKeys {
-    /// Creates a key's file. It is durable after the folder's next sync. A crash before that leaves
-    /// no file or part of one, but the key has signed nothing yet.
+    /// Creates a key's file, which must not exist. On return it is durable. A crash leaves no file
+    /// of that name or the whole of it, and perhaps a `.tmp` file, which the next key replaces; the
+    /// key has signed nothing yet.
     package static func write(
         _ key: NoteSigner, to path: String, _ volume: any Volume
     ) throws(FileFailure) {
-        let file = try volume.open(path, .create(mode: 0o400))
+        let names = try volume.list(path.folder)
+        guard !names.contains(path.lastName) else {
+            throw FileFailure(.create, path, errorNumber: FileFailure.existsNumber)
+        }
+        let beside = path + ".tmp"
+        if names.contains(beside.lastName) { try volume.remove(beside) }
+        let file = try volume.open(beside, .create(mode: 0o400))
         try file.write(Array("\(key)\n".utf8).span, at: 0)
         try file.sync()
+        try volume.rename(beside, to: path)
+        try volume.syncFolder(path.folder)
     }
 
     package enum Failure: Error, Sendable, CustomStringConvertible {
@@ -56,7 +65,8 @@ package enum SigningKeys {
     ) throws(Failure) -> NoteSigner {
         let (content, mode): ([UInt8], UInt32)
         do throws(FileFailure) {
-            mode = try volume.open(path, .read).permissions()
+            let file = try volume.open(path, .read)
+            mode = try file.isPrivate() ? 0o400 : file.permissions()
             content = try volume.content(of: path)
         } catch { throw .file(error) }
         guard mode & 0o077 == 0 else { throw .exposed(path: path, mode: mode) }
@@ -91,6 +101,9 @@ extension KeyHistory {
         do throws(KeyRotation.DecodeError) { rotation = try KeyRotation(payload: payload) } catch {
             return error.description
         }
+        guard entry.flags.isSuperset(of: [.idAssigned, .createdAtAssigned]),
+            entry.createdAt == entry.receivedAt
+        else { return "the change of key does not have an assigned stardust_id and created_at" }
         guard rotation.oldKey.keyName.name == first.keyName.name else {
             return "the change of key belongs to \(rotation.origin)"
         }

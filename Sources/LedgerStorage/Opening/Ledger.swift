@@ -3,8 +3,38 @@ package import Platform
 
 /// Creates and opens ledgers.
 package enum Ledger {
-    /// Creates a ledger in an existing, empty folder: key, first segment, identity. On return it is
-    /// durable. The identity comes last, so an earlier crash leaves a folder that is not a ledger.
+    /// Names that a creation leaves which a crash interrupted. Its key was shown to nobody.
+    package static func isUnfinishedCreation(_ volume: any Volume) throws(FileFailure) -> Bool {
+        let names = Set(try volume.list(""))
+        let own: Set<String> = [
+            LedgerLayout.key, LedgerLayout.key + ".tmp", LedgerLayout.segments, LedgerLayout.ids,
+            LedgerLayout.identity + ".tmp",
+        ]
+        guard !names.isEmpty, names.isSubset(of: own) else { return false }
+        let segments = Set(try volume.list(LedgerLayout.segments))
+        let first = LedgerLayout.segment(Position(0)).lastName
+        guard segments.isSubset(of: [first, LedgerLayout.nextSegment.lastName]) else {
+            return false
+        }
+        return segments.contains(first) ? try volume.isEmptySegment(Position(0)) : true
+    }
+
+    /// Removes what such a creation left.
+    package static func removeUnfinishedCreation(_ volume: any Volume) throws(FileFailure) {
+        for folder in [LedgerLayout.segments, ""] {
+            let prefix = folder.isEmpty ? "" : folder + "/"
+            for name in try volume.list(folder) {
+                guard ![LedgerLayout.segments, LedgerLayout.ids].contains(prefix + name) else {
+                    continue
+                }
+                try volume.remove(prefix + name)
+            }
+        }
+    }
+
+    /// Creates a ledger in an existing folder that is empty, or that such a creation left: key, first
+    /// segment, identity. On return it is durable. The identity comes last, so an earlier crash
+    /// leaves a folder that is not a ledger.
     package static func create(
         in volume: any Volume, origin: String?, segmentBytes: Int, now: Timestamp,
         using generator: inout some RandomNumberGenerator
@@ -14,8 +44,10 @@ package enum Ledger {
         let key = NoteSigner(name: name, .random(using: &generator))
         let identity = LedgerIdentity(
             ledgerID: ledgerID, origin: name, verifierKey: key.verifier, createdAt: now)
-        try volume.makeFolder(LedgerLayout.segments)
-        try volume.makeFolder(LedgerLayout.ids)
+        let names = try volume.list("")
+        for folder in [LedgerLayout.segments, LedgerLayout.ids] where !names.contains(folder) {
+            try volume.makeFolder(folder)
+        }
         try SigningKeys.write(key, to: LedgerLayout.key, volume)
         let first = try PreparedSegment(volume, bytes: segmentBytes)
         let header = SegmentHeader(

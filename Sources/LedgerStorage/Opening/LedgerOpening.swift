@@ -1,66 +1,23 @@
-package import LedgerFormat
-package import Platform
+internal import LedgerFormat
+internal import Platform
 
-/// An opened ledger.
-package struct OpenedLedger: ~Copyable {
-    package let identity: LedgerIdentity
-    package let map: LedgerMap
-    /// Nil if the files are damaged. Entries before the damage can still be read.
-    package var writer: LedgerWriter?
-    package let damage: Finding?
-    /// What was repaired, for the log.
-    package let repairs: [Repair]
-
-    package enum Repair: Hashable, Sendable, CustomStringConvertible {
-        /// The tail of a batch whose sync never completed was cut from its segment and kept.
-        case tornTailCut(segment: String, offset: ByteOffset, bytes: Int, kept: String, Digest)
-        case rollFinished(segment: String)
-        case idsRebuilt(segment: String)
-
-        package var description: String {
-            switch self {
-            case .tornTailCut(let segment, let offset, let bytes, let kept, let digest):
-                "cut \(bytes) bytes of an unfinished write from \(segment) at byte \(offset), "
-                    + "kept in \(kept), \(digest.tagged)"
-            case .rollFinished(let segment): "trimmed \(segment) to its records after a crash"
-            case .idsRebuilt(let segment): "rebuilt the ids of \(segment)"
-            }
-        }
-    }
-}
-
-package enum OpenFailure: Error, Sendable, CustomStringConvertible {
-    case file(FileFailure)
-    case notALedger(path: String)
-    case damaged(Finding)
-
-    package init(_ failure: ReadFailure) {
-        switch failure {
-        case .file(let failure): self = .file(failure)
-        case .damaged(let finding): self = .damaged(finding)
-        }
-    }
-
-    package var description: String {
-        switch self {
-        case .file(let failure): failure.description
-        case .notALedger(let path): "\(path) is not a ledger; `stardust init` creates one"
-        case .damaged(let finding): finding.description
-        }
-    }
-}
-
-/// Opens a ledger for writing: follows the segments, repairs what a crash leaves, and stops at any
-/// other damage. The caller holds the lock. If a crash interrupts a repair, the next opening
-/// repairs again from what it finds.
+/// Opens a ledger for writing: follows the segments, repairs what a crash leaves, and changes
+/// nothing once it has found other damage. The caller holds the lock. If a crash interrupts a
+/// repair, the next opening repairs again from what it finds.
 struct LedgerOpening {
     private let volume: any Volume
     private let identity: LedgerIdentity
     private var state: LedgerMap.State
     private var repairs: [OpenedLedger.Repair] = []
-    /// The state after the last sound record.
+    /// The first damage found. Whatever is sound is still shown to readers.
+    private var damage: Finding?
+    /// The state after the last record.
     private var checker: RecordChecker
+    /// The newest segment, locked; nil if the file system takes no changes.
+    private var newest: (any VolumeFile)?
     private var tail: (file: any VolumeFile, header: SegmentHeader, scan: SegmentScan)?
+    /// An unfinished write for which there was no room to keep it.
+    private var torn: TornTail?
     private var marker: CloseMarker?
     /// Size of the newest checkpoint: everything below it was durable.
     private var signedSize = LedgerSize.empty
@@ -82,106 +39,178 @@ struct LedgerOpening {
         do throws(LedgerIdentity.DecodeError) {
             return try LedgerIdentity(fileContent: content)
         } catch {
-            throw .damaged(
-                Finding(.identityDamaged, file: LedgerLayout.identity, error.description))
+            throw .damaged(.identity(content, error))
         }
     }
 
     consuming func open() throws(OpenFailure) -> OpenedLedger {
-        let damage: Finding?
+        let firsts: [Position]
+        do throws(FileFailure) { firsts = try claim() } catch {
+            throw error.isInUse ? .inUse(path: error.path) : .file(error)
+        }
+        try refuseShared()
+        try readCheckpoints()
         do throws(FileFailure) {
-            damage = try followSegments()
-            state.head = LedgerMap.Head(
-                size: LedgerSize(checker.next.value), lastHash: checker.lastHash,
-                lastReceivedAt: checker.lastReceivedAt)
+            // Left by a crash or never used. If a power cut restores it, the next opening removes it.
+            if damage == nil, newest != nil { try PreparedSegment.discard(volume) }
+            try follow(firsts)
         } catch { throw .file(error) }
-        let map = LedgerMap(volume: volume, ledgerID: identity.ledgerID, state)
+        state.head = LedgerMap.Head(
+            size: LedgerSize(checker.next.value), lastHash: checker.lastHash,
+            lastReceivedAt: checker.lastReceivedAt)
+        let map = LedgerMap(volume: volume, ledgerID: identity.ledgerID, damage: damage, state)
         var writer: LedgerWriter?
-        if damage == nil, let tail {
+        if damage == nil, newest != nil, let tail {
             writer = LedgerWriter(
-                map: map, segment: tail.file, header: tail.header, scan: tail.scan)
+                map: map, segment: tail.file, header: tail.header, scan: tail.scan, torn: torn)
         }
         return OpenedLedger(
             identity: identity, map: map, writer: writer, damage: damage, repairs: repairs)
     }
 
-    private mutating func followSegments() throws(FileFailure) -> Finding? {
-        switch try volume.closeMarker() {
-        case .success(let found): marker = found
-        case .failure(let damage): return damage
+    private mutating func note(_ finding: Finding?) { damage = damage ?? finding }
+
+    // MARK: Sole writer
+
+    /// Makes the newest segment this process's own, and opens it on what the disk holds. Returns
+    /// where the segments begin.
+    private mutating func claim() throws(FileFailure) -> [Position] {
+        let names = LedgerLayout.SegmentNames(try volume.list(LedgerLayout.segments))
+        note(names.problem)
+        let firsts = names.firsts
+        guard let last = firsts.last else { return firsts }
+        let file: any VolumeFile
+        do throws(FileFailure) {
+            file = try volume.open(LedgerLayout.segment(last), .update)
+        } catch {
+            // Without a writer the ledger can still be read.
+            if error.isReadOnlyVolume { return firsts }
+            throw error
         }
-        if let damage = try readCheckpoints() { return damage }
-        // Left by a crash or never used. If a power cut restores it, the next opening removes it.
-        try PreparedSegment.discard(volume)
-        let firsts = try volume.list(LedgerLayout.segments)
-            .compactMap(LedgerLayout.firstPosition(inName:)).sorted()
+        try file.lock()
+        // A killed process may have left writes only in the page cache. Sync and drop them: the
+        // scan must see the disk, and a power cut must not undo what it accepts.
+        try file.syncData()
+        try file.dropCache()
+        newest = file
+        return firsts
+    }
+
+    /// Refuses a newest segment that a copy by hard links shares. Other files that grow are given
+    /// their own inodes before they are written.
+    private func refuseShared() throws(OpenFailure) {
+        guard let newest else { return }
+        let links: Int
+        do throws(FileFailure) { links = try newest.linkCount() } catch { throw .file(error) }
+        if links > 1 { throw .shared(path: newest.path, links: links) }
+    }
+
+    // MARK: Following the segments
+
+    private mutating func follow(_ firsts: [Position]) throws(FileFailure) {
         for (ordinal, first) in firsts.enumerated() {
             let isNewest = ordinal == firsts.count - 1
             let path = LedgerLayout.segment(first)
-            let file = try volume.open(path, isNewest ? .update : .read)
-            if isNewest {
-                // A killed process may have left writes only in the page cache. Sync and drop them:
-                // the scan must see the disk, and a power cut must not undo what it accepts.
-                try file.syncData()
-                try file.dropCache()
-            }
-            switch try SegmentCursor.open(file, name: path) {
-            case .failure(let problem): return problem
-            case .success(let header):
-                if let damage = link(header, named: first, path) { return damage }
-                let damage =
-                    isNewest
-                    ? try openNewest(file, header)
-                    : try follow(
-                        header, file, next: firsts[ordinal + 1], isLast: ordinal == firsts.count - 2
-                    )
-                if let damage { return damage }
-            }
+            let next = isNewest ? nil : firsts[ordinal + 1]
+            let file: any VolumeFile
+            if isNewest, let newest { file = newest } else { file = try volume.open(path, .read) }
+            try follow(
+                first, next: next, file, path, isLastSealed: ordinal == firsts.count - 2)
         }
         if firsts.isEmpty {
-            return Finding(.segmentMissing, file: LedgerLayout.segments, "there is no segment")
+            note(Finding(.segmentMissing, file: LedgerLayout.segments, "there is no segment"))
         }
-        if let damage = try compareWithMarker() { return damage }
-        return compareWithCheckpoint()
+        if damage == nil { note(try compareWithMarker()) }
+        if damage == nil { note(compareWithCheckpoint()) }
     }
 
-    private func link(_ header: SegmentHeader, named first: Position, _ path: String) -> Finding? {
-        SegmentLink.problem(
-            header, name: first, path: path, ledgerID: identity.ledgerID, expected: checker)
+    private mutating func follow(
+        _ first: Position, next: Position?, _ file: any VolumeFile, _ path: String,
+        isLastSealed: Bool
+    ) throws(FileFailure) {
+        switch try SegmentCursor.open(file, name: path) {
+        case .failure(let problem):
+            note(problem)
+            // Its entries cannot be read, but what follows can.
+            if let next, next > checker.next { skip(to: next) }
+        case .success(let header):
+            let problem = SegmentLink.problem(
+                header, name: first, path: path, ledgerID: identity.ledgerID, expected: checker)
+            if let problem {
+                note(problem)
+                // What is not behind the entries before has no place in the ledger.
+                guard header.firstPosition == first, first >= checker.next,
+                    header.ledgerID == identity.ledgerID
+                else { return }
+                skip(to: first)
+                checker = RecordChecker(next: first, lastHash: header.previous)
+            }
+            if let next {
+                try followSealed(header, file, next: next, isLast: isLastSealed)
+            } else {
+                try followNewest(file, header)
+            }
+        }
+    }
+
+    /// Counts positions as entries that cannot be read.
+    private mutating func skip(to position: Position) {
+        let missing = position.value - checker.next.value
+        guard missing > 0, position.value <= StorageLimits.entriesMax else { return }
+        let header = SegmentHeader(
+            ledgerID: identity.ledgerID, firstPosition: checker.next, previous: checker.lastHash)
+        state.sealed.append(
+            LedgerMap.SealedSegment(
+                header: header, count: Int(missing),
+                slots: Array(repeating: .unreadable, count: Int(missing))))
+        checker = RecordChecker(next: position, lastHash: checker.lastHash)
+    }
+
+    private mutating func note(_ slots: [IDsFile.Slot], from first: Position) {
+        for (ordinal, slot) in slots.enumerated() where slot.isReadable {
+            let position = Position(first.value + UInt64(ordinal))
+            state.ids.insert(slot.stardustID, at: position)
+            if !slot.isPacket { state.otherEntries.append(position) }
+        }
     }
 
     // MARK: Sealed segments
 
-    private mutating func follow(
+    private mutating func followSealed(
         _ header: SegmentHeader, _ file: any VolumeFile, next: Position, isLast: Bool
-    ) throws(FileFailure) -> Finding? {
+    ) throws(FileFailure) {
         let idsPath = LedgerLayout.ids(header.firstPosition)
         // A missing or unreadable ids file is rebuilt from the segment.
-        if let content = try? volume.content(of: idsPath),
+        if let content = try? volume.content(of: idsPath, atMost: IDsFile.bytesMax),
             let ids = IDsFile(fileContent: content),
             ids.describes(header, segmentBytes: try file.size())
         {
-            seal(header, ids)
-            return nil
+            return seal(header, ids)
         }
         let path = LedgerLayout.segment(header.firstPosition)
-        let scan = try SegmentScan(file, header, checker)
-        if let damage = scan.damage {
-            show(scan, header, file)
-            return damage
+        var scan = try SegmentScan(file, header, checker)
+        if let problem = scan.damage {
+            note(problem)
+            try scan.readPastDamage(file, header)
+            return sealDamaged(header, scan, next: next)
         }
         if scan.end < scan.fileBytes {
-            guard isLast, scan.checker.next == next, try isEmptySegment(next) else {
-                return Finding(
-                    .longerThanRecords, file: path, offset: ByteOffset(scan.end),
-                    "the file continues for \(scan.fileBytes - scan.end) bytes after its records")
+            guard isLast, scan.checker.next == next, try volume.isEmptySegment(next) else {
+                note(
+                    Finding(
+                        .longerThanRecords, file: path, offset: ByteOffset(scan.end),
+                        "the file continues for \(scan.fileBytes - scan.end) bytes after its "
+                            + "records"))
+                return sealDamaged(header, scan, next: next)
             }
-            // A crash interrupted a roll before it cut this segment. Another crash here leaves the
-            // zeros, and the next opening cuts them.
-            let writable = try volume.open(path, .update)
-            try writable.truncate(to: scan.end)
-            try writable.sync()
-            repairs.append(.rollFinished(segment: path))
+            if damage == nil, newest != nil {
+                // A crash interrupted a roll before it cut this segment. Another crash here leaves
+                // the zeros, and the next opening cuts them.
+                let writable = try volume.open(path, .update)
+                try writable.truncate(to: scan.end)
+                try writable.sync()
+                repairs.append(.rollFinished(segment: path))
+            }
         }
         let ids = IDsFile(
             header: header, segmentBytes: scan.end, last: scan.checker, slots: scan.slots)
@@ -190,17 +219,6 @@ struct LedgerOpening {
         try? volume.replaceDerived(idsPath, with: ids.fileContent)
         repairs.append(.idsRebuilt(segment: path))
         seal(header, ids)
-        return nil
-    }
-
-    private func isEmptySegment(_ first: Position) throws(FileFailure) -> Bool {
-        let path = LedgerLayout.segment(first)
-        let file = try volume.open(path, .read)
-        guard case .success(let header) = try SegmentCursor.open(file, name: path) else {
-            return false
-        }
-        var cursor = try SegmentCursor(file, header: header)
-        return try cursor.endOfContent() == SegmentHeader.byteCount
     }
 
     private mutating func seal(_ header: SegmentHeader, _ ids: IDsFile) {
@@ -211,46 +229,58 @@ struct LedgerOpening {
             lastHash: ids.lastHash, lastReceivedAt: ids.lastReceivedAt)
     }
 
-    private mutating func note(_ slots: [IDsFile.Slot], from first: Position) {
-        for (ordinal, slot) in slots.enumerated() {
-            let position = Position(first.value + UInt64(ordinal))
-            state.ids.insert(slot.stardustID, at: position)
-            if !slot.isPacket { state.otherEntries.append(position) }
-        }
-    }
-
-    /// Shows readers the sound records of the last segment that was followed.
-    private mutating func show(
-        _ scan: SegmentScan, _ header: SegmentHeader, _ file: any VolumeFile
-    ) {
+    /// Keeps the places of a damaged segment's records in memory. Nothing is stored: the ids file
+    /// may be all that is left of an intact one.
+    private mutating func sealDamaged(_ header: SegmentHeader, _ scan: SegmentScan, next: Position)
+    {
+        let room = Int(clamping: next.value - header.firstPosition.value)
+        let slots = Array(scan.slots.prefix(room))
         checker = scan.checker
-        note(scan.slots, from: header.firstPosition)
-        state.open = LedgerMap.OpenSegment(header: header, file: file, slots: scan.slots)
+        if slots.count < scan.slots.count || checker.next > next {
+            checker = RecordChecker(next: next, lastHash: scan.checker.lastHash)
+        }
+        guard !slots.isEmpty else { return skip(to: next) }
+        note(slots, from: header.firstPosition)
+        state.sealed.append(
+            LedgerMap.SealedSegment(header: header, count: slots.count, slots: slots))
+        skip(to: next)
     }
 
     // MARK: The newest segment
 
-    private mutating func openNewest(
+    private mutating func followNewest(
         _ file: any VolumeFile, _ header: SegmentHeader
-    ) throws(FileFailure) -> Finding? {
+    ) throws(FileFailure) {
         var scan = try SegmentScan(file, header, checker)
-        if let damage = scan.damage {
+        if let problem = scan.damage {
             let bound = max(marker?.size ?? .empty, signedSize)
-            guard try TornTail.isTorn(damage, file, header, end: scan.end, durable: bound) else {
-                show(scan, header, file)
-                return damage
-            }
-            switch try TornTail(volume, file, header, start: scan.end).cut(file) {
-            case .failure(let problem):
-                show(scan, header, file)
-                return problem
-            case .success(let repair): repairs.append(repair)
+            let isTorn = try TornTail.isTorn(
+                at: scan.end, expecting: scan.checker.next, isWritten: scan.isDamageWritten, file,
+                header, durable: bound)
+            if isTorn {
+                // Without a repair the records before it are all there is to show.
+                if damage == nil, newest != nil { try cut(file, header, start: scan.end) }
+            } else {
+                note(problem)
+                try scan.readPastDamage(file, header)
             }
             scan.damage = nil
         }
-        show(scan, header, file)
+        checker = scan.checker
+        note(scan.slots, from: header.firstPosition)
+        state.open = LedgerMap.OpenSegment(header: header, file: file, slots: scan.slots)
         tail = (file, header, scan)
-        return nil
+    }
+
+    /// Cuts a torn tail, or leaves that to the writer until there is room to keep the bytes.
+    private mutating func cut(
+        _ file: any VolumeFile, _ header: SegmentHeader, start: Int
+    ) throws(FileFailure) {
+        let tail = try TornTail(volume, file, header, start: start)
+        do throws(FileFailure) { repairs.append(try tail.cut(file)) } catch {
+            guard error.isNoSpace else { throw error }
+            torn = tail
+        }
     }
 
     // MARK: The close marker
@@ -277,17 +307,17 @@ struct LedgerOpening {
 
     // MARK: Checkpoints
 
-    private mutating func readCheckpoints() throws(FileFailure) -> Finding? {
+    /// Reads what says how far the ledger once went: checkpoints and close marker.
+    private mutating func readCheckpoints() throws(OpenFailure) {
+        do throws(FileFailure) {
+            switch try volume.closeMarker() {
+            case .success(let found): marker = found
+            case .failure(let problem): note(problem)
+            }
+        } catch { throw .file(error) }
         do throws(OpenFailure) {
             signedSize = try CheckpointCursor.tail(volume).newest?.checkpoint.size ?? .empty
-            return nil
-        } catch {
-            switch error {
-            case .damaged(let finding): return finding
-            case .file(let failure): throw failure
-            case .notALedger: preconditionFailure("reading checkpoints never fails with notALedger")
-            }
-        }
+        } catch .damaged(let finding) { note(finding) }
     }
 
     /// A ledger shorter than its newest checkpoint was rolled back. Only the tree can show whether
@@ -305,7 +335,7 @@ struct LedgerOpening {
         if size.entries == checker.next.value { return checker.lastHash }
         let place: LedgerMap.Place? = state.place(of: size.nextPosition)
         switch place {
-        case nil: return nil
+        case nil, .damaged: return nil
         case .open(let slot, let file, _): return try previous(in: file, at: Int(slot.offset))
         case .sealed(let header, let position):
             if position == header.firstPosition { return header.previous }
@@ -330,39 +360,5 @@ struct LedgerOpening {
         }
         // The walk over the segment has already reported an entry that cannot be read.
         return try? Entry(bytes.span, at: 0).previous
-    }
-}
-
-/// Checks that a segment is the one that must come next. Used by opening and by verification.
-package enum SegmentLink {
-    package static func problem(
-        _ header: SegmentHeader, name: Position, path: String, ledgerID: UUID128,
-        expected: RecordChecker
-    ) -> Finding? {
-        if header.ledgerID != ledgerID {
-            return Finding(
-                .segmentForeign, file: path, "the segment belongs to ledger \(header.ledgerID)")
-        }
-        if header.firstPosition != name {
-            return Finding(
-                .segmentMisnamed, file: path, position: name,
-                "the header says that the segment begins at position \(header.firstPosition)")
-        }
-        if header.firstPosition != expected.next {
-            return Finding(
-                .segmentMissing, file: path, position: expected.next,
-                "the previous segment ends at position \(expected.next), this one begins at "
-                    + "\(header.firstPosition)")
-        }
-        if header.previous != expected.lastHash {
-            let isFirst = header.firstPosition == Position(0)
-            return Finding(
-                isFirst ? .identityMismatch : .segmentUnlinked, file: path,
-                position: header.firstPosition,
-                "the header links to \(header.previous.tagged), but "
-                    + (isFirst ? "the identity file has " : "the previous segment ends with ")
-                    + expected.lastHash.tagged)
-        }
-        return nil
     }
 }

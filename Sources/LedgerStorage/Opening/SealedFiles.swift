@@ -7,6 +7,8 @@ internal import Synchronization
 final class SealedFiles: Sendable {
     private let volume: any Volume
     private let files = Mutex<[UInt64: SealedFile]>([:])
+    /// How many are kept open.
+    let limit = Mutex(StorageLimits.sealedFilesOpen)
 
     init(_ volume: any Volume) { self.volume = volume }
 
@@ -23,8 +25,9 @@ final class SealedFiles: Sendable {
             ids = try IDsFile.Reader(try volume.open(LedgerLayout.ids(first), .read))
         } catch  where error.isMissing { ids = nil } catch { throw error }
         let opened = SealedFile(segment: segment, ids: ids)
+        let limit = limit.withLock { $0 }
         files.withLock { files in
-            if files.count >= StorageLimits.sealedFilesOpen { files.removeAll() }
+            if files.count >= limit { files.removeAll() }
             files[first.value] = opened
         }
         return opened

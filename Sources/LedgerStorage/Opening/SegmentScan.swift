@@ -9,6 +9,8 @@ struct SegmentScan {
     var end = SegmentHeader.byteCount
     /// Why the walk ended there; nil if only zeros or nothing follow.
     var damage: Finding?
+    /// A program wrote what is damaged on purpose; no crash explains it.
+    private(set) var isDamageWritten = false
     var fileBytes = 0
 
     /// Reads the segment's records. `checker` is the state before the first one.
@@ -21,7 +23,9 @@ struct SegmentScan {
         while damage == nil {
             switch try cursor.next() {
             case .end: return
-            case .damage(let code, let detail): note(code, detail, header)
+            case .damage(let problem):
+                isDamageWritten = problem.isWritten
+                note(problem.code, problem.detail, header)
             case .record(let record): take(record, cursor, header)
             }
         }
@@ -42,6 +46,43 @@ struct SegmentScan {
                 stardustID: record.entry.stardustID, offset: UInt32(record.offset),
                 isPacket: record.entry.kind == .packet))
         end = cursor.offset
+    }
+
+    /// Reads on behind the damage, for a ledger that is served read-only: `slots` then has every
+    /// record that can be told to be at its position, and `unreadable` for each one missing
+    /// between. `end` still says where the sound records before the damage end.
+    mutating func readPastDamage(
+        _ file: any VolumeFile, _ header: SegmentHeader
+    ) throws(FileFailure) {
+        guard damage != nil else { return }
+        var cursor = try SegmentCursor(file, header: header, from: end)
+        var isAtDamage = false
+        while true {
+            if isAtDamage, try !cursor.skipDamage() { return }
+            switch try cursor.next() {
+            case .end: return
+            case .damage: isAtDamage = true
+            case .record(let record):
+                isAtDamage = false
+                takePastDamage(record, cursor, header)
+            }
+        }
+    }
+
+    private mutating func takePastDamage(
+        _ record: SegmentCursor.Record, _ cursor: borrowing SegmentCursor, _ header: SegmentHeader
+    ) {
+        // A position that so few bytes cannot have reached is not to be believed.
+        let (first, position) = (header.firstPosition.value, record.entry.position.value)
+        let most = first &+ UInt64(record.offset / RecordFrame.recordBytes(payloadBytes: 0))
+        guard position >= checker.next.value, position <= most else { return }
+        slots += Array(repeating: .unreadable, count: Int(position - checker.next.value))
+        checker.resume(at: record)
+        cursor.withPayload(of: record) { checker.check(record, payload: $0) { _, _ in } }
+        slots.append(
+            IDsFile.Slot(
+                stardustID: record.entry.stardustID, offset: UInt32(record.offset),
+                isPacket: record.entry.kind == .packet))
     }
 
     private mutating func note(_ code: Finding.Code, _ detail: String, _ header: SegmentHeader) {

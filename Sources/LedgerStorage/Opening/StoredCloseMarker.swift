@@ -10,10 +10,13 @@ extension Volume {
             return .success(nil)
         }
         guard let marker = CloseMarker(fileContent: content) else {
+            let unknown = Finding.unknownFormat(
+                content, CloseMarker.firstLine, file: LedgerLayout.closeMarker)
             return .failure(
-                Finding(
-                    .closeMarkerDamaged, file: LedgerLayout.closeMarker,
-                    "the close marker is damaged"))
+                unknown
+                    ?? Finding(
+                        .closeMarkerDamaged, file: LedgerLayout.closeMarker,
+                        "the close marker is damaged"))
         }
         return .success(marker)
     }

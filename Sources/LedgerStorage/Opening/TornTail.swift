@@ -10,17 +10,22 @@ package struct TornTail {
     /// Everything from there to the last nonzero byte.
     private let content: [UInt8]
 
-    /// Whether damage is a torn tail: every intact record after it belongs to a batch that began at
-    /// or before it, and no durable entry is missing. Otherwise the damaged bytes were whole once:
-    /// a batch begins only after the one before it was synced.
+    /// Whether what cannot be read at `offset` of the newest segment is a torn tail. `expected` is
+    /// the position of the record that must come there; `durable` is the size up to which close
+    /// marker and checkpoints vouch for the ledger. The only judge of that, for opening and for
+    /// verification.
+    ///
+    /// It is one if no program wrote those bytes on purpose, no durable entry is missing, and every
+    /// intact record after them belongs to a batch that began at or before them. Otherwise they were
+    /// whole once: a batch begins only after the one before it was synced.
     package static func isTorn(
-        _ damage: Finding, _ file: any VolumeFile, _ header: SegmentHeader, end: Int,
-        durable: LedgerSize
+        at offset: Int, expecting expected: Position, isWritten: Bool, _ file: any VolumeFile,
+        _ header: SegmentHeader, durable: LedgerSize
     ) throws(FileFailure) -> Bool {
-        if let position = damage.position, durable.contains(position) { return false }
-        var cursor = try SegmentCursor(file, header: header, from: end)
+        if isWritten || durable.contains(expected) { return false }
+        var cursor = try SegmentCursor(file, header: header, from: offset)
         while try cursor.skipDamage() {
-            if cursor.batchStartHere.bytes > UInt64(end) { return false }
+            if cursor.batchStartHere.bytes > UInt64(offset) { return false }
         }
         return true
     }
@@ -38,27 +43,17 @@ package struct TornTail {
         self.content = content
     }
 
-    /// Saves the bytes, then zeroes them. If they cannot be saved, nothing is changed and the
-    /// ledger must not be written.
-    func cut(
-        _ file: any VolumeFile
-    ) throws(FileFailure) -> Result<OpenedLedger.Repair, Finding> {
-        let kept: String
-        do throws(FileFailure) { kept = try save() } catch {
-            return .failure(
-                Finding(
-                    .tornTail, file: LedgerLayout.segment(header.firstPosition),
-                    offset: ByteOffset(start),
-                    "an unfinished write could not be set aside, so it was not cut: \(error)"))
-        }
+    /// Saves the bytes, then zeroes them. If they cannot be saved, nothing is changed, and nothing
+    /// may be written before they are.
+    func cut(_ file: any VolumeFile) throws(FileFailure) -> OpenedLedger.Repair {
+        let kept = try save()
         // The saved copy is durable. A crash before the sync completes leaves any part of the
         // bytes, which is still a torn tail: the next opening saves and zeroes them again.
         try file.write([UInt8](repeating: 0, count: content.count).span, at: start)
         try file.syncData()
-        return .success(
-            .tornTailCut(
-                segment: LedgerLayout.segment(header.firstPosition), offset: ByteOffset(start),
-                bytes: content.count, kept: kept, .sha256(content)))
+        return .tornTailCut(
+            segment: LedgerLayout.segment(header.firstPosition), offset: ByteOffset(start),
+            bytes: content.count, kept: kept, .sha256(content))
     }
 
     private func save() throws(FileFailure) -> String {
@@ -72,9 +67,15 @@ package struct TornTail {
         // A crash in here leaves the segment as it was, and perhaps part of this file. The next
         // opening finds the same tail and saves it under another number.
         let file = try volume.open(path, .create())
-        try file.write(content.span, at: 0)
-        try file.sync()
-        try volume.syncFolder(LedgerLayout.segments)
+        do throws(FileFailure) {
+            try file.write(content.span, at: 0)
+            try file.sync()
+            try volume.syncFolder(LedgerLayout.segments)
+        } catch {
+            // Report the first failure. What remains of the file is harmless.
+            try? volume.remove(path)
+            throw error
+        }
         return path
     }
 }

@@ -26,10 +26,17 @@ package struct IDsFile: Sendable {
         /// Whether the entry is a packet. Records begin at multiples of 8, so the file stores this
         /// in the lowest bit of the offset.
         var isPacket = true
+
+        /// Stands for an entry that cannot be read; no record begins at offset 0.
+        static let unreadable = Slot(stardustID: UUID128(high: 0, low: 0), offset: 0)
+        var isReadable: Bool { offset > 0 }
     }
 
     static let headerBytes = 160
     static let slotBytes = 24
+    /// No segment has more records than these describe.
+    static let bytesMax =
+        headerBytes + slotBytes * (StorageLimits.segmentBytesMax / RecordFrame.payloadOffset)
     /// "SDIDS", then the same line-end bytes as in `SegmentHeader`.
     private static let magic: UInt64 = 0x0A0D_1A53_4449_4453
     /// Version 1 did not record which entries are packets.

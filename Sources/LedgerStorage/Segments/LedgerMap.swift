@@ -10,12 +10,17 @@ internal import Synchronization
 package final class LedgerMap: Sendable {
     package let volume: any Volume
     package let ledgerID: UUID128
+    /// Why this ledger is read-only; nil if its files are sound. Positions at which nothing could be
+    /// read count as entries, and reading them reports damage.
+    package let damage: Finding?
     private let state: Mutex<State>
     private let sealedFiles: SealedFiles
 
     struct SealedSegment: Sendable {
         var header: SegmentHeader
         var count: Int
+        /// Where the records are, if the segment is damaged; otherwise the ids file has it.
+        var slots: [IDsFile.Slot]?
 
         var end: Position { Position(header.firstPosition.value + UInt64(count)) }
     }
@@ -46,14 +51,21 @@ package final class LedgerMap: Sendable {
                 let middle = (low + high) / 2
                 if sealed[middle].end > position { high = middle } else { low = middle + 1 }
             }
-            guard low < sealed.count else { return nil }
-            return .sealed(sealed[low].header, position)
+            guard low < sealed.count, position >= sealed[low].header.firstPosition else {
+                return nil
+            }
+            let segment = sealed[low]
+            guard let slots = segment.slots else { return .sealed(segment.header, position) }
+            let ordinal = Int(position.value - segment.header.firstPosition.value)
+            return .damaged(slots[ordinal], segment.header)
         }
     }
 
     enum Place {
         case open(IDsFile.Slot, any VolumeFile, SegmentHeader)
         case sealed(SegmentHeader, Position)
+        /// In a sealed segment that is damaged.
+        case damaged(IDsFile.Slot, SegmentHeader)
     }
 
     /// The newest synced entry.
@@ -64,12 +76,16 @@ package final class LedgerMap: Sendable {
         package var lastReceivedAt: Timestamp?
     }
 
-    init(volume: any Volume, ledgerID: UUID128, _ state: State) {
+    init(volume: any Volume, ledgerID: UUID128, damage: Finding? = nil, _ state: State) {
+        self.damage = damage
         self.volume = volume
         self.ledgerID = ledgerID
         self.state = Mutex(state)
         sealedFiles = SealedFiles(volume)
     }
+
+    /// Keeps the files of at most so many sealed segments open; each takes two descriptors.
+    package func keepOpen(segments count: Int) { sealedFiles.limit.withLock { $0 = count } }
 
     package var head: Head { state.withLock { $0.head } }
 
@@ -129,7 +145,7 @@ package final class LedgerMap: Sendable {
         switch place {
         case .open(_, let file, let header):
             return RecordPlace(file: file, header: header, offset: offset)
-        case .sealed(let header, _):
+        case .sealed(let header, _), .damaged(_, let header):
             let file = try sealedFiles.file(of: header, access).segment
             return RecordPlace(file: file, header: header, offset: offset)
         }
@@ -139,7 +155,7 @@ package final class LedgerMap: Sendable {
         at place: Place, _ window: inout ReadWindow, _ access: ReadAccess
     ) throws(FileFailure) -> IDsFile.Slot {
         switch place {
-        case .open(let slot, _, _): return slot
+        case .open(let slot, _, _), .damaged(let slot, _): return slot
         case .sealed(let header, let position):
             let ordinal = Int(position.value - header.firstPosition.value)
             let file = try sealedFiles.file(of: header, access)

@@ -19,6 +19,7 @@ extension LedgerMap {
                     switch try cursor.next() {
                     case .end, .damage: break walk
                     case .record(let record):
+                        guard record.entry.position == position else { break walk }
                         guard cursor.withPayload(of: record, { body(record, $0) }) else { return }
                         position = position.next
                     }

@@ -27,6 +27,10 @@ package struct LedgerWriter: ~Copyable {
     /// Bytes after `tail` that a failed write may have left. They are zeroed before the next write:
     /// left behind a shorter batch, they would look like a torn tail.
     private var scrubBytes = 0
+    /// An unfinished write after `tail`, found at opening, that must be cut before the next one.
+    private var torn: TornTail?
+    /// What was repaired since this was last asked for.
+    private var repair: OpenedLedger.Repair?
     private var isPoisoned = false
 
     /// What the writer needs to know about a payload to append it.
@@ -73,8 +77,10 @@ package struct LedgerWriter: ~Copyable {
     }
 
     init(
-        map: LedgerMap, segment: any VolumeFile, header: SegmentHeader, scan: SegmentScan
+        map: LedgerMap, segment: any VolumeFile, header: SegmentHeader, scan: SegmentScan,
+        torn: TornTail? = nil
     ) {
+        self.torn = torn
         self.map = map
         volume = map.volume
         self.segment = segment
@@ -89,6 +95,12 @@ package struct LedgerWriter: ~Copyable {
     // MARK: Staging
 
     package var stagedCount: Int { staged.count }
+
+    /// Whether a copy by hard links shares the segment: then nothing more is written to it. Asked
+    /// before each batch.
+    package var isShared: Bool {
+        get throws(FileFailure) { try segment.linkCount() > 1 }
+    }
 
     /// Whether a record with this payload fits after the staged ones.
     package func hasRoom(payloadBytes: Int) -> Bool {
@@ -181,7 +193,21 @@ package struct LedgerWriter: ~Copyable {
     /// A batch buffer of up to this size is kept for the next batch.
     private static let batchBytesKept = 8 << 20
 
+    /// Cuts what an interrupted write left at the tail before this program started.
+    private mutating func cutTornTail() throws(FileFailure) {
+        guard let found = torn else { return }
+        repair = try found.cut(segment)
+        torn = nil
+    }
+
+    /// A repair that opening had left to the first write, for the log; once.
+    package mutating func takeRepair() -> OpenedLedger.Repair? {
+        defer { repair = nil }
+        return repair
+    }
+
     private mutating func write() throws(FileFailure) {
+        try cutTornTail()
         if scrubBytes > 0 {
             // No sync of its own: after a crash the remains of either write belong to batches that
             // began at `tail`, so opening treats them as a torn tail.
@@ -223,6 +249,8 @@ package struct LedgerWriter: ~Copyable {
             ledgerID: map.ledgerID, firstPosition: next.next, previous: next.lastHash)
         do throws(FileFailure) {
             // A crash before the rename leaves only `next.tmp`, which opening discards.
+            try cutTornTail()
+            try prepared.file.lock()
             try prepared.file.write(newHeader.bytes.span, at: 0)
             try prepared.file.sync()
             // If this fails, nothing has changed yet. A crash before the folder's sync leaves

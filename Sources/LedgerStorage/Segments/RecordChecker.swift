@@ -16,7 +16,7 @@ package struct RecordChecker: Sendable {
     }
 
     /// Checks the record against its payload and its predecessor. Continues from it either way, so
-    /// that one break is reported once.
+    /// that one break is reported once, unless it stands behind its place: then it is a stray copy.
     package mutating func check(
         _ record: SegmentCursor.Record, payload: Span<UInt8>,
         report: (Finding.Code, String) -> Void
@@ -24,6 +24,7 @@ package struct RecordChecker: Sendable {
         let entry = record.entry
         if entry.position != next {
             report(.positionMismatch, "the entry says position \(entry.position), expected \(next)")
+            if entry.position < next { return }
         }
         if entry.previous != lastHash {
             report(

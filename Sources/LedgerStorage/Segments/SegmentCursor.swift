@@ -33,8 +33,17 @@ package struct SegmentCursor: ~Copyable {
         case record(Record)
         /// Zeros or nothing from here to the end of the file.
         case end
-        /// No record can be read at `offset`. The code is one of those for a record.
-        case damage(Finding.Code, String)
+        /// No record can be read at `offset`.
+        case damage(Damage)
+    }
+
+    /// Why the bytes at a place are not a record.
+    package struct Damage: Hashable, Sendable {
+        /// One of those for a record.
+        package var code: Finding.Code
+        package var detail: String
+        /// The frame's checksum holds: a program wrote this on purpose, so no crash explains it.
+        package var isWritten: Bool
     }
 
     /// Reads the header; the finding says why the file is not a segment.
@@ -49,14 +58,22 @@ package struct SegmentCursor: ~Copyable {
                     .segmentHeaderDamaged, file: name, offset: ByteOffset(0),
                     "the file ends within its header, after \(count) bytes"))
         }
-        do throws(SegmentHeader.DecodeError) {
-            return .success(try SegmentHeader(bytes.span))
-        } catch {
+        let header: SegmentHeader
+        do throws(SegmentHeader.DecodeError) { header = try SegmentHeader(bytes.span) } catch {
             let code: Finding.Code =
                 if case .formatVersion = error { .segmentVersion } else { .segmentHeaderDamaged }
             return .failure(
                 Finding(code, file: name, offset: ByteOffset(0), error.description))
         }
+        guard header.firstPosition.value < StorageLimits.entriesMax,
+            try file.size() <= StorageLimits.segmentBytesMax
+        else {
+            return .failure(
+                Finding(
+                    .segmentHeaderDamaged, file: name, offset: ByteOffset(0),
+                    "no ledger has so many entries, or so large a segment"))
+        }
+        return .success(header)
     }
 
     /// Starts at the record that begins at `start`, by default the first.
@@ -77,31 +94,33 @@ package struct SegmentCursor: ~Copyable {
         guard try load(headBytes) else {
             return try isZeroToEnd()
                 ? .end
-                : .damage(
-                    .recordIncomplete, "the file ends within a frame")
+                : damage(.recordIncomplete, "the file ends within a frame")
         }
         let at = offset - bufferStart
         let frame = RecordFrame(buffer.span, at: at)
         if frame.length == 0, try isZeroToEnd() { return .end }
+        let isIntact = RecordFrame.isIntact(buffer.span, at: at, seed: seed)
         guard let payloadBytes = frame.payloadBytes,
             payloadBytes <= StorageLimits.payloadBytesMax
         else {
-            return .damage(.recordTooLong, "the frame claims a length of \(frame.length) bytes")
+            return damage(
+                .recordTooLong, "the frame claims a length of \(frame.length) bytes",
+                isWritten: isIntact)
         }
-        guard RecordFrame.isIntact(buffer.span, at: at, seed: seed) else {
-            return .damage(.recordDamaged, "the checksum of frame and entry does not match")
+        guard isIntact else {
+            return damage(.recordDamaged, "the checksum of frame and entry does not match")
         }
         let here = ByteOffset(offset)
         let before = lastBatchStart ?? min(frame.batchStart, here)
         guard frame.batchStart == here || frame.batchStart == before else {
-            return .damage(
+            return damage(
                 .batchStartWrong,
                 "the frame says that its batch began at byte \(frame.batchStart), "
-                    + "but the previous one says byte \(before)")
+                    + "but the previous one says byte \(before)", isWritten: true)
         }
         let recordBytes = RecordFrame.recordBytes(payloadBytes: payloadBytes)
         guard try load(recordBytes) else {
-            return .damage(.recordIncomplete, "the file ends within the payload")
+            return damage(.recordIncomplete, "the file ends within the payload")
         }
         return try finish(frame, payloadBytes: payloadBytes, recordBytes: recordBytes)
     }
@@ -114,14 +133,20 @@ package struct SegmentCursor: ~Copyable {
         let at = offset - bufferStart
         let padding = at + RecordFrame.payloadOffset + payloadBytes..<at + recordBytes
         guard padding.allSatisfy({ buffer[$0] == 0 }) else {
-            return .damage(.paddingNotZero, "the bytes after the payload are not zero")
+            return damage(.paddingNotZero, "the bytes after the payload are not zero")
         }
         let entryRange = at + RecordFrame.byteCount..<at + RecordFrame.payloadOffset
         let entry: Entry
         do throws(Entry.DecodeError) {
             entry = try Entry(buffer.span, at: entryRange.lowerBound)
         } catch {
-            return .damage(Finding.Code(error), error.description)
+            return damage(Finding.Code(error), error.description, isWritten: true)
+        }
+        guard [.packet, .keyRotation].contains(entry.kind) else {
+            return damage(
+                .entryKindUnknown,
+                "cannot judge: this program does not know kind \(entry.kind.rawValue)",
+                isWritten: true)
         }
         let record = Record(
             offset: offset, frame: frame, entry: entry,
@@ -129,6 +154,12 @@ package struct SegmentCursor: ~Copyable {
         lastBatchStart = frame.batchStart
         offset += recordBytes
         return .record(record)
+    }
+
+    private func damage(
+        _ code: Finding.Code, _ detail: String, isWritten: Bool = false
+    ) -> Step {
+        .damage(Damage(code: code, detail: detail, isWritten: isWritten))
     }
 
     /// Passes the payload of the last step's record to `body`.

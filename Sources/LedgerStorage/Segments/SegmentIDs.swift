@@ -13,7 +13,9 @@ package enum SegmentIDs {
         _ first: Position, _ volume: any Volume
     ) throws(FileFailure) -> Comparison {
         let content: [UInt8]
-        do throws(FileFailure) { content = try volume.content(of: LedgerLayout.ids(first)) } catch {
+        do throws(FileFailure) {
+            content = try volume.content(of: LedgerLayout.ids(first), atMost: IDsFile.bytesMax)
+        } catch {
             if error.isMissing { return .missing }
             throw error
         }

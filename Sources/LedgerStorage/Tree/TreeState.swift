@@ -13,6 +13,7 @@ package struct TreeState: Hashable, Sendable {
     package init?(fileContent: [UInt8]) {
         let digits = fileContent.prefix { $0 != 0x20 }
         guard let size = UInt64(canonical: digits) else { return nil }
+        guard size <= StorageLimits.entriesMax else { return nil }
         self.size = LedgerSize(size)
         guard self.fileContent == fileContent else { return nil }
     }

@@ -16,6 +16,8 @@ package struct TreeWriter: ~Copyable {
     private var syncedSize: LedgerSize
     /// The folder contains something other than this tree.
     private var isToBeCleared: Bool
+    /// A level's name is not yet durable.
+    private var hasNewNames = false
 
     /// Resumes the tree as far as it is durable, but no further than `signed`, where its root can
     /// be checked. The rest is read from the entries. Starts over if any of it cannot be read, or
@@ -63,18 +65,29 @@ package struct TreeWriter: ~Copyable {
             let number = (1...).first { !names.contains("\(folder)-aside-\($0)") }!
             try volume.rename(folder, to: "\(folder)-aside-\(number)")
         }
-        if try !volume.list("").contains(folder) { try volume.makeFolder(folder) }
+        if try !volume.list("").contains(folder) {
+            try volume.makeFolder(folder)
+            try volume.syncFolder("")
+        }
         files.forget()
         isToBeCleared = false
     }
 
-    /// The file of a level, created if it is missing. Its name is not synced: if a crash loses it,
-    /// opening starts the tree over.
+    /// The file of a level, created if it is missing, and never one that a copy by hard links
+    /// shares. Its name is durable after the next sync: if a crash loses it before, opening starts
+    /// the tree over.
     private mutating func file(_ level: Int) throws(FileFailure) -> any VolumeFile {
         if isToBeCleared { try clear() }
-        if let known = written[level] { return known }
+        if let known = written[level], try known.linkCount() <= 1 { return known }
         let (path, names) = (LedgerLayout.treeLevel(level), try volume.list(LedgerLayout.tree))
-        let file = try volume.open(path, names.contains(path.lastName) ? .update : .create())
+        let file: any VolumeFile
+        if names.contains(path.lastName) {
+            file = try volume.openUnshared(path)
+            files.forget()
+        } else {
+            file = try volume.open(path, .create())
+            hasNewNames = true
+        }
         written[level] = file
         return file
     }
@@ -105,6 +118,11 @@ package struct TreeWriter: ~Copyable {
         // which still holds.
         for level in Tile.levels where Tile.countOfLevel(.hashes(level: level), size) > 0 {
             try file(level).syncData()
+        }
+        if hasNewNames {
+            // A state that outlived the names of its levels would look like a damaged tree.
+            try volume.syncFolder(LedgerLayout.tree)
+            hasNewNames = false
         }
         let state = TreeState(size: size)
         // Not synced: a crash may leave the old state or a damaged one. Then opening reads more of

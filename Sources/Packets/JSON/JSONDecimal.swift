@@ -5,7 +5,8 @@ struct JSONDecimal: Hashable {
     private(set) var digits: [UInt8]
     private(set) var exponent: Int
 
-    /// Reads a number that the parser has accepted.
+    /// Reads a number that the parser has accepted. Anything else, such as a damaged payload has,
+    /// gives some value.
     init(_ text: Span<UInt8>) {
         isNegative = text[0] == UInt8(ascii: "-")
         digits = []
@@ -30,11 +31,13 @@ struct JSONDecimal: Hashable {
         if digits.isEmpty { (isNegative, exponent) = (false, 0) }
     }
 
-    /// Reads the exponent after the `e` at `index`. The parser has checked that it is small.
+    /// Reads the exponent after the `e` at `index`, which is small in every number that the parser
+    /// accepts.
     private static func exponent(_ text: Span<UInt8>, after index: Int) -> Int {
+        guard index + 1 < text.count else { return 0 }
         var value = 0
         for place in index + 1..<text.count where text[place] >= UInt8(ascii: "0") {
-            value = value * 10 + Int(text[place] - UInt8(ascii: "0"))
+            value = min(value, 1 << 32) * 10 + Int(text[place] - UInt8(ascii: "0"))
         }
         return text[index + 1] == UInt8(ascii: "-") ? -value : value
     }

@@ -76,6 +76,13 @@ package struct JSONWriter: Sendable {
         bytes.append(decimal: value)
     }
 
+    /// Numbers from outside may exceed an `Int`.
+    package mutating func integer(_ value: UInt64) {
+        separate()
+        if let value = Int(exactly: value) { return bytes.append(decimal: value) }
+        bytes.append(contentsOf: String(value).utf8)
+    }
+
     package mutating func boolean(_ value: Bool) { raw(value ? "true" : "false") }
     package mutating func null() { raw("null") }
 
@@ -121,6 +128,11 @@ package struct JSONWriter: Sendable {
     }
 
     package mutating func member(_ name: StaticString, _ value: Int) {
+        key(name)
+        integer(value)
+    }
+
+    package mutating func member(_ name: StaticString, _ value: UInt64) {
         key(name)
         integer(value)
     }

@@ -5,9 +5,7 @@ internal import LedgerFormat
 struct PacketSchema {
     let tokens: [JSONToken]
 
-    private static let entityTypes = [ShortText](
-        texts: "creators", "posts", "videos", "analysis", "clips", "edit_jobs", "upload_jobs",
-        "schedules", "logs", "stardust_metadata")
+    private static let entityTypes = EntityTypes.words
     private static let relations = [ShortText](
         texts: "derived_from", "component_of", "input_to", "informed_by", "selected_from",
         "revision_of", "supersedes", "retracts", "retry_of", "triggered_by")
@@ -200,5 +198,23 @@ struct PacketSchema {
     private func isFacetName(_ text: [UInt8]) -> Bool {
         guard let first = text.first, first.isLowerLetter, text.count <= 64 else { return false }
         return text.allSatisfy { $0.isLowerLetter || $0.isDigit || $0 == 0x5F || $0 == 0x2E }
+    }
+}
+
+/// The entity types that packets may have.
+package enum EntityTypes {
+    static let words = [ShortText](
+        texts: "creators", "posts", "videos", "analysis", "clips", "edit_jobs", "upload_jobs",
+        "schedules", "logs", "stardust_metadata")
+
+    /// Those of the engine.
+    package static let known = [
+        "creators", "posts", "videos", "analysis", "clips", "edit_jobs", "upload_jobs",
+        "schedules", "logs", "stardust_metadata",
+    ]
+
+    /// Whether a packet may have this type: one of the engine's, or an extension.
+    package static func mayBe(_ type: String) -> Bool {
+        known.contains(type) || type.wholeMatch(of: /x_[a-z][a-z0-9_]{0,61}/) != nil
     }
 }

@@ -158,7 +158,7 @@ package struct TermKey: Hashable, Sendable {
         let decimal = JSONDecimal(text)
         if decimal.digits.count <= Self.shortDigits {
             let mantissa = decimal.digits.reduce(UInt64(0)) {
-                $0 * 10 + UInt64($1 &- UInt8(ascii: "0"))
+                $0 &* 10 &+ UInt64($1 &- UInt8(ascii: "0"))
             }
             return number(mantissa, decimal.exponent, decimal.isNegative)
         }

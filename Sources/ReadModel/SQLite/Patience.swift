@@ -13,7 +13,7 @@ package final class StopSignal: Sendable {
 
 /// How long an operation may take.
 package struct Patience: Sendable {
-    private let deadline: ContinuousClock.Instant
+    let deadline: ContinuousClock.Instant
     private let signal: StopSignal
 
     package init(until deadline: ContinuousClock.Instant, or signal: StopSignal) {

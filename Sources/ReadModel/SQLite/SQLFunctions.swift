@@ -2,8 +2,9 @@ internal import CPlatform
 internal import CSQLite
 internal import Glibc
 
-/// The functions that untrusted SQL may call. A single call cannot be interrupted, so each takes
-/// time at most proportional to the length of its arguments and its result.
+/// The functions that untrusted SQL may call. Those of SQLite take time at most proportional to the
+/// length of their arguments and their result. Ours look at the clock when they are called, and while
+/// they run where that may take long.
 enum SQLFunctions {
     /// Excludes functions that reach outside the connection, that make large values out of nothing,
     /// or that only report on SQLite itself.
@@ -20,8 +21,28 @@ enum SQLFunctions {
         "typeof", "unicode", "unixepoch", "upper",
     ]
 
-    /// Replaces SQLite's own functions whose time grows with the product of two lengths.
-    static func register(in connection: SQLiteConnection) throws(SQLiteFailure) {
+    /// Replaces SQLite's own functions whose time grows with more than the sum of their arguments'
+    /// lengths, or that a statement could call for long without SQLite asking `guardian`.
+    static func register(
+        in connection: SQLiteConnection, _ guardian: SQLiteGuardian
+    ) throws(SQLiteFailure) {
+        // The connection keeps the guardian alive as long as its functions.
+        func add(
+            _ name: String, _ count: Int32, _ connection: SQLiteConnection, _ function: Function
+        ) throws(SQLiteFailure) {
+            try unsafe self.add(name, count, connection, guardian, function)
+        }
+        for count: Int32 in [2, 3] {
+            try unsafe add("like", count, connection) { context, count, values in
+                unsafe SQLFunctions.like(context, Int(count), values!)
+            }
+        }
+        try unsafe add("glob", 2, connection) { context, _, values in
+            unsafe SQLFunctions.glob(context, values!)
+        }
+        try unsafe add("length", 1, connection) { context, _, values in
+            unsafe SQLFunctions.length(context, values!)
+        }
         try unsafe add("instr", 2, connection) { context, _, values in
             unsafe SQLFunctions.findPlace(context, values!)
         }
@@ -44,12 +65,77 @@ enum SQLFunctions {
         @convention(c) (OpaquePointer?, Int32, UnsafeMutablePointer<OpaquePointer?>?) -> Void
 
     private static func add(
-        _ name: String, _ count: Int32, _ connection: SQLiteConnection, _ function: Function
+        _ name: String, _ count: Int32, _ connection: SQLiteConnection,
+        _ guardian: SQLiteGuardian, _ function: Function
     ) throws(SQLiteFailure) {
         let flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS
         let code = unsafe sqlite3_create_function_v2(
-            connection.handle, name, count, flags, nil, function, nil, nil, nil)
+            connection.handle, name, count, flags,
+            Unmanaged.passUnretained(guardian).toOpaque(), function, nil, nil, nil)
         guard code == SQLITE_OK else { throw connection.failure(code) }
+    }
+
+    /// Whether the statement may go on. If not, the call fails as interrupted.
+    private static func goesOn(_ context: OpaquePointer?) -> Bool {
+        let guardian = unsafe Unmanaged<SQLiteGuardian>.fromOpaque(sqlite3_user_data(context)!)
+            .takeUnretainedValue()
+        if guardian.goesOn { return true }
+        unsafe sqlite3_result_error_code(context, SQLITE_INTERRUPT)
+        return false
+    }
+
+    private static func like(_ context: OpaquePointer?, _ count: Int, _ values: Values) {
+        var escape: UInt32?
+        if count == 3 {
+            guard let text = unsafe text(values[2]) else {
+                return unsafe sqlite3_result_null(context)
+            }
+            let scalars = unsafe String(decoding: text, as: UTF8.self).unicodeScalars
+            guard scalars.count == 1 else {
+                return unsafe sqlite3_result_error(
+                    context, "ESCAPE expression must be a single character", -1)
+            }
+            escape = scalars.first!.value
+        }
+        unsafe match(context, values) { unsafe SQLPattern(like: $0, escape: escape) }
+    }
+
+    private static func glob(_ context: OpaquePointer?, _ values: Values) {
+        unsafe match(context, values) { unsafe SQLPattern(glob: $0) }
+    }
+
+    private static func match(
+        _ context: OpaquePointer?, _ values: Values,
+        _ make: (UnsafeBufferPointer<UInt8>) -> SQLPattern
+    ) {
+        guard unsafe goesOn(context) else { return }
+        guard let pattern = unsafe text(values[0]), let subject = unsafe text(values[1]) else {
+            return unsafe sqlite3_result_null(context)
+        }
+        let most = unsafe sqlite3_limit(
+            sqlite3_context_db_handle(context), SQLITE_LIMIT_LIKE_PATTERN_LENGTH, -1)
+        guard pattern.count <= Int(most) else {
+            return unsafe sqlite3_result_error(context, "LIKE or GLOB pattern too complex", -1)
+        }
+        let isMatch = unsafe make(pattern).matches(subject) { unsafe goesOn(context) }
+        if let isMatch { unsafe sqlite3_result_int(context, isMatch ? 1 : 0) }
+    }
+
+    /// Characters of a text up to its first zero byte, or bytes of a blob.
+    private static func length(_ context: OpaquePointer?, _ values: Values) {
+        guard unsafe goesOn(context) else { return }
+        switch unsafe sqlite3_value_type(values[0]) {
+        case SQLITE_NULL: unsafe sqlite3_result_null(context)
+        case SQLITE_BLOB:
+            unsafe sqlite3_result_int64(context, Int64(sqlite3_value_bytes(values[0])))
+        default:
+            guard let bytes = unsafe text(values[0]) else {
+                return unsafe sqlite3_result_null(context)
+            }
+            let text = unsafe bytes.prefix { $0 != 0 }
+            let count = unsafe text.count { $0 & 0xC0 != 0x80 }
+            unsafe sqlite3_result_int64(context, Int64(count))
+        }
     }
 
     /// The bytes of an argument's text, lent by SQLite until the function returns; nil for NULL.
@@ -80,6 +166,7 @@ enum SQLFunctions {
     /// The character, counted from 1, at which the second text starts in the first; 0 if it is not
     /// in it.
     private static func findPlace(_ context: OpaquePointer?, _ values: Values) {
+        guard unsafe goesOn(context) else { return }
         guard let bytes = unsafe text(values[0]), let needle = unsafe text(values[1]) else {
             return unsafe sqlite3_result_null(context)
         }
@@ -91,6 +178,7 @@ enum SQLFunctions {
     }
 
     private static func replace(_ context: OpaquePointer?, _ values: Values) {
+        guard unsafe goesOn(context) else { return }
         guard let bytes = unsafe text(values[0]), let old = unsafe text(values[1]),
             let new = unsafe text(values[2])
         else { return unsafe sqlite3_result_null(context) }
@@ -112,6 +200,7 @@ enum SQLFunctions {
     private static func trim(
         _ context: OpaquePointer?, _ values: Values, atStart: Bool, atEnd: Bool
     ) {
+        guard unsafe goesOn(context) else { return }
         guard let bytes = unsafe text(values[0]), let removed = unsafe text(values[1]) else {
             return unsafe sqlite3_result_null(context)
         }

@@ -41,7 +41,7 @@ package import Packets
         do throws(SQLiteFailure) {
             connection = try SQLiteConnection(path, .readOnly)
             try connection.run("PRAGMA query_only = ON", "PRAGMA temp_store = MEMORY")
-            try SQLFunctions.register(in: connection)
+            try SQLFunctions.register(in: connection, guardian)
             // Connect these now: a confined connection may not declare their columns.
             for table in ["json_each", "json_tree"] {
                 _ = try connection.rows("SELECT 1 FROM \(table)('[]') LIMIT 0")
@@ -54,7 +54,8 @@ package import Packets
         guard let state else { throw .missing }
         self.state = state
         confine()
-        SQLiteMemory.bound(to: SQLiteGuardian.memoryBytes)
+        SQLiteMemory.bound(
+            to: SQLiteGuardian.memoryBytes, for: limits.patience.deadline - .now)
     }
 
     // The creator releases this on the same thread, since the limit is per thread.
@@ -75,16 +76,21 @@ package import Packets
         connection.guardian = guardian
         unsafe sqlite3_set_authorizer(
             handle,
-            { _, action, first, second, _, _ in
+            { context, action, first, second, _, _ in
                 switch action {
                 case SQLITE_SELECT, SQLITE_READ, SQLITE_RECURSIVE: return SQLITE_OK
                 case SQLITE_FUNCTION:
                     let name = unsafe second.map { unsafe String(cString: $0) } ?? ""
-                    return SQLFunctions.allowed.contains(name.lowercased())
-                        ? SQLITE_OK : SQLITE_DENY
+                    let guardian = unsafe Unmanaged<SQLiteGuardian>.fromOpaque(context!)
+                        .takeUnretainedValue()
+                    guardian.functionsCalled += 1
+                    let isAllowed =
+                        SQLFunctions.allowed.contains(name.lowercased())
+                        && guardian.functionsCalled <= ModelLimits.functionsMax
+                    return isAllowed ? SQLITE_OK : SQLITE_DENY
                 default: return SQLITE_DENY
                 }
-            }, nil)
+            }, Unmanaged.passUnretained(guardian).toOpaque())
     }
 
     // MARK: Queries
@@ -105,6 +111,7 @@ package import Packets
         let start = json.bytes.count
         do throws(SQLiteFailure) {
             rows: while try statement.step() {
+                guard guardian.goesOn else { throw connection.failure(SQLITE_INTERRUPT) }
                 let mark = json.mark
                 isCut = rows == limits.rows
                 if isCut { break }
@@ -145,8 +152,9 @@ package import Packets
     }
 
     private func refusal(_ failure: SQLiteFailure) -> Refusal {
+        if guardian.isOverTime { return .timeIsOver }
         if guardian.isOverMemory || failure.primaryCode == SQLITE_NOMEM { return .tooMuchMemory }
-        if guardian.isOverTime || failure.isInterrupted { return .timeIsOver }
+        if failure.isInterrupted { return .timeIsOver }
         switch failure.primaryCode {
         case SQLITE_AUTH, SQLITE_READONLY:
             return .notARead(

@@ -6,18 +6,21 @@ package final class SQLiteGuardian {
     private let memoryMax: Int64?
     private(set) var isOverTime = false
     private(set) var isOverMemory = false
+    /// Calls of functions in the statement's text.
+    var functionsCalled = 0
 
     /// How much a statement may allocate, if that is limited. The statement must run on the thread
     /// that created this guardian.
     static let memoryBytes: Int64 = 128 << 20
-    private static let stepsBetweenChecks: Int32 = 1000
+    private static let stepsBetweenChecks: Int32 = 100
 
     init(_ patience: Patience, boundsMemory: Bool = false) {
         self.patience = patience
         memoryMax = boundsMemory ? SQLiteMemory.used + Self.memoryBytes : nil
     }
 
-    private var goesOn: Bool {
+    /// Looks at the clock and at what is allocated.
+    var goesOn: Bool {
         isOverTime = patience.isOver
         if let memoryMax { isOverMemory = SQLiteMemory.used > memoryMax }
         return !isOverTime && !isOverMemory

@@ -34,14 +34,28 @@ enum SQLiteMemory {
 
     /// SQLite treats a refusal like any other lack of memory: the statement fails.
     private static func hasRoom(_ bytes: Int64) -> Bool {
+        if bytes >= Self.largeBytes, isOverTime { return false }
         let most = unsafe stardust_thread_bytes_max().pointee
         return unsafe most == 0 || stardust_thread_bytes().pointee + bytes <= most
     }
 
-    /// Limits what this thread may allocate from now on; nil removes the limit.
-    static func bound(to bytes: Int64?) {
+    /// SQLite's own functions do not look at the clock, but those that make large values allocate
+    /// them: after the deadline they fail.
+    private static let largeBytes: Int64 = 64 << 10
+
+    private static var isOverTime: Bool {
+        let deadline = unsafe stardust_thread_deadline().pointee
+        return deadline != 0 && stardust_nanoseconds() > deadline
+    }
+
+    /// Limits what this thread may allocate from now on, and until when it may allocate much; nil
+    /// removes the limits.
+    static func bound(to bytes: Int64?, for time: Duration = .zero) {
         guard isCounted else { return }
         unsafe stardust_thread_bytes_max().pointee = bytes.map { used + $0 } ?? 0
+        let left = Int64(clamping: Int(max(time, .zero) / .nanoseconds(1)))
+        unsafe stardust_thread_deadline().pointee =
+            bytes == nil ? 0 : stardust_nanoseconds() &+ left
     }
 
     private static func add(_ bytes: UnsafeMutableRawPointer?, _ sign: Int64) {

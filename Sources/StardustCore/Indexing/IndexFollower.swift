@@ -10,6 +10,9 @@ internal import Platform
 package final class IndexFollower: Sendable {
     private let map: LedgerMap
     private let identity: LedgerIdentity
+    /// If not, the ledger is read-only: entries that cannot be read count as such, and what they
+    /// make of the index stays in memory, so that nothing of it survives the mending.
+    private let keepsFiles: Bool
     private let logger: Logger
     private let metrics: Metrics
     private let monitor = Monitor(State())
@@ -25,8 +28,12 @@ package final class IndexFollower: Sendable {
 
     package typealias Phase = IndexPlan.Phase
 
-    init(_ map: LedgerMap, identity: LedgerIdentity, logger: Logger, metrics: Metrics) {
+    init(
+        _ map: LedgerMap, identity: LedgerIdentity, keepsFiles: Bool, logger: Logger,
+        metrics: Metrics
+    ) {
         self.map = map
+        self.keepsFiles = keepsFiles
         self.identity = identity
         self.logger = logger
         self.metrics = metrics
@@ -135,7 +142,9 @@ package final class IndexFollower: Sendable {
     private var isStopping: Bool { monitor.withLock { $0.plan.life >= .stopping } }
 
     private func open() throws(IndexFailure) -> TermIndex {
-        let index = try TermIndex(map.volume, identity: identity.digest) {
+        let index = try TermIndex(
+            map.volume, identity: identity.digest, keepsFiles: keepsFiles
+        ) {
             (size) throws(IndexFailure) in try self.hash(before: size)
         }
         monitor.change { state in
@@ -150,7 +159,10 @@ package final class IndexFollower: Sendable {
         guard size > .empty else { return identity.digest }
         do throws(ReadFailure) {
             return try map.read(Position(size.entries - 1))?.entryHash
-        } catch { throw .failed(error.description) }
+        } catch {
+            if !keepsFiles, case .damaged = error { return nil }
+            throw .failed(error.description)
+        }
     }
 
     private func recover(from failure: IndexFailure) {
@@ -163,7 +175,9 @@ package final class IndexFollower: Sendable {
                 state.plan.opened(at: .empty)
             }
             // If a file cannot be removed, pause below: retrying at once would find it again.
-            do throws(IndexFailure) { return try TermIndex.removeFiles(map.volume) } catch {
+            do throws(IndexFailure) {
+                if keepsFiles { return try TermIndex.removeFiles(map.volume) }
+            } catch {
                 logger.error("index: \(error)")
             }
         case .noSpace: isNoSpace = true
@@ -176,13 +190,13 @@ package final class IndexFollower: Sendable {
     }
 
     private func follow(_ index: TermIndex) throws(IndexFailure) {
-        let compaction = IndexCompaction(index)
-        defer { compaction.stop() }
+        let compaction = keepsFiles ? IndexCompaction(index) : nil
+        defer { compaction?.stop() }
         var scanner = TermScanner(key: index.key)
         work: while true {
             let work = nextWork()
             if case .end = work { break work }
-            try compaction.check()
+            try compaction?.check()
             switch work {
             case .end: break work
             case .reopen: throw .unusable("a query failed")
@@ -195,8 +209,8 @@ package final class IndexFollower: Sendable {
             }
             try advance(index, compaction)
         }
-        compaction.stop()
-        try keepBuffer(of: index)
+        compaction?.stop()
+        if keepsFiles { try keepBuffer(of: index) }
     }
 
     private func nextWork() -> IndexPlan.Work {
@@ -217,7 +231,7 @@ package final class IndexFollower: Sendable {
 
     /// Announces the index's new size, and hands over a full buffer to be written.
     private func advance(
-        _ index: TermIndex, _ compaction: IndexCompaction
+        _ index: TermIndex, _ compaction: IndexCompaction?
     ) throws(IndexFailure) {
         let size = index.size
         let observers = monitor.change { state in
@@ -226,14 +240,15 @@ package final class IndexFollower: Sendable {
         }
         metrics.indexedSize.set(Int(size.entries))
         for observer in observers { observer() }
-        if index.waitingBuffers > 0 { try compaction.wake() }
+        if index.waitingBuffers > 0 { try compaction?.wake() }
     }
 
     private func catchUp(
-        _ index: TermIndex, _ scanner: inout TermScanner, _ compaction: IndexCompaction
+        _ index: TermIndex, _ scanner: inout TermScanner, _ compaction: IndexCompaction?
     ) throws(IndexFailure) {
         let (size, goal) = (index.size, map.head.size)
-        if goal.entries - size.entries > 2 * UInt64(IndexLimits.bufferPackets) {
+        guard size <= goal else { throw .unusable("it covers more than the ledger has") }
+        if let compaction, goal.entries - size.entries > 2 * UInt64(IndexLimits.bufferPackets) {
             compaction.stop()
             try keepBuffer(of: index)
             let rebuild = IndexRebuild(map, index, goal: goal)
@@ -254,7 +269,13 @@ package final class IndexFollower: Sendable {
                 return record.entry.position.value - first.value < LedgerLimits.indexStep
                     && index.waitingBuffers <= waiting && !isStopping
             }
-        } catch { throw .failed(error.description) }
+        } catch {
+            guard !keepsFiles, case .damaged = error else { throw .failed(error.description) }
+            let isReadable = scanner.scan(Span(), digest: .zero)
+            index.add(
+                TermBuffer.Packet(unreadableAt: index.size.nextPosition), scanner,
+                isReadable: isReadable)
+        }
     }
 
     /// Writes out everything held only in memory. A crash before this loses that part of the

@@ -73,7 +73,7 @@ package struct IndexPlan: Sendable {
 
     package mutating func rebuilt(upTo size: LedgerSize) { self.size = size }
     package mutating func follows() { phase = .following }
-    package mutating func distrust() { isDistrusted = true }
+    package mutating func distrust() { (isDistrusted, phase) = (true, .catchingUp) }
 
     package mutating func stalled(_ reason: String, isNoSpace: Bool) {
         phase = .stalled(reason, isNoSpace: isNoSpace)

@@ -39,7 +39,7 @@ package final class LedgerChainSource: ChainSource {
         self.deadline = deadline
     }
 
-    package var isPartlyUnindexed: Bool { index.unindexed > 0 }
+    package var isPartlyUnindexed: Bool { index.unindexed > 0 || map.damage != nil }
 
     // MARK: Packets
 

@@ -32,6 +32,8 @@ package struct PacketSearch: Sendable {
         package var isCut = false
         /// Packets skipped because comparing them with the pattern takes too long.
         package var notCompared: [Position] = []
+        /// The first of the packets that were skipped because they are damaged.
+        package var damage: Finding?
     }
 
     package enum Failure: Error {
@@ -74,6 +76,7 @@ package struct PacketSearch: Sendable {
         }
         if let cut = walk.cut { (page.next, page.isCut) = (cut, true) }
         page.notCompared = walk.notCompared
+        page.damage = map.damage ?? walk.damage
         return page
     }
 
@@ -84,7 +87,8 @@ package struct PacketSearch: Sendable {
         var walk = try self.walk(in: range, isDescending: false, until: deadline)
         var count = 0
         while try walk.next() != nil { count += 1 }
-        return (count, walk.cut == nil && walk.notCompared.isEmpty)
+        let isExact = walk.cut == nil && walk.notCompared.isEmpty && walk.damage == nil
+        return (count, isExact && map.damage == nil)
     }
 
     private func walk(
@@ -105,6 +109,7 @@ package struct PacketSearch: Sendable {
         private var reader: RecordReader
         private let access: ReadAccess
         private(set) var notCompared: [Position] = []
+        private(set) var damage: Finding?
 
         init(
             _ candidates: TermWalk, _ filter: PacketFilter, _ reader: consuming RecordReader,
@@ -138,7 +143,9 @@ package struct PacketSearch: Sendable {
 
         private mutating func read(_ position: Position) throws(Failure) -> StoredRecord? {
             do throws(ReadFailure) { return try reader.read(position) } catch {
-                throw Failure(error)
+                guard case .damaged(let finding) = error else { throw Failure(error) }
+                damage = damage ?? finding
+                return nil
             }
         }
     }

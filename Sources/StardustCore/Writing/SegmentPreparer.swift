@@ -13,6 +13,7 @@ final class SegmentPreparer: Sendable {
     private struct State {
         var segment = Result.none
         var isWanted = true
+        var hasEnded = false
 
         enum Result {
             case none
@@ -45,8 +46,15 @@ final class SegmentPreparer: Sendable {
     /// The segment that was taken was renamed or given up, so the next one may be prepared.
     func prepareNext() { monitor.change { $0.segment = .none } }
 
-    /// Tells the thread to end, without waiting. The next opening discards a prepared segment.
-    func stop() { monitor.change { $0.isWanted = false } }
+    /// Ends the thread, and gives back the room of a segment that was not used. If the disk is too
+    /// slow for that, the next opening does it.
+    func stop() {
+        monitor.change { $0.isWanted = false }
+        let hasEnded = monitor.wait(until: .now + LedgerLimits.preparerPatience) {
+            $0.hasEnded ? true : nil
+        }
+        if hasEnded == true { try? PreparedSegment.discard(volume) }
+    }
 
     private func run() {
         while waitUntilWanted() {
@@ -56,6 +64,7 @@ final class SegmentPreparer: Sendable {
             } catch { made = .failed(error) }
             monitor.change { $0.segment = made }
         }
+        monitor.change { $0.hasEnded = true }
     }
 
     /// False if the thread is to end.

@@ -5,6 +5,7 @@ internal import Logging
 internal import Packets
 internal import Platform
 internal import Publishing
+internal import Synchronization
 
 /// The only thread that appends. It takes the packets that arrived while the disk was busy, assigns
 /// each a position, makes them durable with one fdatasync, and only then answers.
@@ -16,7 +17,6 @@ struct Sequencer: ~Copyable {
     private let publisher: Publisher
     private let metrics: Metrics
     private let logger: Logger
-    private let clock: @Sendable () -> Timestamp
     private var generator = SystemRandomNumberGenerator()
 
     /// Outcomes of the current submissions, and how many of them are final.
@@ -27,12 +27,15 @@ struct Sequencer: ~Copyable {
     /// Their payload bytes.
     private var stagedPayloadBytes = 0
     private var size = LedgerSize.empty
+    private let clock: ClockState
+    /// Whether the last entry kept the time of the one before.
     private var isHeldBack = false
+    private var isTooFarAhead = false
 
     init(
         writer: consuming LedgerWriter, size: LedgerSize, inbox: Inbox, preparer: SegmentPreparer,
         follower: IndexFollower, publisher: Publisher, metrics: Metrics, logger: Logger,
-        clock: @escaping @Sendable () -> Timestamp
+        clock: ClockState
     ) {
         self.writer = writer
         self.size = size
@@ -47,7 +50,7 @@ struct Sequencer: ~Copyable {
 
     /// Runs until the inbox is closed and empty, then marks the ledger as closed. If a failed sync
     /// ended it earlier, returns that: nothing may be written afterwards.
-    consuming func run() -> FileFailure? {
+    consuming func run() -> RunningLedger.RunFailure? {
         while true {
             let submissions = inbox.take()
             if submissions.isEmpty { break }
@@ -57,12 +60,14 @@ struct Sequencer: ~Copyable {
                 for submission in submissions { refuse(submission, refusal) }
                 continue
             }
-            if let failure = append(submissions) { return failure }
+            if let failure = append(submissions) { return .sync(failure) }
         }
+        // A copy by hard links that was made since the last batch would hold up the next start.
+        if let failure = leaveSharedSegment() { logger.error("\(failure)") }
+        // The prepared segment gives its room back: on a full disk the marker needs it.
+        preparer.stop()
         // A crash before the marker is durable leaves the old marker, which is still true.
-        do throws(FileFailure) { try writer.writeCloseMarker() } catch {
-            logger.error("could not write the close marker: \(error)")
-        }
+        do throws(FileFailure) { try writer.writeCloseMarker() } catch { return .marker(error) }
         return nil
     }
 
@@ -73,7 +78,16 @@ struct Sequencer: ~Copyable {
     private mutating func append(_ submissions: [Submission]) -> FileFailure? {
         outcomes.removeAll(keepingCapacity: true)
         settled = 0
-        let now = clock()
+        let now = clock.now
+        if let refusal = clockRefusal(now) {
+            for submission in submissions { refuse(submission, refusal) }
+            return nil
+        }
+        if let failure = leaveSharedSegment() {
+            for submission in submissions { refuse(submission, refusal(failure)) }
+            if case .broken(let cause) = failure { return cause }
+            return nil
+        }
         var broken: FileFailure?
         for submission in submissions {
             for packet in submission.packets {
@@ -132,7 +146,15 @@ struct Sequencer: ~Copyable {
         }
     }
 
+    private mutating func clockRefusal(_ now: Timestamp) -> AppendRefusal? {
+        let reason = clock.refusal(now)
+        if let reason, !isTooFarAhead { logger.critical("\(reason)") }
+        isTooFarAhead = reason != nil
+        return reason.map(AppendRefusal.clockAhead)
+    }
+
     private mutating func noteClock(_ entry: Entry) {
+        clock.note(entry.receivedAt)
         let wasHeldBack = isHeldBack
         isHeldBack = entry.flags.contains(.clockHeldBack)
         guard isHeldBack else { return }
@@ -142,9 +164,28 @@ struct Sequencer: ~Copyable {
         }
     }
 
+    /// Goes on in a new segment if a copy by hard links (`cp -al`) has come to share this one.
+    /// After a failure nothing may be written.
+    private mutating func leaveSharedSegment() -> LedgerWriter.Failure? {
+        do throws(LedgerWriter.Failure) {
+            do throws(FileFailure) { guard try writer.isShared else { return nil } } catch {
+                throw .failed(error)
+            }
+            logger.notice("a copy by hard links shares the newest segment; going on in a new one")
+            try roll()
+            return nil
+        } catch { return error }
+    }
+
     private mutating func roll() throws(LedgerWriter.Failure) {
-        let prepared: PreparedSegment
-        do throws(FileFailure) { prepared = try preparer.take() } catch {
+        var prepared: PreparedSegment
+        do throws(FileFailure) {
+            prepared = try preparer.take()
+            if try prepared.file.linkCount() > 1 {
+                preparer.prepareNext()
+                prepared = try preparer.take()
+            }
+        } catch {
             throw error.isNoSpace ? .noSpace(error) : .failed(error)
         }
         defer { preparer.prepareNext() }
@@ -174,6 +215,10 @@ struct Sequencer: ~Copyable {
             }
             if case .broken(let failure) = error { return failure }
             return nil
+        }
+        if let repair = writer.takeRepair() {
+            logger.notice("\(repair)")
+            metrics.tornTailsCut.add()
         }
         // Durable, but not yet answered: after a crash here a retry finds each id in the ledger.
         // The tree and the index read the entries back from the segments.

@@ -69,6 +69,8 @@ package enum AppendRefusal: Error, Hashable, Sendable {
     case stopping
     /// The files are damaged; the finding says where.
     case readOnly(String)
+    /// The clock is so far ahead of the last entry that it cannot be right.
+    case clockAhead(String)
     case noSpace(String)
     /// It is unknown whether the packet is durable. Sending it again after a restart finds out.
     case outcomeUnknown(String)

@@ -78,6 +78,9 @@ package struct AccessPolicy: Hashable, Sendable {
             return role == .read && roles.contains(.audit)
         }
 
+        /// Only packets of some types may be appended.
+        package var isLimited: Bool { entityTypes != nil }
+
         package func allowsAppending(_ entityType: String) -> Bool {
             entityTypes?.contains(entityType) ?? true
         }

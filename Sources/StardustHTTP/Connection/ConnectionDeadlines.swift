@@ -79,7 +79,7 @@ package struct ConnectionDeadlines: Sendable {
 
     // MARK: The answer
 
-    package func expiry(now: Instant) -> Expiry? {
+    package mutating func expiry(now: Instant) -> Expiry? {
         switch phase {
         case .idle(let since):
             // A client that is still taking its answer is not idle.
@@ -89,10 +89,11 @@ package struct ConnectionDeadlines: Sendable {
             return now - since > ConnectionLimits.idleTime ? .idle : nil
         case .header(let since): return now - since > ConnectionLimits.headerTime ? .header : nil
         case .body(let since, let bytes):
-            let over = (now - since) - ConnectionLimits.bodyGraceTime
-            guard over > .zero else { return nil }
-            let wanted = Int(over / .milliseconds(1)) * ConnectionLimits.bodyBytesPerSecond / 1000
-            return bytes < wanted ? .body : nil
+            // Each period is judged by itself: an early flood buys no later rest.
+            guard now - since > ConnectionLimits.bodyPeriod else { return nil }
+            if bytes < ConnectionLimits.bodyBytesPerPeriod { return .body }
+            phase = .body(since: now, bytes: 0)
+            return nil
         case .stream(let lastByte):
             switch hold?.reason {
             case .answers: return now - hold!.since > ConnectionLimits.writeTime ? .write : nil

@@ -16,8 +16,15 @@ final class ConnectionHandler: ChannelDuplexHandler {
     let loop: LoopContext
     let peer: PeerIdentity
     let grant: AccessPolicy.Grant
+    /// Whose share of the budgets this connection takes.
+    let party: Budgets.Party
+    /// Whether there was room for this connection.
+    let isAdmitted: Bool
+    private var place: Budgets.Lease
+    /// Bytes of answers that the client has not taken.
+    private var untaken: Budgets.Lease
 
-    private var state = ConnectionState()
+    private(set) var state = ConnectionState()
     private var deadlines = ConnectionDeadlines(now: .now)
     /// Nil once the connection has closed; otherwise it and this handler would keep each other.
     private var context: ChannelHandlerContext?
@@ -30,8 +37,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private weak var plain: PlainRequestHandler?
     /// A query that could not be answered at once; it arrives through the pipeline next.
     private var prepared: (target: String, query: PreparedQuery)?
-    /// When the last checkpoint was sent, or is due to be sent.
-    private var lastCheckpoint: ContinuousClock.Instant?
+    private var checkpoints = CheckpointPace()
     /// Why reading is paused; nil if it is not.
     private var hold: ConnectionDeadlines.Hold?
     private var isReadWanted = false
@@ -53,6 +59,15 @@ final class ConnectionHandler: ChannelDuplexHandler {
         self.server = server
         self.loop = loop
         grant = server.policy.grant(peer)
+        party = server.party(peer, grant)
+        place = server.budgets.lease(.connections, party)
+        untaken = server.budgets.lease(.answerBytes, party)
+        isAdmitted = place.take(1)
+    }
+
+    /// An empty lease for a request of this connection.
+    func lease(_ resource: Budgets.Resource) -> Budgets.Lease {
+        server.budgets.lease(resource, party)
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
@@ -85,10 +100,12 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         guard let error = error as? HTTPParserError else { return context.close(promise: nil) }
-        if state.handle(.malformed) == .reportMalformed {
+        let action = state.handle(.malformed)
+        if action == .reportMalformed {
+            exchange?.abandon()
             writer.send(Answer(Problem(error)), isHead: false, isLast: true)
             discard()
-        } else {
+        } else if action == .closeNow {
             context.close(promise: nil)
         }
     }
@@ -145,9 +162,11 @@ final class ConnectionHandler: ChannelDuplexHandler {
         self.head = head
         server.metrics.requests.add()
         deadlines.headEnded(isStream: false, now: .now)
+        let hasBody = header("transfer-encoding") != nil || header("content-length") ?? "0" != "0"
+        if let problem = RequestFraming.problem(head, hasBody: head.method == .POST) {
+            return refuse(problem)
+        }
         do throws(Problem) { try begin(head.method, head.uri) } catch {
-            let hasBody =
-                header("transfer-encoding") != nil || header("content-length") ?? "0" != "0"
             guard hasBody else {
                 request = .refused(error)
                 _ = state.handle(.head(.refusedQuery))
@@ -252,7 +271,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     private func answer(_ prepared: PreparedQuery) {
-        if prepared.endpoint.execution == .paced, let delay = paceOfCheckpoints() {
+        if prepared.endpoint.execution == .paced, let delay = checkpoints.delay(now: .now) {
             eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(delay)) {
                 self.answerNow(prepared)
             }
@@ -267,42 +286,6 @@ final class ConnectionHandler: ChannelDuplexHandler {
             case .success: self.answerNow(prepared)
             case .failure(let problem): self.respond(Answer(problem))
             }
-        }
-    }
-
-    private func answerNow(_ prepared: PreparedQuery) {
-        if state.phase == .closed { return }
-        var prepared = prepared
-        do throws(Problem) {
-            if let answer = try prepared.immediateAnswer(server.ledger) { return respond(answer) }
-        } catch { return respond(Answer(error)) }
-        guard let pool = prepared.pool else { preconditionFailure("no pool can answer this query") }
-        let (query, ledger, now) = (prepared.query, server.ledger, ContinuousClock.now)
-        // A query that may wait must not keep others from the disk.
-        offLoop(pool) {
-            let context = QueryContext.patient(ledger, since: now)
-            do throws(Problem) { return try query.answer(context) } catch { return Answer(error) }
-        } then: {
-            $0.respond($1)
-        }
-    }
-
-    /// How long the next checkpoint must wait; nil if it can be sent at once.
-    private func paceOfCheckpoints() -> Duration? {
-        let now = ContinuousClock.now
-        let due = max(now, lastCheckpoint.map { $0 + ConnectionLimits.checkpointPace } ?? now)
-        lastCheckpoint = due
-        return due > now ? due - now : nil
-    }
-
-    /// Runs blocking work on a pool, then continues on this loop with its result.
-    func offLoop<Value: Sendable>(
-        _ pool: Pool, _ body: @escaping @Sendable () -> Value,
-        then finish: @escaping (ConnectionHandler, Value) -> Void
-    ) {
-        let bound = NIOLoopBound((handler: self, finish: finish), eventLoop: eventLoop)
-        server.pools[pool].runIfActive(eventLoop: eventLoop, body).whenSuccess { value in
-            bound.value.finish(bound.value.handler, value)
         }
     }
 
@@ -327,11 +310,19 @@ final class ConnectionHandler: ChannelDuplexHandler {
     func respond(_ answer: Answer) {
         if state.phase == .closed { return }
         let isHead = head?.method == .HEAD
+        let count = isHead ? 0 : answer.body.count
+        let isLarge = count > ConnectionLimits.largeAnswerBytes
+        guard count < ConnectionLimits.smallAnswerBytes || untaken.take(count) else {
+            if isLarge { giveBackMemory() }
+            return respond(Answer(.noRoomForAnswer))
+        }
         let action = finishRequest()
         writer.send(answer, isHead: isHead, isLast: action == .close)
-        if answer.body.count > ConnectionLimits.largeAnswerBytes {
-            let pool = server.pools[.disk]
-            writer.lastWrite?.whenComplete { _ in pool.submit { _ in ProcessMemory.giveBack() } }
+        if count >= ConnectionLimits.smallAnswerBytes {
+            writer.lastWrite?.assumeIsolated().whenComplete { _ in
+                self.untaken.give(back: count)
+                if isLarge { self.giveBackMemory() }
+            }
         }
         perform(action)
     }
@@ -339,7 +330,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// Begins an answer whose lines are sent as they become ready.
     func beginStreaming() {
         writer.beginStreaming(
-            head?.version ?? .http1_1, isLast: state.isDraining || head?.isKeepAlive == false)
+            head?.version ?? .http1_1, isLast: state.isDraining || !keepsAlive)
     }
 
     func stream(_ lines: ByteBuffer) { writer.stream(lines) }
@@ -356,11 +347,17 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     /// Ends the current request, before the end of its answer is written.
     private func finishRequest() -> ConnectionState.Action {
-        let action = state.handle(.answered(keepsAlive: head?.isKeepAlive ?? true))
+        let action = state.handle(.answered(keepsAlive: keepsAlive))
         (head, request) = (nil, .none)
         deadlines.answered(now: .now)
         setReadingHeld(nil)
         return action
+    }
+
+    /// Whether another request may follow this one. HTTP/1.0 has an answer's end where the
+    /// connection ends.
+    private var keepsAlive: Bool {
+        head.map { $0.version == .http1_1 && $0.isKeepAlive } ?? true
     }
 
     // MARK: Reading and deadlines

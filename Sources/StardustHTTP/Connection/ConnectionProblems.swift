@@ -7,7 +7,13 @@ extension Problem {
 
     static let slowBody = Problem(
         .requestTimeout,
-        "the body arrived slower than \(ConnectionLimits.bodyBytesPerSecond) bytes a second")
+        "of the body fewer than \(ConnectionLimits.bodyBytesPerPeriod) bytes arrived within "
+            + "\(ConnectionLimits.bodyPeriod)")
+
+    static let noRoomForAnswer = Problem(
+        .tooMuchMemory,
+        "answers that are not yet taken, in all or by this user, leave no room for this one; take "
+            + "them, or ask for less", retryAfterSeconds: 1)
 
     init(_ error: HTTPParserError) {
         if error == .headerOverflow {
@@ -16,7 +22,7 @@ extension Problem {
                 "a request header may have at most \(ConnectionLimits.headerLines) lines and "
                     + "\(ConnectionLimits.headerBytes) bytes")
         } else {
-            self.init(.malformedRequest, "this is not HTTP/1.1: \(error)")
+            self.init(.malformedRequest, "this is not HTTP/1.1 as RFC 9112 has it")
         }
     }
 }

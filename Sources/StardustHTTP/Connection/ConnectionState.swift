@@ -102,7 +102,13 @@ package struct ConnectionState: Hashable, Sendable {
         case .answered(let keepsAlive): answered(keepsAlive)
         case .refusedEarly: go(to: .discarding, .nothing)
         case .malformed:
-            phase == .idle ? go(to: .discarding, .reportMalformed) : unlessClosed(.closeNow)
+            switch phase {
+            case .idle, .query, .refused, .body, .queryBody:
+                go(to: .discarding, .reportMalformed)
+            // The answer that was sent is not cut off.
+            case .discarding: .nothing
+            default: unlessClosed(.closeNow)
+            }
         case .expired(let expiry): expired(expiry)
         case .inputClosed: inputClosed()
         case .drain: drain()

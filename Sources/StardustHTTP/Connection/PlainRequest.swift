@@ -7,9 +7,7 @@ struct PlainRequest {
     let target: String
 
     /// Headers that do not change how a request is answered.
-    private static let idleHeaders: [StaticString] = [
-        "host", "user-agent", "accept", "accept-encoding",
-    ]
+    private static let idleHeaders: [StaticString] = ["user-agent", "accept", "accept-encoding"]
     private static let linesMax = 16
 
     /// Nil unless `bytes` are exactly one such request, from its first to its last byte (RFC 9112
@@ -24,16 +22,39 @@ struct PlainRequest {
         let targetEnd = index
         guard bytes.has(" HTTP/1.1\r\n", at: index) else { return nil }
         index += " HTTP/1.1\r\n".utf8.count
+        var hosts = 0
         for _ in 0..<Self.linesMax {
             if bytes.has("\r\n", at: index) {
-                guard index + 2 == bytes.count else { return nil }
+                guard index + 2 == bytes.count, hosts == 1 else { return nil }
                 target = String(utf8: bytes.extracting(start..<targetEnd))
                 return
             }
-            guard let end = Self.endOfIdleHeader(bytes, from: index) else { return nil }
-            index = end
+            if let end = Self.endOfOwnHost(bytes, from: index) {
+                hosts += 1
+                index = end
+            } else {
+                guard let end = Self.endOfIdleHeader(bytes, from: index) else { return nil }
+                index = end
+            }
         }
         return nil
+    }
+
+    /// The end of a header `host` that names a machine without a dot, as every client on a Unix
+    /// socket sends it; nil for any other header.
+    private static func endOfOwnHost(_ bytes: Span<UInt8>, from start: Int) -> Int? {
+        guard start + 5 < bytes.count, bytes.hasAnyCase("host", in: start..<start + 4),
+            bytes[start + 4] == UInt8(ascii: ":")
+        else { return nil }
+        var index = start + 5
+        while index < bytes.count, bytes[index] == UInt8(ascii: " ") { index += 1 }
+        while index < bytes.count,
+            bytes[index] &- 0x30 < 10 || (bytes[index] | 0x20) &- 0x61 < 26
+                || bytes[index] == UInt8(ascii: "-")
+        {
+            index += 1
+        }
+        return bytes.has("\r\n", at: index) ? index + 2 : nil
     }
 
     /// The end of the header line that begins at `start`; nil if the header may matter.

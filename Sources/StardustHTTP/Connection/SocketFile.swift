@@ -1,15 +1,72 @@
 internal import Glibc
 internal import Platform
 
-/// The socket's file.
-package enum SocketFile {
+/// The file system's side of a Unix socket that a program of ours serves.
+package struct SocketFile: Sendable {
     package struct Refused: Error, CustomStringConvertible {
         package var description: String
     }
 
-    /// Creates the folder if it is missing, refuses a folder in which others could replace the
-    /// socket, and removes a socket that is no longer served, such as one left by a crash.
-    static func prepare(_ path: String) throws(Refused) {
+    private let path: String
+    private let identity: Identity
+
+    /// Tells the file that we made from one that somebody put in its place. While the socket is
+    /// open, no other file has its inode's number.
+    private struct Identity: Equatable, Sendable {
+        var device: UInt64
+        var inode: UInt64
+
+        init?(_ path: String) {
+            var status = stat()
+            guard unsafe lstat(path, &status) == 0 else { return nil }
+            (device, inode) = (UInt64(status.st_dev), UInt64(status.st_ino))
+        }
+    }
+
+    /// Listens at `path`, for the owner and the group. Creates the folder if it is missing, refuses
+    /// a folder in which others could replace the socket, and removes a socket that nobody serves
+    /// any more. `group` owns the socket; nil for the process's own.
+    static func listen(
+        at path: String, group: UInt32? = nil
+    ) throws(Refused) -> (descriptor: Int32, file: SocketFile) {
+        try checkFolder(of: path)
+        try removeStale(path)
+        let descriptor: Int32
+        do throws(UnixSocket.Failure) {
+            descriptor = try UnixSocket.listening(at: path, backlog: queueLength)
+        } catch { throw Refused(description: error.description) }
+        do throws(Refused) {
+            if let group, unsafe chown(path, uid_t.max, group) != 0 {
+                throw Refused(
+                    description: "giving \(path) to group \(group): \(errorName(errno)); the "
+                        + "daemon's user must be a member of the group")
+            }
+            guard unsafe chmod(path, 0o660) == 0, let identity = Identity(path) else {
+                throw Refused(description: "permissions of \(path): \(errorName(errno))")
+            }
+            return (descriptor, SocketFile(path: path, identity: identity))
+        } catch {
+            close(descriptor)
+            _ = unsafe unlink(path)
+            throw error
+        }
+    }
+
+    /// Clients that may wait to be accepted; the system may allow fewer.
+    private static let queueLength: Int32 = 4096
+
+    /// Sets that length again, after somebody else has called `listen` with another one.
+    static func lengthenQueue(of descriptor: Int32) { _ = Glibc.listen(descriptor, queueLength) }
+
+    /// Removes the socket if it is still ours. Called before it is closed.
+    func remove() {
+        guard Identity(path) == identity else { return }
+        _ = unsafe unlink(path)
+    }
+
+    // MARK: What is there before
+
+    private static func checkFolder(of path: String) throws(Refused) {
         let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
         var status = stat()
         if unsafe stat(folder, &status) != 0 {
@@ -19,67 +76,35 @@ package enum SocketFile {
                 throw Refused(description: "the socket's folder \(folder): \(errorName(errno))")
             }
         }
-        if status.st_mode & 0o002 != 0 {
-            throw Refused(
-                description: "others may write to \(folder), so they could replace the socket; run "
-                    + "`chmod o-w` on it or choose another folder with --socket")
-        }
-        if unsafe lstat(path, &status) == 0 {
-            guard status.st_mode & S_IFMT == S_IFSOCK else {
-                throw Refused(description: "\(path) exists and is not a socket")
-            }
-            guard !isServed(path) else {
-                throw Refused(description: "another daemon is already serving on \(path)")
-            }
-            _ = unsafe unlink(path)
-        }
+        let isOthers = status.st_mode & 0o002 != 0
+        let isForeignGroups = status.st_mode & 0o020 != 0 && status.st_gid != getegid()
+        guard isOthers || isForeignGroups else { return }
+        let who = isOthers ? "everybody" : "group \(status.st_gid)"
+        throw Refused(
+            description: "\(who) may write to \(folder), and so could replace the socket; choose a "
+                + "folder of the daemon's own with --socket, such as /run/stardust")
     }
 
-    /// Whether a process accepts connections there.
-    private static func isServed(_ path: String) -> Bool {
-        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
-        defer { Glibc.close(descriptor) }
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        guard path.utf8.count < MemoryLayout.size(ofValue: address.sun_path) else { return false }
-        unsafe withUnsafeMutableBytes(of: &address.sun_path) {
-            unsafe $0.copyBytes(from: path.utf8)
-        }
-        let size = socklen_t(MemoryLayout<sockaddr_un>.size)
-        // Safety: the address is a sockaddr_un for the duration of the call.
-        return unsafe withUnsafePointer(to: &address) {
-            unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                unsafe connect(descriptor, $0, size) == 0
-            }
-        }
-    }
-
-    /// Identifies the socket's file, so that no other file is removed in its place.
-    struct Place: Sendable {
-        var device: UInt64
-        var inode: UInt64
-    }
-
-    private static func place(of path: String) -> Place? {
+    private static func removeStale(_ path: String) throws(Refused) {
         var status = stat()
-        guard unsafe lstat(path, &status) == 0 else { return nil }
-        return Place(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
-    }
-
-    static func restrict(_ path: String) throws(Refused) -> Place {
-        guard unsafe chmod(path, 0o660) == 0 else {
-            throw Refused(description: "permissions of \(path): \(errorName(errno))")
+        guard unsafe lstat(path, &status) == 0 else { return }
+        guard status.st_mode & S_IFMT == S_IFSOCK else {
+            throw Refused(description: "\(path) exists and is not a socket")
         }
-        guard let place = place(of: path) else {
-            throw Refused(description: "\(path) has disappeared: \(errorName(errno))")
+        do throws(UnixSocket.Failure) { close(try UnixSocket.connected(to: path)) } catch {
+            switch error.errorNumber {
+            // Only this means that nobody serves it.
+            case ECONNREFUSED:
+                _ = unsafe unlink(path)
+                return
+            case EAGAIN:
+                throw Refused(
+                    description: "another program serves on \(path), and many clients wait for it")
+            case EPROTOTYPE:
+                throw Refused(description: "\(path) is the socket of another kind of program")
+            default: throw Refused(description: error.description)
+            }
         }
-        return place
-    }
-
-    /// Removes the socket if it is still ours.
-    static func remove(_ path: String, at place: Place) {
-        let found = Self.place(of: path)
-        guard found?.device == place.device, found?.inode == place.inode else { return }
-        _ = unsafe unlink(path)
+        throw Refused(description: "another daemon is already serving on \(path)")
     }
 }

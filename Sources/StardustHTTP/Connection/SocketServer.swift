@@ -2,6 +2,7 @@ package import Logging
 internal import NIOCore
 internal import NIOHTTP1
 internal import NIOPosix
+internal import Platform
 internal import Publishing
 internal import ServiceLifecycle
 package import StardustCore
@@ -10,18 +11,20 @@ package import StardustCore
 package struct SocketServer: Service {
     private let ledger: RunningLedger
     private let path: String
+    private let group: UInt32?
     private let policy: AccessPolicy
     private let logger: Logger
     private let isListening: @Sendable () -> Void
 
-    /// The caller holds the ledger's lock, so any socket file at `path` is stale. `isListening` is
-    /// called once, when clients can connect.
+    /// `group` is the socket's; nil for the process's own. `isListening` is called once, when clients
+    /// can connect.
     package init(
-        _ ledger: RunningLedger, path: String, policy: AccessPolicy, logger: Logger,
-        isListening: @escaping @Sendable () -> Void = {}
+        _ ledger: RunningLedger, path: String, group: UInt32? = nil, policy: AccessPolicy,
+        logger: Logger, isListening: @escaping @Sendable () -> Void = {}
     ) {
         self.ledger = ledger
         self.path = path
+        self.group = group
         self.policy = policy
         self.logger = logger
         self.isListening = isListening
@@ -36,24 +39,35 @@ package struct SocketServer: Service {
 
     /// Serves until the group shuts down, then lets current requests finish.
     package func run() async throws {
-        try SocketFile.prepare(path)
+        let (descriptor, file) = try SocketFile.listen(at: path, group: group)
         let loops = MultiThreadedEventLoopGroup(numberOfThreads: min(2, System.coreCount))
+        // A loop of its own: however busy the others are, connections are accepted or refused.
+        let door = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let pools = ThreadPools()
         let context = ServerContext(ledger, policy, pools, logger)
         let contexts = try await Self.loopContexts(loops)
-        let channel = try await bind(loops, context, contexts)
-        let place = try SocketFile.restrict(path)
+        let channel = try await accept(descriptor, door, loops, context, contexts)
+        SocketFile.lengthenQueue(of: descriptor)
         isListening()
+        let trimmer = MemoryTrimmer(context)
+        door.next().scheduleRepeatedTask(
+            initialDelay: TimeAmount(MemoryTrimmer.interval),
+            delay: TimeAmount(MemoryTrimmer.interval)
+        ) { _ in trimmer.look() }
         // Returns when the group shuts down; cancelling the task has the same effect.
         try? await gracefulShutdown()
         // Fail requests that wait for the index or a checkpoint.
         ledger.follower?.stopWaiting()
         ledger.publisher?.stopWaiting()
         ledger.model?.stopReading()
+        file.remove()
         await stop(channel, contexts)
-        SocketFile.remove(path, at: place)
-        try await pools.shutDown()
-        try await loops.shutdownGracefully()
+        // What still runs there holds nothing that must be kept, and may take as long as a query.
+        await Patience.wait(atMost: ConnectionLimits.poolPatience) {
+            try? await pools.shutDown()
+            try? await loops.shutdownGracefully()
+            try? await door.shutdownGracefully()
+        }
     }
 
     private typealias LoopContexts = [ObjectIdentifier: NIOLoopBound<LoopContext>]
@@ -70,8 +84,10 @@ package struct SocketServer: Service {
         return contexts
     }
 
-    private func bind(
-        _ loops: MultiThreadedEventLoopGroup, _ context: ServerContext, _ contexts: LoopContexts
+    private func accept(
+        _ descriptor: Int32, _ door: MultiThreadedEventLoopGroup,
+        _ loops: MultiThreadedEventLoopGroup, _ context: ServerContext,
+        _ contexts: LoopContexts
     ) async throws -> any Channel {
         for loop in loops.makeIterator() {
             let interval = TimeAmount(ConnectionLimits.deadlineInterval)
@@ -79,8 +95,13 @@ package struct SocketServer: Service {
                 contexts[ObjectIdentifier(loop)]?.value.enforceDeadlines()
             }
         }
-        return try await ServerBootstrap(group: loops)
-            .serverChannelOption(.backlog, value: 1024)
+        return try await ServerBootstrap(group: door, childGroup: loops)
+            .serverChannelOption(.maxMessagesPerRead, value: 64)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(AcceptBackoffHandler())
+                }
+            }
             .childChannelOption(.maxMessagesPerRead, value: 4)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(
@@ -98,16 +119,11 @@ package struct SocketServer: Service {
                     guard let loop = contexts[ObjectIdentifier(channel.eventLoop)] else {
                         preconditionFailure("the connection's event loop is not ours")
                     }
-                    guard context.admit(peer) else { throw ConnectionRefused() }
-                    channel.closeFuture.whenComplete { _ in context.dismiss(peer) }
                     try Self.configure(channel, peer, context, loop.value)
                 }
             }
-            .bind(unixDomainSocketPath: path).get()
+            .withBoundSocket(descriptor).get()
     }
-
-    /// A connection beyond the limit: closed at once.
-    private struct ConnectionRefused: Error {}
 
     private static func configure(
         _ channel: any Channel, _ peer: PeerIdentity, _ context: ServerContext, _ loop: LoopContext
@@ -116,9 +132,14 @@ package struct SocketServer: Service {
         limits.maxHeaderFieldSize = ConnectionLimits.headerBytes
         limits.maxHeaderListSize = ConnectionLimits.headerBytes
         limits.maxHeaderFieldCount = ConnectionLimits.headerLines
+        let pipeline = channel.pipeline.syncOperations
         let handler = ConnectionHandler(
             peer: peer, server: context, loop: loop, on: channel.eventLoop)
-        let pipeline = channel.pipeline.syncOperations
+        guard handler.isAdmitted else {
+            context.metrics.connectionsCut.add()
+            return try pipeline.addHandler(RefusedConnection())
+        }
+        context.metrics.connectionsOpened.add()
         try pipeline.addHandler(PlainRequestHandler(handler))
         try pipeline.configureHTTPServerPipeline(
             withPipeliningAssistance: true, withServerUpgrade: nil, withErrorHandling: false,
@@ -146,5 +167,38 @@ package struct SocketServer: Service {
             try? await Task.sleep(for: ConnectionLimits.drainInterval)
         }
         for bound in contexts.values { bound.eventLoop.execute { bound.value.closeAll() } }
+    }
+}
+
+/// A connection for which there is no room: told so, and closed.
+private final class RefusedConnection: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    func channelActive(context: ChannelHandlerContext) {
+        let answer = Answer(
+            Problem(
+                .tooManyConnections,
+                "there are too many connections, in all or of this user; close some and try again",
+                retryAfterSeconds: 5))
+        context.writeAndFlush(NIOAny(IOData.byteBuffer(answer.message(isLast: true))))
+            .assumeIsolated().whenComplete { _ in context.close(promise: nil) }
+    }
+}
+
+/// Waits for work that may not end.
+private enum Patience {
+    static func wait(
+        atMost time: Duration, _ body: @escaping @Sendable () async -> Void
+    ) async {
+        let (ends, continuation) = AsyncStream<Void>.makeStream()
+        Task {
+            await body()
+            continuation.finish()
+        }
+        Task {
+            try? await Task.sleep(for: time)
+            continuation.finish()
+        }
+        for await _ in ends {}
     }
 }

@@ -1,21 +1,21 @@
-internal import NIOPosix
-
 /// Threads for blocking work, in separate pools, so that fast work never waits behind work that is
 /// slower by nature.
 struct ThreadPools: Sendable {
-    private let pools: [Pool: NIOThreadPool]
+    private let pools: [Pool: FairPool]
 
     init() {
-        var pools: [Pool: NIOThreadPool] = [:]
-        for pool in Pool.allCases { pools[pool] = NIOThreadPool(numberOfThreads: pool.threads) }
+        var pools: [Pool: FairPool] = [:]
+        for pool in Pool.allCases {
+            pools[pool] = FairPool(
+                threads: pool.threads, keepsOneFree: pool.isPatient, isPatient: pool.isPatient)
+        }
         self.pools = pools
-        for pool in pools.values { pool.start() }
     }
 
-    subscript(_ pool: Pool) -> NIOThreadPool { pools[pool]! }
+    subscript(_ pool: Pool) -> FairPool { pools[pool]! }
 
     func shutDown() async throws {
-        for pool in pools.values { try await pool.shutdownGracefully() }
+        for pool in pools.values { try await pool.shutDown() }
     }
 }
 
@@ -25,6 +25,8 @@ package enum Pool: Sendable, CaseIterable {
     case disk
     /// May wait for the index to catch up, for a checkpoint, or for SQLite.
     case waiting
+    /// Walks chains, whose memory is bounded one by one.
+    case chains
     /// Runs clients' SQL, which may use up its whole time limit.
     case sql
     /// Applies the change feed.
@@ -36,9 +38,13 @@ package enum Pool: Sendable, CaseIterable {
         switch self {
         case .disk: ConnectionLimits.diskThreads
         case .waiting: ConnectionLimits.waitingThreads
+        case .chains: ConnectionLimits.chainThreads
         case .sql: ConnectionLimits.sqlThreads
         case .feed: ConnectionLimits.feedThreads
         case .drift: ConnectionLimits.driftThreads
         }
     }
+
+    /// Whether its work gives way to appending. Writers wait for `disk`, and the feed for `feed`.
+    fileprivate var isPatient: Bool { self != .disk && self != .feed }
 }

@@ -20,7 +20,10 @@ enum Emission {
                 throw .tooLarge(limit: limit)
             }
             return SingleEmission(connection, waitsForCheckpoint: waits)
-        case .ndjson: return StreamEmission(connection, waitsForCheckpoint: waits)
+        case .ndjson:
+            return StreamEmission(
+                connection, waitsForCheckpoint: waits,
+                answersAtEnd: try parameters.answersAtEnd())
         case .other(let type):
             throw Problem(
                 .unsupportedMediaType,
@@ -47,6 +50,16 @@ enum Emission {
 }
 
 extension Parameters {
+    /// Whether no receipt is sent before the body's end, for proxies that stop forwarding a body
+    /// once its answer begins.
+    fileprivate func answersAtEnd() throws(Problem) -> Bool {
+        guard let text = self["receipts"] else { return false }
+        guard text == "end" else {
+            throw .badParameter("receipts", "\(text) is unknown; `end` sends them after the body")
+        }
+        return true
+    }
+
     /// Whether the client wants the receipt only once a checkpoint covers it.
     fileprivate func waitsForCheckpoint() throws(Problem) -> Bool {
         guard let text = self["wait"] else { return false }

@@ -7,13 +7,17 @@ package enum EmissionLimits {
     package static let streamLinesInFlight = 1 << 16
     /// Payload bytes handed to the sequencer together.
     package static let streamChunkBytes = 256 << 10
-    /// Lines of one NDJSON body whose answers the client may leave untaken.
-    package static let streamLinesKept = 1_000_000
     /// Kept answers read back from the ledger at once: a third of a megabyte.
     package static let linesReadBack = 1024
-    /// A refusal the client has not taken counts as this many receipts, since it is that much
-    /// larger.
-    package static let problemWeight = 16
+    /// Lines handed over together.
+    package static let streamChunkLines = 1024
+    /// Memory of a line from when it is read until it is answered: a receipt, or a refusal.
+    package static let receiptBytes = 200
+    package static let problemBytes = 800
+    /// Memory of an answer that the client has not taken: a receipt's position, or beside a
+    /// refusal's text.
+    package static let receiptBytesKept = 24
+    package static let problemBytesKept = 64
     /// How soon to retry a body that found no room: about the time a batch takes.
     package static let retryDelay: Duration = .milliseconds(5)
 

@@ -57,7 +57,8 @@ struct LineCutter {
 
     mutating func end() { hasEnded = true }
 
-    /// The next lines: at least one, at most about `limit` bytes. Nil if none is complete.
+    /// The next lines: at least one, at most about `limit` bytes, and so few that what they become
+    /// stays small. Nil if none is complete.
     mutating func next(atMost limit: Int) -> Chunk? {
         let (end, lines) = wholeLines(limit)
         if end > 0 { return cut(end, lines) }
@@ -97,7 +98,9 @@ struct LineCutter {
         _ bytes: Span<UInt8>, from start: Int, _ limit: Int
     ) -> (end: Int, lines: Int) {
         var (end, lines, from) = (0, 0, start)
-        while end < limit, let feed = JSONText.nextLineFeed(bytes, from: from) {
+        while end < limit, lines < EmissionLimits.streamChunkLines,
+            let feed = JSONText.nextLineFeed(bytes, from: from)
+        {
             end = feed + 1
             from = end
             lines += 1

@@ -3,6 +3,7 @@ internal import LedgerStorage
 internal import NIOCore
 internal import Packets
 internal import Platform
+internal import Reconstruction
 internal import StardustCore
 
 /// One packet in one request.
@@ -10,7 +11,7 @@ final class SingleEmission: RequestBody {
     let kind = ConnectionState.Begun.body
     private let connection: ConnectionHandler
     private var body = ByteBuffer()
-    private var reservation: Inbox.Reservation
+    private var reservation: Budgets.Lease
     private let waitsForCheckpoint: Bool
     /// The sequencer has the packet. Its bytes stay reserved until its outcome is known, even if the
     /// client has gone, but not while it waits for a checkpoint: an unreachable witness must not
@@ -20,7 +21,7 @@ final class SingleEmission: RequestBody {
     init(_ connection: ConnectionHandler, waitsForCheckpoint: Bool) {
         self.connection = connection
         self.waitsForCheckpoint = waitsForCheckpoint
-        reservation = connection.server.ledger.reservation()
+        reservation = connection.lease(.bodyBytes)
     }
 
     private var ledger: RunningLedger { connection.server.ledger }
@@ -47,7 +48,7 @@ final class SingleEmission: RequestBody {
     }
 
     func abandon() {
-        if !isSubmitted { reservation.give(back: reservation.bytes) }
+        if !isSubmitted { reservation.give(back: reservation.amount) }
     }
 
     func finish() {
@@ -56,21 +57,40 @@ final class SingleEmission: RequestBody {
         var submission = Submission(peer: connection.peer.peer) { outcomes in
             loop.execute { bound.value.answer(outcomes[0]) }
         }
+        let amending: ChainPacket?
         do throws(Problem) {
-            try admit(to: &submission)
+            amending = try admit(to: &submission)
         } catch {
             ledger.metrics.packetsRefused.add()
             return respond(Answer(error))
         }
         isSubmitted = true
+        guard let amending else { return submit(submission) }
+        let (ledger, grant) = (ledger, connection.grant)
+        connection.offLoop(.disk) {
+            Result { () throws(Problem) in
+                try Amendments.problem(amending, grant, .patient(ledger, since: .now))
+            }
+        } then: { [self] _, result in
+            switch result {
+            case .success(nil): submit(submission)
+            case .success(let problem?), .failure(let problem):
+                ledger.metrics.packetsRefused.add()
+                respond(Answer(problem))
+            }
+        }
+    }
+
+    private func submit(_ submission: Submission) {
         if let refusal = ledger.submit(submission) {
             ledger.metrics.packetsTurnedAway.add()
             respond(Answer(Problem(refusal)))
         }
     }
 
-    /// Parses and validates the body's packet.
-    private func admit(to submission: inout Submission) throws(Problem) {
+    /// Parses and validates the body's packet. Returns it if somebody who is limited to some entity
+    /// types amends others with it.
+    private func admit(to submission: inout Submission) throws(Problem) -> ChainPacket? {
         let body = body
         let bytes = body.readableBytesUInt8Span
         let payload = bytes.extracting(JSONText.trimmed(bytes))
@@ -84,6 +104,8 @@ final class SingleEmission: RequestBody {
             throw .forbidden(appending: facts.entityType)
         }
         submission.append(payload, facts)
+        guard connection.grant.isLimited else { return nil }
+        return Amendments.packet([UInt8](payload), facts)
     }
 
     private func answer(_ outcome: AppendOutcome) {
@@ -124,7 +146,7 @@ final class SingleEmission: RequestBody {
 
     private func release() {
         isSubmitted = false
-        reservation.give(back: reservation.bytes)
+        reservation.give(back: reservation.amount)
         body = ByteBuffer()
     }
 

@@ -16,13 +16,17 @@ final class StreamEmission: RequestBody {
     private let waitsForCheckpoint: Bool
     private var cutter: LineCutter
     /// Bytes waiting for the end of their line or for room, and bytes being appended.
-    private var reservation: Inbox.Reservation
+    private var reservation: Budgets.Lease
     private var batches = CircularBuffer<Batch>()
     private var bytesInFlight = 0
     private var linesInFlight = 0
     /// A submission that found the inbox full; retried before anything else is read.
     private var delayed: (submission: Submission, bytes: Int)?
-    private var kept = KeptAnswers()
+    private var kept: KeptAnswers
+    /// Memory of the lines that are not yet answered.
+    private var unanswered: Budgets.Lease
+    /// The client gets no byte of its answer before its body has ended.
+    private let answersAtEnd: Bool
     private var isReadingBack = false
     private var hasBegun = false
     private var isAbandoned = false
@@ -33,6 +37,8 @@ final class StreamEmission: RequestBody {
         var lines: [Line] = []
         /// Number of lines in the body, including blank ones.
         var count = 0
+        /// Bytes of `unanswered`.
+        var weight = 0
         /// The packets, kept until the batch is settled. If an id is already stored, the
         /// contents are compared.
         var payloads: Submission?
@@ -46,11 +52,14 @@ final class StreamEmission: RequestBody {
         case problem(BoxedProblem)
     }
 
-    init(_ connection: ConnectionHandler, waitsForCheckpoint: Bool) {
+    init(_ connection: ConnectionHandler, waitsForCheckpoint: Bool, answersAtEnd: Bool) {
+        self.answersAtEnd = answersAtEnd
+        kept = KeptAnswers(connection.lease(.answerBytes))
+        unanswered = connection.lease(.answerBytes)
         self.connection = connection
         self.waitsForCheckpoint = waitsForCheckpoint
         cutter = LineCutter(lineBytesMax: connection.server.ledger.settings.packetBytes)
-        reservation = connection.server.ledger.reservation()
+        reservation = connection.lease(.bodyBytes)
     }
 
     private var ledger: RunningLedger { connection.server.ledger }
@@ -66,11 +75,13 @@ final class StreamEmission: RequestBody {
 
     func finish() {
         cutter.end()
+        clientTookAnswers()
         pump()
     }
 
     /// The connection is gone. Packets already handed over are still appended.
     func abandon() {
+        if isAbandoned { return }
         isAbandoned = true
         reservation.give(back: cutter.bytesHeld + (delayed?.bytes ?? 0))
         delayed = nil
@@ -89,8 +100,15 @@ final class StreamEmission: RequestBody {
             guard offer(submission) else { return nil }
             delayed = nil
         }
-        if kept.weight >= EmissionLimits.streamLinesKept {
+        if kept.isFull {
+            // Nobody can take an answer that has not begun.
+            if !hasBegun { begin() }
+            clientTookAnswers()
             connection.setReadingHeld(.answers)
+            return nil
+        }
+        guard unanswered.hasRoom else {
+            retrySoon()
             return nil
         }
         guard bytesInFlight < EmissionLimits.streamBytesInFlight,
@@ -125,6 +143,11 @@ final class StreamEmission: RequestBody {
         }
         batch.payloads = submission
         batch.count = chunk.lines
+        batch.weight = batch.lines.reduce(0) { sum, line in
+            if case .problem = line { return sum + EmissionLimits.problemBytes }
+            return sum + EmissionLimits.receiptBytes
+        }
+        _ = unanswered.add(batch.weight)
         batches.append(batch)
         bytesInFlight += bytes
         linesInFlight += chunk.lines
@@ -145,11 +168,17 @@ final class StreamEmission: RequestBody {
         var problem: Problem
         do throws(PacketError) {
             let facts = try connection.loop.read(payload)
-            if connection.grant.allowsAppending(facts.entityType) {
+            let isAllowed = connection.grant.allowsAppending(facts.entityType)
+            if isAllowed, connection.grant.isLimited,
+                Amendments.packet([UInt8](payload), facts) != nil
+            {
+                problem = .forbidden(amending: "packets in a stream; send this packet by itself")
+            } else if isAllowed {
                 submission.append(payload, facts)
                 return .packet(line: line, ordinal: submission.packets.count - 1)
+            } else {
+                problem = .forbidden(appending: facts.entityType)
             }
-            problem = .forbidden(appending: facts.entityType)
         } catch { problem = Problem(error) }
         connection.server.metrics.packetsRefused.add()
         problem.line = line
@@ -196,7 +225,9 @@ final class StreamEmission: RequestBody {
                 batch.lines[index] = .problem(BoxedProblem(problem))
             }
         }
-        present.isEmpty ? awaitCheckpoint(batch) : resolve(present, batch)
+        guard present.isEmpty else { return resolve(present, batch) }
+        batch.payloads = nil
+        awaitCheckpoint(batch)
     }
 
     private func resolve(
@@ -252,8 +283,10 @@ final class StreamEmission: RequestBody {
         while let first = batches.first, first.isAnswered {
             batches.removeFirst()
             linesInFlight -= first.count
+            unanswered.give(back: first.weight)
             write(first.lines)
         }
+        clientTookAnswers()
         pump()
     }
 
@@ -261,10 +294,8 @@ final class StreamEmission: RequestBody {
 
     private func write(_ lines: [Line]) {
         if isAbandoned || lines.isEmpty { return }
-        if !hasBegun {
-            hasBegun = true
-            connection.beginStreaming()
-        }
+        if answersAtEnd, !hasBegun, !cutter.hasEnded { return kept.append(lines) }
+        if !hasBegun { begin() }
         guard kept.isEmpty, !isReadingBack, connection.isWritable else {
             kept.append(lines)
             return
@@ -272,15 +303,22 @@ final class StreamEmission: RequestBody {
         connection.stream(AnswerLines.rendered(lines))
     }
 
+    private func begin() {
+        hasBegun = true
+        connection.beginStreaming()
+    }
+
     /// Called when there is room again: sends kept answers, read back from the ledger.
     func clientTookAnswers() {
         guard !isAbandoned, !isReadingBack, !kept.isEmpty, connection.isWritable else { return }
+        guard hasBegun || !answersAtEnd || cutter.hasEnded else { return }
+        if !hasBegun { begin() }
         isReadingBack = true
         let (some, ledger, waits) = (
             kept.take(EmissionLimits.linesReadBack), ledger, waitsForCheckpoint
         )
         connection.offLoop(.disk) {
-            AnswerLines.rendered(some.map { $0.line(from: ledger, withEvidence: waits) })
+            AnswerLines.rendered(some, from: ledger, withEvidence: waits)
         } then: { [self] connection, bytes in
             isReadingBack = false
             guard !isAbandoned else { return }

@@ -10,7 +10,7 @@ final class FeedStream: RequestBody {
     let kind = ConnectionState.Begun.stream
     private let connection: ConnectionHandler
     private var cutter = LineCutter(lineBytesMax: ModelRequestLimits.changeBytes)
-    private var reservation: Inbox.Reservation
+    private var reservation: Budgets.Lease
     private var session: RunningModel.FeedSession?
     private var isWorking = false
     private var hasBegun = false
@@ -20,7 +20,7 @@ final class FeedStream: RequestBody {
 
     init(_ connection: ConnectionHandler) {
         self.connection = connection
-        reservation = connection.server.ledger.reservation()
+        reservation = connection.lease(.bodyBytes)
     }
 
     func take(_ bytes: ByteBuffer) {

@@ -71,7 +71,7 @@ enum ModelQueries {
                 json.beginObject()
                 json.member("table", table)
                 json.member("lsn", lsn.description)
-                json.member("ledger_size", Int(size.entries))
+                json.member("ledger_size", size.entries)
                 json.key("row")
                 json.json(row)
                 json.key("packets")
@@ -149,7 +149,7 @@ enum ModelQueries {
             return Answer { json in
                 json.beginObject()
                 json.member("lsn", lsn.description)
-                json.member("ledger_size", Int(size.entries))
+                json.member("ledger_size", size.entries)
                 drift.write(to: &json)
                 json.endObject()
             }
@@ -160,7 +160,7 @@ enum ModelQueries {
 extension JSONWriter {
     fileprivate mutating func reference(_ entry: Entry) {
         beginObject()
-        member("position", Int(entry.position.value))
+        member("position", entry.position.value)
         member("stardust_id", entry.stardustID)
         endObject()
     }
@@ -171,7 +171,7 @@ extension JSONWriter {
         member("pointer", reference.embedded.pointer)
         member("stardust_id", reference.embedded.stardustID)
         key("position")
-        if let position = reference.position { integer(Int(position.value)) } else { null() }
+        if let position = reference.position { integer(position.value) } else { null() }
         endObject()
     }
 

@@ -11,11 +11,11 @@ final class SQLRequest: RequestBody {
     let kind = ConnectionState.Begun.queryBody
     private let connection: ConnectionHandler
     private var body = ByteBuffer()
-    private var reservation: Inbox.Reservation
+    private var reservation: Budgets.Lease
 
     init(_ connection: ConnectionHandler) {
         self.connection = connection
-        reservation = connection.server.ledger.reservation()
+        reservation = connection.lease(.bodyBytes)
     }
 
     func take(_ bytes: ByteBuffer) {
@@ -32,17 +32,10 @@ final class SQLRequest: RequestBody {
     }
 
     func finish() {
-        let (ledger, bytes) = (connection.server.ledger, Array(body.readableBytesView))
-        let now = ContinuousClock.now
-        connection.offLoop(.sql) {
-            let context = QueryContext.patient(ledger, since: now)
-            do throws(Problem) { return try Self.answer(bytes, context) } catch {
-                return Answer(error)
-            }
-        } then: { [self] connection, answer in
-            body = ByteBuffer()
-            reservation.give(back: reservation.bytes)
-            connection.respond(answer)
+        let bytes = Array(body.readableBytesView)
+        body = ByteBuffer()
+        connection.answerOffLoop(.sql) { (context) throws(Problem) in
+            try Self.answer(bytes, context)
         }
     }
 
@@ -79,7 +72,7 @@ final class SQLRequest: RequestBody {
             try sandbox.answer(
                 sql, parameters == nil ? nil : document, at: parameters ?? 0, limits, to: &json)
             json.member("lsn", sandbox.state.lsn.description)
-            json.member("ledger_size", Int(size.entries))
+            json.member("ledger_size", size.entries)
             json.endObject()
             return Answer(200, "application/json", json.bytes)
         } catch { throw Problem(error, context.ledger) }

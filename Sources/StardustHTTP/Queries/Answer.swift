@@ -70,7 +70,7 @@ extension JSONWriter {
     mutating func receipt(_ receipt: Receipt, isReplay: Bool, _ evidence: CheckpointEvidence? = nil)
     {
         beginObject()
-        member("position", Int(receipt.position.value))
+        member("position", receipt.position.value)
         member("stardust_id", receipt.stardustID)
         member("entry_hash", receipt.entryHash)
         member("payload_sha256", receipt.payloadDigest)
@@ -88,7 +88,7 @@ extension JSONWriter {
     mutating func keyRotation(_ record: StoredRecord) {
         let entry = record.entry
         beginObject()
-        member("position", Int(entry.position.value))
+        member("position", entry.position.value)
         member("kind", "key_rotation")
         member("received_at", entry.receivedAt)
         member("entry_hash", record.entryHash)
@@ -104,12 +104,13 @@ extension JSONWriter {
     ) {
         let entry = record.entry
         beginObject()
-        member("position", Int(entry.position.value))
+        member("position", entry.position.value)
         member("stardust_id", entry.stardustID)
         member("entity_type", entity.type)
         member("entity_id", entity.id)
         member("created_at", entry.createdAt)
         member("received_at", entry.receivedAt)
+        if entry.flags.contains(.clockHeldBack) { member("clock_held_back", true) }
         key("peer")
         beginObject()
         member("uid", Int(entry.peer.uid))

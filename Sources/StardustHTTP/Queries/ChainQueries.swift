@@ -67,7 +67,7 @@ enum ChainQueries {
                 let position = try context.searching { () throws(PacketSearch.Failure) in
                     try source.position(of: id)
                 }
-                guard position != nil else { throw .unknown("the packet \(id)") }
+                guard position != nil else { throw context.unknown("the packet \(id)") }
             }
             return try answer(wish, source, context)
         }

@@ -99,7 +99,7 @@ enum EdgeQueries {
                 else { return nil }
                 return try find(packet, list, source)
             }
-            guard let found else { throw .unknown("the packet \(id)") }
+            guard let found else { throw context.unknown("the packet \(id)") }
             return try page(found, list, source, context)
         }
     }
@@ -123,7 +123,7 @@ enum EdgeQueries {
         let edges = found.edges(Set(packets.map(\.position)))
         return Answer { json in
             json.beginObject()
-            json.member("ledger_size", Int(list.size.entries))
+            json.member("ledger_size", list.size.entries)
             json.key("edges")
             json.beginArray()
             for edge in edges { edge.write(to: &json) }

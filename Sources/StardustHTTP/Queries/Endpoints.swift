@@ -10,7 +10,8 @@ extension Endpoint {
 
     private static let emitting = [
         Endpoint(
-            .post, "/v1/packets", .append, .withBody, .some(["wait"]), .body(Emission.begin))
+            .post, "/v1/packets", .append, .withBody, .some(["wait", "receipts"]),
+            .body(Emission.begin))
     ]
 
     private static let packets: [Endpoint] = [
@@ -27,7 +28,7 @@ extension Endpoint {
             "/v1/packets/{stardust_id}/children", .read, .brieflyElse(on: .waiting),
             ListQueries.parameters, EdgeQueries.children),
         .get(
-            "/v1/packets/{stardust_id}/chain", .read, .brieflyElse(on: .waiting),
+            "/v1/packets/{stardust_id}/chain", .read, .brieflyElse(on: .chains),
             ChainQueries.parameters, ChainQueries.packetChain),
         .get(
             "/v1/packets/{stardust_id}/proof", .audit, .brieflyElse(on: .waiting), .none,
@@ -54,13 +55,13 @@ extension Endpoint {
             "/v1/entities/{type}/{id}/packets", .read, .brieflyElse(on: .waiting),
             ListQueries.parameters, ListQueries.entityPackets),
         .get(
-            "/v1/entities/{type}/{id}/chain", .read, .brieflyElse(on: .waiting),
+            "/v1/entities/{type}/{id}/chain", .read, .brieflyElse(on: .chains),
             ChainQueries.parameters, ChainQueries.entityChain),
         .get(
             "/v1/traces/{trace_id}/packets", .read, .brieflyElse(on: .waiting),
             ListQueries.parameters, ListQueries.tracePackets),
         .get(
-            "/v1/traces/{trace_id}/chain", .read, .brieflyElse(on: .waiting),
+            "/v1/traces/{trace_id}/chain", .read, .brieflyElse(on: .chains),
             ChainQueries.parameters, ChainQueries.traceChain),
         Endpoint(.get, "/v1/follow", .read, .following, FollowStream.parameters, .follow),
     ]
@@ -77,10 +78,16 @@ extension Endpoint {
     private static let model: [Endpoint] = [
         Endpoint(
             .post, "/v1/model/changes", .admin, .withBody, .ignored,
-            .body { connection, _ in FeedStream(connection) }),
+            .body { (connection, _) throws(Problem) in
+                try MediaType.requireNDJSON(of: connection)
+                return FeedStream(connection)
+            }),
         Endpoint(
             .post, "/v1/model/sql", .read, .withBody, .ignored,
-            .body { connection, _ in SQLRequest(connection) }),
+            .body { (connection, _) throws(Problem) in
+                try MediaType.requireJSON(of: connection)
+                return SQLRequest(connection)
+            }),
         .get("/v1/model/tables/{table}", .read, .on(.waiting), .columns, ModelQueries.tableRows),
         .get("/v1/model/tables/{table}/{id}", .read, .on(.waiting), .none, ModelQueries.row),
         .get("/v1/model/views/{view}", .read, .on(.waiting), .columns, ModelQueries.viewRows),

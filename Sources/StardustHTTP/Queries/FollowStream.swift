@@ -25,6 +25,7 @@ final class FollowStream: Exchange {
     /// The index has advanced since that look-up began.
     private var hasNews = false
     private var isEnded = false
+    private var place: Budgets.Lease
 
     /// The stream starts after the position `after`; -1 starts with the first packet. Without
     /// `after`, it starts with the next packet to arrive.
@@ -42,6 +43,12 @@ final class FollowStream: Exchange {
             next = position + 1
         } else if parameters["after"] != nil {
             next = 0
+        }
+        place = connection.lease(.followers)
+        guard place.take(1) else {
+            throw Problem(
+                .tooManyFollowers, "too many connections follow, in all or of this user",
+                retryAfterSeconds: 5)
         }
         beginsNow = parameters["after"] == nil
         filter = try parameters.filter()
@@ -118,7 +125,7 @@ final class FollowStream: Exchange {
             for position in page.notCompared {
                 json.clear()
                 json.beginObject()
-                json.member("not_compared", Int(position.value))
+                json.member("not_compared", position.value)
                 json.endObject()
                 look.lines.writeBytes(json.bytes)
                 look.lines.writeInteger(UInt8(ascii: "\n"))

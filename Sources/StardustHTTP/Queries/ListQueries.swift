@@ -61,7 +61,7 @@ enum ListQueries {
         Answer { json in
             json.reserve(page.found.reduce(256) { $0 + $1.record.payload.count + 512 })
             json.beginObject()
-            json.member("ledger_size", Int(list.size.entries))
+            json.member("ledger_size", list.size.entries)
             if let total {
                 json.member("total", total.count)
                 json.member("total_exact", total.isExact)
@@ -71,9 +71,10 @@ enum ListQueries {
             for found in page.found { json.packet(found.record, found.entity) }
             json.endArray()
             json.next(list.cursor(page.next), isCut: page.isCut)
+            if let damage = page.damage { json.damaged(damage) }
             if !page.notCompared.isEmpty {
                 json.key("not_compared")
-                json.array(page.notCompared) { $1.integer(Int($0.value)) }
+                json.array(page.notCompared) { $1.integer($0.value) }
             }
             json.endObject()
         }
@@ -86,5 +87,11 @@ extension JSONWriter {
         key("next")
         if let cursor { string(cursor.text) } else { null() }
         if isCut { member("cut", true) }
+    }
+
+    /// Says that packets may be missing from a list because they cannot be read.
+    mutating func damaged(_ finding: Finding) {
+        member("damaged", true)
+        member("damage", finding.description)
     }
 }

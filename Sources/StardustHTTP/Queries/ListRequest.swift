@@ -54,7 +54,7 @@ extension Parameters {
         guard let text = self["as_of"] else { return current }
         guard let value = UInt64(text), value <= current.entries else {
             throw .badParameter(
-                "as_of", "this ledger has never had the size \(text); it has \(current) entries")
+                "as_of", "\(text) is no size that this ledger has had; it has \(current) entries")
         }
         return LedgerSize(value)
     }

@@ -43,8 +43,10 @@ enum OperatorQueries {
             metrics.modelRetainedBytes.set(lag?.retainedBytes ?? 0)
             metrics.bytesInFlight.set(ledger.bytesInFlight)
             metrics.residentBytes.set(ProcessMemory.residentBytes)
+            metrics.connections.set(ledger.budgets.used(.connections))
             return Answer(
-                200, "text/plain; version=0.0.4; charset=utf-8", Array(metrics.text.utf8))
+                200, "text/plain; version=0.0.4; charset=utf-8",
+                Array((metrics.text + ledger.budgets.metrics).utf8))
         }
     }
 
@@ -66,8 +68,14 @@ enum OperatorQueries {
                 json.index(ledger.follower)
                 json.key("publishing")
                 json.publishing(ledger.publisher)
+                json.key("clock_warning")
+                if let warning = ledger.clock.warning {
+                    json.string(warning)
+                } else {
+                    json.null()
+                }
                 json.member("bytes_in_flight", ledger.bytesInFlight)
-                json.member("connections", ledger.metrics.connections.value)
+                json.member("connections", ledger.budgets.used(.connections))
                 json.endObject()
             }
         }
@@ -91,9 +99,20 @@ extension JSONWriter {
         key("reason")
         if let reason = publisher?.phase.reason { string(reason) } else { null() }
         key("checkpoint_size")
-        if let published { integer(Int(published.size.entries)) } else { null() }
+        if let published { integer(published.size.entries) } else { null() }
         key("root")
         if let published { string(published.root.tagged) } else { null() }
+        key("witnesses")
+        array(publisher?.witnessReports ?? []) { witness, json in
+            json.beginObject()
+            json.member("name", witness.name)
+            json.member("size", witness.size.entries)
+            json.key("error")
+            if let error = witness.error { json.string(error) } else { json.null() }
+            json.key("since")
+            if let since = witness.since { json.string(since.description) } else { json.null() }
+            json.endObject()
+        }
         key("keys")
         array(publisher?.history.all ?? []) { $1.string($0.description) }
         endObject()

@@ -46,7 +46,7 @@ enum PacketQueries {
         let size = try request.parameters.size(upTo: map.head.size)
         return Query { (context) throws(Problem) in
             guard size.contains(position), let record = try context.read(position, map) else {
-                throw .unknown("position \(position)")
+                throw context.unknown("position \(position)")
             }
             return try answer(record)
         }

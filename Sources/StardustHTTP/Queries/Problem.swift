@@ -36,7 +36,7 @@ package struct Problem: Error, Sendable {
         if let offset { json.member("offset", offset) }
         if let line { json.member("line", line) }
         if let limit { json.member("limit", limit) }
-        if let position { json.member("position", Int(position)) }
+        if let position { json.member("position", position) }
         if let table { json.member("table", table) }
         if let column { json.member("column", column) }
         if let value { json.member("value", value) }

@@ -60,6 +60,7 @@ extension Problem {
         // 403
         case forbidden
         case notARead = "not_a_read"
+        case crossSite = "cross_site"
         // 404
         case notFound = "not_found"
         case noModel = "no_model"
@@ -74,13 +75,22 @@ extension Problem {
         case packetTooLarge = "packet_too_large"
         case tooLarge = "too_large"
         case unsupportedMediaType = "unsupported_media_type"
+        // 417, 421
+        case expectationFailed = "expectation_failed"
+        case misdirected
         // 431
         case headerTooLarge = "header_too_large"
         // 500
         case damaged
         case modelDrifted = "model_drifted"
+        // 501
+        case notImplemented = "not_implemented"
         // 503
         case tooMuchInFlight = "too_much_in_flight"
+        case tooManyConnections = "too_many_connections"
+        case tooManyFollowers = "too_many_followers"
+        case tooManyQueries = "too_many_queries"
+        case clockAhead = "clock_ahead"
         case recovering
         case stopping
         case readOnly = "read_only"
@@ -105,16 +115,20 @@ extension Problem {
             case .malformedRequest, .badRequest, .badParameter, .badID, .badPosition, .badSQL,
                 .answerTooLarge:
                 400
-            case .forbidden, .notARead: 403
+            case .forbidden, .notARead, .crossSite: 403
             case .notFound, .noModel: 404
             case .methodNotAllowed: 405
             case .requestTimeout: 408
             case .stardustIDConflict, .followsPostgres, .modelLocked: 409
             case .packetTooLarge, .tooLarge: 413
             case .unsupportedMediaType: 415
+            case .expectationFailed: 417
+            case .misdirected: 421
             case .headerTooLarge: 431
             case .damaged, .modelDrifted: 500
-            case .tooMuchInFlight, .recovering, .stopping, .readOnly, .outcomeUnknown, .failed,
+            case .notImplemented: 501
+            case .tooMuchInFlight, .tooManyConnections, .tooManyFollowers, .tooManyQueries,
+                .clockAhead, .recovering, .stopping, .readOnly, .outcomeUnknown, .failed,
                 .readFailed, .indexBehind, .indexFailed, .timeIsOver, .tooMuchMemory,
                 .notPublished, .treeDamaged, .feedBusy, .modelFailed, .wouldBlock:
                 503

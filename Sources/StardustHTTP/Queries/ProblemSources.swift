@@ -36,8 +36,10 @@ extension Problem {
         case .readOnly(let reason):
             self.init(
                 .readOnly,
-                "the ledger is damaged and accepts nothing until an operator intervenes: \(reason)",
+                "nothing is accepted until an operator intervenes: \(reason)",
                 retryAfterSeconds: 60)
+        case .clockAhead(let reason):
+            self.init(.clockAhead, reason, retryAfterSeconds: 60)
         case .noSpace(let reason):
             self.init(
                 .noSpace, "\(reason). Appends resume when there is room", retryAfterSeconds: 5)

@@ -42,7 +42,7 @@ enum ProofQueries {
         let map = try request.map()
         let query = Query { (context) throws(Problem) in
             guard let record = try context.read(position, map) else {
-                throw .unknown("position \(position)")
+                throw context.unknown("position \(position)")
             }
             return try proof(of: record, context)
         }
@@ -81,8 +81,8 @@ enum ProofQueries {
             }
             return Answer { json in
                 json.beginObject()
-                json.member("from", Int(from))
-                json.member("to", Int(end))
+                json.member("from", from)
+                json.member("to", end)
                 json.member("from_root", proof.fromRoot)
                 json.member("to_root", proof.toRoot)
                 json.key("hashes")
@@ -135,7 +135,7 @@ extension QueryContext {
         default:
             throw Problem(
                 .notPublished,
-                "a damaged ledger is not published; the files checkpoint and checkpoints in its "
+                "a read-only ledger is not published; the files checkpoint and checkpoints in its "
                     + "folder hold what was signed")
         }
     }

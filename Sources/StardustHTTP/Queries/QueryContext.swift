@@ -53,8 +53,17 @@ struct QueryContext: Sendable {
     ) throws(Problem) -> StoredRecord {
         guard let position = try position(of: id, map), size.contains(position),
             let record = try read(position, map), record.entry.kind == .packet
-        else { throw .unknown("the packet \(id)") }
+        else { throw unknown("the packet \(id)") }
         return record
+    }
+
+    /// What is not found in a sound ledger is not in it. In a damaged one nobody can tell.
+    func unknown(_ what: String) -> Problem {
+        guard let damage = ledger.map?.damage else { return .unknown(what) }
+        return Problem(
+            .damaged,
+            "nobody can tell whether \(what) is in the ledger, because it is damaged: "
+                + damage.description)
     }
 
     // MARK: The index

@@ -59,7 +59,7 @@ struct Router: Sendable {
         if method == .POST, first.method == .post, path == first.path {
             return (first, PathVariables())
         }
-        let (endpoints, variables) = try resolve(path)
+        let (endpoints, found) = try resolve(path)
         let wanted: Endpoint.Method? =
             switch method {
             case .GET, .HEAD: .get
@@ -67,6 +67,8 @@ struct Router: Sendable {
             default: nil
             }
         if let endpoint = endpoints.first(where: { $0.method == wanted }) {
+            var variables = PathVariables()
+            for (name, text) in found { try variables.take(name, text) }
             return (endpoint, variables)
         }
         let allowed = endpoints.map { $0.method == .get ? "GET, HEAD" : "POST" }.sorted()
@@ -77,11 +79,14 @@ struct Router: Sendable {
         throw problem
     }
 
+    private typealias Variable = (name: String, text: Substring)
+
+    /// The endpoints at a path, whatever their method, and the texts of the path's variables.
     private func resolve(
         _ path: Substring
-    ) throws(Problem) -> (endpoints: [Endpoint], variables: PathVariables) {
+    ) throws(Problem) -> (endpoints: [Endpoint], variables: [Variable]) {
         var parts = Self.parts(path)
-        var (node, variables) = (root, PathVariables())
+        var (node, variables) = (root, [Variable]())
         // A path that is too long matches nothing, whatever its parts are.
         let isTooLong = parts.count > depth
         while let part = parts.first {
@@ -91,16 +96,9 @@ struct Router: Sendable {
             } else if let (name, takesRest, next) = node.variable,
                 takesRest || !isTooLong || next.variable?.takesRest == true
             {
-                if takesRest {
-                    try variables.take(name, parts.joined(separator: "/")[...])
-                    parts = []
-                } else {
-                    do throws(Problem) { try variables.take(name, part) } catch {
-                        // An invalid id is reported only if a valid one would lead to an endpoint.
-                        throw next.endpoints.isEmpty && !next.leads(parts) ? .notFound : error
-                    }
-                    parts = parts.dropFirst()
-                }
+                let text = takesRest ? parts.joined(separator: "/")[...] : part
+                variables.append((name, try Self.decoded(text)))
+                parts = takesRest ? [] : parts.dropFirst()
                 node = next
             } else {
                 throw .notFound
@@ -109,12 +107,14 @@ struct Router: Sendable {
         guard !node.endpoints.isEmpty else { throw .notFound }
         return (node.endpoints, variables)
     }
-}
 
-extension Router.Node {
-    /// Whether the second of exactly two `parts` leads from this node to an endpoint.
-    fileprivate func leads(_ parts: ArraySlice<Substring>) -> Bool {
-        parts.count == 2
-            && literals.contains { $0.part == parts.last! && !$0.node.endpoints.isEmpty }
+    /// A part of a path without percent-encoding (RFC 3986 section 2.1).
+    private static func decoded(_ part: Substring) throws(Problem) -> Substring {
+        guard part.utf8.contains(UInt8(ascii: "%")) else { return part }
+        guard let text = String(percentEncoded: part), !text.contains("/"), !text.contains("\0")
+        else {
+            throw Problem(.badRequest, "\(part.prefix(100)) in the path is not properly encoded")
+        }
+        return text[...]
     }
 }

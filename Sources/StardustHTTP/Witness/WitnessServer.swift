@@ -40,22 +40,22 @@ package struct WitnessServer: Service {
                 }
             }
         let channel: any Channel
-        var place: SocketFile.Place?
+        var file: SocketFile?
         if let (host, port) = WitnessAddress.hostAndPort(address) {
             channel = try await bootstrap.serverChannelOption(
                 .socketOption(.so_reuseaddr), value: 1
             )
             .bind(host: host, port: port).get()
         } else {
-            try SocketFile.prepare(address)
-            channel = try await bootstrap.bind(unixDomainSocketPath: address).get()
-            place = try SocketFile.restrict(address)
+            let (descriptor, made) = try SocketFile.listen(at: address)
+            file = made
+            channel = try await bootstrap.withBoundSocket(descriptor).get()
         }
         logger.notice("witnessing", metadata: ["address": "\(address)"])
         try? await gracefulShutdown()
+        file?.remove()
         // Closing a listening socket fails only if it is already closed.
         try? await channel.close()
-        if let place { SocketFile.remove(address, at: place) }
         try await witness.stop()
         try await loops.shutdownGracefully()
     }
@@ -148,12 +148,14 @@ private final class WitnessConnection: ChannelInboundHandler {
     private func finish(_ context: ChannelHandlerContext) {
         guard let head else { return }
         awaitRequest(context)
-        let isLast = !head.isKeepAlive
+        let isLast = !head.isKeepAlive || head.version != .http1_1
         let bound = NIOLoopBound((connection: self, context: context), eventLoop: context.eventLoop)
         witness.answer(head.method, head.uri, body, on: context.eventLoop).whenSuccess { answer in
             let (connection, context) = bound.value
-            connection.logger.info(
-                "answered", metadata: ["path": "\(head.uri)", "status": "\(answer.status)"])
+            // Reading is nobody's business, and others choose the path.
+            if head.method == .POST, head.uri == "/add-checkpoint" {
+                connection.logger.info("answered", metadata: ["status": "\(answer.status)"])
+            }
             connection.respond(answer, context, isLast: isLast)
         }
     }

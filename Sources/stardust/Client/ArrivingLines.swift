@@ -26,6 +26,8 @@ package struct ArrivingLines {
         return line
     }
 
+    package var bytesWaiting: Int { bytes.readableBytes }
+
     /// What has arrived and was not taken as a line.
     package var rest: [UInt8] { Array(bytes.readableBytesView) }
 }

@@ -73,11 +73,11 @@ struct ChainCommand: AsyncParsableCommand {
             ])
         terminal.beginPaging()
         defer { terminal.endPaging() }
-        guard format == .text, terminal.hasColor else { return Output.data(bytes) }
+        guard format == .text, terminal.hasColor else { return try Output.foreign(bytes) }
         for line in String(decoding: bytes, as: UTF8.self).split(
             separator: "\n", omittingEmptySubsequences: false
         ).dropLast() {
-            Output.line(painted(String(line), terminal))
+            try Output.line(painted(Output.safe(String(line)), terminal))
         }
     }
 

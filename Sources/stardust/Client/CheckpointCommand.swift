@@ -13,6 +13,6 @@ struct CheckpointCommand: AsyncParsableCommand {
     var socket: String = .defaultSocketPath
 
     func run() async throws {
-        Output.data(try await DaemonClient(socket: socket).get("/v1/checkpoint"))
+        try Output.foreign(try await DaemonClient(socket: socket).get("/v1/checkpoint"))
     }
 }

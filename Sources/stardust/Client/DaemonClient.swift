@@ -6,6 +6,12 @@ internal import Packets
 /// Queries the daemon over its socket.
 struct DaemonClient {
     let socket: String
+    var patience = SilenceGuard.Patience.always
+
+    /// No answer of the daemon is larger.
+    static let answerBytesMax = 192 << 20
+    /// No line of a streamed answer is longer.
+    static let lineBytesMax = 64 << 20
 
     struct Response {
         var status = 0
@@ -24,12 +30,13 @@ struct DaemonClient {
 
     private func whole(_ target: String, _ body: [UInt8]? = nil) async throws(Failure) -> [UInt8] {
         var response = Response()
-        try await exchange(target, body) { part in
+        try await exchange(target, body) { (part) throws(Failure) in
             switch part {
             case .head(let head): response.status = Int(head.status.code)
             case .body(let bytes): response.body += bytes.readableBytesView
             case .end: break
             }
+            guard response.body.count <= Self.answerBytesMax else { throw Self.endless }
             return true
         }
         guard response.status == 200 else { throw Self.failure(response) }
@@ -46,7 +53,7 @@ struct DaemonClient {
             switch part {
             case .head(let head): status = Int(head.status.code)
             case .body(let bytes):
-                lines.add(bytes)
+                try lines.take(bytes)
                 guard status == 200 else { return true }
                 while let line = lines.next() {
                     guard try take(line) else { return false }
@@ -71,7 +78,7 @@ struct DaemonClient {
         _ take: (HTTPClientResponsePart) throws(Failure) -> Bool
     ) async throws(Failure) {
         do {
-            let channel = try await LineExchange.connect(socket)
+            let channel = try await LineExchange.connect(socket, patience)
             try await channel.executeThenClose { inbound, outbound in
                 try await outbound.write(contentsOf: Self.request(target, body))
                 for try await part in inbound {
@@ -95,6 +102,9 @@ struct DaemonClient {
         return [.head(head), .body(.byteBuffer(ByteBuffer(bytes: body))), .end(nil)]
     }
 
+    fileprivate static let endless = Failure(
+        .inputOutput, "the answer does not end; is this socket a Stardust daemon's?")
+
     private static func failure(_ response: Response) -> Failure {
         let detail =
             (try? JSONDocument(response.body)).flatMap { document in
@@ -107,5 +117,15 @@ struct DaemonClient {
         case 503: Failure(.unreachable, "the daemon cannot answer now: \(detail)")
         default: Failure(.inputOutput, "the daemon answered \(response.status): \(detail)")
         }
+    }
+}
+
+extension ArrivingLines {
+    /// Adds bytes, as long as no line is longer than any of the daemon's.
+    mutating func take(_ piece: ByteBuffer) throws(Failure) {
+        guard bytesWaiting + piece.readableBytes <= DaemonClient.lineBytesMax else {
+            throw DaemonClient.endless
+        }
+        add(piece)
     }
 }

@@ -28,17 +28,20 @@ struct EmitCommand: AsyncParsableCommand {
         var tally = EmissionTally(totalBytes: input.files.totalBytes)
         do {
             try await LineExchange(socket: socket, path: "/v1/packets").run(input) {
-                line, bytesSent in
-                tally.take(line, bytesSent: bytesSent)
+                (line, bytesSent) throws(Failure) in
+                try tally.take(line, bytesSent: bytesSent)
             }
-        } catch let failure as Failure { throw failure } catch {
-            tally.endProgress()
+        } catch let failure as Failure {
+            throw Failure(
+                failure.exit, "\(failure.message). \(tally.accepted) packets are durable")
+        } catch {
+            try tally.endProgress()
             throw Failure(
                 .unreachable,
                 "\(socket): \(LineExchange.sentence(error)). \(tally.accepted) packets are durable; "
                     + "run the same command again, no packet is stored twice")
         }
-        tally.endProgress()
+        try tally.endProgress()
         try tally.finish(expected: input.packetsSent)
     }
 }
@@ -58,7 +61,7 @@ private struct EmissionTally {
     init(totalBytes: Int?) { self.totalBytes = totalBytes }
 
     /// Takes one line of the answer.
-    mutating func take(_ line: [UInt8], bytesSent: Int) {
+    mutating func take(_ line: [UInt8], bytesSent: Int) throws(Failure) {
         switch (try? JSONDocument(line)).flatMap(AnswerLine.init) {
         case nil, .outcome:
             Output.error(
@@ -75,12 +78,12 @@ private struct EmissionTally {
                 Output.error("line \(line.map(String.init) ?? "?"): \(detail)")
             }
         }
-        if pendingOutput.count > 1 << 16 { flush() }
+        if pendingOutput.count > 1 << 16 { try flush() }
         showProgress(bytesSent)
     }
 
-    private mutating func flush() {
-        Output.data(pendingOutput)
+    private mutating func flush() throws(Failure) {
+        try Output.data(pendingOutput)
         pendingOutput.removeAll(keepingCapacity: true)
     }
 
@@ -96,8 +99,8 @@ private struct EmissionTally {
         Output.progress("\(bar) \(Int(share * 100)) %  \(accepted) packets durable")
     }
 
-    mutating func endProgress() {
-        flush()
+    mutating func endProgress() throws(Failure) {
+        try flush()
         guard showsProgress else { return }
         Output.progress("")
         Output.error("\(accepted) packets durable, \(replayed) of them already stored before")

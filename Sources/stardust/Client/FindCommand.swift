@@ -35,9 +35,9 @@ struct FindCommand: AsyncParsableCommand {
         let isExact =
             answer.member("total_exact", of: 0).map { answer.tokens[$0].kind == .true } ?? false
         if options.json {
-            Output.line("{\"total\":\(total),\"total_exact\":\(isExact)}")
+            try Output.line("{\"total\":\(total),\"total_exact\":\(isExact)}")
         } else {
-            Output.line(isExact ? "\(total)" : "at least \(total); counting timed out")
+            try Output.line(isExact ? "\(total)" : "at least \(total); counting timed out")
         }
     }
 }

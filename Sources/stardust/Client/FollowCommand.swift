@@ -46,13 +46,13 @@ struct FollowCommand: AsyncParsableCommand {
                 let packet = ListedPacket(document)
                 last = Int(packet.position)
                 if options.json {
-                    Output.data(line + [0x0A])
+                    try Output.foreign(line + [0x0A])
                 } else {
-                    for line in table.lines([packet]) { Output.line(line) }
+                    for line in table.lines([packet]) { try Output.line(line) }
                 }
-                return true
+                return Output.hasReader
             }
-            throw Failure(.unreachable, "the daemon stopped")
+            if Output.hasReader { throw Failure(.unreachable, "the daemon stopped") }
         } catch {
             guard error.exit == .unreachable, let last else { throw error }
             throw Failure(

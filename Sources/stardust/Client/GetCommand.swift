@@ -23,17 +23,18 @@ struct GetCommand: AsyncParsableCommand {
         let document = try JSONDocument(answer: bytes)
         // Not a packet but a change of key: its payload is a signed note.
         if !options.json, let note = document.member("note", of: 0).flatMap(document.string) {
-            return Output.data(Array((raw ? note : Output.safe(note)).utf8))
+            return try Output.foreign(Array(note.utf8))
         }
         if raw {
             let id = ListedPacket(document).stardustID
-            return Output.data(try await options.client.get("/v1/packets/\(id)/raw"))
+            return try Output.foreign(
+                try await options.client.get("/v1/packets/\(id)/raw"))
         }
-        if options.json { return Output.data(bytes + [0x0A]) }
-        show(ListedPacket(document))
+        if options.json { return try Output.foreign(bytes + [0x0A]) }
+        try show(ListedPacket(document))
     }
 
-    private func show(_ packet: ListedPacket) {
+    private func show(_ packet: ListedPacket) throws(Failure) {
         var terminal = Terminal()
         terminal.beginPaging()
         defer { terminal.endPaging() }
@@ -45,10 +46,10 @@ struct GetCommand: AsyncParsableCommand {
             ("entry", packet.entryHash), ("payload", packet.payloadDigest),
         ]
         for (name, value) in rows {
-            Output.line(terminal.dim(name.padded(to: 10)) + Output.safe(value))
+            try Output.line(terminal.dim(name.padded(to: 10)) + Output.safe(value))
         }
         guard let content = packet.packet else { return }
-        Output.line("")
-        Output.line(packet.document.indented(content, terminal))
+        try Output.line("")
+        try Output.line(packet.document.indented(content, terminal))
     }
 }

@@ -12,8 +12,10 @@ struct LineExchange {
 
     /// Sends all of `input` and passes each line of the answer to `take`, with the number of bytes
     /// sent so far.
-    func run(_ input: any BodyInput, take: ([UInt8], Int) -> Void) async throws {
-        let channel = try await Self.connect(socket)
+    func run(
+        _ input: any BodyInput, take: ([UInt8], Int) throws(Failure) -> Void
+    ) async throws {
+        let channel = try await Self.connect(socket, .whileOwed)
         let progress = Progress()
         try await channel.executeThenClose { inbound, outbound in
             async let sent: Failure? = sending(input, outbound, progress, channel.channel)
@@ -26,14 +28,15 @@ struct LineExchange {
         }
     }
 
-    /// An HTTP connection to the daemon.
+    /// An HTTP connection to the daemon, which `guard` ends if the daemon no longer moves.
     static func connect(
-        _ socket: String
+        _ socket: String, _ patience: SilenceGuard.Patience
     ) async throws -> NIOAsyncChannel<HTTPClientResponsePart, HTTPClientRequestPart> {
         try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
-            .connect(unixDomainSocketPath: socket) { channel in
+            .withConnectedSocket(try UnixSocket.connected(to: socket)) { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHTTPClientHandlers()
+                    try channel.pipeline.syncOperations.addHandlers(SilenceGuard.handlers(patience))
                     return try NIOAsyncChannel<HTTPClientResponsePart, HTTPClientRequestPart>(
                         wrappingChannelSynchronously: channel)
                 }
@@ -52,7 +55,7 @@ struct LineExchange {
         _ input: any BodyInput, _ outbound: NIOAsyncChannelOutboundWriter<HTTPClientRequestPart>,
         _ progress: Progress, _ channel: any Channel
     ) async -> Failure? {
-        do { try await send(input, outbound, progress) } catch let failure as Failure {
+        do { try await send(input, outbound, progress, channel) } catch let failure as Failure {
             channel.close(promise: nil)
             return failure
         } catch {}
@@ -61,7 +64,8 @@ struct LineExchange {
 
     private func send(
         _ input: any BodyInput,
-        _ outbound: NIOAsyncChannelOutboundWriter<HTTPClientRequestPart>, _ progress: Progress
+        _ outbound: NIOAsyncChannelOutboundWriter<HTTPClientRequestPart>, _ progress: Progress,
+        _ channel: any Channel
     ) async throws {
         var headers = HTTPHeaders()
         headers.add(name: "host", value: "stardust")
@@ -76,11 +80,12 @@ struct LineExchange {
             await progress.add(bytes.count)
         }
         try await outbound.write(.end(nil))
+        channel.pipeline.fireUserInboundEventTriggered(SilenceGuard.InputEnded())
     }
 
     private static func receive(
         _ inbound: NIOAsyncChannelInboundStream<HTTPClientResponsePart>, _ progress: Progress,
-        _ take: ([UInt8], Int) -> Void
+        _ take: ([UInt8], Int) throws(Failure) -> Void
     ) async throws {
         var lines = ArrivingLines()
         var status = HTTPResponseStatus.ok
@@ -88,10 +93,10 @@ struct LineExchange {
             switch part {
             case .head(let head): status = head.status
             case .body(let bytes):
-                lines.add(bytes)
+                try lines.take(bytes)
                 guard status == .ok else { continue }
                 let sent = await progress.bytesSent
-                while let line = lines.next() { take(line, sent) }
+                while let line = lines.next() { try take(line, sent) }
             case .end:
                 guard status == .ok else {
                     throw refusal(status, String(decoding: lines.rest, as: UTF8.self))
@@ -116,10 +121,14 @@ struct LineExchange {
     /// The message for a failed connection.
     static func sentence(_ error: any Error) -> String {
         switch error {
-        case let error as IOError where error.errnoCode == ENOENT:
+        case UnixSocket.Failure.system(_, ENOENT):
             "there is no socket here; is the daemon running? `stardust serve` starts it"
-        case let error as IOError where error.errnoCode == ECONNREFUSED:
+        case UnixSocket.Failure.system(_, ECONNREFUSED):
             "nothing listens on this socket; `stardust serve` starts the daemon"
+        case UnixSocket.Failure.system(_, EAGAIN): "too many clients wait to be connected"
+        case UnixSocket.Failure.system(_, let number): errorName(number)
+        case UnixSocket.Failure.pathTooLong:
+            "the path is too long; the system takes at most \(UnixSocket.pathBytesMax) bytes"
         case let error as IOError: errorName(error.errnoCode)
         default: "\(error)"
         }

@@ -22,8 +22,8 @@ struct PacketLister {
                         ("cursor", cursor), ("limit", left < 100 ? String(left) : nil),
                     ]))
             let packets = packets(answer)
-            for line in table.lines(packets) where !options.json { Output.line(line) }
-            if options.json { for packet in packets { Output.data(packet.line) } }
+            for line in table.lines(packets) where !options.json { try Output.line(line) }
+            if options.json { for packet in packets { try Output.foreign(packet.line) } }
             shown += packets.count
             if let list = answer.member("not_compared", of: 0) {
                 for position in JSONChildren(answer.tokens, of: list) {
@@ -33,7 +33,7 @@ struct PacketLister {
                 }
             }
             cursor = answer.member("next", of: 0).flatMap(answer.string)
-            guard cursor != nil, shown < page.limit ?? .max else { break }
+            guard cursor != nil, shown < page.limit ?? .max, Output.hasReader else { break }
         }
         // An empty list is a valid answer, so it is no failure, but a person should see a message.
         if shown == 0, !options.json { Output.error("no packets") }

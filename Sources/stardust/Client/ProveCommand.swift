@@ -1,8 +1,5 @@
 import ArgumentParser
-internal import Glibc
 internal import LedgerFormat
-internal import LedgerStorage
-internal import Platform
 
 struct ProveCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -30,12 +27,6 @@ struct ProveCommand: AsyncParsableCommand {
         let kind = isPosition ? "entries" : "packets"
         let proof = try await DaemonClient(socket: socket)
             .get("/v1/\(kind)/\(name.percentEncoded)/proof")
-        guard let output else { return Output.data(proof) }
-        do throws(FileFailure) {
-            let volume = try PosixVolume(root: output.givenFolder)
-            // Not synced: a crash can leave a `.tmp` file, or a power cut a partial proof, which
-            // `check-proof` refuses. The daemon can write the proof again.
-            try volume.replaceDerived(output.lastName, with: proof)
-        } catch { throw Failure(.cannotCreate, error.description) }
+        try OutputFile.write(proof, to: output ?? "-")
     }
 }

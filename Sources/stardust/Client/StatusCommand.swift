@@ -10,8 +10,8 @@ struct StatusCommand: AsyncParsableCommand {
 
     func run() async throws {
         let bytes = try await options.client.get("/v1/status")
-        if options.json { return Output.data(bytes + [0x0A]) }
-        Scalars(try JSONDocument(answer: bytes)).show(Terminal())
+        if options.json { return try Output.foreign(bytes + [0x0A]) }
+        try Scalars(try JSONDocument(answer: bytes)).show(Terminal())
     }
 }
 
@@ -21,10 +21,11 @@ struct Scalars {
 
     init(_ document: JSONDocument) { collect(document, 0, "") }
 
-    func show(_ terminal: Terminal) {
+    func show(_ terminal: Terminal) throws(Failure) {
         let width = rows.map(\.0.count).max() ?? 0
         for (name, value) in rows {
-            Output.line(terminal.dim(Output.safe(name).padded(to: width + 2)) + Output.safe(value))
+            try Output.line(
+                terminal.dim(Output.safe(name).padded(to: width + 2)) + Output.safe(value))
         }
     }
 

@@ -10,7 +10,7 @@ extension String {
 /// Standard output: whether it is a terminal, its colours and its pager.
 struct Terminal {
     /// Whether a person is likely to read the output.
-    let isTerminal = isatty(1) == 1
+    let isTerminal = Output.isTerminal
     /// Whether colours are wanted (https://no-color.org).
     let hasColor: Bool
     private var pager: pid_t?

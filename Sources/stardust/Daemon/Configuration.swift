@@ -10,6 +10,8 @@ internal import StardustHTTP
 /// The daemon's configuration file: one JSON object, read by the strict parser used for packets.
 struct Configuration {
     var socket: String?
+    /// The group that may connect; nil for the process's own.
+    var socketGroup: UInt32?
     var settings = RunningLedger.Settings()
     var policy = AccessPolicy(ownUser: geteuid())
     /// The PostgreSQL the read model follows.
@@ -19,6 +21,7 @@ struct Configuration {
     init(path: String?) throws(Failure) {
         guard let path else { return }
         let content: [UInt8]
+        try Self.checkOwner(path)
         do throws(FileFailure) {
             content = try PosixVolume(root: path.givenFolder)
                 .content(of: path.lastName)
@@ -30,10 +33,23 @@ struct Configuration {
         try read(ConfigurationObject(document, path: path))
     }
 
+    /// Refuses a file that others could change: it decides who may do what.
+    private static func checkOwner(_ path: String) throws(Failure) {
+        var status = stat()
+        guard unsafe stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return }
+        let isOurs = status.st_uid == 0 || status.st_uid == geteuid()
+        guard !isOurs || status.st_mode & 0o022 != 0 else { return }
+        throw Failure(
+            .badConfiguration,
+            "\(path) can be changed by others: it must belong to root or to the daemon's user, and "
+                + "neither group nor others may write to it; run `chmod go-w` on it")
+    }
+
     private mutating func read(_ object: ConfigurationObject) throws(Failure) {
         for member in object.members {
             switch member.name {
             case "socket": socket = try member.string()
+            case "socket_group": socketGroup = try member.groupID()
             case "segment_bytes":
                 settings.segmentBytes = try member.integer(
                     in: 1 << 16...StorageLimits.segmentBytesMax)
@@ -43,6 +59,8 @@ struct Configuration {
                 settings.bytesInFlight = try member.integer(in: 1 << 20...1 << 32)
             case "query_ms_max":
                 settings.queryTime = .milliseconds(try member.integer(in: 10...600_000))
+            case "clock_step_days_max":
+                settings.clockStepMax = .seconds(try member.integer(in: 1...36_500) * 86_400)
             case "witness_policy": settings.witnessPolicy = try witnessPolicy(try member.string())
             case "keys": settings.keysFolder = try member.string()
             case "model": source = try source(try member.object())
@@ -109,6 +127,9 @@ struct Configuration {
             if let obstacle = settings.obstacle {
                 throw Failure(.badConfiguration, "\(object.path): \(obstacle)")
             }
+            do throws(SourceAddress.Malformed) { _ = try SourceAddress(settings.source) } catch {
+                throw Failure(.badConfiguration, "\(object.path): from: \(error)")
+            }
             return settings
         #endif
     }
@@ -128,7 +149,14 @@ struct Configuration {
                     }
                     roles.insert(role)
                 }
-            case "entity_types": types = Set(try member.strings())
+            case "entity_types":
+                types = Set(try member.strings())
+                for type in types! where !EntityTypes.mayBe(type) {
+                    throw member.wrong(
+                        "no packet can have the entity type \(type): it is not one of "
+                            + EntityTypes.known.joined(separator: ", ")
+                            + ", nor x_ and a name of its own")
+                }
             default: throw member.unknown
             }
         }

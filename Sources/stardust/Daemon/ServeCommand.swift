@@ -32,9 +32,11 @@ struct ServeCommand: AsyncParsableCommand {
         var configuration = try Configuration(path: config)
         configuration.settings.keysFolder = configuration.settings.keysFolder ?? .credentials
         configuration.settings.modelFolder = Self.absolute(ledger)
+        Signals.ignoreForDaemons()
+        Signals.leaveNoBacktrace()
         let (volume, lock) = try LockedLedger.open(ledger)
         defer { withExtendedLifetime(lock) {} }
-        Self.raiseDescriptorLimit()
+        try SystemNeeds.plan(&configuration.settings)
         Self.keepFreedMemory()
         Self.keepKeysOutOfDumps()
         let logger = Logger(label: "stardust") { JSONLogHandler(label: $0) }
@@ -46,7 +48,8 @@ struct ServeCommand: AsyncParsableCommand {
         } catch { throw Failure(error) }
         let path = socket ?? configuration.socket ?? .defaultSocketPath
         let server = SocketServer(
-            running, path: path, policy: configuration.policy, logger: logger,
+            running, path: path, group: configuration.socketGroup, policy: configuration.policy,
+            logger: logger,
             isListening: { logger.notice("listening", metadata: ["socket": "\(path)"]) })
         var services: [any Service] = [LedgerService(ledger: running), server]
         #if PostgreSQL
@@ -54,6 +57,7 @@ struct ServeCommand: AsyncParsableCommand {
                 services.append(ModelService(model, source, running.metrics, logger: logger))
             }
         #endif
+        defer { JSONLogHandler.flush() }
         try await run(services, logger)
         logger.notice("stopped")
     }
@@ -70,7 +74,9 @@ struct ServeCommand: AsyncParsableCommand {
                         failureTerminationBehavior: .gracefullyShutdownGroup)
                 },
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
+        EndInTime.watch()
         do { try await group.run() } catch let failure as RunningLedger.RunFailure {
+            if case .open(let cause) = failure { throw Failure(cause) }
             throw Failure(.inputOutput, failure.description)
         } catch let refused as SocketFile.Refused {
             throw Failure(.cannotCreate, refused.description)
@@ -98,17 +104,6 @@ struct ServeCommand: AsyncParsableCommand {
         // If this is refused, the system decides about dumps; the key files are still protected.
         stardust_forbid_dumps()
     }
-
-    /// Each connection needs a descriptor, so this asks for as many as the system allows.
-    private static func raiseDescriptorLimit() {
-        var limit = rlimit()
-        guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
-            return
-        }
-        limit.rlim_cur = limit.rlim_max
-        // A lower limit only means fewer connections.
-        _ = unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-    }
 }
 
 extension String {
@@ -124,7 +119,7 @@ extension String {
 enum LockedLedger {
     /// Creates a folder if it is missing.
     static func makeFolder(_ path: String) throws(Failure) {
-        if unsafe mkdir(path, 0o750) != 0 && errno != EEXIST {
+        if unsafe mkdir(path, 0o700) != 0 && errno != EEXIST {
             throw Failure(.cannotCreate, "could not create \(path): \(errorName(errno))")
         }
     }
@@ -134,11 +129,33 @@ enum LockedLedger {
         do throws(FileFailure) { volume = try PosixVolume(root: ledger) } catch {
             throw Failure(OpenFailure.file(error))
         }
+        guard !volume.isOthers else {
+            throw Failure(
+                .notPermitted,
+                "\(volume.root) belongs to another user; run the command as that user, or as root")
+        }
         do throws(LedgerLock.Failure) {
             return (volume, try LedgerLock(folder: volume.root))
         } catch {
             if case .failed(let failure) = error { throw Failure(OpenFailure.file(failure)) }
             throw Failure(.locked, error.description)
+        }
+    }
+}
+
+/// Ends the process some seconds after it was told to stop, whatever holds it up: everything
+/// acknowledged is durable, and the next start mends the rest.
+enum EndInTime {
+    private static let patience: Duration = .seconds(5)
+
+    static func watch() {
+        Task {
+            for await _ in await UnixSignalsSequence(trapping: .sigterm, .sigint) {
+                startThread("end") {
+                    _ = usleep(UInt32(patience / .microseconds(1)))
+                    _exit(ExitCode.inputOutput.rawValue)
+                }
+            }
         }
     }
 }

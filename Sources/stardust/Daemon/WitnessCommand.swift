@@ -39,6 +39,8 @@ struct WitnessCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        Signals.ignoreForDaemons()
+        Signals.leaveNoBacktrace()
         let keys = try logs.map { try VerifierKeyArgument.read($0) }
         try LockedLedger.makeFolder(folder)
         let (volume, lock) = try LockedLedger.open(folder)
@@ -48,7 +50,7 @@ struct WitnessCommand: AsyncParsableCommand {
         do throws(Witness.OpenError) {
             witness = try Witness.open(volume, name: name, logs: keys, using: &generator)
         } catch { throw Failure(error) }
-        Output.line(witness.signer.verifier.description)
+        try Output.line(witness.signer.verifier.description)
         var quiet = Logger(label: "stardust") { JSONLogHandler(label: $0) }
         let logger = quiet
         quiet.logLevel = .error
@@ -59,6 +61,8 @@ struct WitnessCommand: AsyncParsableCommand {
                     .init(service: server, successTerminationBehavior: .gracefullyShutdownGroup)
                 ],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
+        EndInTime.watch()
+        defer { JSONLogHandler.flush() }
         do { try await group.run() } catch let refused as SocketFile.Refused {
             throw Failure(.cannotCreate, refused.description)
         } catch { throw Failure(.cannotCreate, "\(listen): \(error)") }

@@ -52,7 +52,7 @@ struct CheckProofCommand: ParsableCommand {
             try ProofCheck(proof, keys, payload: payload, policy)
         }
         switch outcome {
-        case .success(let check): json ? printJSON(check) : printText(check)
+        case .success(let check): try json ? printJSON(check) : printText(check)
         case .failure(let problem):
             if json {
                 var json = JSONWriter()
@@ -60,40 +60,40 @@ struct CheckProofCommand: ParsableCommand {
                 json.member("holds", false)
                 json.member("problem", problem.description)
                 json.endObject()
-                Output.data(json.bytes + [0x0A])
+                try Output.data(json.bytes + [0x0A])
             } else {
-                Output.line("DOES NOT HOLD: \(Output.safe(problem.description))")
+                try Output.line("DOES NOT HOLD: \(Output.safe(problem.description))")
             }
             throw ExitCode.no
         }
     }
 
-    private func printText(_ check: ProofCheck) {
+    private func printText(_ check: ProofCheck) throws(Failure) {
         let (entry, checkpoint) = (check.entry, check.checkpoint)
-        Output.line(
+        try Output.line(
             "holds: position \(entry.position) of \(checkpoint.origin), in \(checkpoint.size) "
                 + "entries with root \(checkpoint.root.tagged)")
-        Output.line("signed by \(check.signers.map(\.description).joined(separator: ", "))")
+        try Output.line("signed by \(check.signers.map(\.description).joined(separator: ", "))")
         if !check.witnesses.isEmpty {
-            Output.line("cosigned by \(check.witnesses.map(\.name).joined(separator: ", "))")
+            try Output.line("cosigned by \(check.witnesses.map(\.name).joined(separator: ", "))")
         }
-        Output.line(
+        try Output.line(
             "entry: \(entry.kind == .packet ? "packet \(entry.stardustID)" : "change of key"), "
                 + "received \(entry.receivedAt) from uid \(entry.peer.uid), payload "
                 + "\(entry.payloadDigest.tagged)")
-        Output.line(
+        try Output.line(
             payload == nil
                 ? "payload: not checked; --payload FILE checks it" : "payload: matches")
     }
 
-    private func printJSON(_ check: ProofCheck) {
+    private func printJSON(_ check: ProofCheck) throws(Failure) {
         let (entry, checkpoint) = (check.entry, check.checkpoint)
         var json = JSONWriter()
         json.beginObject()
         json.member("holds", true)
-        json.member("position", Int(entry.position.value))
+        json.member("position", entry.position.value)
         json.member("origin", checkpoint.origin)
-        json.member("size", Int(checkpoint.size.entries))
+        json.member("size", checkpoint.size.entries)
         json.member("root", checkpoint.root)
         json.key("signers")
         json.array(check.signers) { $1.string($0.description) }
@@ -105,6 +105,6 @@ struct CheckProofCommand: ParsableCommand {
         json.member("payload_sha256", entry.payloadDigest)
         json.member("payload_checked", payload != nil)
         json.endObject()
-        Output.data(json.bytes + [0x0A])
+        try Output.data(json.bytes + [0x0A])
     }
 }

@@ -37,20 +37,25 @@ struct InitCommand: ParsableCommand {
     func run() throws {
         try LockedLedger.makeFolder(ledger)
         do {
-            let volume = try PosixVolume(root: ledger)
-            let names = try volume.list("")
-            guard names.isEmpty else {
+            let (volume, lock) = try LockedLedger.open(ledger)
+            defer { withExtendedLifetime(lock) {} }
+            if try Ledger.isUnfinishedCreation(volume) {
+                try Ledger.removeUnfinishedCreation(volume)
+            }
+            let names = try volume.list("").filter {
+                ![LedgerLayout.segments, LedgerLayout.ids].contains($0)
+            }
+            guard names.isEmpty, try volume.list(LedgerLayout.segments).isEmpty else {
                 throw Failure(
                     .cannotCreate,
                     "\(ledger) is not empty: it contains \(names.sorted().joined(separator: ", "))")
             }
-            // A crash in here can leave a non-empty folder that is not a ledger. The next `init`
-            // refuses it, so it has to be removed first.
+            // A crash in here leaves a folder that is not a ledger. The next `init` starts over.
             var generator = SystemRandomNumberGenerator()
             let identity = try Ledger.create(
                 in: volume, origin: origin, segmentBytes: segmentBytes,
                 now: .systemNow(), using: &generator)
-            Output.line(identity.verifierKey.description)
+            try Output.line(identity.verifierKey.description)
         } catch let failure as FileFailure {
             throw Failure(
                 failure.isNotPermitted ? .notPermitted : .cannotCreate, failure.description)

@@ -31,7 +31,7 @@ struct ReindexCommand: ParsableCommand {
         }
         if showsProgress { Output.progress("") }
         let seconds = (ContinuousClock.now - start) / .seconds(1)
-        Output.line(
+        try Output.line(
             "indexed \(result.packets) packets in \(Int(seconds * 1000)) ms, "
                 + "\(result.indexBytes) bytes")
         if let damage = result.damage {

@@ -55,19 +55,19 @@ struct RotateKeyCommand: ParsableCommand {
                 now: .systemNow(), using: &generator)
         } catch { throw Failure(error) }
         guard json else {
-            Output.line(rotation.newKey.description)
+            try Output.line(rotation.newKey.description)
             return Output.error(
                 "The key change is at position \(rotation.position). \(rotation.oldKey.keyName) "
                     + "signs until \(rotation.oldKeyUntil). Give auditors the new key.")
         }
         var writer = JSONWriter()
         writer.beginObject()
-        writer.member("position", Int(rotation.position.value))
+        writer.member("position", rotation.position.value)
         writer.member("old_key", rotation.oldKey.description)
         writer.member("new_key", rotation.newKey.description)
         writer.member("old_key_until", rotation.oldKeyUntil)
         writer.endObject()
-        Output.data(writer.bytes + [0x0A])
+        try Output.data(writer.bytes + [0x0A])
     }
 }
 
@@ -78,7 +78,8 @@ extension Failure {
         case .key: self.init(.notPermitted, failure.description)
         case .file(let cause) where cause.isNotPermitted:
             self.init(.notPermitted, failure.description)
-        case .file, .write: self.init(.inputOutput, failure.description)
+        case .clock: self.init(.badInput, failure.description)
+        case .file, .write, .readOnly: self.init(.inputOutput, failure.description)
         }
     }
 }

@@ -14,7 +14,8 @@ struct VerifyCommand: ParsableCommand {
             Reads every record, rehashes every payload and entry, follows the chain, and checks \
             every checkpoint and the tree. Prints one finding per line and a summary. A host can \
             change what it says about its own files. It cannot change a checkpoint that you kept \
-            or a key that you know from elsewhere. Exit code 1 if there are findings.
+            or a key that you know from elsewhere. Exit code 1 if there are findings, 2 if all of \
+            them are parts that a later version wrote and this one cannot judge.
             """)
 
     @Argument(help: "The ledger's folder.")
@@ -84,23 +85,29 @@ struct VerifyCommand: ParsableCommand {
             }
             if showsProgress { Output.progress("") }
         } catch { throw Failure(error) }
-        json ? printJSON(result) : printText(result)
+        try json ? printJSON(result) : printText(result)
+        if result.cannotBeJudged { throw ExitCode.cannotJudge }
         if !result.isSound { throw ExitCode.no }
     }
 
-    private func printText(_ result: Verification) {
-        for finding in result.findings { Output.line(Output.safe(finding.description)) }
-        for note in result.notes { Output.line("note: \(Output.safe(note))") }
+    private func printText(_ result: Verification) throws(Failure) {
+        for finding in result.findings { try Output.line(Output.safe(finding.description)) }
+        for note in result.notes { try Output.line("note: \(Output.safe(note))") }
         let root = result.root?.tagged ?? "none"
         let closed = result.closedAt.map { "closed at \($0)" } ?? "never closed"
         let signed =
             result.checkpoint.map { "checkpoint at \($0.checkpoint.size) by \($0.key)" }
             ?? "no checkpoint"
-        Output.line(
+        try Output.line(
             result.isSound
                 ? "sound: \(result.size) entries, root \(root), \(closed), \(signed)"
-                : "NOT SOUND: \(result.findings.count) findings in \(result.size) entries")
-        Output.line(anchoring(result))
+                : result.cannotBeJudged
+                    ? "CANNOT JUDGE: a later version wrote part of the ledger"
+                    : "NOT SOUND: \(result.findings.count) findings in \(result.size) entries")
+        if !packets {
+            try Output.line("Payloads were hashed, not parsed; --packets parses them.")
+        }
+        try Output.line(anchoring(result))
     }
 
     /// How many entries are vouched for by anything but this host.
@@ -123,17 +130,19 @@ struct VerifyCommand: ParsableCommand {
             + trust
     }
 
-    private func printJSON(_ result: Verification) {
+    private func printJSON(_ result: Verification) throws(Failure) {
         var json = JSONWriter()
         json.beginObject()
         json.member("sound", result.isSound)
-        json.member("entries", Int(result.size.entries))
+        json.member("cannot_judge", result.cannotBeJudged)
+        json.member("packets_parsed", packets)
+        json.member("entries", result.size.entries)
         json.key("root")
         if let root = result.root { json.string(root.tagged) } else { json.null() }
         json.key("checkpoint")
         if let (checkpoint, key) = result.checkpoint {
             json.beginObject()
-            json.member("size", Int(checkpoint.size.entries))
+            json.member("size", checkpoint.size.entries)
             json.member("root", checkpoint.root.tagged)
             json.member("vkey", key.description)
             json.endObject()
@@ -142,9 +151,9 @@ struct VerifyCommand: ParsableCommand {
         }
         json.member("checkpoints", result.checkpointCount)
         json.key("anchored_size")
-        if let size = result.anchoredSize { json.integer(Int(size.entries)) } else { json.null() }
+        if let size = result.anchoredSize { json.integer(size.entries) } else { json.null() }
         json.key("closed_at")
-        if let size = result.closedAt { json.integer(Int(size.entries)) } else { json.null() }
+        if let size = result.closedAt { json.integer(size.entries) } else { json.null() }
         json.key("findings")
         json.beginArray()
         for finding in result.findings { write(finding, to: &json) }
@@ -154,7 +163,7 @@ struct VerifyCommand: ParsableCommand {
         for note in result.notes { json.string(note) }
         json.endArray()
         json.endObject()
-        Output.data(json.bytes + [0x0A])
+        try Output.data(json.bytes + [0x0A])
     }
 
     private func write(_ finding: Finding, to json: inout JSONWriter) {
@@ -164,12 +173,12 @@ struct VerifyCommand: ParsableCommand {
         if let file = finding.file { json.string(file) } else { json.null() }
         json.key("position")
         if let position = finding.position {
-            json.integer(Int(position.value))
+            json.integer(position.value)
         } else {
             json.null()
         }
         json.key("offset")
-        if let offset = finding.offset { json.integer(Int(offset.bytes)) } else { json.null() }
+        if let offset = finding.offset { json.integer(offset.bytes) } else { json.null() }
         json.member("detail", finding.detail)
         json.endObject()
     }

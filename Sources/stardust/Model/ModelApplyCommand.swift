@@ -68,10 +68,10 @@ private struct FeedTally {
                 ($0, outcomes[$0] ?? 0)
             } + [("refused", refused), ("failed", failed)]
         if asJSON {
-            Output.line("{" + counts.map { "\"\($0)\":\($1)" }.joined(separator: ",") + "}")
+            try Output.line("{" + counts.map { "\"\($0)\":\($1)" }.joined(separator: ",") + "}")
         } else {
             let words = counts.filter { $0.1 > 0 || $0.0 == "applied" }
-            Output.line(
+            try Output.line(
                 words.map { "\($1) \($0.split(separator: "_").joined(separator: " "))" }
                     .joined(separator: ", "))
         }

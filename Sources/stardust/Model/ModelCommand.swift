@@ -36,10 +36,10 @@ struct ModelSchemaCommand: ParsableCommand {
     @Option(help: "SQL dialect: postgres or sqlite.")
     var dialect: Dialect
 
-    func run() {
+    func run() throws {
         switch dialect {
-        case .postgres: Output.data(Array(PostgresSchema.text.utf8))
-        case .sqlite: Output.data(Array(SQLiteSchema.text.utf8))
+        case .postgres: try Output.data(Array(PostgresSchema.text.utf8))
+        case .sqlite: try Output.data(Array(SQLiteSchema.text.utf8))
         }
     }
 }

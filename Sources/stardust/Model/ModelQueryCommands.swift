@@ -30,15 +30,17 @@ struct ModelSQLCommand: AsyncParsableCommand {
         }
         json.endObject()
         let bytes = try await options.client.post("/v1/model/sql", json.bytes)
-        if options.json { return Output.data(bytes + [0x0A]) }
+        if options.json { return try Output.foreign(bytes + [0x0A]) }
         let document = try JSONDocument(answer: bytes)
         var terminal = Terminal()
         terminal.beginPaging()
         defer { terminal.endPaging() }
-        Self.show(document, terminal)
+        try Self.show(document, terminal)
     }
 
-    private static func show(_ document: JSONDocument, _ terminal: Terminal) {
+    private static func show(
+        _ document: JSONDocument, _ terminal: Terminal
+    ) throws(Failure) {
         func cells(_ index: Int) -> [String] {
             JSONChildren(document.tokens, of: index).map { value in
                 let text =
@@ -61,8 +63,8 @@ struct ModelSQLCommand: AsyncParsableCommand {
             }
             return padded.joined(separator: "  ")
         }
-        Output.line(terminal.dim(line(head)))
-        for cells in lines { Output.line(line(cells)) }
+        try Output.line(terminal.dim(line(head)))
+        for cells in lines { try Output.line(line(cells)) }
         if document.member("cut", of: 0).map({ document.tokens[$0].kind == .true }) == true {
             Output.error("there are more rows; use LIMIT and OFFSET to page through them")
         }
@@ -78,8 +80,8 @@ struct ModelStatusCommand: AsyncParsableCommand {
 
     func run() async throws {
         let bytes = try await options.client.get("/v1/model/status")
-        if options.json { return Output.data(bytes + [0x0A]) }
-        Scalars(try JSONDocument(answer: bytes)).show(Terminal())
+        if options.json { return try Output.foreign(bytes + [0x0A]) }
+        try Scalars(try JSONDocument(answer: bytes)).show(Terminal())
     }
 }
 
@@ -97,7 +99,11 @@ struct ModelDriftCommand: AsyncParsableCommand {
     func run() async throws {
         let bytes = try await options.client.get("/v1/model/drift")
         let document = try JSONDocument(answer: bytes)
-        if options.json { Output.data(bytes + [0x0A]) } else { Self.show(document) }
+        if options.json {
+            try Output.foreign(bytes + [0x0A])
+        } else {
+            try Self.show(document)
+        }
         let findings = document.member("counts", of: 0).map { counts in
             JSONChildren(document.tokens, of: counts).reduce(0) {
                 $0 + (document.integer($1 + 1) ?? 0)
@@ -108,7 +114,7 @@ struct ModelDriftCommand: AsyncParsableCommand {
         }
     }
 
-    private static func show(_ document: JSONDocument) {
+    private static func show(_ document: JSONDocument) throws(Failure) {
         func text(_ name: String, _ index: Int) -> String {
             guard let value = document.member(name, of: index) else { return "" }
             return document.string(value)
@@ -118,14 +124,14 @@ struct ModelDriftCommand: AsyncParsableCommand {
             Array(JSONChildren(document.tokens, of: $0))
         }) ?? [] {
             let name = text("table", item)
-            Output.line(
+            try Output.line(
                 "\(name.padded(to: 12))  \(text("covered", item)) of \(text("rows", item)) rows")
         }
         for item in document.member("findings", of: 0).map({
             Array(JSONChildren(document.tokens, of: $0))
         }) ?? [] {
             let place = "\(text("table", item))/\(text("id", item))"
-            Output.line(Output.safe("\(text("kind", item))  \(place)  \(text("detail", item))"))
+            try Output.line(Output.safe("\(text("kind", item))  \(place)  \(text("detail", item))"))
         }
     }
 }

@@ -1,0 +1,56 @@
+internal import NIOCore
+
+/// Ends a connection to a daemon that hangs: it is stopped, or its machine is.
+// Unchecked: used on the channel's event loop only.
+final class SilenceGuard: ChannelInboundHandler, @unchecked Sendable {
+    typealias InboundIn = NIOAny
+    typealias InboundOut = NIOAny
+
+    /// When silence is a failure.
+    enum Patience: Sendable {
+        /// From the request on.
+        case always
+        /// Once all input is sent, or while the daemon takes none of it.
+        case whileOwed
+    }
+
+    /// An event that says that everything was sent.
+    struct InputEnded: Sendable {}
+
+    /// The daemon has not moved for this long.
+    struct Silence: Error, CustomStringConvertible {
+        var description: String {
+            "the daemon has not answered for \(SilenceGuard.seconds) seconds; it hangs, or is "
+                + "stopped (STARDUST_TIMEOUT sets another number of seconds)"
+        }
+    }
+
+    /// Longer than any query may take by default.
+    static let seconds = String.environment("STARDUST_TIMEOUT").flatMap(Int64.init) ?? 30
+
+    private let patience: Patience
+    private var hasInputEnded = false
+
+    private init(_ patience: Patience) { self.patience = patience }
+
+    static func handlers(_ patience: Patience) -> [any ChannelHandler] {
+        [
+            IdleStateHandler(allTimeout: .seconds(max(1, min(seconds, 1 << 20)))),
+            SilenceGuard(patience),
+        ]
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        switch event {
+        case is InputEnded: hasInputEnded = true
+        case is IdleStateHandler.IdleStateEvent:
+            switch patience {
+            case .whileOwed where !hasInputEnded && context.channel.isWritable: return
+            case .always, .whileOwed:
+                context.fireErrorCaught(Silence())
+                context.close(promise: nil)
+            }
+        default: context.fireUserInboundEventTriggered(event)
+        }
+    }
+}

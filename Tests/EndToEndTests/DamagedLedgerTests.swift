@@ -1,0 +1,92 @@
+import DaemonTestSupport
+import Foundation
+import TestSupport
+import Testing
+
+/// A damaged ledger serves every sound packet, and never says that something is not in it.
+@Suite struct DamagedLedgerTests {
+    private static let count = 12
+
+    private static func damaged(
+        _ name: (Daemon) throws -> String, at place: (Data) -> Int
+    ) throws -> Daemon {
+        let daemon = try Daemon(
+            configuration: "{\"segment_bytes\": 65536, \"packet_bytes_max\": 16384}")
+        for number in 0..<count {
+            #expect(try HTTPClient(daemon.socket).emit(Sample.numbered(number).bytes).status == 201)
+        }
+        _ = try daemon.checkpoint(covering: count)
+        #expect(daemon.stop() == 0)
+        let path = try daemon.ledger + "/" + name(daemon)
+        var data = try Data(contentsOf: URL(fileURLWithPath: path))
+        data[place(data)] ^= 1
+        try data.write(to: URL(fileURLWithPath: path))
+        for name in try FileManager.default.contentsOfDirectory(atPath: daemon.ledger + "/ids") {
+            try FileManager.default.removeItem(atPath: daemon.ledger + "/ids/" + name)
+        }
+        try daemon.start()
+        return daemon
+    }
+
+    private static func expectServed(
+        _ daemon: Daemon, except missing: Set<Int>, _ what: String
+    ) throws {
+        let client = try HTTPClient(daemon.socket)
+        #expect(try client.get("/readyz").status == 503)
+        for number in 0..<count {
+            let (packet, entry) = (
+                try client.get("/v1/packets/\(Sample.numbered(number).id)"),
+                try client.get("/v1/entries/\(number)")
+            )
+            if missing.contains(number) {
+                #expect(
+                    packet.problemCode == "damaged" && entry.problemCode == "damaged", "\(what)")
+            } else {
+                #expect(packet.status == 200 && entry.status == 200, "\(what): \(number)")
+                #expect(packet.json["position"] as? Int == number, "\(what)")
+            }
+        }
+        // Nobody can tell whether it is there.
+        let unknown = try client.get("/v1/packets/5b0f6c1e-2a47-4d7e-9a51-0c2f3d9bffff")
+        #expect(unknown.status == 500 && unknown.problemCode == "damaged", "\(what)")
+        let list = try client.get("/v1/packets?count=true")
+        #expect(list.status == 200 && list.json["damaged"] as? Bool == true, "\(what)")
+        #expect(list.json["damage"] is String && list.json["total_exact"] as? Bool == false)
+        let found = (list.json["packets"] as? [[String: Any]] ?? []).compactMap {
+            $0["position"] as? Int
+        }
+        #expect(found == (0..<count).filter { !missing.contains($0) }, "\(what): \(found)")
+        let chain = try client.get("/v1/entities/clips/5b0f6c1e-2a47-4d7e-9a51-0c2f3d9bfffe/chain")
+        #expect(chain.json["complete"] as? Bool == false || chain.status == 500, "\(what)")
+        #expect(try client.emit(Sample.numbered(99).bytes).problemCode == "read_only")
+        #expect(daemon.stop() == 0)
+    }
+
+    @Test func `a bit beside the segments takes nothing away`() throws {
+        for name in ["checkpoint", "checkpoints", "closed"] {
+            let daemon = try Self.damaged({ _ in name }, at: { $0.count / 2 })
+            try Self.expectServed(daemon, except: [], name)
+        }
+    }
+
+    @Test func `a bit in an entry takes that entry away alone`() throws {
+        for number in [0, 4, 11] {
+            let segment = "segments/00000000000000000000.seg"
+            let daemon = try Self.damaged(
+                { _ in segment },
+                at: { data in
+                    // Each record begins with the offset of its batch, which is its own here.
+                    var (offset, at) = (128, 0)
+                    while at < number {
+                        let length = data[offset + 8..<offset + 12].reversed().reduce(0) {
+                            $0 << 8 | Int($1)
+                        }
+                        offset = (offset + 16 + length + 7) & ~7
+                        at += 1
+                    }
+                    return offset + 40
+                })
+            try Self.expectServed(daemon, except: [number], "entry \(number)")
+        }
+    }
+}

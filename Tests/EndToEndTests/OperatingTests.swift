@@ -1,0 +1,277 @@
+import DaemonTestSupport
+import Foundation
+import TestSupport
+import Testing
+
+/// What the system, its users and its clock do to a daemon.
+@Suite struct OperatingTests {
+    private static let isRoot = geteuid() == 0
+
+    // MARK: Files and sockets of others
+
+    @Test func `nothing that the daemon makes can be read by others`() throws {
+        let daemon = try Daemon(
+            configuration: "{\"segment_bytes\": 65536, \"packet_bytes_max\": 16384}")
+        #expect(try HTTPClient(daemon.socket).emitLines(Sample.body(0..<200)).lines.count == 200)
+        _ = try daemon.checkpoint(covering: 200)
+        #expect(daemon.stop() == 0)
+        let open = try run(["find", daemon.ledger, "-perm", "/077", "-not", "-type", "l"])
+        #expect(open.output == "", "\(open.output)")
+    }
+
+    @Test func `a socket that somebody else put in the place is left alone`() throws {
+        let daemon = try Daemon()
+        try FileManager.default.removeItem(atPath: daemon.socket)
+        let other = try Daemon(starts: false)
+        let serve = try Background(["serve", other.ledger, "--socket", daemon.socket])
+        try serve.waitFor("listening")
+        #expect(daemon.stop() == 0)
+        #expect(try HTTPClient(daemon.socket).get("/livez").status == 200)
+        #expect(serve.stop() == 0)
+        #expect(!FileManager.default.fileExists(atPath: daemon.socket))
+    }
+
+    @Test func `only a socket that refuses connections is stale`() throws {
+        let daemon = try Daemon(starts: false)
+        for (kind, words) in [
+            ("s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.bind(p)", "another kind"),
+            (
+                "s = socket.socket(socket.AF_UNIX); s.bind(p); s.listen(0); c = [socket.socket(socket.AF_UNIX) for _ in range(9)]; [(x.setblocking(False), x.connect_ex(p)) for x in c]",
+                "many clients wait"
+            ),
+        ] {
+            let holder = try Background(
+                [
+                    "-c",
+                    "import socket, sys, time; p = sys.argv[1]; \(kind); sys.stderr.write('bound'); sys.stderr.flush(); time.sleep(60)",
+                    daemon.socket,
+                ],
+                program: "/usr/bin/python3")
+            try holder.waitFor("bound")
+            let refused = try run([
+                "timeout", "-s", "KILL", "60", Repository.program, "serve", daemon.ledger,
+                "--socket", daemon.socket,
+            ])
+            #expect(refused.status == 73 && refused.error.contains(words), "\(refused)")
+            #expect(FileManager.default.fileExists(atPath: daemon.socket))
+            holder.kill()
+            try FileManager.default.removeItem(atPath: daemon.socket)
+        }
+    }
+
+    @Test func `a socket's path may be as long as the system takes`() throws {
+        let folder = try TemporaryFolder()
+        #expect(try run([Repository.program, "init", folder.path + "/l"]).status == 0)
+        let longest =
+            folder.path + "/" + String(repeating: "s", count: 107 - folder.path.utf8.count - 1)
+        let serve = try Background(["serve", folder.path + "/l", "--socket", longest])
+        try serve.waitFor("listening")
+        let status = try run([Repository.program, "status", "--socket", longest])
+        #expect(status.status == 0, "\(status.error)")
+        #expect(serve.stop() == 0)
+        for command in [
+            ["serve", folder.path + "/l"], ["status"],
+            [
+                "witness", folder.path + "/w", "--log",
+                try String(contentsOfFile: folder.path + "/l/identity", encoding: .utf8).components(
+                    separatedBy: "\n")[3],
+            ],
+        ] {
+            let option = command[0] == "witness" ? "--listen" : "--socket"
+            let refused = try run([Repository.program] + command + [option, longest + "s"])
+            #expect(
+                refused.status != 0 && refused.error.contains("107"), "\(command): \(refused.error)"
+            )
+        }
+    }
+
+    @Test(.enabled(if: isRoot, "only root can make files of another user"))
+    func `what root does to another user's ledger stays that user's`() throws {
+        let daemon = try Daemon()
+        #expect(try HTTPClient(daemon.socket).emit(Sample.packet(Sample.id)).status == 201)
+        #expect(daemon.stop() == 0)
+        #expect(try run(["chown", "-R", "65534:65534", daemon.ledger]).status == 0)
+        #expect(chmod(daemon.folder.path, 0o711) == 0)
+        for command in [["rotate-key", daemon.ledger], ["reindex", daemon.ledger]] {
+            let result = try run([Repository.program] + command)
+            #expect(result.status == 0, "\(result.error)")
+            let foreign = try run(["find", daemon.ledger, "-not", "-user", "65534"])
+            #expect(foreign.output == "", "\(foreign.output)")
+        }
+    }
+
+    @Test func `a key that an access list shows to this user alone is taken`() throws {
+        let daemon = try Daemon()
+        #expect(daemon.stop() == 0)
+        let key = daemon.ledger + "/key"
+        // As systemd's credentials: root's, 0440, with an entry for the service's user.
+        let script = """
+            import os, struct, sys
+            def acl(*entries): return struct.pack('<I', 2) + b''.join(struct.pack('<HHI', *e) for e in entries)
+            none, user = 0xFFFFFFFF, int(sys.argv[2])
+            try:
+                os.setxattr(sys.argv[1], 'system.posix_acl_access', acl((1, 4, none), (2, 4, user), (4, int(sys.argv[3]), none), (0x10, 4, none), (0x20, 0, none)))
+            except OSError as error:
+                print(error); sys.exit(9)
+            """
+        func set(_ user: UInt32, group: Int) throws -> Bool {
+            try run(["python3", "-c", script, key, String(user), String(group)]).status == 0
+        }
+        guard try set(geteuid(), group: 0) else {
+            try Repository.skip(lacking: "access control lists")
+        }
+        func publishes() throws -> Bool {
+            try daemon.start()
+            defer { _ = daemon.stop() }
+            let number = Int.random(in: 0..<1 << 30)
+            #expect(try HTTPClient(daemon.socket).emit(Sample.numbered(number).bytes).status == 201)
+            let deadline = Date() + 30
+            while Date() < deadline {
+                let status = try HTTPClient(daemon.socket).get("/v1/status").json
+                let publishing = status["publishing"] as? [String: Any] ?? [:]
+                if publishing["phase"] as? String == "stopped" { return false }
+                if publishing["checkpoint_size"] as? Int == status["ledger_size"] as? Int {
+                    return true
+                }
+                usleep(20_000)
+            }
+            return false
+        }
+        #expect(try publishes())
+        #expect(try set(12345, group: 0))
+        #expect(try !publishes())
+        #expect(try set(geteuid(), group: 4))
+        #expect(try !publishes())
+    }
+
+    @Test func `a file of settings that others can change is refused`() throws {
+        let daemon = try Daemon(starts: false)
+        let file = try daemon.folder.file("open.json", Array("{}".utf8))
+        #expect(chmod(file, 0o666) == 0)
+        let refused = try run([
+            Repository.program, "serve", daemon.ledger, "--config", file, "--socket", daemon.socket,
+        ])
+        #expect(refused.status == 78 && refused.error.contains("chmod go-w"), "\(refused.error)")
+        let misspelt = try daemon.folder.file(
+            "types.json",
+            Array(
+                #"{"access": [{"user": 1, "roles": ["append"], "entity_types": ["clipz"]}]}"#.utf8))
+        #expect(chmod(misspelt, 0o600) == 0)
+        let wrong = try run([
+            Repository.program, "serve", daemon.ledger, "--config", misspelt, "--socket",
+            daemon.socket,
+        ])
+        #expect(wrong.status == 78 && wrong.error.contains("clipz"), "\(wrong.error)")
+    }
+
+    // MARK: Little room
+
+    @Test func `too few descriptors or too little memory is said, never trapped over`() throws {
+        let daemon = try Daemon(starts: false)
+        for limit in ["--nofile=8:8", "--nofile=20:20", "--nofile=40:40", "--as=1073741824"] {
+            for command in [
+                ["verify", daemon.ledger], ["serve", daemon.ledger, "--socket", daemon.socket],
+            ] {
+                let result = try run(
+                    ["timeout", "-s", "TERM", "5", "prlimit", limit, Repository.program] + command)
+                #expect([0, 71, 124].contains(result.status), "\(limit) \(command[0]): \(result)")
+            }
+        }
+    }
+
+    @Test func `idle connections leave the descriptors that appending needs`() throws {
+        let daemon = try Daemon(
+            configuration: "{\"segment_bytes\": 65536, \"packet_bytes_max\": 16384}",
+            wrapper: ["prlimit", "--nofile=128:128"])
+        let client = try HTTPClient(daemon.socket)
+        #expect(try client.get("/livez").status == 200)
+        var idle: [HTTPClient] = []
+        for _ in 0..<300 { if let one = try? HTTPClient(daemon.socket) { idle.append(one) } }
+        defer { withExtendedLifetime(idle) {} }
+        for number in 0..<400 {
+            #expect(try client.emit(Sample.numbered(number).bytes).status == 201)
+        }
+        #expect(
+            try client.get("/metrics").text.contains("stardust_segments_rolled_total 0")
+                == false)
+        #expect(try client.get("/readyz").status == 200)
+        #expect(daemon.stop() == 0)
+        #expect(try daemon.verify().status == 0)
+    }
+
+    // MARK: The end
+
+    @Test func `signals end a daemon cleanly or not at all, whatever its log does`() throws {
+        let folder = try TemporaryFolder()
+        #expect(try run([Repository.program, "init", folder.path + "/l"]).status == 0)
+        // Nobody reads the log, and it is full before the daemon starts.
+        let script = """
+            import fcntl, http.client, os, signal, socket, subprocess, sys, time
+            program, ledger, path = sys.argv[1:]
+            r, w = os.pipe()
+            os.set_blocking(w, False)
+            try:
+                while True: os.write(w, b'x' * 4096)
+            except BlockingIOError: pass
+            os.set_blocking(w, True)
+            p = subprocess.Popen([program, 'serve', ledger, '--socket', path], stderr=w)
+            def ask(target):
+                for _ in range(600):
+                    try:
+                        s = socket.socket(socket.AF_UNIX); s.connect(path)
+                        s.sendall(f'GET {target} HTTP/1.1\\r\\nhost: x\\r\\nconnection: close\\r\\n\\r\\n'.encode())
+                        return s.makefile().read()
+                    except OSError: time.sleep(0.1)
+            ask('/livez')
+            for number in [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM]:
+                p.send_signal(number); time.sleep(0.1)
+            print('alive' if 'true' in ask('/livez') else 'dead')
+            p.send_signal(signal.SIGTERM)
+            print('ended', p.wait(60))
+            """
+        let result = try run([
+            "python3", "-c", script, Repository.program, folder.path + "/l", folder.path + "/s",
+        ])
+        #expect(result.output == "alive\nended 0\n", "\(result)")
+        #expect(FileManager.default.fileExists(atPath: folder.path + "/l/closed"))
+    }
+
+    @Test func `a trap leaves no memory in the log`() throws {
+        let daemon = try Daemon()
+        let before = daemon.log.utf8.count
+        kill(daemon.pid, SIGILL)
+        _ = daemon.waitForEnd()
+        #expect(daemon.log.utf8.count - before < 300, "\(daemon.log)")
+    }
+
+    // MARK: Secrets
+
+    @Test(arguments: [
+        "postgres://u:S3CRETzz%zz@db.invalid/x", "postgres://u:S3CRETzz@more@db.invalid/x",
+        "postgres://u:S3CRETzz/more@db.invalid/x", "postgres://u:S3CRETzz@[::1]x/",
+        "host=db.invalid password=S3CRETzz more", "postgres://u:S3CRETzz@db.invalid:port/x",
+    ])
+    func `a password in the source's address is never shown`(address: String) throws {
+        let daemon = try Daemon(starts: false)
+        let settings = try JSONSerialization.data(withJSONObject: ["model": ["from": address]])
+        let file = try daemon.folder.file("config.json", Array(settings))
+        #expect(chmod(file, 0o600) == 0)
+        let serve = try Background([
+            "serve", daemon.ledger, "--config", file, "--socket", daemon.socket,
+        ])
+        if (try? serve.waitFor("listening")) != nil {
+            usleep(500_000)
+            let client = try HTTPClient(daemon.socket)
+            for path in ["/v1/model/status", "/v1/status", "/readyz", "/metrics"] {
+                #expect(try !client.get(path).text.contains("S3CRET"), "\(path)")
+            }
+            #expect(serve.stop() == 0)
+        }
+        #expect(!serve.error.contains("S3CRET"), "\(serve.error)")
+        let sync = try run([
+            "timeout", "20", Repository.program, "model", "sync", "--from", address, "--ledger",
+            daemon.ledger, "--once",
+        ])
+        #expect(!sync.error.contains("S3CRET") && !sync.output.contains("S3CRET"), "\(sync.error)")
+    }
+}

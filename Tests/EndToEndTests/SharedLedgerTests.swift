@@ -1,0 +1,85 @@
+import DaemonTestSupport
+import Foundation
+import TestSupport
+import Testing
+
+/// Nothing that shares an inode, a folder or a link with a served ledger is written unnoticed.
+@Suite struct SharedLedgerTests {
+    private static func emit(_ daemon: Daemon, _ numbers: Range<Int>) throws -> [Int] {
+        try numbers.map { number in
+            let answer = try HTTPClient(daemon.socket).emit(Sample.numbered(number).bytes)
+            guard answer.status == 201 else { throw Failure(answer.text) }
+            return answer.json["position"] as? Int ?? -1
+        }
+    }
+
+    private static func serve(_ ledger: String, _ folder: TemporaryFolder) throws -> Finished {
+        try run([
+            "timeout", "-s", "KILL", "60", Repository.program, "serve", ledger, "--socket",
+            folder.path + "/other",
+        ])
+    }
+
+    @Test func `a copy by hard links cannot be served, and does not stop the original`() throws {
+        let daemon = try Daemon()
+        let folder = try TemporaryFolder()
+        #expect(try Self.emit(daemon, 0..<3) == [0, 1, 2])
+        let copy = folder.path + "/copy"
+        #expect(try run(["cp", "-al", daemon.ledger, copy]).status == 0)
+        let before = try run([
+            "bash", "-c", "cat \(copy)/segments/*.seg \(copy)/checkpoints | sha256sum",
+        ])
+        // While it is served, the newest segment is in use; afterwards it is shared.
+        #expect(try Self.serve(copy, folder).status == 75)
+        #expect(try Self.emit(daemon, 3..<6) == [3, 4, 5])
+        _ = try daemon.checkpoint(covering: 6)
+        let after = try run([
+            "bash", "-c", "cat \(copy)/segments/*.seg \(copy)/checkpoints | sha256sum",
+        ])
+        #expect(after.output.isEmpty == false)
+        // What the copy had is as it was, but for the room behind its last record.
+        #expect(try run([Repository.program, "verify", copy]).status == 0, "\(before) \(after)")
+        #expect(daemon.stop() == 0)
+        let refused = try Self.serve(copy, folder)
+        #expect(refused.status == 78 || refused.status == 75, "\(refused)")
+        #expect(refused.error.contains("hard links"), "\(refused.error)")
+        // The original has gone on in files of its own, and starts again, also after a kill.
+        try daemon.start()
+        #expect(try Self.emit(daemon, 6..<8) == [6, 7])
+        daemon.kill()
+        try daemon.start()
+        #expect(daemon.stop() == 0)
+        #expect(try daemon.verify().status == 0)
+    }
+
+    @Test func `a copy is made while nothing arrives, and the daemon restarts`() throws {
+        let daemon = try Daemon()
+        let folder = try TemporaryFolder()
+        #expect(try Self.emit(daemon, 0..<2) == [0, 1])
+        _ = try daemon.checkpoint(covering: 2)
+        #expect(try run(["cp", "-al", daemon.ledger, folder.path + "/copy"]).status == 0)
+        #expect(daemon.stop() == 0)
+        try daemon.start()
+        #expect(try Self.emit(daemon, 2..<3) == [2])
+        #expect(daemon.stop() == 0)
+        #expect(try daemon.verify().status == 0)
+    }
+
+    @Test func `two folders with one folder of segments are one ledger`() throws {
+        let folder = try TemporaryFolder()
+        let (first, second, outside) = (
+            folder.path + "/a", folder.path + "/b", folder.path + "/segments"
+        )
+        #expect(try run([Repository.program, "init", first]).status == 0)
+        try FileManager.default.moveItem(atPath: first + "/segments", toPath: outside)
+        try FileManager.default.createSymbolicLink(
+            atPath: first + "/segments", withDestinationPath: outside)
+        #expect(try run(["cp", "-a", first, second]).status == 0)
+        let daemon = try Daemon(ledger: first)
+        let refused = try Self.serve(second, folder)
+        #expect(refused.status == 75 && refused.error.contains("another process writes"))
+        #expect(try Self.emit(daemon, 0..<2) == [0, 1])
+        #expect(daemon.stop() == 0)
+        #expect(try daemon.verify().status == 0)
+    }
+}
