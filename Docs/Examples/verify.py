@@ -3,9 +3,10 @@
 
     verify.py LEDGER
 
-Checks the identity, every segment, record, entry and payload, the chain, the close marker, and the
-roots of all checkpoints. Prints one finding a line and a summary; exit status 1 when something was
-found. It validates no packets against their schema and no signatures. Standard library only.
+Checks the identity, every segment, record, entry and payload, the chain, the changes of key, the
+close marker, and every checkpoint with its signatures. Prints one finding a line and a summary; exit
+status 1 when something was found, 2 when all of it was written by a later version. It validates no
+packets against their schema and no cosignatures of witnesses. Standard library only.
 """
 import base64
 import hashlib
@@ -14,15 +15,16 @@ import os
 import re
 import struct
 import sys
-import uuid
-from datetime import datetime, timezone
 
 ENTRY = struct.Struct("<HHIQq16sqIIQ32s32s32s")
 FRAME = struct.Struct("<QII")
 HEADER = struct.Struct("<8sII16sQ32s52sI")
 MAGIC = bytes.fromhex("53445345471a0d0a")
-PAYLOAD_MAX = 16_777_216
+PAYLOAD_MAX, SEGMENT_MAX, ENTRIES_MAX, NOTE_MAX = 1 << 24, 1 << 31, (1 << 32) - 1, 1_000_000
 ID_ASSIGNED, CREATED_ASSIGNED, HELD_BACK = 1, 2, 4
+NUMBER = r"(?:0|[1-9]\d{0,19})"
+UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
 
 TABLE = []
 for value in range(256):
@@ -66,85 +68,317 @@ class Tree:
 
 def microseconds(text):
     """RFC 3339 in UTC as microseconds since the epoch, finer fractions cut."""
-    match = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|\+00:00)", text)
+    match = re.fullmatch(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|\+00:00)", text, re.ASCII)
     if not match:
         raise ValueError(text)
-    whole = datetime.fromisoformat(match[1]).replace(tzinfo=timezone.utc)
-    since = whole - datetime(1970, 1, 1, tzinfo=timezone.utc)
-    return (since.days * 86400 + since.seconds) * 1_000_000 + int(((match[2] or "") + "000000")[:6])
+    year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    if not 1 <= month <= 12 or not 1 <= day <= [31, 28 + leap, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month - 1]:
+        raise ValueError(text)
+    if hour > 23 or minute > 59 or second > 59:
+        raise ValueError(text)
+    # Days since 1970-01-01, with years that begin in March.
+    year, month = (year - 1, month + 9) if month < 3 else (year, month - 3)
+    days = year * 365 + year // 4 - year // 100 + year // 400 + (153 * month + 2) // 5 + day - 719469
+    return (days * 86400 + hour * 3600 + minute * 60 + second) * 1_000_000 + int(((match[7] or "") + "000000")[:6])
+
+
+# Ed25519 (RFC 8032 section 5.1): points as (X, Y, Z, T) with x = X/Z, y = Y/Z, xy = T/Z.
+
+P = 2**255 - 19
+Q = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, P - 2, P) % P
+
+
+def add(a, b):
+    k, m = (a[1] - a[0]) * (b[1] - b[0]) % P, (a[1] + a[0]) * (b[1] + b[0]) % P
+    n, o = 2 * a[3] * b[3] * D % P, 2 * a[2] * b[2] % P
+    e, f, g, h = m - k, o - n, o + n, m + k
+    return e * f % P, g * h % P, f * g % P, e * h % P
+
+
+def multiply(scalar, point):
+    result = (0, 1, 1, 0)
+    while scalar:
+        if scalar & 1:
+            result = add(result, point)
+        point, scalar = add(point, point), scalar >> 1
+    return result
+
+
+def same(a, b):
+    return (a[0] * b[2] - b[0] * a[2]) % P == 0 and (a[1] * b[2] - b[1] * a[2]) % P == 0
+
+
+def point(data):
+    """The point that 32 bytes encode; None if they encode none, or one of small order."""
+    y = int.from_bytes(data, "little")
+    sign, y = y >> 255, y & (1 << 255) - 1
+    if y >= P:
+        return None
+    square = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
+    x = pow(square, (P + 3) // 8, P)
+    if (x * x - square) % P:
+        x = x * pow(2, (P - 1) // 4, P) % P
+    if (x * x - square) % P or (x == 0 and sign):
+        return None
+    found = (x if x & 1 == sign else P - x, y, 1, (x if x & 1 == sign else P - x) * y % P)
+    return None if same(multiply(8, found), (0, 1, 1, 0)) else found
+
+
+BASE = point((4 * pow(5, P - 2, P) % P).to_bytes(32, "little"))
+
+
+def is_signed(key, signature, text):
+    if len(signature) != 64:
+        return False
+    public, r, s = point(key), point(signature[:32]), int.from_bytes(signature[32:], "little")
+    if public is None or r is None or s >= Q:
+        return False
+    h = int.from_bytes(hashlib.sha512(signature[:32] + key + text).digest(), "little") % Q
+    return same(multiply(s, BASE), add(r, multiply(h, public)))
+
+
+def decoded(text):
+    data = base64.b64decode(text, validate=True)
+    if base64.b64encode(data) != text:
+        raise ValueError("not canonical base64")
+    return data
+
+
+class Key:
+    """A verifier key as C2SP signed-note writes it, of type 1."""
+
+    def __init__(self, text):
+        self.text = text
+        name, key_id, encoded = text.split("+", 2)
+        data = decoded(encoded.encode())
+        if not re.fullmatch(r"[^\s+\x00-\x1f\x7f]{1,255}", name) or len(data) != 33 or data[0] != 1 or point(data[1:]) is None:
+            raise ValueError("not an Ed25519 verifier key")
+        self.name, self.data = name, data[1:]
+        self.id = sha256(name.encode() + b"\n" + data)[:4]
+        if key_id != self.id.hex():
+            raise ValueError("the key's ID is another one")
+
+
+def note(content):
+    """Text and signatures, as (name, key ID, signature), of a C2SP signed note."""
+    end = content.rfind(b"\n\n")
+    if end < 0 or not content.endswith(b"\n") or len(content) > NOTE_MAX:
+        raise ValueError("not a signed note")
+    content.decode()
+    signatures = []
+    for line in content[end + 2:-1].split(b"\n"):
+        match = re.fullmatch("— ([^ +]+) ([A-Za-z0-9+/=]+)".encode(), line)
+        data = decoded(match[2]) if match else b""
+        if len(data) < 5:
+            raise ValueError("a line of the signatures is malformed")
+        signatures.append((match[1].decode(), data[:4], data[4:]))
+    return content[:end + 1], signatures
+
+
+def signers(text, signatures, keys):
+    """Those of the keys that signed. The first line of a key counts, and must hold."""
+    found = []
+    for name, key_id, signature in signatures:
+        for key in keys:
+            if (key.name, key.id) == (name, key_id) and key not in found:
+                if not is_signed(key.data, signature, text):
+                    raise ValueError(f"the signature of {name}+{key_id.hex()} is invalid")
+                found.append(key)
+    return found
 
 
 class Damage(Exception):
     """A record that cannot be read, or does not go on from the one before."""
+
+    def __init__(self, text, is_written=False, is_unknown=None):
+        super().__init__(text)
+        # Written on purpose; and perhaps by a later version.
+        self.is_written = is_written
+        self.is_unknown = is_written if is_unknown is None else is_unknown
+
+
+def unique(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a key occurs twice")
+    return members
+
+
+def no_constant(text):
+    raise ValueError(text)
 
 
 class Verifier:
     def __init__(self, folder):
         self.folder = folder
         self.findings = []
-        self.notes = []
+        self.unknown = 0
         self.position = 0
         self.received_at = None
         self.tree = Tree()
         self.ids = {}
-        self.hashes_at = {}
+        # By size: the hash of the last entry, the root, and when the last entry was received.
+        self.hashes_at, self.roots_at = {}, {}
+        # Changes of key: the first size at which the key is the ledger's, the key, until when the old one may sign.
+        self.keys = []
 
-    def report(self, code, text):
-        self.findings.append(f"{code}: {text}")
+    def report(self, code, text, is_unknown=False):
+        self.findings.append(f"{code}: {'cannot judge: ' if is_unknown else ''}{text}")
+        self.unknown += is_unknown
 
-    def read(self, name):
-        with open(os.path.join(self.folder, name), "rb") as file:
-            return file.read()
+    def read(self, name, limit=1 << 20):
+        """The content of a file, cut behind a limit; None if it is missing or cannot be read."""
+        try:
+            with open(os.path.join(self.folder, name), "rb") as file:
+                return file.read(min(limit, os.fstat(file.fileno()).st_size) + 1)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self.report(name, f"cannot be read: {error.strerror}")
+            return None
 
     def run(self):
-        identity = self.read("identity")
-        lines = identity.decode("utf-8", "replace").split("\n")
-        if len(lines) != 6 or lines[0] != "stardust-ledger/1" or lines[5]:
-            self.report("identity", "not the five lines of an identity")
-        self.ledger_id = lines[1] if len(lines) > 1 else ""
-        self.previous = sha256(identity)
-        self.hashes_at[0] = self.previous
+        identity = self.identity()
+        self.previous = self.hashes_at[0] = sha256(identity)
+        self.roots_at[0] = (self.tree.root(), None)
         self.marker = self.close_marker()
-        self.roots = self.checkpoints()
-        names = sorted(n for n in os.listdir(os.path.join(self.folder, "segments")) if re.fullmatch(r"\d{20}\.seg", n))
-        if not names:
+        self.records = self.checkpoints()
+        self.sizes = {size for _, size, _, _, _ in self.records}
+        if os.path.isdir(os.path.join(self.folder, "segments")):
+            names = os.listdir(os.path.join(self.folder, "segments"))
+        else:
+            names = []
+        valid = [n for n in names if re.fullmatch(r"[0-9]{20}\.seg", n) and int(n[:20]) < ENTRIES_MAX]
+        for name in sorted(n for n in names if n.endswith(".seg") and n not in valid):
+            self.report("segment", f"{name}: no segment has this name")
+        if not valid:
             self.report("segment", "there is no segment")
-        for number, name in enumerate(names):
-            if not self.segment(name, number == len(names) - 1, number == len(names) - 2):
+        valid.sort()
+        for number, name in enumerate(valid):
+            if not self.segment(name, valid[number + 1:]):
                 break
-        self.compare_marker()
-        if self.roots and max(self.roots) > self.position:
-            self.report("checkpoints", f"signed for {max(self.roots)} entries, {self.position} are there")
+        if not self.unknown:
+            self.compare_marker()
+        self.judge_checkpoints()
 
-    # Checkpoints: the root at each size. Signatures are for a program with Ed25519.
+    def later(self, name, content, known):
+        """Reports a file whose first line names another version of its format."""
+        first = content.split(b"\n", 1)[0]
+        if first != known and re.fullmatch(re.escape(known[:-1]) + rb"\w{1,5}", first):
+            self.report(name, f"it says {first.decode('ascii', 'replace')}", True)
+            return True
+        return False
+
+    def identity(self):
+        content = self.read("identity") or b""
+        self.ledger_id = self.origin = None
+        if self.later("identity", content, b"stardust-ledger/1"):
+            return content
+        try:
+            match = re.fullmatch(rf"stardust-ledger/1\n({UUID})\n([^\n]+)\n([^\n]+)\n({TIME})\n", content.decode(), re.ASCII)
+            if not match:
+                raise ValueError("not the five lines of an identity")
+            key = Key(match[3])
+            microseconds(match[4])
+            if key.name != match[2]:
+                raise ValueError("the key has another name than the origin")
+            self.ledger_id, self.origin, self.keys = match[1], match[2], [(0, key, None)]
+        except ValueError as error:
+            self.report("identity", error)
+        return content
+
+    # Checkpoints.
 
     def checkpoints(self):
-        try:
-            rest = self.read("checkpoints")
-        except FileNotFoundError:
-            return {}
-        roots = {}
+        """The records: offset, size, root, text, signatures."""
+        copy, rest = self.read("checkpoint", NOTE_MAX), self.read("checkpoints", 1 << 40) or b""
+        whole, offset, records, notes = len(rest), 0, [], []
         while rest:
-            match = re.match(rb"stardust-checkpoint/1 ([1-9]\d*) ([0-9a-f]{8})\n", rest)
-            note = rest[match.end():match.end() + int(match[1])] if match else b""
-            if not match or len(note) < int(match[1]) or crc32c(note) != int(match[2], 16):
-                self.report("checkpoints", f"no checkpoint {len(rest)} bytes before the end")
+            match = re.match(rb"stardust-checkpoint/1 ([1-9]\d{0,6}) ([0-9a-f]{8})\n", rest)
+            content = rest[match.end():match.end() + int(match[1])] if match else b""
+            try:
+                if not match or len(content) < int(match[1]) or crc32c(content) != int(match[2], 16):
+                    raise Damage("no whole record")
+                try:
+                    text, signatures = note(content)
+                    lines = text.decode().split("\n")
+                    if len(lines) < 4 or not re.fullmatch(NUMBER, lines[1]) or len(decoded(lines[2].encode())) != 32:
+                        raise ValueError("not a checkpoint")
+                except ValueError as error:
+                    raise Damage(error, True) from error
+            except Damage as damage:
+                self.checkpoint_tail(rest, offset, notes[-1] if notes else None, copy, damage)
                 break
-            _, size, root = note.split(b"\n")[:3]
-            if roots.setdefault(int(size), base64.b64decode(root)) != base64.b64decode(root):
-                self.report("checkpoints", f"two roots for size {int(size)}")
-            rest = rest[match.end() + len(note):]
-        return roots
+            records.append((offset, int(lines[1]), decoded(lines[2].encode()), text, signatures))
+            notes.append(content)
+            rest = rest[match.end() + len(content):]
+            offset = whole - len(rest)
+        if copy is not None and copy not in notes:
+            self.report("checkpoint", "it is the note of no record in checkpoints")
+        return records
+
+    def checkpoint_tail(self, rest, offset, last, copy, damage):
+        place = f"byte {offset}: {damage}"
+        first = rest.split(b"\n", 1)[0].split(b" ", 1)[0]
+        later = re.match(rb"stardust-checkpoint/", rest) and b"\n" in rest[:200] and first != b"stardust-checkpoint/1"
+        word = b"stardust-checkpoint/1 "
+        head = re.match(rb"stardust-checkpoint/1 ([1-9]\d{0,6}) [0-9a-f]{8}\n", rest)
+        beginning = len(rest) < head.end() + int(head[1]) if head else b"\n" not in rest and len(rest) < 40 and word.startswith(rest[:22])
+        if last is None:
+            unfinished = copy is None and beginning
+        else:
+            unfinished = not damage.is_written and not later and copy == last
+        # A whole record behind it was written after it.
+        for found in re.finditer(rb"\nstardust-checkpoint/1 ([1-9]\d{0,6}) ([0-9a-f]{8})\n", rest):
+            content = rest[found.end():found.end() + int(found[1])]
+            if len(content) == int(found[1]) and crc32c(content) == int(found[2], 16):
+                unfinished = False
+        self.report("checkpoint_unfinished" if unfinished else "checkpoints", place)
+
+    def judge_checkpoints(self):
+        before = -1
+        for offset, size, root, text, signatures in self.records:
+            place, keys = f"checkpoint at byte {offset}", [key for _, key, _ in self.keys]
+            lines = text.decode().split("\n")
+            if size < before:
+                self.report("checkpoints", f"{place}: size {size} follows {before}")
+            before = size
+            if lines[0] != self.origin or len(lines) != 4:
+                self.report("checkpoints", f"{place}: it is not this ledger's")
+            if size not in self.roots_at:
+                if not self.unknown:
+                    self.report("checkpoints", f"{place}: signed for {size} entries, {self.position} are there")
+                continue
+            expected, received = self.roots_at[size]
+            if expected != root:
+                self.report("checkpoints", f"{place}: the entries have another root")
+            if not keys:
+                continue
+            try:
+                found = signers(text, signatures, keys)
+            except ValueError as error:
+                self.report("checkpoints", f"{place}: {error}")
+                continue
+            current = [number for number, (start, _, _) in enumerate(self.keys) if start <= size][-1]
+            permitted = [self.keys[current][1]]
+            for number in range(1, current + 1):
+                if received is not None and received < self.keys[number][2]:
+                    permitted.append(self.keys[number - 1][1])
+            if self.keys[current][1] not in found:
+                self.report("checkpoints", f"{place}: the ledger's key has not signed it")
+            if any(key not in permitted for key in found):
+                self.report("checkpoints", f"{place}: a key signed it that was not the ledger's there")
 
     # The close marker.
 
     def close_marker(self):
-        try:
-            content = self.read("closed")
-        except FileNotFoundError:
+        content = self.read("closed")
+        if content is None or self.later("closed", content, b"stardust-close/1"):
             return None
-        match = re.fullmatch(rb"(stardust-close/1\n(0|[1-9]\d*)\nsha256:([0-9a-f]{64})\n)crc32c:([0-9a-f]{8})\n", content)
-        if not match or crc32c(match[1]) != int(match[4], 16):
+        match = re.fullmatch(rb"(stardust-close/1\n(0|[1-9]\d{0,19})\nsha256:([0-9a-f]{64})\n)crc32c:([0-9a-f]{8})\n", content)
+        if not match or crc32c(match[1]) != int(match[4], 16) or int(match[2]) >= 1 << 64:
             self.report("closed", "the close marker is damaged")
             return None
         return int(match[2]), bytes.fromhex(match[3].decode())
@@ -160,12 +394,16 @@ class Verifier:
 
     # Segments.
 
-    def segment(self, name, is_newest, is_second_newest):
-        data = self.read(os.path.join("segments", name))
+    def segment(self, name, following):
+        path = os.path.join("segments", name)
+        data = self.read(path, SEGMENT_MAX)
+        if data is None:
+            self.report("segment", f"{name} cannot be read")
+            return False
         try:
             self.header(name, data)
         except Damage as damage:
-            self.report("segment", f"{name}: {damage}")
+            self.report("segment", f"{name}: {damage}", damage.is_unknown)
             return False
         offset, batch, content = 128, 128, len(data.rstrip(b"\0"))
         while offset < content:
@@ -173,14 +411,19 @@ class Verifier:
                 offset, batch = self.record(data, offset, batch)
             except Damage as damage:
                 place = f"{name}, position {self.position}, byte {offset}: {damage}"
-                if is_newest and self.is_torn(data, offset):
+                if not following and not damage.is_written and self.is_torn(data, offset):
                     self.report("torn_tail", place)
                 else:
-                    self.report("record", place)
+                    self.report("record", place, damage.is_unknown)
                 return False
-        if offset < len(data) and not is_newest:
-            self.report("unfinished_roll" if is_second_newest else "segment", f"{name} goes on after its records")
+        if offset < len(data) and following:
+            is_roll = len(following) == 1 and int(following[0][:20]) == self.position and self.is_empty(following[0])
+            self.report("unfinished_roll" if is_roll else "segment", f"{name} goes on after its records")
         return True
+
+    def is_empty(self, name):
+        data = self.read(os.path.join("segments", name), SEGMENT_MAX) or b""
+        return len(data) >= 128 and not data[128:].strip(b"\0")
 
     def header(self, name, data):
         if len(data) < 128:
@@ -188,9 +431,12 @@ class Verifier:
         magic, version, size, ledger_id, first, previous, reserved, checksum = HEADER.unpack_from(data)
         if magic != MAGIC or checksum != crc32c(data[:124]):
             raise Damage("the header is damaged")
-        if version != 1 or size != 128 or any(reserved):
-            raise Damage("the header is of another version")
-        if str(uuid.UUID(bytes=ledger_id)) != self.ledger_id:
+        if version != 1:
+            raise Damage(f"the header has version {version}", True)
+        if size != 128 or any(reserved) or len(data) > SEGMENT_MAX:
+            raise Damage("the header is not one of version 1, or the file too long")
+        text = ledger_id.hex()
+        if self.ledger_id not in (None, "-".join([text[:8], text[8:12], text[12:16], text[16:20], text[20:]])):
             raise Damage("belongs to another ledger")
         if int(name[:20]) != first:
             raise Damage(f"has another name than its first position {first}")
@@ -200,36 +446,36 @@ class Verifier:
             raise Damage("does not follow what comes before")
         self.seed = checksum
 
-    def frame(self, data, offset):
-        """Batch start and length of an intact frame, else None."""
+    def is_intact(self, data, offset):
+        """Whether a frame's checksum matches at an offset."""
         if offset + 176 > len(data):
-            return None
-        batch, length, checksum = FRAME.unpack_from(data, offset)
-        if not 160 <= length <= 160 + PAYLOAD_MAX:
-            return None
+            return False
         crc = crc32c(data[offset + 16:offset + 176], crc32c(data[offset:offset + 12], self.seed))
-        return (batch, length) if crc == checksum else None
+        return crc == FRAME.unpack_from(data, offset)[2]
 
     def is_torn(self, data, damaged):
-        if self.position < max([self.marker[0] if self.marker else 0, *self.roots]):
+        sizes = [size for _, size, _, _, _ in self.records]
+        if self.position < max([self.marker[0] if self.marker else 0, *sizes]):
             return False
-        # A frame has a length of at least 160 and so a byte that is not zero among these.
         for offset in range(damaged + 8, len(data) - 175, 8):
-            if any(data[offset + 8:offset + 12]):
-                frame = self.frame(data, offset)
-                if frame and damaged < frame[0] <= offset:
-                    return False
+            batch, length, _ = FRAME.unpack_from(data, offset)
+            # What can be a frame is checked; most places cannot.
+            if 160 <= length <= 160 + PAYLOAD_MAX and damaged < batch <= offset and self.is_intact(data, offset):
+                return False
         return True
 
     # Records.
 
     def record(self, data, offset, batch_before):
-        frame = self.frame(data, offset)
-        if frame is None:
+        if offset + 176 > len(data):
+            raise Damage("the file ends within its frame")
+        batch, length, _ = FRAME.unpack_from(data, offset)
+        if not self.is_intact(data, offset):
             raise Damage("the frame or entry is damaged")
-        batch, length = frame
+        if not 160 <= length <= 160 + PAYLOAD_MAX:
+            raise Damage(f"a length of {length}", True, False)
         if batch not in (offset, batch_before):
-            raise Damage(f"its batch cannot have begun at byte {batch}")
+            raise Damage(f"its batch cannot have begun at byte {batch}", True, False)
         end = offset + 16 + length
         padded = end + -end % 8
         if padded > len(data):
@@ -242,8 +488,8 @@ class Verifier:
     def entry(self, entry, payload):
         (version, kind, flags, position, received, stardust_id, created, _, _, size, digest,
          reserved, previous) = ENTRY.unpack(entry)
-        if version != 1 or flags & ~7 or any(reserved):
-            raise Damage("the entry is of another version")
+        if version != 1 or flags & ~7 or any(reserved) or kind > 1:
+            raise Damage("the entry is of another version, or of a kind that this program does not know", True)
         if position != self.position:
             raise Damage(f"the entry says position {position}")
         if previous != self.previous:
@@ -256,26 +502,49 @@ class Verifier:
             self.report("duplicate", f"the id of position {position} stands at {self.ids[stardust_id]}")
         self.ids[stardust_id] = position
         if kind == 0:
-            self.packet(position, flags, uuid.UUID(bytes=stardust_id), created, received, payload)
-        elif kind != 1:
-            self.report("kind", f"position {position} has kind {kind}, whose payload cannot be judged")
+            self.packet(position, flags, stardust_id, created, received, payload)
+        else:
+            self.rotation(position, flags, created == received, previous, payload)
         self.previous = sha256(b"\x00" + entry)
         self.tree.append(self.previous)
         self.received_at = received
         self.position += 1
         self.hashes_at[self.position] = self.previous
-        if self.position in self.roots and self.roots[self.position] != self.tree.root():
-            self.report("checkpoints", f"the checkpoint of size {self.position} has another root")
+        if self.position in self.sizes:
+            self.roots_at[self.position] = (self.tree.root(), received)
+
+    def rotation(self, position, flags, is_assigned, previous, payload):
+        try:
+            text, signatures = note(payload)
+            lines = text.decode().split("\n")
+            if len(lines) != 8 or lines[0] != "stardust-key-rotation/1" or lines[1] != self.origin:
+                raise ValueError("not this ledger's change of key")
+            if lines[2] != str(position) or lines[3] != "sha256:" + previous.hex():
+                raise ValueError("signed for another place")
+            if not re.fullmatch(TIME, lines[6], re.ASCII) or lines[7]:
+                raise ValueError("not a time")
+            old, new, until = Key(lines[4]), Key(lines[5]), microseconds(lines[6])
+            if len(signers(text, signatures, [old, new])) != 2:
+                raise ValueError("not signed by both keys")
+            if old.text != self.keys[-1][1].text or new.text in [key.text for _, key, _ in self.keys]:
+                raise ValueError("the old key is not the ledger's, or the new one was before")
+            if flags & 3 != 3 or not is_assigned:
+                raise ValueError("its stardust_id and created_at are not assigned")
+            self.keys.append((position + 1, new, until))
+        except (ValueError, IndexError) as error:
+            self.report("key", f"position {position}: {error}")
 
     def packet(self, position, flags, stardust_id, created, received, payload):
         try:
-            packet = json.loads(payload.decode("utf-8"))
+            packet = json.loads(payload.decode("utf-8"), object_pairs_hook=unique, parse_constant=no_constant)
+            if payload[:1] != b"{" or payload[-1:] != b"}":
+                raise ValueError("white space around it")
             said_id = packet.get("stardust_id")
             said_time = packet.get("created_at")
             if flags & ID_ASSIGNED:
                 same_id = said_id is None
             else:
-                same_id = said_id is not None and uuid.UUID(said_id) == stardust_id
+                same_id = re.fullmatch(UUID, said_id.lower()) and bytes.fromhex(said_id.replace("-", "")) == stardust_id
             if flags & CREATED_ASSIGNED:
                 same_time = said_time is None and created == received
             else:
@@ -297,9 +566,11 @@ def main():
     for finding in verifier.findings:
         print(finding)
     if verifier.findings:
-        print(f"NOT SOUND: {len(verifier.findings)} findings")
-        sys.exit(1)
+        later = verifier.unknown == len(verifier.findings)
+        print("CANNOT JUDGE: a later version wrote it" if later else f"NOT SOUND: {len(verifier.findings)} findings")
+        sys.exit(2 if later else 1)
     print(f"sound: {verifier.position} entries, root sha256:{verifier.tree.root().hex()}")
+    print("Not judged: packets against their schema, cosignatures of witnesses.")
 
 
 if __name__ == "__main__":
