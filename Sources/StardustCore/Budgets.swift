@@ -197,6 +197,11 @@ extension Budgets {
         /// Whether there is room for more.
         package var hasRoom: Bool { budgets.hasRoom(for: 0, without: 0, resource, party) }
 
+        /// What all leases of this party hold.
+        package var heldByParty: Int {
+            budgets.state.withLock { _ in party.held[resource.rawValue] }
+        }
+
         /// Whether there would be room without this lease.
         package var othersLeaveRoom: Bool {
             budgets.hasRoom(for: 0, without: amount, resource, party)

@@ -37,10 +37,12 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private weak var plain: PlainRequestHandler?
     /// A query that could not be answered at once; it arrives through the pipeline next.
     private var prepared: (target: String, query: PreparedQuery)?
-    private var checkpoints = CheckpointPace()
+    var checkpoints = CheckpointPace()
     /// Why reading is paused; nil if it is not.
     private var hold: ConnectionDeadlines.Hold?
     private var isReadWanted = false
+    /// What still arrives is dropped.
+    private var isDiscarding = false
 
     private enum Request {
         case none
@@ -270,25 +272,6 @@ final class ConnectionHandler: ChannelDuplexHandler {
         } catch { respond(Answer(error)) }
     }
 
-    private func answer(_ prepared: PreparedQuery) {
-        if prepared.endpoint.execution == .paced, let delay = checkpoints.delay(now: .now) {
-            eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(delay)) {
-                self.answerNow(prepared)
-            }
-            return
-        }
-        guard let size = prepared.query.awaits else { return answerNow(prepared) }
-        let ledger = server.ledger
-        CheckpointWait.begin(
-            ledger, size, atMost: ledger.settings.queryTime, on: eventLoop
-        ) { outcome in
-            switch outcome {
-            case .success: self.answerNow(prepared)
-            case .failure(let problem): self.respond(Answer(problem))
-            }
-        }
-    }
-
     /// Answers before the body has ended, then closes the connection.
     func refuse(_ problem: Problem) {
         if state.phase == .closed { return }
@@ -301,7 +284,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// Keeps reading for a while and drops the bytes. Closing with unread bytes would reset the
     /// connection, and the client would never see its answer.
     private func discard() {
-        request = .none
+        (request, isDiscarding) = (.none, true)
         deadlines.beganDiscarding(now: .now)
         setReadingHeld(nil)
         context?.close(mode: .output, promise: nil)
@@ -381,7 +364,17 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     func read(context: ChannelHandlerContext) {
-        if hold != nil { isReadWanted = true } else { context.read() }
+        if hold != nil {
+            isReadWanted = true
+        } else if isDiscarding {
+            // Together, a user's connections are dropped at one rate, however many they are.
+            let pause = ConnectionLimits.discardPause * place.heldByParty
+            eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(pause)) {
+                self.context?.read()
+            }
+        } else {
+            context.read()
+        }
     }
 
     func received(_ count: Int) { deadlines.receivedBytes(count, now: .now) }

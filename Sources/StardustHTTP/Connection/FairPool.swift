@@ -16,34 +16,31 @@ final class FairPool: Sendable {
     private let isPatient: Bool
     private let state = Mutex(State())
 
-    private typealias Key = ObjectIdentifier
-
     private struct State {
-        var queues: [Key: [Job]] = [:]
+        var queues: [ObjectIdentifier: [Job]] = [:]
         /// Parties with work, the next one first.
-        var turns: [Key] = []
-        var privileged: Set<Key> = []
-        var running: [Key: Int] = [:]
+        var turns: [Budgets.Party] = []
+        var running: [ObjectIdentifier: Int] = [:]
         var threads = 0
 
         /// The next job of a party that does not occupy enough threads already.
-        mutating func next(atMost most: Int) -> (Key, Job)? {
-            let turn = turns.firstIndex {
-                running[$0, default: 0] < most || privileged.contains($0)
+        mutating func next(atMost most: Int) -> (Budgets.Party, Job)? {
+            let turn = turns.firstIndex { party in
+                running[ObjectIdentifier(party), default: 0] < most || party.isPrivileged
             }
-            guard let turn else {
-                return nil
-            }
+            guard let turn else { return nil }
             let party = turns.remove(at: turn)
-            let job = queues[party]!.removeFirst()
-            if queues[party]!.isEmpty { queues[party] = nil } else { turns.append(party) }
-            running[party, default: 0] += 1
+            let key = ObjectIdentifier(party)
+            let job = queues[key]!.removeFirst()
+            if queues[key]!.isEmpty { queues[key] = nil } else { turns.append(party) }
+            running[key, default: 0] += 1
             return (party, job)
         }
 
-        mutating func ended(_ party: Key) {
-            let left = running[party, default: 1] - 1
-            running[party] = left > 0 ? left : nil
+        mutating func ended(_ party: Budgets.Party) {
+            let key = ObjectIdentifier(party)
+            let left = running[key, default: 1] - 1
+            running[key] = left > 0 ? left : nil
         }
     }
 
@@ -57,9 +54,8 @@ final class FairPool: Sendable {
 
     func submit(_ party: Budgets.Party, _ job: @escaping Job) {
         let needsThread = state.withLock { state in
-            let key = Key(party)
-            if party.isPrivileged { state.privileged.insert(key) }
-            if state.queues[key] == nil { state.turns.append(key) }
+            let key = ObjectIdentifier(party)
+            if state.queues[key] == nil { state.turns.append(party) }
             state.queues[key, default: []].append(job)
             guard state.threads < count else { return false }
             state.threads += 1
@@ -71,7 +67,7 @@ final class FairPool: Sendable {
 
     private func work() {
         if isPatient { stardust_give_way() }
-        var party: Key?
+        var party: Budgets.Party?
         while let (next, job) = next(after: party) {
             job()
             party = next
@@ -79,7 +75,7 @@ final class FairPool: Sendable {
     }
 
     /// The next job after one of `party`; a thread that gets none ends its run.
-    private func next(after party: Key?) -> (Key, Job)? {
+    private func next(after party: Budgets.Party?) -> (Budgets.Party, Job)? {
         state.withLock { state in
             if let party { state.ended(party) }
             if let next = state.next(atMost: countPerParty) { return next }

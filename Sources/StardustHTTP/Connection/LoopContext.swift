@@ -6,6 +6,10 @@ final class LoopContext {
     /// Parses for all connections, so that its memory stays warm and bounded.
     private var reader = PacketReader()
     private var handlers: [ObjectIdentifier: ConnectionHandler] = [:]
+    /// For work that comes in pieces.
+    let turns: LoopTurns
+
+    init(_ loop: any EventLoop) { turns = LoopTurns(loop) }
 
     func read(_ bytes: Span<UInt8>) throws(PacketError) -> PacketFacts { try reader.read(bytes) }
 

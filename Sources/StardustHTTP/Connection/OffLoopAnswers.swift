@@ -3,7 +3,27 @@ internal import Platform
 internal import StardustCore
 
 extension ConnectionHandler {
-    func answerNow(_ prepared: PreparedQuery) {
+    /// Answers a query once everything that it waits for is there.
+    func answer(_ prepared: PreparedQuery) {
+        if prepared.endpoint.execution == .paced, let delay = checkpoints.delay(now: .now) {
+            eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(delay)) {
+                self.answerNow(prepared)
+            }
+            return
+        }
+        guard let size = prepared.query.awaits else { return answerNow(prepared) }
+        let ledger = server.ledger
+        CheckpointWait.begin(
+            ledger, size, atMost: ledger.settings.queryTime, on: eventLoop
+        ) { outcome in
+            switch outcome {
+            case .success: self.answerNow(prepared)
+            case .failure(let problem): self.respond(Answer(problem))
+            }
+        }
+    }
+
+    private func answerNow(_ prepared: PreparedQuery) {
         if state.phase == .closed { return }
         var prepared = prepared
         do throws(Problem) {

@@ -78,7 +78,7 @@ package struct SocketServer: Service {
         var contexts: LoopContexts = [:]
         for loop in loops.makeIterator() {
             contexts[ObjectIdentifier(loop)] = try await loop.submit {
-                NIOLoopBound(LoopContext(), eventLoop: loop)
+                NIOLoopBound(LoopContext(loop), eventLoop: loop)
             }.get()
         }
         return contexts
@@ -102,7 +102,7 @@ package struct SocketServer: Service {
                     try channel.pipeline.syncOperations.addHandler(AcceptBackoffHandler())
                 }
             }
-            .childChannelOption(.maxMessagesPerRead, value: 4)
+            .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(
                 .writeBufferWaterMark,
@@ -112,7 +112,7 @@ package struct SocketServer: Service {
             .childChannelOption(
                 .recvAllocator,
                 value: AdaptiveRecvByteBufferAllocator(
-                    minimum: 2048, initial: 4096, maximum: 1 << 18)
+                    minimum: 2048, initial: 4096, maximum: ConnectionLimits.readBytes)
             )
             .childChannelInitializer { channel in
                 PeerCredentials.identity(of: channel).flatMapThrowing { peer in

@@ -29,6 +29,8 @@ final class StreamEmission: RequestBody {
     private let answersAtEnd: Bool
     private var isReadingBack = false
     private var hasBegun = false
+    /// A step is in progress, or waits for its turn.
+    private var isStepping = false
     private var isAbandoned = false
     private let retry = RoomRetry()
 
@@ -87,11 +89,16 @@ final class StreamEmission: RequestBody {
         delayed = nil
     }
 
-    /// Cuts lines and hands them over while there is room, then pauses reading.
+    /// Cuts lines and hands them over while there is room, then pauses reading. Each step is a turn
+    /// of the loop.
     private func pump() {
-        if isAbandoned { return }
-        while let hasMore = step(), hasMore {}
-        endIfDone()
+        if isAbandoned || isStepping { return }
+        isStepping = true
+        connection.loop.turns.take(connection.party) { [self] in
+            let hasMore = !isAbandoned && step() == true
+            isStepping = false
+            if hasMore { pump() } else { endIfDone() }
+        }
     }
 
     /// Handles one chunk of lines. Nil if there is no room now, false if there are no lines.
@@ -152,7 +159,7 @@ final class StreamEmission: RequestBody {
         bytesInFlight += bytes
         linesInFlight += chunk.lines
         guard !submission.packets.isEmpty else {
-            submission.completion([])
+            answered(batch, [], bytes)
             return true
         }
         guard offer(submission) else {

@@ -4,6 +4,7 @@ internal import LedgerStorage
 internal import NIOCore
 internal import Packets
 internal import StardustCore
+internal import Synchronization
 
 /// A standing query: packets are sent in ledger order as they become durable and indexed. Nothing
 /// is read ahead of what the client takes. A client that takes nothing is disconnected by the
@@ -20,10 +21,11 @@ final class FollowStream: Exchange {
     private var heartbeat: Scheduled<Void>?
     /// The client did not say where to begin, so it is told at once where the stream begins.
     private let beginsNow: Bool
-    /// A look-up is in progress.
+    /// A look-up is in progress, or waits for its time.
     private var isLooking = false
-    /// The index has advanced since that look-up began.
-    private var hasNews = false
+    private var lastLook = ContinuousClock.now
+    /// The index has advanced since the last look-up began.
+    private let hasNews = Flag()
     private var isEnded = false
     private var place: Budgets.Lease
 
@@ -61,7 +63,9 @@ final class FollowStream: Exchange {
     func start() {
         let bound = NIOLoopBound(self, eventLoop: loop)
         let loop = loop
-        observer = ledger.follower?.observe { loop.execute { bound.value.pump() } }
+        observer = ledger.follower?.observe { [hasNews] in
+            if hasNews.raise() { loop.execute { bound.value.pump() } }
+        }
         if beginsNow { sendHeartbeat() } else { beat() }
         pump()
     }
@@ -78,13 +82,19 @@ final class FollowStream: Exchange {
 
     /// Looks for more packets if the client has taken the earlier ones.
     func pump() {
+        guard !isEnded, !isLooking, connection.isWritable else { return }
+        isLooking = true
+        // Many followers of one user look less often each, so that together they look no more.
+        let pause = QueryLimits.followPause * (place.heldByParty - 1)
+        let wait = lastLook + min(pause, QueryLimits.followPauseMax) - .now
+        guard wait > .zero else { return look() }
+        loop.assumeIsolated().scheduleTask(in: TimeAmount(wait)) { self.look() }
+    }
+
+    private func look() {
         guard !isEnded else { return }
-        guard !isLooking else {
-            hasNews = true
-            return
-        }
-        guard connection.isWritable else { return }
-        (isLooking, hasNews) = (true, false)
+        hasNews.lower()
+        lastLook = .now
         let (ledger, filter, next) = (ledger, filter, next)
         connection.offLoop(.waiting) {
             Self.look(ledger, filter, from: next)
@@ -153,7 +163,7 @@ final class FollowStream: Exchange {
             abandon()
             return connection.endStreaming()
         }
-        if look.hasMore || hasNews { pump() }
+        if look.hasMore || hasNews.isRaised { pump() }
     }
 
     /// Schedules a heartbeat, which reports the stream's position if nothing is sent for a while.
@@ -180,5 +190,15 @@ final class FollowStream: Exchange {
         var json = JSONWriter()
         write(&json)
         connection.stream(ByteBuffer(bytes: json.bytes + [UInt8(ascii: "\n")]))
+    }
+
+    /// News from another thread; raised once until it is seen.
+    private final class Flag: Sendable {
+        private let value = Atomic(false)
+
+        var isRaised: Bool { value.load(ordering: .acquiring) }
+        /// Whether it was down before.
+        func raise() -> Bool { !value.exchange(true, ordering: .acquiringAndReleasing) }
+        func lower() { value.store(false, ordering: .releasing) }
     }
 }

@@ -19,6 +19,9 @@ package enum QueryLimits {
     package static let followBytes = 1 << 20
     /// How long one look-up for a follower may occupy a thread that others wait for.
     package static let followTime: Duration = .milliseconds(200)
+    /// What each further follower of a user adds to the pause between two look-ups of each.
+    package static let followPause: Duration = .milliseconds(1)
+    package static let followPauseMax: Duration = .milliseconds(250)
 
     package static func checkRelations() {
         precondition(pageDefault <= pageMax)
