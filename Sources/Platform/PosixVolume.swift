@@ -7,6 +7,7 @@ package struct PosixVolume: Volume {
     package let root: String
     /// Whose files root makes here, so that the daemon's user can use them; nil for root's own.
     private let owner: (user: UInt32, group: UInt32)?
+    private let folders = FolderHandles()
 
     /// The folder must exist.
     package init(root: String) throws(FileFailure) {
@@ -100,14 +101,7 @@ package struct PosixVolume: Volume {
     }
 
     package func syncFolder(_ folder: String) throws(FileFailure) {
-        let descriptor = unsafe stardust_open(full(folder), O_RDONLY | O_DIRECTORY, 0)
-        guard descriptor >= 0 else {
-            throw FileFailure(.sync, full(folder), errorNumber: -descriptor)
-        }
-        defer { close(descriptor) }
-        guard fsync(descriptor) == 0 else {
-            throw FileFailure(.sync, full(folder), errorNumber: errno)
-        }
+        try folders.sync(full(folder))
     }
 }
 

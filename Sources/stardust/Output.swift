@@ -7,7 +7,13 @@ internal import Synchronization
 /// except that a closed pipe ends the output quietly, as in other tools.
 enum Output {
     /// False once the reader of standard output has closed its pipe: nothing more is written.
-    static var hasReader: Bool { !isAbandoned.load(ordering: .relaxed) }
+    static var hasReader: Bool {
+        var output = pollfd(fd: 1, events: 0, revents: 0)
+        if unsafe poll(&output, 1, 0) == 1, output.revents & Int16(POLLERR) != 0 {
+            isAbandoned.store(true, ordering: .relaxed)
+        }
+        return !isAbandoned.load(ordering: .relaxed)
+    }
     private static let isAbandoned = Atomic<Bool>(false)
 
     /// Of the program's own output, before any pager.
@@ -19,7 +25,7 @@ enum Output {
 
     /// Exact bytes.
     static func data(_ bytes: [UInt8]) throws(Failure) {
-        guard hasReader else { return }
+        guard !isAbandoned.load(ordering: .relaxed) else { return }
         let number = write(bytes, to: 1)
         if number == EPIPE { return isAbandoned.store(true, ordering: .relaxed) }
         if number != 0 { throw failure(number) }

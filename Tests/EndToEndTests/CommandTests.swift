@@ -100,8 +100,7 @@ import Testing
     }
 
     @Test(
-        .enabled(
-            if: Repository.isRoot && Repository.has("setpriv"), "acting as another user needs root")
+        .needs(Repository.isRoot && Repository.has("setpriv"), "acting as another user needs root")
     )
     func `a role is what the configuration gives, and append is not read`() throws {
         let daemon = try Daemon(

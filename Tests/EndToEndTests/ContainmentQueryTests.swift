@@ -7,7 +7,7 @@ import Testing
 
 /// Containment queries find what PostgreSQL finds.
 @Suite struct ContainmentQueryTests {
-    @Test(.enabled(if: PostgresServer.obstacle == nil, "PostgreSQL 15 is not installed"))
+    @Test(.needs(PostgresServer.obstacle == nil, "PostgreSQL 15 is not installed"))
     func `500 patterns over a ledger find the packets that PostgreSQL finds`() throws {
         let packets = Workload.packets(creators: 8)
         let daemon = try Daemon()

@@ -89,4 +89,35 @@ import Testing
             try Self.expectServed(daemon, except: [number], "entry \(number)")
         }
     }
+
+    @Test(.needs(Repository.isRoot && Repository.has("mount"), "mounting a tmpfs needs root"))
+    func `a ledger on a file system that takes no changes is served`() throws {
+        let folder = try TemporaryFolder()
+        let disk = folder.path + "/disk"
+        try FileManager.default.createDirectory(atPath: disk, withIntermediateDirectories: false)
+        #expect(try run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", disk]).status == 0)
+        defer { _ = try? run(["umount", "-l", disk]) }
+        let ledger = disk + "/ledger"
+        #expect(
+            try run([Repository.program, "init", ledger, "--segment-bytes", "2097152"]).status == 0)
+        for isClosed in [true, false] {
+            #expect(try run(["mount", "-o", "remount,rw", disk]).status == 0)
+            let writer = try Daemon(configuration: "{\"segment_bytes\": 2097152}", ledger: ledger)
+            try writer.emit((isClosed ? 0 : 10)..<(isClosed ? 10 : 20))
+            if isClosed { #expect(writer.stop() == 0) } else { writer.kill() }
+            #expect(try run(["mount", "-o", "remount,ro", disk]).status == 0)
+            let daemon = try Daemon(ledger: ledger)
+            let client = try HTTPClient(daemon.socket)
+            #expect(try client.get("/v1/packets/\(Sample.numbered(3).id)").status == 200)
+            #expect(
+                try client.get("/v1/packets?count=true").json["total"] as? Int
+                    == (isClosed ? 10 : 20))
+            #expect(try client.emit(Sample.numbered(99).bytes).problemCode == "read_only")
+            let ready = try client.get("/readyz")
+            #expect(ready.status == 503 && ready.text.contains("read only"), "\(ready.text)")
+            #expect(daemon.stop() == 0, "\(daemon.log)")
+            let verified = try run([Repository.program, "verify", ledger])
+            #expect(verified.status == 0, "\(verified)")
+        }
+    }
 }

@@ -6,7 +6,6 @@ import Testing
 
 /// What one user takes is not taken from others.
 @Suite(.serialized) struct FairnessTests {
-    private static let isRoot = geteuid() == 0
     private static let (appender, reader, stranger, worker) = (64_001, 64_002, 64_003, 64_004)
 
     private static func daemon() throws -> Daemon {
@@ -75,7 +74,7 @@ import Testing
         ProcessMemory.residentBytes(ofProcess: String(daemon.pid))
     }
 
-    @Test(.enabled(if: isRoot, "only root can be several users"))
+    @Test(.needs(Repository.isRoot, "only root can be several users"))
     func `hostile clients of each role take nothing from a worker of another user`() throws {
         let seconds = Soak.isSoak ? 60 : 8
         let daemon = try Self.daemon()

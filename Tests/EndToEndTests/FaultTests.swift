@@ -84,8 +84,7 @@ import Testing
     }
 
     @Test(
-        .enabled(
-            if: Repository.isRoot && Repository.has("mount"), "mounting a tmpfs needs root"))
+        .needs(Repository.isRoot && Repository.has("mount"), "mounting a tmpfs needs root"))
     func `a full disk is answered with 507, reads go on, and appends resume by themselves`() throws
     {
         let folder = try TemporaryFolder()
@@ -138,7 +137,7 @@ import Testing
         #expect(try daemon.verify().status == 0)
     }
 
-    @Test(.enabled(if: Repository.has("strace"), "strace is not installed"))
+    @Test(.needs(Repository.has("strace"), "strace is not installed"))
     func `a failed fdatasync is an unknown outcome, and the end with 74`() throws {
         let daemon = try Daemon(starts: false)
         try daemon.start()
@@ -165,7 +164,7 @@ import Testing
     }
 
     @Test(
-        .enabled(if: Repository.has("strace"), "strace is not installed"),
+        .needs(Repository.has("strace"), "strace is not installed"),
         arguments: [
             "pwrite64:error=EINTR:when=3..6", "pwrite64:error=ENOSPC:when=4..5",
             "fallocate:error=ENOSPC:when=1..2", "openat:error=EMFILE:when=60..62",

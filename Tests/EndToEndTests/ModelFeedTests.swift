@@ -44,7 +44,7 @@ import Testing
         }.joined(separator: "\n")
     }
 
-    @Test(.enabled(if: PostgresServer.obstacle == nil, "PostgreSQL 15 is not installed"))
+    @Test(.needs(PostgresServer.obstacle == nil, "PostgreSQL 15 is not installed"))
     func `the example's feed gives the rows that PostgreSQL makes of it`() throws {
         let server = try PostgresServer()
         try server.makeEngine("postgres")
@@ -54,7 +54,7 @@ import Testing
         #expect(comparison.views["best_clip_per_video"]! > 0)
     }
 
-    @Test(.enabled(if: PostgresServer.obstacle == nil, "PostgreSQL 15 is not installed"))
+    @Test(.needs(PostgresServer.obstacle == nil, "PostgreSQL 15 is not installed"))
     func `the workload's feed gives the tables that PostgreSQL has of the same rows`() throws {
         let changes = Pipeline(creators: 5).changes
         let sql = changes.map(\.statement).joined(separator: "\n")

@@ -196,7 +196,7 @@ import Testing
             try kinds()["votes_differ"] == 2)
     }
 
-    @Test(.enabled(if: Repository.has("python3"), "python3 is not installed"))
+    @Test(.needs(Repository.has("python3"), "python3 is not installed"))
     func `unfit logs are those that the schema refuses`() throws {
         let daemon = try Daemon()
         let documents = [

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Replication as a service of the daemon.
-@Suite(.enabled(if: PostgresServer.obstacle == nil, "PostgreSQL 15 is not installed"))
+@Suite(.needs(PostgresServer.obstacle == nil, "PostgreSQL 15 is not installed"))
 struct ModelServiceTests {
     @Test func `the daemon follows, tells its lag, and the ledger goes on whatever happens`() throws
     {

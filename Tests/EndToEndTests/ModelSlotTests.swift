@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// What becomes of slots, and of the files that they belong to.
-@Suite(.enabled(if: PostgresServer.obstacle == nil, "PostgreSQL 15 is not installed"))
+@Suite(.needs(PostgresServer.obstacle == nil, "PostgreSQL 15 is not installed"))
 struct ModelSlotTests {
 
     @Test func `a slot that the server gave up is made again, with a new copy`() throws {

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// What a source may do to whoever follows it: each by itself, on a real server.
-@Suite(.enabled(if: PostgresServer.obstacle == nil, "PostgreSQL 15 is not installed"))
+@Suite(.needs(PostgresServer.obstacle == nil, "PostgreSQL 15 is not installed"))
 struct ModelSourceTests {
     // MARK: Columns that change
 

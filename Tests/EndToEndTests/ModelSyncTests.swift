@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// The read model against the PostgreSQL that it follows.
-@Suite(.enabled(if: PostgresServer.obstacle == nil, "PostgreSQL 15 is not installed"))
+@Suite(.needs(PostgresServer.obstacle == nil, "PostgreSQL 15 is not installed"))
 struct ModelSyncTests {
     @Test
     func `killed at any moment, the read model is what PostgreSQL was at a border of transactions`()

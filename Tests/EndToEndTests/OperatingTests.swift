@@ -5,8 +5,6 @@ import Testing
 
 /// What the system, its users and its clock do to a daemon.
 @Suite struct OperatingTests {
-    private static let isRoot = geteuid() == 0
-
     // MARK: Files and sockets of others
 
     @Test func `nothing that the daemon makes can be read by others`() throws {
@@ -85,7 +83,7 @@ import Testing
         }
     }
 
-    @Test(.enabled(if: isRoot, "only root can make files of another user"))
+    @Test(.needs(Repository.isRoot, "only root can make files of another user"))
     func `what root does to another user's ledger stays that user's`() throws {
         let daemon = try Daemon()
         #expect(try HTTPClient(daemon.socket).emit(Sample.packet(Sample.id)).status == 201)

@@ -267,8 +267,8 @@ import Testing
     // MARK: Tools of others
 
     @Test(
-        .enabled(
-            if: Repository.has("go")
+        .needs(
+            Repository.has("go")
                 && FileManager.default.fileExists(atPath: "/usr/share/gocode/src/golang.org/x/mod"),
             "golang and golang-golang-x-mod-dev are not installed"))
     func `Go's sumdb packages find checkpoint, inclusion and consistency sound`() throws {
@@ -289,8 +289,8 @@ import Testing
     }
 
     @Test(
-        .enabled(
-            if: FileManager.default.isExecutableFile(atPath: AuditTools.python),
+        .needs(
+            FileManager.default.isExecutableFile(atPath: AuditTools.python),
             "tlog-scales is not installed; Scripts/install-packages test does it"))
     func `a Python implementation from PyPI finds the same`() throws {
         let (daemon, vkey) = try Daemon.signed(packets: 300)

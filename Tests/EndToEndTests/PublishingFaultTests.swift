@@ -121,8 +121,7 @@ import Testing
     }
 
     @Test(
-        .enabled(
-            if: Repository.isRoot && Repository.has("mount"), "mounting a tmpfs needs root"))
+        .needs(Repository.isRoot && Repository.has("mount"), "mounting a tmpfs needs root"))
     func `a disk without room for a checkpoint is a 507, and all goes on when there is room`()
         throws
     {

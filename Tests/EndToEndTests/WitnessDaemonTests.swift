@@ -245,4 +245,35 @@ import Testing
         #expect(daemon.stop() == 0)
         #expect(try daemon.verify().status == 0)
     }
+
+    @Test func `whoever floods a witness fills neither its log nor its descriptors`() throws {
+        let folder = try TemporaryFolder()
+        #expect(try run([Repository.program, "init", folder.path + "/ledger"]).status == 0)
+        let vkey = try String(contentsOfFile: folder.path + "/ledger/identity", encoding: .utf8)
+            .components(separatedBy: "\n")[3]
+        let path = folder.path + "/w"
+        let witness = try Background([
+            "witness", folder.path + "/witness", "--listen", path, "--log", vkey,
+        ])
+        try witness.waitFor("witnessing")
+        let target = "/" + String(repeating: "x", count: 15_000)
+        let client = try HTTPClient(path)
+        for number in 0..<300 {
+            #expect(try client.get(target + "\(number)").status == 404)
+        }
+        #expect(witness.error.utf8.count < 10_000)
+        var idle: [HTTPClient] = []
+        for _ in 0..<400 { if let one = try? HTTPClient(path) { idle.append(one) } }
+        // The first is still served, and others are once the idle ones have gone.
+        #expect(try client.get(target).status == 404)
+        #expect(witness.error.utf8.count < 10_000)
+        idle = []
+        let deadline = Date() + 60
+        while Date() < deadline {
+            if let new = try? HTTPClient(path), (try? new.get("/x"))?.status == 404 { break }
+            usleep(10_000)
+        }
+        #expect(try HTTPClient(path).get("/x").status == 404)
+        #expect(witness.stop() == 0)
+    }
 }

@@ -25,7 +25,7 @@ import Testing
         #expect(try Self.contains(Array(document.utf8), Array(pattern.utf8)) == expected)
     }
 
-    @Test(.enabled(if: PostgresServer.obstacle == nil, "PostgreSQL 15 is not installed"))
+    @Test(.needs(PostgresServer.obstacle == nil, "PostgreSQL 15 is not installed"))
     func `30,000 generated pairs of document and pattern are judged like PostgreSQL's`() throws {
         let server = try PostgresServer()
         try Soak.seeds("30,000 pairs", 1, soak: 40) { seed in

@@ -112,7 +112,7 @@ import Testing
         #expect(violation.code == .wrongLength && violation.pointer == "/lineage/_meta_parents")
     }
 
-    @Test(.enabled(if: try Self.hasOracle(), "python3 with jsonschema is not installed"))
+    @Test(.needs(try Self.hasOracle(), "python3 with jsonschema is not installed"))
     func `thousands of changed packets are judged as the jsonschema library judges them`() throws {
         let cases = try run([
             Self.python, Repository.root + "/Tests/PacketsTests/schema_cases.py",

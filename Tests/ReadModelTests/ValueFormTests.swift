@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// The read model's forms of values, held against PostgreSQL's own.
-@Suite(.enabled(if: PostgresServer.obstacle == nil, "PostgreSQL 15 is not installed"))
+@Suite(.needs(PostgresServer.obstacle == nil, "PostgreSQL 15 is not installed"))
 struct ValueFormTests {
     /// Runs a script, and gives each row's columns, which have no control characters.
     static func columns(_ server: PostgresServer, _ script: String) throws -> [[String]] {

@@ -1,5 +1,5 @@
 import Foundation
-import Testing
+package import Testing
 
 /// Where the tests find the project's own files, and what some of them need of the machine.
 package enum Repository {
@@ -16,7 +16,8 @@ package enum Repository {
     package static let isRoot = geteuid() == 0
 
     package static func has(_ tool: String) -> Bool {
-        (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").contains {
+        if tool.hasPrefix("/") { return FileManager.default.isExecutableFile(atPath: tool) }
+        return (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").contains {
             FileManager.default.isExecutableFile(atPath: "\($0)/\(tool)")
         }
     }
@@ -40,6 +41,19 @@ package enum Repository {
     /// Packets of the pipeline that the project carries, one an element.
     package static func examplePackets() throws -> [[UInt8]] {
         try content("Docs/Examples/pipeline.ndjson").split(separator: 0x0A).map(Array.init)
+    }
+}
+
+extension Trait where Self == ConditionTrait {
+    /// Skips a test where something that it needs is missing, and says what; in CI, where nothing may
+    /// be missing, it runs and fails.
+    package static func needs(
+        _ isThere: @autoclosure @escaping @Sendable () throws -> Bool, _ otherwise: Comment
+    ) -> Self {
+        .enabled(otherwise) {
+            let isCI = ProcessInfo.processInfo.environment["CI"] != nil
+            return try isThere() || isCI
+        }
     }
 }
 

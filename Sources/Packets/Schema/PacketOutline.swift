@@ -59,6 +59,12 @@ extension JSONDocument {
         return nil
     }
 
+    /// The names of an object's members, in the order of the text.
+    package func memberNames(of object: Int) -> [String] {
+        guard tokens[object].kind == .object else { return [] }
+        return JSONChildren(tokens, of: object).map { bytes.span.string(tokens[$0]) }
+    }
+
     /// Passes `body` the name and value of each member whose name the schema defines.
     package func eachKnownMember(of object: Int, _ body: (MemberName, Int) -> Void) {
         guard tokens[object].kind == .object else { return }

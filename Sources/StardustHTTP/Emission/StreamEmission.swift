@@ -99,6 +99,10 @@ final class StreamEmission: RequestBody {
             isStepping = false
             if hasMore { pump() } else { endIfDone() }
         }
+        // What waits for its turn is no more than what the next turn takes.
+        if isStepping, cutter.bytesHeld >= EmissionLimits.streamChunkBytes {
+            connection.setReadingHeld(.room)
+        }
     }
 
     /// Handles one chunk of lines. Nil if there is no room now, false if there are no lines.

@@ -48,10 +48,13 @@ final class SQLRequest: RequestBody {
         let model = try context.model()
         let document: JSONDocument
         do throws(JSONError) { document = try JSONDocument(body) } catch { throw Problem(error) }
-        guard document.tokens[0].kind == .object,
-            let sql = document.member("sql", of: 0).flatMap(document.string)
-        else {
+        guard let sql = document.member("sql", of: 0).flatMap(document.string) else {
             throw Problem(.badRequest, "the body must be {\"sql\": …, \"parameters\": […]}")
+        }
+        let unknown = document.memberNames(of: 0).first { !["sql", "parameters"].contains($0) }
+        if let unknown {
+            throw Problem(
+                .badRequest, "\(unknown) is not a member of an SQL query: sql, parameters")
         }
         guard let map = context.ledger.map else { throw Problem(.recovering) }
         let size = map.head.size

@@ -67,28 +67,38 @@ package enum WitnessClient {
                     try pipeline.addHandler(AnswerCollector(promise, bytesMax: answerBytesMax))
                 }
             }
-        let (connecting, path): (EventLoopFuture<any Channel>, String) =
-            switch address {
-            case .unix(let path): (bootstrap.connect(unixDomainSocketPath: path), "")
-            case .tcp(let host, let port, let prefix):
-                (bootstrap.connect(host: host, port: port), prefix)
+        do {
+            let (connecting, path) = try connect(bootstrap, address)
+            connecting.whenComplete { result in
+                switch result {
+                case .failure(let error): promise.fail(error)
+                case .success(let channel):
+                    send(body, to: path + "/add-checkpoint", channel)
+                    promise.futureResult.whenComplete { _ in channel.close(promise: nil) }
+                }
             }
-        connecting.whenComplete { result in
-            switch result {
-            case .failure(let error): promise.fail(error)
-            case .success(let channel):
-                send(body, to: path + "/add-checkpoint", channel)
-                promise.futureResult.whenComplete { _ in channel.close(promise: nil) }
-            }
-        }
+        } catch { promise.fail(error) }
         do { return .success(try promise.futureResult.wait()) } catch let error
             as WitnessCouncil.Unreachable
         { return .failure(error) } catch { return .failure(.init(sentence(error))) }
     }
 
+    /// The connection, and the path under which the witness answers.
+    private static func connect(
+        _ bootstrap: ClientBootstrap, _ address: WitnessAddress
+    ) throws(UnixSocket.Failure) -> (EventLoopFuture<any Channel>, String) {
+        switch address {
+        case .unix(let path):
+            (bootstrap.withConnectedSocket(try UnixSocket.connected(to: path)), "")
+        case .tcp(let host, let port, let prefix):
+            (bootstrap.connect(host: host, port: port), prefix)
+        }
+    }
+
     private static func sentence(_ error: any Error) -> String {
         switch error {
         case let error as IOError: "it cannot be reached: \(errorName(error.errnoCode))"
+        case let error as UnixSocket.Failure: "it cannot be reached: \(error)"
         case is NIOConnectionError, is ChannelError: "it cannot be reached"
         case is HTTPParserError: "its answer is not HTTP/1.1"
         default: "\(error)"

@@ -7,6 +7,7 @@ internal import NIOPosix
 package import Publishing
 internal import ServiceLifecycle
 internal import StardustCore
+internal import Synchronization
 
 /// Serves a witness over HTTP, on a Unix socket or a TCP address.
 package struct WitnessServer: Service {
@@ -25,9 +26,13 @@ package struct WitnessServer: Service {
     package func run() async throws {
         let loops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         witness.start()
+        let places = Places(logger)
         let bootstrap = ServerBootstrap(group: loops)
             .childChannelInitializer { [witness, logger] channel in
                 channel.eventLoop.makeCompletedFuture {
+                    guard places.take(until: channel.closeFuture) else {
+                        return channel.close(promise: nil)
+                    }
                     var limits = NIOHTTPDecoderLimitConfiguration()
                     limits.maxHeaderListSize = ConnectionLimits.headerBytes
                     limits.maxHeaderFieldCount = ConnectionLimits.headerLines
@@ -58,6 +63,32 @@ package struct WitnessServer: Service {
         try? await channel.close()
         try await witness.stop()
         try await loops.shutdownGracefully()
+    }
+}
+
+/// Places for connections.
+private final class Places: Sendable {
+    private let taken = Atomic(0)
+    /// Whether it has been said that there is none left.
+    private let isFull = Atomic(false)
+    private let logger: Logger
+
+    init(_ logger: Logger) { self.logger = logger }
+
+    /// Takes a place until the connection closes; false if there is none.
+    func take(until closed: EventLoopFuture<Void>) -> Bool {
+        guard taken.add(1, ordering: .relaxed).newValue <= WitnessLimits.connections else {
+            taken.subtract(1, ordering: .relaxed)
+            if !isFull.exchange(true, ordering: .relaxed) {
+                logger.warning("too many connections; more are closed until others end")
+            }
+            return false
+        }
+        closed.whenComplete { _ in
+            self.taken.subtract(1, ordering: .relaxed)
+            self.isFull.store(false, ordering: .relaxed)
+        }
+        return true
     }
 }
 

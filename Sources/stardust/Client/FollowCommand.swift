@@ -31,7 +31,7 @@ struct FollowCommand: AsyncParsableCommand {
                 let document = try JSONDocument(answer: line)
                 if let position = document.member("heartbeat", of: 0) {
                     last = document.integer(position)
-                    return true
+                    return Output.hasReader
                 }
                 if let problem = document.member("problem", of: 0) {
                     let detail = document.member("detail", of: problem).flatMap(document.string)
