@@ -41,9 +41,9 @@ final class StreamEmission: RequestBody {
         var count = 0
         /// Bytes of `unanswered`.
         var weight = 0
-        /// The packets, kept until the batch is settled. If an id is already stored, the
-        /// contents are compared.
-        var payloads: Submission?
+        /// The packets, kept until the batch is settled: if an id is already stored, the contents
+        /// are compared. Not the whole submission, whose completion has this batch.
+        var payloads: (bytes: [UInt8], packets: [Submission.Packet])?
         var isAnswered = false
     }
 
@@ -152,7 +152,7 @@ final class StreamEmission: RequestBody {
             case .text(let payload): batch.lines.append(read(payload, line, into: &submission))
             }
         }
-        batch.payloads = submission
+        batch.payloads = (submission.bytes, submission.packets)
         batch.count = chunk.lines
         batch.weight = batch.lines.reduce(0) { sum, line in
             if case .problem = line { return sum + EmissionLimits.problemBytes }
@@ -244,12 +244,12 @@ final class StreamEmission: RequestBody {
     private func resolve(
         _ present: [(line: Int, ordinal: Int, number: Int, position: Position)], _ batch: Batch
     ) {
-        guard let submission = batch.payloads, !isAbandoned else { return }
+        guard let (bytes, packets) = batch.payloads, !isAbandoned else { return }
         let ledger = ledger
         connection.offLoop(.disk) {
             present.map { item -> (Int, Line) in
-                let packet = submission.packets[item.ordinal]
-                let payload = Array(submission.bytes[packet.range])
+                let packet = packets[item.ordinal]
+                let payload = Array(bytes[packet.range])
                 switch Emission.replay(payload, packet.digest, at: item.position, ledger) {
                 case .success(let receipt): return (item.line, .receipt(receipt, isReplay: true))
                 case .failure(var problem):
