@@ -124,6 +124,12 @@ package struct TreePublisher: ~Copyable {
 
     /// The root at the newest checkpoint's size, which the tree does not yet exceed.
     private mutating func root(at size: LedgerSize) throws(ReadFailure) -> Digest {
+        guard size <= map.head.size else {
+            throw .damaged(
+                Finding(
+                    .truncated, file: LedgerLayout.checkpoints, position: size.nextPosition,
+                    "the checkpoint of \(size) entries covers more than the ledger has"))
+        }
         do throws(ReadFailure) {
             while tree.size < size {
                 let missing = size.entries - tree.size.entries

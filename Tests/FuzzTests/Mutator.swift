@@ -17,10 +17,12 @@ struct Mutator {
 
     var generator: SeededGenerator
 
-    mutating func mutated(_ corpus: [[UInt8]]) -> [UInt8] {
-        var bytes = corpus.randomElement(using: &generator)!
+    /// An input of the corpus with a few changes, and which it was.
+    mutating func mutated(_ corpus: [[UInt8]]) -> (bytes: [UInt8], origin: Int) {
+        let origin = Int.random(in: 0..<corpus.count, using: &generator)
+        var bytes = corpus[origin]
         for _ in 0..<Int.random(in: 1...4, using: &generator) { change(&bytes, corpus) }
-        return bytes
+        return (bytes, origin)
     }
 
     private mutating func change(_ bytes: inout [UInt8], _ corpus: [[UInt8]]) {

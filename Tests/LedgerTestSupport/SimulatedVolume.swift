@@ -60,6 +60,9 @@ package final class SimulatedVolume: Volume {
         disk.withLock { disk in disk.names[path].map { disk.inodes[$0]!.content } }
     }
 
+    /// The paths of all files.
+    package var paths: [String] { disk.withLock { $0.names.keys.sorted() } }
+
     package func put(_ path: String, _ content: [UInt8]?) {
         disk.withLock { disk in
             guard let content else {
