@@ -7,7 +7,8 @@ SHELL := /bin/bash
 BIN := .build/release
 # The commit that `stardust --version` prints.
 export STARDUST_COMMIT := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
-SWIFT_BUILD := swift build -c release --build-tests --explicit-target-dependency-import-check error
+# Libraries are not looked for beside the program.
+SWIFT_BUILD := swift build -c release --build-tests --explicit-target-dependency-import-check error --disable-local-rpath
 SWIFT_TEST := swift test -c release --skip-build --disable-xctest
 
 help: ## show this list

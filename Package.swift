@@ -116,7 +116,9 @@ let package = Package(
                 .product(name: "NIOHTTP1", package: nio),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-            ], swiftSettings: strict),
+            ], swiftSettings: strict,
+            // All symbols are bound at the start, and what was bound is read-only.
+            linkerSettings: [.unsafeFlags(["-Xlinker", "-z", "-Xlinker", "now"])]),
         // What measures: built with the tests, never installed.
         .target(
             name: "PipelineWorkload", dependencies: ["LedgerFormat"], swiftSettings: strict),

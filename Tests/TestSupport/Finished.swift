@@ -15,6 +15,8 @@ package func run(
     process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
     process.arguments = arguments
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    // Whatever a program leaves in its folder is not left in the checkout.
+    process.currentDirectoryURL = URL(fileURLWithPath: folder.path)
     // Files rather than pipes: nothing can fill up, however much is printed.
     let output = try folder.file("output", [])
     let error = try folder.file("error", [])
