@@ -22,6 +22,32 @@ enum Amendments {
         return packet
     }
 
+    /// The packets of a chunk that amend others, with the numbers of their lines.
+    static func packets(
+        in chunk: LineCutter.Chunk, _ read: (Span<UInt8>) -> PacketFacts?
+    ) -> [(line: Int, packet: ChainPacket)] {
+        var found: [(line: Int, packet: ChainPacket)] = []
+        chunk.eachLine { line, text in
+            guard case .text(let payload) = text, let facts = read(payload),
+                let packet = packet([UInt8](payload), facts)
+            else { return }
+            found.append((line, packet))
+        }
+        return found
+    }
+
+    /// Why the peer may not append some of these, by the numbers of their lines. Blocks on the disk.
+    static func problems(
+        _ packets: [(line: Int, packet: ChainPacket)], _ grant: AccessPolicy.Grant,
+        _ context: QueryContext
+    ) -> [Int: BoxedProblem] {
+        packets.reduce(into: [:]) { found, item in
+            do throws(Problem) {
+                found[item.line] = try problem(item.packet, grant, context).map(BoxedProblem.init)
+            } catch { found[item.line] = BoxedProblem(error) }
+        }
+    }
+
     /// Why the peer may not append it; nil if it may. What it amends must already be in the ledger,
     /// so that its type is known. Blocks on the disk.
     static func problem(
@@ -36,7 +62,9 @@ enum Amendments {
             for reference in packet.parents where reference.isAmendment {
                 let edge = try source.resolve(reference, of: packet)
                 guard let position = edge.to, let amended = try source.packet(at: position) else {
-                    return .forbidden(amending: "a packet that is not in the ledger")
+                    return .forbidden(
+                        amending: "a packet that is not in the ledger; send this one once that "
+                            + "packet has its receipt")
                 }
                 guard grant.allowsAppending(amended.entityType) else {
                     return .forbidden(amending: amended.entityType)

@@ -28,6 +28,8 @@ final class StreamEmission: RequestBody {
     /// The client gets no byte of its answer before its body has ended.
     private let answersAtEnd: Bool
     private var isReadingBack = false
+    /// What lines amend is being looked up.
+    private var isLookingUp = false
     private var hasBegun = false
     /// A step is in progress, or waits for its turn.
     private var isStepping = false
@@ -107,6 +109,7 @@ final class StreamEmission: RequestBody {
 
     /// Handles one chunk of lines. Nil if there is no room now, false if there are no lines.
     private func step() -> Bool? {
+        if isLookingUp { return nil }
         if let (submission, _) = delayed {
             guard offer(submission) else { return nil }
             delayed = nil
@@ -136,8 +139,28 @@ final class StreamEmission: RequestBody {
         return admit(chunk) ? true : nil
     }
 
-    /// Parses a chunk's lines and hands the packets over. False if the inbox is full.
+    /// Hands a chunk's packets over, once it is known what those of a peer who is limited to some
+    /// entity types amend. False if there is more to wait for.
     private func admit(_ chunk: LineCutter.Chunk) -> Bool {
+        guard connection.grant.isLimited else { return handOver(chunk, refused: [:]) }
+        let amending = Amendments.packets(in: chunk) { try? connection.loop.read($0) }
+        guard !amending.isEmpty else { return handOver(chunk, refused: [:]) }
+        isLookingUp = true
+        connection.setReadingHeld(.room)
+        let (ledger, grant) = (ledger, connection.grant)
+        connection.offLoop(.disk) {
+            Amendments.problems(amending, grant, .patient(ledger, since: .now))
+        } then: { [self] _, refused in
+            isLookingUp = false
+            if isAbandoned { return reservation.give(back: chunk.bytes) }
+            _ = handOver(chunk, refused: refused)
+            pump()
+        }
+        return false
+    }
+
+    /// Parses a chunk's lines and hands the packets over. False if the inbox is full.
+    private func handOver(_ chunk: LineCutter.Chunk, refused: [Int: BoxedProblem]) -> Bool {
         let batch = Batch()
         let bound = NIOLoopBound(
             (stream: self, batch: batch), eventLoop: connection.eventLoop)
@@ -149,7 +172,8 @@ final class StreamEmission: RequestBody {
         chunk.eachLine { line, text in
             switch text {
             case .tooLong: batch.lines.append(.problem(BoxedProblem(tooLarge(line))))
-            case .text(let payload): batch.lines.append(read(payload, line, into: &submission))
+            case .text(let payload):
+                batch.lines.append(read(payload, line, refused[line], into: &submission))
             }
         }
         batch.payloads = (submission.bytes, submission.packets)
@@ -174,21 +198,19 @@ final class StreamEmission: RequestBody {
     }
 
     private func read(
-        _ payload: Span<UInt8>, _ line: Int, into submission: inout Submission
+        _ payload: Span<UInt8>, _ line: Int, _ refused: BoxedProblem?,
+        into submission: inout Submission
     ) -> Line {
         var problem: Problem
         do throws(PacketError) {
             let facts = try connection.loop.read(payload)
-            let isAllowed = connection.grant.allowsAppending(facts.entityType)
-            if isAllowed, connection.grant.isLimited,
-                Amendments.packet([UInt8](payload), facts) != nil
-            {
-                problem = .forbidden(amending: "packets in a stream; send this packet by itself")
-            } else if isAllowed {
+            if !connection.grant.allowsAppending(facts.entityType) {
+                problem = .forbidden(appending: facts.entityType)
+            } else if let refused {
+                problem = refused.problem
+            } else {
                 submission.append(payload, facts)
                 return .packet(line: line, ordinal: submission.packets.count - 1)
-            } else {
-                problem = .forbidden(appending: facts.entityType)
             }
         } catch { problem = Problem(error) }
         connection.server.metrics.packetsRefused.add()
@@ -341,7 +363,7 @@ final class StreamEmission: RequestBody {
 
     private func endIfDone() {
         guard cutter.isDone, delayed == nil, batches.isEmpty, kept.isEmpty, !isReadingBack,
-            !isAbandoned
+            !isLookingUp, !isAbandoned
         else { return }
         isAbandoned = true
         if !hasBegun { connection.beginStreaming() }
