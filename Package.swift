@@ -192,6 +192,6 @@ var testTargets: [Target] {
             dependencies: [
                 "stardust", "StardustHTTP", "DaemonTestSupport", "LedgerFormat", "LedgerStorage",
                 "Packets", "PipelineWorkload", "Platform", "TestSupport",
-            ], exclude: ["hostile.py", "scales_audit.py"], swiftSettings: testing),
+            ], exclude: ["documented.py", "hostile.py", "scales_audit.py"], swiftSettings: testing),
     ]
 }

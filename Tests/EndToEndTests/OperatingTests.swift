@@ -160,6 +160,19 @@ import Testing
             daemon.socket,
         ])
         #expect(wrong.status == 78 && wrong.error.contains("clipz"), "\(wrong.error)")
+        for text in [
+            #"{"entity_typess": []}"#,
+            #"{"access": [{"user": 1, "roles": ["append"], "entity_typess": ["clips"]}]}"#,
+            #"{"access": [{"user": 1, "rolls": ["append"]}]}"#,
+        ] {
+            try Data(text.utf8).write(to: URL(fileURLWithPath: misspelt))
+            #expect(chmod(misspelt, 0o600) == 0)
+            let unknown = try run([
+                Repository.program, "serve", daemon.ledger, "--config", misspelt, "--socket",
+                daemon.socket,
+            ])
+            #expect(unknown.status == 78 && unknown.error.contains("unknown"), "\(unknown.error)")
+        }
     }
 
     // MARK: Little room

@@ -84,6 +84,11 @@ import Testing
         "stardust.example/vectors+9D1E5559+AQOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4",
         "stardust.example/vectors+9d1e5559+AQOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG5",
         "\(NoteVerifier(name: "a", type: SignatureType(rawValue: 6), publicKey: [1, 2, 3]))",
+        // Points of small order, under which a signature of nothing holds: 1 in its two encodings,
+        // and one of order 4.
+        "\(NoteVerifier(name: "a", type: .ed25519, publicKey: [1] + [UInt8](repeating: 0, count: 31)))",
+        "\(NoteVerifier(name: "a", type: .ed25519, publicKey: [0xEE] + [UInt8](repeating: 0xFF, count: 30) + [0x7F]))",
+        "\(NoteVerifier(name: "a", type: .ed25519, publicKey: [UInt8](repeating: 0, count: 32)))",
     ])
     func `what is no verifier key is refused`(text: String) {
         #expect(throws: NoteVerifier.DecodeError.self) { try NoteVerifier(text) }
@@ -204,6 +209,8 @@ import Testing
         ("log", "an optional URL"), ("log nokey", "not a verifier key"),
         ("witness again \(witnesses[0])", "another witness"),
         ("witness l \(key.verifier)", "not a witness"),
+        // A comment ends with its line, also if that ends with two characters.
+        ("quorum w0 # x\r\nquorum w1\r\n", "second quorum"),
     ])
     func `a mistake in a policy is named with its line`(rules: String, problem: String) {
         do {

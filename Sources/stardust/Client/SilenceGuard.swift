@@ -20,7 +20,7 @@ final class SilenceGuard: ChannelInboundHandler, @unchecked Sendable {
     /// The daemon has not moved for this long.
     struct Silence: Error, CustomStringConvertible {
         var description: String {
-            "the daemon has not answered for \(SilenceGuard.seconds) seconds; it hangs, or is "
+            "the daemon has not answered for \(SilenceGuard.seconds) s; it hangs, or is "
                 + "stopped (STARDUST_TIMEOUT sets another number of seconds)"
         }
     }
