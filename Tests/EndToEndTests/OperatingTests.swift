@@ -15,6 +15,13 @@ import Testing
         #expect(daemon.stop() == 0)
         let open = try run(["find", daemon.ledger, "-perm", "/077", "-not", "-type", "l"])
         #expect(open.output == "", "\(open.output)")
+        // A ledger as early versions made it is served, with a warning.
+        try daemon.start()
+        #expect(!daemon.log.contains("others can read"))
+        #expect(daemon.stop() == 0)
+        #expect(chmod(daemon.ledger, 0o755) == 0 && chmod(daemon.ledger + "/identity", 0o644) == 0)
+        try daemon.start()
+        #expect(daemon.log.contains("others can read the ledger's files"))
     }
 
     @Test func `a socket that somebody else put in the place is left alone`() throws {

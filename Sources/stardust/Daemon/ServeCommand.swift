@@ -40,6 +40,11 @@ struct ServeCommand: AsyncParsableCommand {
         Self.keepFreedMemory()
         Self.keepKeysOutOfDumps()
         let logger = Logger(label: "stardust") { JSONLogHandler(label: $0) }
+        if Self.isReadableByOthers(ledger) {
+            logger.warning(
+                "others can read the ledger's files, whatever their roles are; chmod -R go= \(ledger)"
+            )
+        }
         let running: RunningLedger
         do throws(OpenFailure) {
             running = try RunningLedger(
@@ -82,6 +87,14 @@ struct ServeCommand: AsyncParsableCommand {
             throw Failure(.cannotCreate, refused.description)
         } catch {
             throw Failure(.cannotCreate, "the socket: \(error)")
+        }
+    }
+
+    /// Whether others reach the ledger's files, as early versions made them.
+    private static func isReadableByOthers(_ ledger: String) -> Bool {
+        [ledger, "\(ledger)/\(LedgerLayout.identity)"].allSatisfy { path in
+            var status = stat()
+            return unsafe stat(path, &status) == 0 && status.st_mode & 0o077 != 0
         }
     }
 
