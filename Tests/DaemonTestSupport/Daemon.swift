@@ -44,6 +44,18 @@ package final class Daemon: @unchecked Sendable {
 
     package var pid: Int32 { process?.processIdentifier ?? 0 }
 
+    /// Processor time that the daemon has used. Unlike time that passes, it does not depend on what
+    /// else runs on the machine.
+    package func processorTime() throws -> Duration {
+        let text = try String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8)
+        // The name in parentheses may contain spaces; user and system time are the 14th and 15th.
+        let fields = text.split(separator: ")").last?.split(separator: " ") ?? []
+        guard fields.count > 12, let user = Int(fields[11]), let system = Int(fields[12]) else {
+            throw Failure("/proc/\(pid)/stat: \(text)")
+        }
+        return .milliseconds((user + system) * 1000 / sysconf(Int32(_SC_CLK_TCK)))
+    }
+
     package func start(waits: Bool = true) throws {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")

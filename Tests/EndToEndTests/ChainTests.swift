@@ -37,7 +37,7 @@ import Testing
         let short = try story.chain(99_999)
         #expect(short.positions.count == 65 && short.reasons == ["max_depth"])
         #expect(short.list("frontier").map { $0["position"] as! Int } == [99_934])
-        let clock = ContinuousClock.now
+        let start = try story.daemon.processorTime()
         let long = try story.client.get(
             "/v1/packets/\(Story.id(99_999))/chain?max_depth=1000000&max_packets=100000")
         #expect(long.status == 200 && long.text.contains("\"complete\":true"))
@@ -46,7 +46,7 @@ import Testing
         #expect(
             hub.positions.count == 10_000 && hub.reasons == ["max_depth", "max_packets"]
                 || hub.reasons == ["max_packets"])
-        #expect(ContinuousClock.now - clock < .seconds(30))
+        #expect(try story.daemon.processorTime() - start < .seconds(30))
         // Every child is listed, page by page.
         let children = try story.client.allIDs("/v1/packets/\(Story.id(7))/children")
         #expect(children.count == 100_001 && Set(children).count == 100_001)
@@ -341,9 +341,9 @@ import Testing
         for number in 10..<2010 { try story.emit(Story.packet(number)) }
         let retracted = (10..<2010).map { Story.parent($0, "retracts") }
         #expect(try story.emit(Story.packet(3, parents: retracted)).status == 201)
-        let start = ContinuousClock.now
+        let start = try story.daemon.processorTime()
         #expect(try story.chain(2).conflicts("unknown_node_parent") == [])
         #expect(try story.chain(3).positions.count == 2001)
-        #expect(ContinuousClock.now - start < .seconds(8))
+        #expect(try story.daemon.processorTime() - start < .seconds(8))
     }
 }

@@ -60,10 +60,10 @@ import Testing
                     "\"_meta_parents\"", with: "\"evidence\":[\(items)],\"_meta_parents\""))
             #expect(answer.status == 201, "\(answer.text.prefix(300))")
         }
-        let start = ContinuousClock.now
+        let start = try story.daemon.processorTime()
         #expect(try story.chain(4).positions == [0, 1, 2, 3])
         // It took fifteen seconds when every citation was looked for in the list.
-        #expect(ContinuousClock.now - start < .seconds(4))
+        #expect(try story.daemon.processorTime() - start < .seconds(4))
     }
 
     @Test func `the time limit holds behind the walk, too`() throws {
@@ -77,10 +77,10 @@ import Testing
                 parents: (1...count).filter { $0 != number }.map { Story.parent($0) })
         }
         _ = try client.emitLines(Array(packets.joined(separator: "\n").utf8))
-        let start = ContinuousClock.now
+        let start = try daemon.processorTime()
         let answer = try client.get("/v1/packets/\(Story.id(1))/chain")
         #expect(answer.status == 503 && answer.problemCode == "time_is_over", "\(answer.status)")
-        #expect(ContinuousClock.now - start < .seconds(3))
+        #expect(try daemon.processorTime() - start < .seconds(3))
     }
 
     @Test func `a packet that amends thousands is looked at once`() throws {

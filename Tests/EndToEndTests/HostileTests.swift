@@ -78,10 +78,8 @@ import Testing
         )
         try client.send([UInt8](repeating: 0x61, count: 0x80000))
         try client.send("\r\n" + String(repeating: "1\r\na\r\n", count: 20_000) + "0\r\n\r\n")
-        let start = ContinuousClock.now
-        #expect(try HTTPClient(daemon.socket).get("/livez").status == 200)
-        #expect(ContinuousClock.now - start < .seconds(1))
         #expect(try client.receive().lines.count == 1)
+        #expect(try daemon.processorTime() < .seconds(2))
     }
 
     @Test func `a client that has sent everything may close its half`() throws {
@@ -109,11 +107,9 @@ import Testing
         let chunk =
             Array("186a0\r\n".utf8) + Array(String(repeating: "x\n", count: 50_000).utf8)
             + Array("\r\n".utf8)
-        let start = ContinuousClock.now
         #expect(throws: Failure.self) {
             for _ in 0..<100 { try client.send(chunk) }
         }
-        #expect(ContinuousClock.now - start < .seconds(30))
         #expect(try daemon.metric("process_resident_bytes") < 200 << 20)
     }
 
