@@ -13,8 +13,10 @@ import hashlib
 import json
 import os
 import re
+import stat
 import struct
 import sys
+import unicodedata
 
 ENTRY = struct.Struct("<HHIQq16sqIIQ32s32s32s")
 FRAME = struct.Struct("<QII")
@@ -22,9 +24,9 @@ HEADER = struct.Struct("<8sII16sQ32s52sI")
 MAGIC = bytes.fromhex("53445345471a0d0a")
 PAYLOAD_MAX, SEGMENT_MAX, ENTRIES_MAX, NOTE_MAX = 1 << 24, 1 << 31, (1 << 32) - 1, 1_000_000
 ID_ASSIGNED, CREATED_ASSIGNED, HELD_BACK = 1, 2, 4
-NUMBER = r"(?:0|[1-9]\d{0,19})"
+NUMBER = r"(?:0|[1-9][0-9]{0,19})"
 UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
+TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z"
 
 TABLE = []
 for value in range(256):
@@ -146,6 +148,11 @@ def decoded(text):
     return data
 
 
+def is_name(name):
+    """Whether a note can carry a name: no white space, control characters or plus signs."""
+    return 1 <= len(name.encode()) <= 255 and not any(c == "+" or c.isspace() or unicodedata.category(c) == "Cc" for c in name)
+
+
 class Key:
     """A verifier key as C2SP signed-note writes it, of type 1."""
 
@@ -153,7 +160,7 @@ class Key:
         self.text = text
         name, key_id, encoded = text.split("+", 2)
         data = decoded(encoded.encode())
-        if not re.fullmatch(r"[^\s+\x00-\x1f\x7f]{1,255}", name) or len(data) != 33 or data[0] != 1 or point(data[1:]) is None:
+        if not is_name(name) or len(data) != 33 or data[0] != 1 or point(data[1:]) is None:
             raise ValueError("not an Ed25519 verifier key")
         self.name, self.data = name, data[1:]
         self.id = sha256(name.encode() + b"\n" + data)[:4]
@@ -171,8 +178,8 @@ def note(content):
     for line in content[end + 2:-1].split(b"\n"):
         match = re.fullmatch("— ([^ +]+) ([A-Za-z0-9+/=]+)".encode(), line)
         data = decoded(match[2]) if match else b""
-        if len(data) < 5:
-            raise ValueError("a line of the signatures is malformed")
+        if len(data) < 5 or not is_name(match[1].decode()) or len(signatures) == 100:
+            raise ValueError("the signatures are malformed, or more than a hundred")
         signatures.append((match[1].decode(), data[:4], data[4:]))
     return content[:end + 1], signatures
 
@@ -215,6 +222,8 @@ class Verifier:
         self.folder = folder
         self.findings = []
         self.unknown = 0
+        # A later version wrote entries: behind them nothing is missing as far as anybody can tell.
+        self.has_unknown_entries = False
         self.position = 0
         self.received_at = None
         self.tree = Tree()
@@ -231,7 +240,11 @@ class Verifier:
     def read(self, name, limit=1 << 20):
         """The content of a file, cut behind a limit; None if it is missing or cannot be read."""
         try:
-            with open(os.path.join(self.folder, name), "rb") as file:
+            # Opening a pipe in a file's place must not hang.
+            path = os.path.join(self.folder, name)
+            with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    raise OSError(22, "not a regular file")
                 return file.read(min(limit, os.fstat(file.fileno()).st_size) + 1)
         except FileNotFoundError:
             return None
@@ -259,15 +272,15 @@ class Verifier:
         for number, name in enumerate(valid):
             if not self.segment(name, valid[number + 1:]):
                 break
-        if not self.unknown:
+        if not self.has_unknown_entries:
             self.compare_marker()
         self.judge_checkpoints()
 
     def later(self, name, content, known):
         """Reports a file whose first line names another version of its format."""
-        first = content.split(b"\n", 1)[0]
-        if first != known and re.fullmatch(re.escape(known[:-1]) + rb"\w{1,5}", first):
-            self.report(name, f"it says {first.decode('ascii', 'replace')}", True)
+        match = re.match(re.escape(known[:-1]) + rb"([1-9][0-9]{0,4})\n", content)
+        if match and match[1] != b"1":
+            self.report(name, f"it is of version {match[1].decode()}", True)
             return True
         return False
 
@@ -296,7 +309,7 @@ class Verifier:
         copy, rest = self.read("checkpoint", NOTE_MAX), self.read("checkpoints", 1 << 40) or b""
         whole, offset, records, notes = len(rest), 0, [], []
         while rest:
-            match = re.match(rb"stardust-checkpoint/1 ([1-9]\d{0,6}) ([0-9a-f]{8})\n", rest)
+            match = self.first_line(rest)
             content = rest[match.end():match.end() + int(match[1])] if match else b""
             try:
                 if not match or len(content) < int(match[1]) or crc32c(content) != int(match[2], 16):
@@ -321,26 +334,36 @@ class Verifier:
 
     def checkpoint_tail(self, rest, offset, last, copy, damage):
         place = f"byte {offset}: {damage}"
-        first = rest.split(b"\n", 1)[0].split(b" ", 1)[0]
-        later = re.match(rb"stardust-checkpoint/", rest) and b"\n" in rest[:200] and first != b"stardust-checkpoint/1"
-        word = b"stardust-checkpoint/1 "
-        head = re.match(rb"stardust-checkpoint/1 ([1-9]\d{0,6}) [0-9a-f]{8}\n", rest)
-        beginning = len(rest) < head.end() + int(head[1]) if head else b"\n" not in rest and len(rest) < 40 and word.startswith(rest[:22])
+        version = re.match(rb"stardust-checkpoint/([1-9][0-9]{0,4})[ \n]", rest[:39])
+        later = bool(version) and version[1] != b"1"
+        head = self.first_line(rest)
+        # A whole first line that no ledger has was written on purpose.
+        malformed = not head and re.match(rb"stardust-checkpoint/1 [^\n]{0,16}\n", rest)
+        if head:
+            beginning = len(rest) < head.end() + int(head[1])
+        else:
+            beginning = b"\n" not in rest and len(rest) < 39 and rest[:22] == b"stardust-checkpoint/1 "[:len(rest)]
         if last is None:
             unfinished = copy is None and beginning
         else:
-            unfinished = not damage.is_written and not later and copy == last
+            unfinished = not (damage.is_written or later or malformed) and copy == last
         # A whole record behind it was written after it.
         for found in re.finditer(rb"\nstardust-checkpoint/1 ([1-9]\d{0,6}) ([0-9a-f]{8})\n", rest):
             content = rest[found.end():found.end() + int(found[1])]
             if len(content) == int(found[1]) and crc32c(content) == int(found[2], 16):
                 unfinished = False
-        self.report("checkpoint_unfinished" if unfinished else "checkpoints", place)
+        self.report("checkpoint_unfinished" if unfinished else "checkpoints", place, later)
+
+    def first_line(self, rest):
+        """Length and checksum at the beginning of a record; None if there is no such line."""
+        match = re.match(rb"stardust-checkpoint/1 (0|[1-9][0-9]{0,6}) ([0-9a-f]{8})\n", rest)
+        return match if match and int(match[1]) <= NOTE_MAX else None
 
     def judge_checkpoints(self):
         before = -1
         for offset, size, root, text, signatures in self.records:
-            place, keys = f"checkpoint at byte {offset}", [key for _, key, _ in self.keys]
+            # A key that came later is one that nobody knew at this size.
+            place, keys = f"checkpoint at byte {offset}", [key for start, key, _ in self.keys if start <= size]
             lines = text.decode().split("\n")
             if size < before:
                 self.report("checkpoints", f"{place}: size {size} follows {before}")
@@ -348,7 +371,7 @@ class Verifier:
             if lines[0] != self.origin or len(lines) != 4:
                 self.report("checkpoints", f"{place}: it is not this ledger's")
             if size not in self.roots_at:
-                if not self.unknown:
+                if not self.has_unknown_entries:
                     self.report("checkpoints", f"{place}: signed for {size} entries, {self.position} are there")
                 continue
             expected, received = self.roots_at[size]
@@ -404,6 +427,7 @@ class Verifier:
             self.header(name, data)
         except Damage as damage:
             self.report("segment", f"{name}: {damage}", damage.is_unknown)
+            self.has_unknown_entries |= damage.is_unknown
             return False
         offset, batch, content = 128, 128, len(data.rstrip(b"\0"))
         while offset < content:
@@ -415,6 +439,7 @@ class Verifier:
                     self.report("torn_tail", place)
                 else:
                     self.report("record", place, damage.is_unknown)
+                    self.has_unknown_entries |= damage.is_unknown
                 return False
         if offset < len(data) and following:
             is_roll = len(following) == 1 and int(following[0][:20]) == self.position and self.is_empty(following[0])
@@ -480,16 +505,17 @@ class Verifier:
         padded = end + -end % 8
         if padded > len(data):
             raise Damage("the file ends within it")
+        version, kind, flags = struct.unpack_from("<HHI", data, offset + 16)
+        if version != 1 or flags & ~7 or any(data[offset + 112:offset + 144]) or kind > 1:
+            raise Damage("the entry is of another version, or of a kind that this program does not know", True)
         if any(data[end:padded]):
             raise Damage("the padding is not zero")
         self.entry(data[offset + 16:offset + 176], data[offset + 176:end])
         return padded, batch
 
     def entry(self, entry, payload):
-        (version, kind, flags, position, received, stardust_id, created, _, _, size, digest,
-         reserved, previous) = ENTRY.unpack(entry)
-        if version != 1 or flags & ~7 or any(reserved) or kind > 1:
-            raise Damage("the entry is of another version, or of a kind that this program does not know", True)
+        (_, kind, flags, position, received, stardust_id, created, _, _, size, digest,
+         _, previous) = ENTRY.unpack(entry)
         if position != self.position:
             raise Damage(f"the entry says position {position}")
         if previous != self.previous:
@@ -526,6 +552,8 @@ class Verifier:
             old, new, until = Key(lines[4]), Key(lines[5]), microseconds(lines[6])
             if len(signers(text, signatures, [old, new])) != 2:
                 raise ValueError("not signed by both keys")
+            if old.name != self.origin or new.name != self.origin:
+                raise ValueError("its keys do not have the ledger's name")
             if old.text != self.keys[-1][1].text or new.text in [key.text for _, key, _ in self.keys]:
                 raise ValueError("the old key is not the ledger's, or the new one was before")
             if flags & 3 != 3 or not is_assigned:
@@ -542,7 +570,7 @@ class Verifier:
             said_id = packet.get("stardust_id")
             said_time = packet.get("created_at")
             if flags & ID_ASSIGNED:
-                same_id = said_id is None
+                same_id = "stardust_id" not in packet
             else:
                 same_id = re.fullmatch(UUID, said_id.lower()) and bytes.fromhex(said_id.replace("-", "")) == stardust_id
             if flags & CREATED_ASSIGNED:

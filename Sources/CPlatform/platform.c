@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -11,6 +12,7 @@
 #include <sys/uio.h>
 #include <sys/xattr.h>
 #include <time.h>
+#include <unistd.h>
 
 int stardust_allocate(int descriptor, int64_t offset, int64_t count) {
     int result;
@@ -29,6 +31,14 @@ int stardust_open(const char *path, int flags, uint32_t mode) {
     do descriptor = open(path, flags | O_CLOEXEC, (mode_t)mode);
     while (descriptor < 0 && errno == EINTR);
     return descriptor < 0 ? -errno : descriptor;
+}
+
+int stardust_rename_new(const char *from, const char *to) {
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return 0;
+    if (errno != EINVAL && errno != ENOSYS) return -errno;
+    // The file system does not know the flag.
+    if (faccessat(AT_FDCWD, to, F_OK, AT_SYMLINK_NOFOLLOW) == 0) return -EEXIST;
+    return rename(from, to) == 0 ? 0 : -errno;
 }
 
 void stardust_keep_freed_memory(int bytes) {

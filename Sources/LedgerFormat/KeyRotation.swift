@@ -113,6 +113,12 @@ package struct KeyHistory: Hashable, Sendable {
         return true
     }
 
+    /// The keys that the ledger has had at this size. A line of a later one is a line of a key that
+    /// nobody knows.
+    package func known(at size: LedgerSize) -> [NoteVerifier] {
+        [first] + rotations.filter { size.contains($0.position) }.map(\.newKey)
+    }
+
     /// The key that must sign a checkpoint of this size.
     package func required(at size: LedgerSize) -> NoteVerifier {
         rotations.last { size.contains($0.position) }?.newKey ?? first

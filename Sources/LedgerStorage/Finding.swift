@@ -101,6 +101,9 @@ extension Finding.Code {
         }
     }
 
+    /// The same, of an entry or of the segment that it is in.
+    package var isUnknownEntry: Bool { isUnknownFormat && self != .formatUnknown }
+
     /// What an entry that cannot be decoded is: of another version, or not as one is written.
     init(_ error: Entry.DecodeError) {
         self = if case .formatVersion = error { .entryVersion } else { .entryReservedBits }
@@ -112,13 +115,21 @@ extension Finding {
     static func unknownFormat(_ content: [UInt8], _ known: String, file: String) -> Finding? {
         let first = content.prefix { $0 != 0x0A }
         let name = known.utf8.prefix { $0 != UInt8(ascii: "/") }
-        guard first.starts(with: name), first.dropFirst(name.count).first == UInt8(ascii: "/"),
-            !first.elementsEqual(known.utf8), first.count <= known.utf8.count + 4
+        let version = first.dropFirst(name.count + 1)
+        guard first.count < content.count, first.starts(with: name),
+            first.dropFirst(name.count).first == UInt8(ascii: "/"), isVersion(version),
+            !first.elementsEqual(known.utf8)
         else { return nil }
         return Finding(
             .formatUnknown, file: file,
             "cannot judge: it says \(String(decoding: first, as: UTF8.self)), and this program "
                 + "knows \(known)")
+    }
+
+    /// Whether this can be the number of a version: one to five digits, the first not zero.
+    static func isVersion(_ text: some Collection<UInt8>) -> Bool {
+        (1...5).contains(text.count) && text.first != UInt8(ascii: "0")
+            && text.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
     }
 
     /// Why an identity cannot be used.

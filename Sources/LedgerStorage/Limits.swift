@@ -11,6 +11,8 @@ package enum StorageLimits {
     package static let payloadBytesMax = 16 << 20
     /// The in-memory table of ids stores positions in 32 bits.
     package static let entriesMax: UInt64 = 1 << 32 - 1
+    /// Entries that lost segments may have had. A name or a header that claims more is not believed.
+    package static let missingEntriesMax: UInt64 = 1 << 24
     /// Bytes per read while walking a segment: few enough to stay in a processor's cache between
     /// copying and hashing.
     package static let readBytes = 128 << 10

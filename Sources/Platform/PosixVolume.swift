@@ -8,6 +8,8 @@ package struct PosixVolume: Volume {
     /// Whose files root makes here, so that the daemon's user can use them; nil for root's own.
     private let owner: (user: UInt32, group: UInt32)?
     private let folders = FolderHandles()
+    /// Device and inode of the folder.
+    private let identity: (device: dev_t, inode: ino_t)
 
     /// The folder must exist.
     package init(root: String) throws(FileFailure) {
@@ -21,6 +23,7 @@ package struct PosixVolume: Volume {
         guard unsafe stat(self.root, &status) == 0 else {
             throw FileFailure(.open, root, errorNumber: errno)
         }
+        identity = (status.st_dev, status.st_ino)
         owner = geteuid() == 0 && status.st_uid != 0 ? (status.st_uid, status.st_gid) : nil
     }
 
@@ -92,6 +95,20 @@ package struct PosixVolume: Volume {
         guard unsafe Glibc.rename(full(old), full(new)) == 0 else {
             throw FileFailure(.rename, full(old), errorNumber: errno)
         }
+    }
+
+    package func renameNew(_ old: String, to new: String) throws(FileFailure) {
+        let result = unsafe stardust_rename_new(full(old), full(new))
+        guard result == 0 else {
+            throw FileFailure(.rename, full(old), errorNumber: -result)
+        }
+    }
+
+    package func requireInPlace() throws(FileFailure) {
+        var status = stat()
+        guard unsafe stat(root, &status) == 0, status.st_dev == identity.device,
+            status.st_ino == identity.inode
+        else { throw FileFailure(.open, root, errorNumber: FileFailure.movedNumber) }
     }
 
     package func remove(_ path: String) throws(FileFailure) {
@@ -300,6 +317,9 @@ extension FileFailure {
     package static let inputOutputNumber = EIO
     package static let missingNumber = ENOENT
     package static let existsNumber = EEXIST
+    package static let inUseNumber = EWOULDBLOCK
+    /// A path no longer leads to the file or folder that was opened.
+    package static let movedNumber = ESTALE
 }
 
 /// The system's message for an errno.

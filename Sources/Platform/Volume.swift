@@ -9,7 +9,12 @@ package protocol Volume: Sendable {
     func makeFolder(_ path: String) throws(FileFailure)
     /// Replaces any file at `new`. Durable after `syncFolder`; a crash before that may undo it.
     func rename(_ old: String, to new: String) throws(FileFailure)
+    /// The same, but fails with EEXIST if there is a file at `new`.
+    func renameNew(_ old: String, to new: String) throws(FileFailure)
     func remove(_ path: String) throws(FileFailure)
+    /// Fails if the folder's path no longer leads to the folder that was opened. Whatever is opened
+    /// or replaced by its path would then be another ledger's.
+    func requireInPlace() throws(FileFailure)
     /// Makes the names in a folder durable; "" is the ledger's own folder.
     func syncFolder(_ folder: String) throws(FileFailure)
 }
@@ -118,7 +123,10 @@ package struct FileFailure: Error, Hashable, Sendable, CustomStringConvertible {
     }
 
     package var description: String {
-        "could not \(operation.rawValue) \(path): \(errorName(errorNumber))"
+        if errorNumber == Self.movedNumber {
+            return "\(path) is no longer what this process opened: it was moved or removed"
+        }
+        return "could not \(operation.rawValue) \(path): \(errorName(errorNumber))"
     }
 }
 

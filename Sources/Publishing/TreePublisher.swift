@@ -78,8 +78,12 @@ package struct TreePublisher: ~Copyable {
     ) throws(OpenFailure) -> KeyHistory {
         do throws(ReadFailure) {
             let history = try map.keyHistory(first: identity.verifierKey)
-            if let newest, let problem = problem(newest, identity, history) {
-                throw .damaged(problem)
+            if let newest {
+                let last = newest.checkpoint.size.entries
+                let time = try last > 0 ? map.read(Position(last - 1))?.entry.receivedAt : nil
+                if let problem = problem(newest, identity, history, lastReceivedAt: time) {
+                    throw .damaged(problem)
+                }
             }
             return history
         } catch { throw OpenFailure(error) }
@@ -87,7 +91,8 @@ package struct TreePublisher: ~Copyable {
 
     /// Why the newest checkpoint is not this ledger's; nil if it is.
     private static func problem(
-        _ newest: SignedCheckpoint, _ identity: LedgerIdentity, _ history: KeyHistory
+        _ newest: SignedCheckpoint, _ identity: LedgerIdentity, _ history: KeyHistory,
+        lastReceivedAt: Timestamp?
     ) -> Finding? {
         let key = history.required(at: newest.checkpoint.size)
         do throws(SignedNote.Failure) {
@@ -96,7 +101,24 @@ package struct TreePublisher: ~Copyable {
                     .checkpointForeign, file: LedgerLayout.checkpoints,
                     "the newest checkpoint belongs to \(newest.checkpoint.origin)")
             }
-            _ = try newest.note.signers(among: [key])
+            let signers = try newest.note.signers(
+                among: history.known(at: newest.checkpoint.size))
+            guard signers.contains(key) else { throw SignedNote.Failure.noKnownKey }
+            if let lastReceivedAt {
+                let permitted = history.permitted(
+                    at: newest.checkpoint.size, lastReceivedAt: lastReceivedAt)
+                if let revoked = signers.first(where: { !permitted.contains($0) }) {
+                    return Finding(
+                        .checkpointKeyRevoked, file: LedgerLayout.checkpoints,
+                        "\(revoked.keyName) signed the newest checkpoint, but was not the "
+                            + "ledger's key at that size")
+                }
+            }
+            guard newest.checkpoint.extensions.isEmpty else {
+                return Finding(
+                    .checkpointDamaged, file: LedgerLayout.checkpoints,
+                    "the newest checkpoint has more lines than a ledger writes")
+            }
             return nil
         } catch {
             let code: Finding.Code =

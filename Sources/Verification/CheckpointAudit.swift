@@ -7,6 +7,7 @@ internal import Platform
 /// Create it before the segments are read: then the entries under every checkpoint it knows are
 /// already on disk. It then receives, segment by segment, the tree at each size in `sizes`.
 struct CheckpointAudit {
+    private let volume: any Volume
     private let anchors: [Anchor]
     private let trust: Trust
     private var cursor: CheckpointCursor?
@@ -20,8 +21,12 @@ struct CheckpointAudit {
     private var pending: CheckpointCursor.Record?
     private var newest: SignedCheckpoint?
     private var findings: [Finding] = []
-    /// The last finding concerns what follows the last record.
-    private var isAtEnd = false
+    /// A later version wrote an entry so far, which may have changed the key.
+    private var keysMayBeUnknown = false
+    /// Names of the supplied checkpoints that were compared.
+    private var compared: Set<String> = []
+    /// Bytes behind the last record, and what was found of them.
+    private var ending: (offset: Int, finding: Finding)?
     /// The last record that was read.
     private var newestRead: SignedCheckpoint?
     private(set) var summary = Summary()
@@ -65,7 +70,7 @@ struct CheckpointAudit {
     init(
         _ volume: any Volume, _ identity: LedgerIdentity?, _ anchors: [Anchor], _ trust: Trust
     ) throws(FileFailure) {
-        (self.anchors, self.trust) = (anchors, trust)
+        (self.volume, self.anchors, self.trust) = (volume, anchors, trust)
         history = identity.map { KeyHistory(first: $0.verifierKey) }
         copy = try CheckpointCursor.copy(volume)
         var sizes = anchors.map(\.published.checkpoint.size.entries)
@@ -112,14 +117,12 @@ struct CheckpointAudit {
                 let offset = cursor!.offset
                 let goesOn = try cursor!.skipToRecord()
                 let isLast = !goesOn || cursor!.offset >= end
-                isAtEnd = isLast && !damage.isWritten
-                let isUnfinished =
-                    isLast
-                    && CheckpointCursor.isUnfinished(damage, after: newestRead, copy: copy)
-                findings.append(
-                    Finding(
-                        isUnfinished ? .checkpointUnfinished : .checkpointDamaged,
-                        file: LedgerLayout.checkpoints, offset: ByteOffset(offset), damage.detail))
+                var finding = damage.finding(at: offset)
+                if isLast, CheckpointCursor.isUnfinished(damage, after: newestRead, copy: copy) {
+                    finding.code = .checkpointUnfinished
+                }
+                findings.append(finding)
+                if isLast { ending = (offset, finding) }
                 if !goesOn { cursor = nil }
             }
         }
@@ -128,8 +131,9 @@ struct CheckpointAudit {
     /// Adds the next segment's changes of key and trees. The segment ends before `end`.
     mutating func take(
         _ rotations: [(entry: Entry, payload: [UInt8])], _ moments: [UInt64: Moment],
-        upTo end: LedgerSize
+        upTo end: LedgerSize, keysMayBeUnknown: Bool = false
     ) throws(FileFailure) {
+        self.keysMayBeUnknown = keysMayBeUnknown
         for (entry, payload) in rotations {
             if let problem = history?.follow(entry, payload: payload) {
                 findings.append(
@@ -203,10 +207,11 @@ struct CheckpointAudit {
         let size = published.checkpoint.size
         let signers: [NoteVerifier]
         do throws(SignedNote.Failure) {
-            signers = try published.note.signers(among: history.all)
+            signers = try published.note.signers(among: history.known(at: size))
         } catch {
             return switch error {
             case .badSignature: (.checkpointSignatureBad, error.description)
+            case .noKnownKey where keysMayBeUnknown: nil
             case .noKnownKey: (.checkpointUnsigned, "no key of this ledger has signed it")
             }
         }
@@ -220,7 +225,7 @@ struct CheckpointAudit {
                 )
             }
         }
-        return signers.contains(required)
+        return signers.contains(required) || keysMayBeUnknown
             ? nil
             : (.checkpointUnsigned, "\(required.keyName), the ledger's key, has not signed it")
     }
@@ -229,6 +234,7 @@ struct CheckpointAudit {
 
     private mutating func judge(_ anchor: Anchor, _ moment: Moment) {
         guard isOurs(anchor) else { return }
+        compared.insert(anchor.name)
         if let (code, detail) = signatureProblem(anchor.published, moment),
             code == .checkpointKeyRevoked
         {
@@ -264,7 +270,7 @@ struct CheckpointAudit {
             judge(record, nil)
             try advance()
         }
-        if let newest, newest.checkpoint.size > size, !result.hasUnknownFormat {
+        if let newest, newest.checkpoint.size > size, !result.hasUnknownEntries {
             findings.append(
                 Finding(
                     .rolledBack, file: LedgerLayout.checkpoints, position: size.nextPosition,
@@ -272,15 +278,27 @@ struct CheckpointAudit {
                         + "has \(size)"))
         }
         judgeCopy(isBeingWritten, &result)
-        judgeAnchors(size)
-        if isBeingWritten, isAtEnd, let end = findings.lastIndex(where: { $0.offset != nil }) {
-            findings.remove(at: end)
+        judgeAnchors(size, &result)
+        if isBeingWritten, let ending, try isWriting(from: ending.offset) {
+            findings.removeAll { $0 == ending.finding }
             result.notes.append("\(LedgerLayout.checkpoints): a checkpoint is being written")
         }
         result.findings += findings
         result.checkpoint = summary.checkpoint
         result.anchoredSize = summary.anchoredSize
         result.checkpointCount = summary.count
+    }
+
+    /// Whether a daemon was writing a record: by now it is whole, or it still looks unfinished.
+    private func isWriting(from offset: Int) throws(FileFailure) -> Bool {
+        let file = try volume.open(LedgerLayout.checkpoints, .read)
+        var cursor = try CheckpointCursor(file, from: offset)
+        switch try cursor.next() {
+        case .end, .record: return true
+        case .damage(let damage):
+            let copy = try CheckpointCursor.copy(volume)
+            return CheckpointCursor.isUnfinished(damage, after: newestRead, copy: copy)
+        }
     }
 
     private mutating func judgeCopy(_ isBeingWritten: Bool, _ result: inout Verification) {
@@ -300,7 +318,7 @@ struct CheckpointAudit {
         }
     }
 
-    private mutating func judgeAnchors(_ size: LedgerSize) {
+    private mutating func judgeAnchors(_ size: LedgerSize, _ result: inout Verification) {
         let own = history?.all ?? []
         for key in trust.keys where !own.contains(key) {
             findings.append(
@@ -327,6 +345,9 @@ struct CheckpointAudit {
                         .anchorMismatch, position: size.nextPosition,
                         "\(anchor.name) was signed over \(anchor.published.checkpoint.size) "
                             + "entries, but the ledger has \(size)"))
+            } else if !compared.contains(anchor.name) {
+                result.notes.append(
+                    "\(anchor.name) was not compared: not all entries that it covers can be read")
             }
         }
         if findings.contains(where: { $0.code == .anchorUnsigned }) { summary.anchoredSize = nil }

@@ -40,7 +40,7 @@ struct SegmentChain: ~Copyable {
         {
             // Behind what a later version wrote, nothing is missing as far as anybody can tell.
             let isExplained =
-                result.hasUnknownFormat
+                result.hasUnknownEntries
                 && [.segmentMissing, .segmentUnlinked].contains(finding.code)
             if !isExplained { result.findings.append(finding) }
         }
@@ -82,8 +82,7 @@ struct SegmentChain: ~Copyable {
         result.size = LedgerSize(expected.next.value)
         result.root = tree?.root
         if let finding = treeFinding ?? files.finding { result.findings.append(finding) }
-        // Behind what a later version wrote nothing is missing or changed as far as anybody can tell.
-        guard let marker, !result.hasUnknownFormat else { return }
+        guard let marker, !result.hasUnknownEntries else { return }
         if marker.size > result.size {
             result.findings.append(
                 Finding(

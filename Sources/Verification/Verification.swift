@@ -21,8 +21,9 @@ package struct Verification: Sendable {
 
     package var isSound: Bool { findings.isEmpty }
 
-    /// A later version of the format wrote part of the ledger.
-    var hasUnknownFormat: Bool { findings.contains { $0.code.isUnknownFormat } }
+    /// A later version of the format wrote some of the entries: behind them, nothing is missing or
+    /// changed as far as anybody can tell.
+    var hasUnknownEntries: Bool { findings.contains { $0.code.isUnknownEntry } }
 
     /// Nothing is wrong but that a later version wrote part of the ledger.
     package var cannotBeJudged: Bool {

@@ -139,7 +139,9 @@ package struct Verifier: Sendable {
             result.findings += inspection.findings
             result.notes += inspection.notes
             let moments = chain.add(inspection, firsts[ordinal], &result)
-            try audit.take(inspection.rotations, moments, upTo: chain.size)
+            try audit.take(
+                inspection.rotations, moments, upTo: chain.size,
+                keysMayBeUnknown: result.hasUnknownEntries)
             try duplicates.add(inspection.idHashes)
             progress(ordinal + 1, firsts.count)
         }

@@ -114,6 +114,15 @@ package final class SimulatedVolume: Volume {
         }
     }
 
+    package func renameNew(_ old: String, to new: String) throws(FileFailure) {
+        guard bytes(of: new) == nil else {
+            throw FileFailure(.rename, old, errorNumber: FileFailure.existsNumber)
+        }
+        try rename(old, to: new)
+    }
+
+    package func requireInPlace() {}
+
     package func remove(_ path: String) throws(FileFailure) {
         try call(.remove, path) { disk throws(FileFailure) in
             guard disk.names[path] != nil else {

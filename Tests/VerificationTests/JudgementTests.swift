@@ -21,7 +21,7 @@ import Verification
         return try !SignedDamageTests.opens(volume)
     }
 
-    private static func expectAgreement(_ volume: SimulatedVolume, _ what: String) throws {
+    static func expectAgreement(_ volume: SimulatedVolume, _ what: String) throws {
         guard volume.bytes(of: "identity") != nil else { return }
         let found = try Verifier(volume, isBeingWritten: false).run().findings.map(\.code)
         let isRefused = try isRefused(volume.copy())
@@ -31,7 +31,7 @@ import Verification
     // MARK: Ends of the newest segment
 
     /// A ledger whose last entry is written again, with a right checksum.
-    private static func rewritten(
+    static func rewritten(
         closed: Bool, _ change: (inout Entry, inout [UInt8]) -> Void
     ) throws -> SimulatedVolume {
         let volume = try LedgerFixture.closedLedger(packets: 8, segmentBytes: 4096)
@@ -137,7 +137,7 @@ import Verification
     // MARK: Changed ledgers at random
 
     /// How a judge calls a ledger.
-    private enum Judgement: String {
+    enum Judgement: String {
         case sound, mendable, damaged, unknown
 
         init(_ codes: [Finding.Code]) {
@@ -151,7 +151,7 @@ import Verification
     }
 
     /// The judgements of the verifier that was written from the format page.
-    private static func secondOpinions(_ folders: [String]) throws -> [String] {
+    static func secondOpinions(_ folders: [String]) throws -> [String] {
         let script = """
             import sys
             sys.path.insert(0, sys.argv[1])

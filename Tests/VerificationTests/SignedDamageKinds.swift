@@ -61,7 +61,7 @@ enum SignedDamageKinds {
         ),
         // Of a later version, and with the right checksum but no note.
         (
-            .checkpointDamaged,
+            .formatUnknown,
             { $0.volume.damage("checkpoints") { $0 += Array("stardust-checkpoint/2 x\n".utf8) } }
         ),
         (

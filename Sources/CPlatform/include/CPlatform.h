@@ -85,6 +85,9 @@ int stardust_allocate(int descriptor, int64_t offset, int64_t count);
 /// which is less than `count` if the cache lacks some, or -1.
 int64_t stardust_read_cached(int descriptor, void *bytes, size_t count, int64_t offset);
 
+/// Renames a file unless there is one of the new name. 0, or the negative error number.
+int stardust_rename_new(const char *from, const char *to);
+
 /// open(2) with a mode. Swift does not import open because it is variadic. Returns the descriptor
 /// or -errno.
 int stardust_open(const char *path, int flags, uint32_t mode);

@@ -12,7 +12,8 @@ package struct CheckpointCursor {
     /// Where the next record begins, or the one that could not be read.
     package private(set) var offset: Int
 
-    private static let firstWord = "stardust-checkpoint/1 "
+    private static let format = "stardust-checkpoint/"
+    private static let firstWord = format + "1 "
     /// First word, length, space, checksum, line end: no line is longer.
     private static let lineBytesMax = firstWord.utf8.count + 7 + 1 + 8 + 1
     private static let readBytes = 64 << 10
@@ -34,14 +35,22 @@ package struct CheckpointCursor {
         var kind = Kind.other
 
         /// No half-written record looks like this.
-        package var isWritten: Bool { kind == .written }
+        package var isWritten: Bool { kind == .written || kind == .later }
+
+        package func finding(at offset: Int) -> Finding {
+            Finding(
+                kind == .later ? .formatUnknown : .checkpointDamaged,
+                file: LedgerLayout.checkpoints, offset: ByteOffset(offset), detail)
+        }
 
         enum Kind: Hashable, Sendable {
             /// The beginning of a record.
             case beginning
-            /// Whole and with the right checksum, or of another version: somebody wrote it on
-            /// purpose, and this program cannot judge it.
+            /// With a whole first line that no ledger has, or whole and with the right checksum:
+            /// somebody wrote it on purpose.
             case written
+            /// Of a later version.
+            case later
             case other
         }
     }
@@ -69,8 +78,11 @@ package struct CheckpointCursor {
         case .failure(let damage): return .damage(damage)
         }
         guard fields.count == 2, let length = UInt64(canonical: fields[0]),
-            length <= UInt64(SignedNote.bytesMax)
-        else { return .damage(Damage(detail: "the first line of a checkpoint is malformed")) }
+            length <= UInt64(SignedNote.bytesMax), fields[1].isChecksum
+        else {
+            return .damage(
+                Damage(detail: "the first line of a checkpoint is malformed", kind: .written))
+        }
         let lineBytes = Self.firstWord.utf8.count + fields[0].count + fields[1].count + 2
         guard lineBytes + Int(length) <= fileBytes - offset else {
             return .damage(
@@ -92,6 +104,12 @@ package struct CheckpointCursor {
         _ head: ArraySlice<UInt8>
     ) -> Result<[ArraySlice<UInt8>], Damage> {
         let word = Array(firstWord.utf8)
+        if let version = otherVersion(head) {
+            return .failure(
+                Damage(
+                    detail: "cannot judge: this program knows \(format)1, but the record says "
+                        + "\(format)\(version)", kind: .later))
+        }
         guard let end = head.firstIndex(of: 0x0A) else {
             let isBeginning = head.count < lineBytesMax && zip(head, word).allSatisfy(==)
             return .failure(
@@ -101,17 +119,20 @@ package struct CheckpointCursor {
         }
         let line = head[head.startIndex..<end]
         guard line.starts(with: word) else {
-            let format = line.prefix { $0 != 0x20 }
-            guard format.starts(with: word.dropLast(2)) else {
-                return .failure(Damage(detail: "the first line of a checkpoint is missing"))
-            }
-            return .failure(
-                Damage(
-                    detail: "cannot judge: this program knows stardust-checkpoint/1, but the "
-                        + "record says \(String(decoding: format, as: UTF8.self))", kind: .written))
+            return .failure(Damage(detail: "the first line of a checkpoint is missing"))
         }
         return .success(
             line.dropFirst(word.count).split(separator: 0x20, omittingEmptySubsequences: false))
+    }
+
+    /// The version that a record names, if it is not ours.
+    private static func otherVersion(_ head: ArraySlice<UInt8>) -> String? {
+        guard head.starts(with: format.utf8) else { return nil }
+        let rest = head.dropFirst(format.utf8.count)
+        let version = rest.prefix { $0 != 0x20 && $0 != 0x0A }
+        guard version.count < rest.count, Finding.isVersion(version) else { return nil }
+        let text = String(decoding: version, as: UTF8.self)
+        return text == "1" ? nil : text
     }
 
     /// Moves over damage to the next whole record; false if there is none.
@@ -155,6 +176,15 @@ package struct CheckpointCursor {
 }
 
 extension ArraySlice<UInt8> {
+    /// Eight hexadecimal digits in lower case.
+    fileprivate var isChecksum: Bool {
+        count == 8
+            && allSatisfy {
+                (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0)
+                    || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains($0)
+            }
+    }
+
     fileprivate func firstIndex(of word: [UInt8]) -> Int? {
         guard count >= word.count else { return nil }
         return (startIndex...endIndex - word.count).first {
@@ -204,7 +234,7 @@ extension CheckpointCursor {
         _ damage: Damage, after last: SignedCheckpoint?, copy: [UInt8]?
     ) -> Bool {
         guard let last else { return copy == nil && damage.kind == .beginning }
-        return damage.kind != .written && copy == last.note.bytes
+        return !damage.isWritten && copy == last.note.bytes
     }
 
     /// What `checkpoint` holds; nil if it is missing.
@@ -278,10 +308,7 @@ extension CheckpointCursor {
                 {
                     return .success(tail)
                 }
-                return .failure(
-                    Finding(
-                        .checkpointDamaged, file: LedgerLayout.checkpoints,
-                        offset: ByteOffset(place), damage.detail))
+                return .failure(damage.finding(at: place))
             }
         }
     }

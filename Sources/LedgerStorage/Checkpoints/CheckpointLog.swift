@@ -73,6 +73,7 @@ package struct CheckpointLog: ~Copyable {
     /// was written, but whose copy failed, is not added again.
     package mutating func append(_ published: SignedCheckpoint) throws(FileFailure) {
         precondition(newest.map { $0.checkpoint.size <= published.checkpoint.size } ?? true)
+        try volume.requireInPlace()
         // The copy is never two records behind, whatever failed: that would look as if somebody
         // had put an older copy back.
         if isCopyBehind, let newest { try copy(newest) }
@@ -91,9 +92,13 @@ package struct CheckpointLog: ~Copyable {
     }
 
     private mutating func write(_ record: [UInt8]) throws(FileFailure) {
-        if let file, try file.linkCount() > 1 {
+        if let file {
+            switch try file.linkCount() {
+            case 0: throw FileFailure(.open, file.path, errorNumber: FileFailure.movedNumber)
+            case 1: break
             // A copy by hard links must keep the checkpoints it was made with.
-            self.file = try volume.openUnshared(file.path.lastName)
+            default: self.file = try volume.openUnshared(file.path.lastName)
+            }
         }
         if let file {
             // A crash before the sync completes leaves part of the record, which opening cuts, or

@@ -76,18 +76,30 @@ struct LedgerOpening {
     /// where the segments begin.
     private mutating func claim() throws(FileFailure) -> [Position] {
         let names = LedgerLayout.SegmentNames(try volume.list(LedgerLayout.segments))
-        note(names.problem)
         let firsts = names.firsts
-        guard let last = firsts.last else { return firsts }
+        guard let last = firsts.last else {
+            note(names.problem)
+            return firsts
+        }
         let file: any VolumeFile
         do throws(FileFailure) {
             file = try volume.open(LedgerLayout.segment(last), .update)
         } catch {
             // Without a writer the ledger can still be read.
-            if error.isReadOnlyVolume { return firsts }
+            if error.isReadOnlyVolume {
+                note(names.problem)
+                return firsts
+            }
             throw error
         }
         try file.lock()
+        // Until the file was locked, a process with another folder of these segments might go on in
+        // a new one.
+        let again = LedgerLayout.SegmentNames(try volume.list(LedgerLayout.segments))
+        guard again.firsts == firsts else {
+            throw FileFailure(.lock, file.path, errorNumber: FileFailure.inUseNumber)
+        }
+        note(again.problem)
         // A killed process may have left writes only in the page cache. Sync and drop them: the
         // scan must see the disk, and a power cut must not undo what it accepts.
         try file.syncData()
@@ -132,7 +144,7 @@ struct LedgerOpening {
         case .failure(let problem):
             note(problem)
             // Its entries cannot be read, but what follows can.
-            if let next, next > checker.next { skip(to: next) }
+            if let next, next > checker.next { _ = skip(to: next) }
         case .success(let header):
             let problem = SegmentLink.problem(
                 header, name: first, path: path, ledgerID: identity.ledgerID, expected: checker)
@@ -140,9 +152,8 @@ struct LedgerOpening {
                 note(problem)
                 // What is not behind the entries before has no place in the ledger.
                 guard header.firstPosition == first, first >= checker.next,
-                    header.ledgerID == identity.ledgerID
+                    header.ledgerID == identity.ledgerID, skip(to: first)
                 else { return }
-                skip(to: first)
                 checker = RecordChecker(next: first, lastHash: header.previous)
             }
             if let next {
@@ -153,17 +164,18 @@ struct LedgerOpening {
         }
     }
 
-    /// Counts positions as entries that cannot be read.
-    private mutating func skip(to position: Position) {
+    /// Counts positions as entries that cannot be read. False if they are more than any lost
+    /// segments had: then what follows has no place.
+    private mutating func skip(to position: Position) -> Bool {
         let missing = position.value - checker.next.value
-        guard missing > 0, position.value <= StorageLimits.entriesMax else { return }
+        guard missing > 0 else { return true }
+        guard missing <= StorageLimits.missingEntriesMax else { return false }
         let header = SegmentHeader(
             ledgerID: identity.ledgerID, firstPosition: checker.next, previous: checker.lastHash)
         state.sealed.append(
-            LedgerMap.SealedSegment(
-                header: header, count: Int(missing),
-                slots: Array(repeating: .unreadable, count: Int(missing))))
+            LedgerMap.SealedSegment(header: header, count: Int(missing), slots: []))
         checker = RecordChecker(next: position, lastHash: checker.lastHash)
+        return true
     }
 
     private mutating func note(_ slots: [IDsFile.Slot], from first: Position) {
@@ -185,7 +197,7 @@ struct LedgerOpening {
             let ids = IDsFile(fileContent: content),
             ids.describes(header, segmentBytes: try file.size())
         {
-            return seal(header, ids)
+            return seal(header, ids, isStored: true)
         }
         let path = LedgerLayout.segment(header.firstPosition)
         var scan = try SegmentScan(file, header, checker)
@@ -214,16 +226,33 @@ struct LedgerOpening {
         }
         let ids = IDsFile(
             header: header, segmentBytes: scan.end, last: scan.checker, slots: scan.slots)
-        // Derived and not synced: if it cannot be written, or a crash loses or damages it, the next
-        // opening reads the segment again.
-        try? volume.replaceDerived(idsPath, with: ids.fileContent)
-        repairs.append(.idsRebuilt(segment: path))
-        seal(header, ids)
+        seal(header, ids, isStored: keep(ids, header, path))
     }
 
-    private mutating func seal(_ header: SegmentHeader, _ ids: IDsFile) {
+    /// Stores what was derived of a sealed segment. Not synced: if it cannot be written it is kept in
+    /// memory, and if a crash loses or damages it, the next opening reads the segment again.
+    private mutating func keep(
+        _ ids: IDsFile, _ header: SegmentHeader, _ segment: String
+    ) -> Bool {
+        guard damage == nil, newest != nil else { return false }
+        do throws(FileFailure) {
+            if try volume.list(LedgerLayout.ids).isEmpty,
+                try !volume.list("").contains(LedgerLayout.ids)
+            {
+                try volume.makeFolder(LedgerLayout.ids)
+            }
+            try volume.replaceDerived(
+                LedgerLayout.ids(header.firstPosition), with: ids.fileContent)
+        } catch { return false }
+        repairs.append(.idsRebuilt(segment: segment))
+        return true
+    }
+
+    private mutating func seal(_ header: SegmentHeader, _ ids: IDsFile, isStored: Bool) {
         note(ids.slots, from: header.firstPosition)
-        state.sealed.append(LedgerMap.SealedSegment(header: header, count: ids.slots.count))
+        state.sealed.append(
+            LedgerMap.SealedSegment(
+                header: header, count: ids.slots.count, slots: isStored ? nil : ids.slots))
         checker = RecordChecker(
             next: Position(header.firstPosition.value + UInt64(ids.slots.count)),
             lastHash: ids.lastHash, lastReceivedAt: ids.lastReceivedAt)
@@ -239,11 +268,14 @@ struct LedgerOpening {
         if slots.count < scan.slots.count || checker.next > next {
             checker = RecordChecker(next: next, lastHash: scan.checker.lastHash)
         }
-        guard !slots.isEmpty else { return skip(to: next) }
+        guard !slots.isEmpty else {
+            _ = skip(to: next)
+            return
+        }
         note(slots, from: header.firstPosition)
         state.sealed.append(
             LedgerMap.SealedSegment(header: header, count: slots.count, slots: slots))
-        skip(to: next)
+        _ = skip(to: next)
     }
 
     // MARK: The newest segment
@@ -335,7 +367,11 @@ struct LedgerOpening {
         if size.entries == checker.next.value { return checker.lastHash }
         let place: LedgerMap.Place? = state.place(of: size.nextPosition)
         switch place {
-        case nil, .damaged: return nil
+        case nil: return nil
+        case .inMemory(let slot, let header):
+            guard slot.isReadable else { return nil }
+            let file = try volume.open(LedgerLayout.segment(header.firstPosition), .read)
+            return try previous(in: file, at: Int(slot.offset))
         case .open(let slot, let file, _): return try previous(in: file, at: Int(slot.offset))
         case .sealed(let header, let position):
             if position == header.firstPosition { return header.previous }

@@ -19,7 +19,7 @@ package final class LedgerMap: Sendable {
     struct SealedSegment: Sendable {
         var header: SegmentHeader
         var count: Int
-        /// Where the records are, if the segment is damaged; otherwise the ids file has it.
+        /// Where the records are, if no ids file has it; those beyond cannot be read.
         var slots: [IDsFile.Slot]?
 
         var end: Position { Position(header.firstPosition.value + UInt64(count)) }
@@ -57,15 +57,16 @@ package final class LedgerMap: Sendable {
             let segment = sealed[low]
             guard let slots = segment.slots else { return .sealed(segment.header, position) }
             let ordinal = Int(position.value - segment.header.firstPosition.value)
-            return .damaged(slots[ordinal], segment.header)
+            return .inMemory(
+                ordinal < slots.count ? slots[ordinal] : .unreadable, segment.header)
         }
     }
 
     enum Place {
         case open(IDsFile.Slot, any VolumeFile, SegmentHeader)
         case sealed(SegmentHeader, Position)
-        /// In a sealed segment that is damaged.
-        case damaged(IDsFile.Slot, SegmentHeader)
+        /// In a sealed segment that is damaged, or whose ids file could not be stored.
+        case inMemory(IDsFile.Slot, SegmentHeader)
     }
 
     /// The newest synced entry.
@@ -131,6 +132,8 @@ package final class LedgerMap: Sendable {
         var file: any VolumeFile
         var header: SegmentHeader
         var offset: Int
+        /// As in the list of ids.
+        var stardustID: UUID128
     }
 
     /// Segment and offset of a synced position; nil beyond the ledger.
@@ -141,13 +144,14 @@ package final class LedgerMap: Sendable {
             state.head.size.contains(position) ? state.place(of: position) : nil
         }
         guard let place else { return nil }
-        let offset = Int(try slot(at: place, &window, access).offset)
+        let slot = try slot(at: place, &window, access)
+        let (offset, id) = (Int(slot.offset), slot.stardustID)
         switch place {
         case .open(_, let file, let header):
-            return RecordPlace(file: file, header: header, offset: offset)
-        case .sealed(let header, _), .damaged(_, let header):
+            return RecordPlace(file: file, header: header, offset: offset, stardustID: id)
+        case .sealed(let header, _), .inMemory(_, let header):
             let file = try sealedFiles.file(of: header, access).segment
-            return RecordPlace(file: file, header: header, offset: offset)
+            return RecordPlace(file: file, header: header, offset: offset, stardustID: id)
         }
     }
 
@@ -155,7 +159,7 @@ package final class LedgerMap: Sendable {
         at place: Place, _ window: inout ReadWindow, _ access: ReadAccess
     ) throws(FileFailure) -> IDsFile.Slot {
         switch place {
-        case .open(let slot, _, _), .damaged(let slot, _): return slot
+        case .open(let slot, _, _), .inMemory(let slot, _): return slot
         case .sealed(let header, let position):
             let ordinal = Int(position.value - header.firstPosition.value)
             let file = try sealedFiles.file(of: header, access)

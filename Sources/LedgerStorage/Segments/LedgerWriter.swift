@@ -96,10 +96,18 @@ package struct LedgerWriter: ~Copyable {
 
     package var stagedCount: Int { staged.count }
 
-    /// Whether a copy by hard links shares the segment: then nothing more is written to it. Asked
-    /// before each batch.
+    /// Whether a copy by hard links shares the segment: then nothing more is written to it. Fails if
+    /// the segment or the ledger's folder was removed or moved away: what is written would be lost.
+    /// Asked before each batch.
     package var isShared: Bool {
-        get throws(FileFailure) { try segment.linkCount() > 1 }
+        get throws(FileFailure) {
+            try volume.requireInPlace()
+            let links = try segment.linkCount()
+            guard links > 0 else {
+                throw FileFailure(.open, segment.path, errorNumber: FileFailure.movedNumber)
+            }
+            return links > 1
+        }
     }
 
     /// Whether a record with this payload fits after the staged ones.
@@ -255,7 +263,7 @@ package struct LedgerWriter: ~Copyable {
             try prepared.file.sync()
             // If this fails, nothing has changed yet. A crash before the folder's sync leaves
             // either name: opening discards `next.tmp`, or finishes the roll to the empty segment.
-            try volume.rename(
+            try volume.renameNew(
                 LedgerLayout.nextSegment, to: LedgerLayout.segment(newHeader.firstPosition))
         } catch { throw error.isNoSpace ? .noSpace(error) : .failed(error) }
         do throws(FileFailure) {
@@ -297,6 +305,7 @@ package struct LedgerWriter: ~Copyable {
     /// Records in the ledger's folder how far it goes, after the last commit. A crash leaves the
     /// old marker or the new one; a marker stays true forever, so either is valid.
     package func writeCloseMarker() throws(FileFailure) {
+        try volume.requireInPlace()
         let marker = CloseMarker(size: LedgerSize(next.next.value), lastHash: next.lastHash)
         try volume.replace(LedgerLayout.closeMarker, with: marker.fileContent)
     }

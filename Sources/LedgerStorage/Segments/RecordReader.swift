@@ -49,6 +49,14 @@ package struct RecordReader: ~Copyable {
             return .failure(
                 .damaged(Finding(code, file: path, position: position, offset: offset, detail)))
         }
+        guard place.offset > 0 else {
+            return .failure(
+                .damaged(
+                    Finding(
+                        .recordDamaged,
+                        file: LedgerLayout.segment(place.header.firstPosition),
+                        position: position, "the entry cannot be read")))
+        }
         let head = try records.find(
             RecordFrame.payloadOffset, of: place.file, at: place.offset, access)
         isFresh = head.isFresh
@@ -71,6 +79,9 @@ package struct RecordReader: ~Copyable {
         }
         guard entry.position == position else {
             return damaged(.positionMismatch, "the entry says position \(entry.position)")
+        }
+        guard entry.stardustID == place.stardustID else {
+            return damaged(.idsDisagree, "the ids file names \(place.stardustID) here")
         }
         let payload = bytes.extracting(RecordFrame.payloadOffset..<byteCount)
         guard Digest.sha256(payload) == entry.payloadDigest else {

@@ -131,10 +131,6 @@ package struct SegmentCursor: ~Copyable {
         _ frame: RecordFrame, payloadBytes: Int, recordBytes: Int
     ) throws(FileFailure) -> Step {
         let at = offset - bufferStart
-        let padding = at + RecordFrame.payloadOffset + payloadBytes..<at + recordBytes
-        guard padding.allSatisfy({ buffer[$0] == 0 }) else {
-            return damage(.paddingNotZero, "the bytes after the payload are not zero")
-        }
         let entryRange = at + RecordFrame.byteCount..<at + RecordFrame.payloadOffset
         let entry: Entry
         do throws(Entry.DecodeError) {
@@ -147,6 +143,11 @@ package struct SegmentCursor: ~Copyable {
                 .entryKindUnknown,
                 "cannot judge: this program does not know kind \(entry.kind.rawValue)",
                 isWritten: true)
+        }
+        // Last, because the checksum does not cover it: a crash may leave it, but not the rest.
+        let padding = at + RecordFrame.payloadOffset + payloadBytes..<at + recordBytes
+        guard padding.allSatisfy({ buffer[$0] == 0 }) else {
+            return damage(.paddingNotZero, "the bytes after the payload are not zero")
         }
         let record = Record(
             offset: offset, frame: frame, entry: entry,
