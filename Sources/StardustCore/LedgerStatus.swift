@@ -22,7 +22,9 @@ extension RunningLedger {
         case .broken(let failure): return ["appending has stopped: \(failure)"]
         case .failed(let failure): return ["could not be opened: \(failure)"]
         case .stopped: return ["stopped"]
-        case .serving: return indexing + unpublished + [clock.warning].compactMap(\.self)
+        case .serving:
+            let damage = map?.foundDamage.map { "damage was found: \($0)" }
+            return indexing + unpublished + [clock.warning, damage].compactMap(\.self)
         }
     }
 

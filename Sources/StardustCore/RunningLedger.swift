@@ -145,6 +145,10 @@ package final class RunningLedger: Sendable {
         }
         let map = opened.map
         map.keepOpen(segments: settings.sealedFiles)
+        map.whenDamageIsFound { [logger, metrics] finding in
+            logger.error("damage was found: \(finding)")
+            metrics.damageFound.set(1)
+        }
         metrics.ledgerSize.set(Int(map.head.size.entries))
         var (publisher, damage): (Publisher?, Finding?) = (nil, opened.damage)
         let isWritable = damage == nil && opened.writer != nil

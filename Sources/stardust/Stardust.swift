@@ -76,6 +76,14 @@ struct Failure: Error {
     }
 }
 
+extension Failure {
+    /// A list lacks what the daemon could not read.
+    static func damaged(_ damage: String) -> Failure {
+        Failure(
+            .inputOutput, "packets may be missing, because the ledger is damaged: \(damage)")
+    }
+}
+
 extension ExitCode {
     static let no = ExitCode(1)
     static let cannotJudge = ExitCode(2)

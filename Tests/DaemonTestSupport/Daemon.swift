@@ -118,7 +118,9 @@ package final class Daemon: @unchecked Sendable {
     }
 
     /// A command of the program, as a client of this daemon.
-    package func stardust(_ arguments: String...) throws -> Finished {
+    package func stardust(_ arguments: String...) throws -> Finished { try stardust(arguments) }
+
+    package func stardust(_ arguments: [String]) throws -> Finished {
         try TestSupport.run(
             [Repository.program] + arguments, environment: ["STARDUST_SOCKET": socket])
     }

@@ -120,4 +120,83 @@ import Testing
             #expect(verified.status == 0, "\(verified)")
         }
     }
+
+    // MARK: Damage that opening leaves out
+
+    /// A ledger of several segments, stopped, with packets of about 1 kB.
+    private static func several() throws -> Daemon {
+        let daemon = try Daemon(
+            configuration: "{\"segment_bytes\": 65536, \"packet_bytes_max\": 16384}")
+        let client = try HTTPClient(daemon.socket)
+        #expect(try client.emitLines(Sample.body(0..<300)).lines.count == 300)
+        _ = try daemon.checkpoint(covering: 300)
+        #expect(daemon.stop() == 0)
+        return daemon
+    }
+
+    private static func segments(_ daemon: Daemon) throws -> [String] {
+        try FileManager.default.contentsOfDirectory(atPath: daemon.ledger + "/segments").sorted()
+            .map { "\(daemon.ledger)/segments/\($0)" }
+    }
+
+    @Test func `a packet that cannot be read is missed by no list, command or follower`() throws {
+        for keepsIndex in [true, false] {
+            let daemon = try Self.several()
+            let path = URL(fileURLWithPath: try Self.segments(daemon)[0])
+            var data = try Data(contentsOf: path)
+            let place = data.firstRange(of: Data(Sample.numbered(7).id.utf8))!.lowerBound
+            data[place + 40] ^= 1
+            try data.write(to: path)
+            if !keepsIndex { try FileManager.default.removeItem(atPath: daemon.ledger + "/index") }
+            try daemon.start()
+            let client = try HTTPClient(daemon.socket)
+            let list = try client.get("/v1/packets?count=true&limit=1000")
+            #expect(list.json["damaged"] as? Bool == true, "\(list.text.suffix(300))")
+            #expect(list.json["total_exact"] as? Bool == false)
+            #expect((list.json["packets"] as? [Any])?.count == 299)
+            #expect(try client.get("/v1/packets/\(Sample.numbered(7).id)").problemCode == "damaged")
+            // From now on it is known, and no secret.
+            #expect(try daemon.readiness().contains("damage was found"))
+            #expect(try daemon.metric("damage_found") == 1)
+            #expect(daemon.log.contains("damage was found"))
+            for command in [["find"], ["find", "--json"], ["find", "--count"]] {
+                let result = try daemon.stardust(command)
+                #expect(result.status == 74 && result.error.contains("damaged"), "\(command)")
+            }
+            #expect(try daemon.stardust("find", "--count").output.contains("cannot be read"))
+            let follow = try run(
+                [
+                    "bash", "-c",
+                    "head -300 < <(timeout 60 curl -sN --unix-socket $0 'http://x/v1/follow?after=-1')",
+                    daemon.socket,
+                ])
+            let lines = follow.output.split(separator: "\n")
+            #expect(lines.count { $0.contains("\"stardust_id\"") } >= 298)
+            #expect(lines.contains { $0.contains("\"damaged\":true") }, "\(lines.last ?? "")")
+            // It goes on appending, and what it lacks stays named.
+            #expect(try client.emit(Sample.numbered(900).bytes).status == 201)
+            #expect(daemon.stop() == 0)
+        }
+    }
+
+    @Test func `a segment that is missing takes only its own entries away`() throws {
+        let daemon = try Self.several()
+        let paths = try Self.segments(daemon)
+        let (missing, next) = (paths[1], paths[2])
+        func first(_ path: String) -> Int { Int(path.suffix(24).prefix(20))! }
+        try FileManager.default.removeItem(atPath: missing)
+        try daemon.start()
+        let client = try HTTPClient(daemon.socket)
+        let list = try client.get("/v1/packets?limit=1000")
+        let wanted = 300 - (first(next) - first(missing))
+        #expect(
+            list.status == 200 && list.json["damaged"] as? Bool == true, "\(list.text.prefix(300))")
+        #expect((list.json["packets"] as? [Any])?.count == wanted)
+        for position in [first(missing), first(next) - 1] {
+            #expect(try client.get("/v1/entries/\(position)").problemCode == "damaged")
+        }
+        for position in [0, first(missing) - 1, first(next), 299] {
+            #expect(try client.get("/v1/entries/\(position)").status == 200, "\(position)")
+        }
+    }
 }

@@ -15,6 +15,12 @@ package final class LedgerMap: Sendable {
     package let damage: Finding?
     private let state: Mutex<State>
     private let sealedFiles: SealedFiles
+    private let found = Mutex(FoundDamage())
+
+    private struct FoundDamage {
+        var first: Finding?
+        var report: (@Sendable (Finding) -> Void)?
+    }
 
     struct SealedSegment: Sendable {
         var header: SegmentHeader
@@ -85,6 +91,23 @@ package final class LedgerMap: Sendable {
         sealedFiles = SealedFiles(volume)
     }
 
+    /// The first damage that a reader came upon since the ledger was opened.
+    package var foundDamage: Finding? { found.withLock { $0.first } }
+
+    /// Calls `report` once, with the first damage that a reader comes upon.
+    package func whenDamageIsFound(_ report: @escaping @Sendable (Finding) -> Void) {
+        found.withLock { $0.report = report }
+    }
+
+    package func note(_ damage: Finding) {
+        let report: (@Sendable (Finding) -> Void)? = found.withLock { found in
+            guard found.first == nil else { return nil }
+            found.first = damage
+            return found.report
+        }
+        report?(damage)
+    }
+
     /// Keeps the files of at most so many sealed segments open; each takes two descriptors.
     package func keepOpen(segments count: Int) { sealedFiles.limit.withLock { $0 = count } }
 
@@ -136,23 +159,32 @@ package final class LedgerMap: Sendable {
         var stardustID: UUID128
     }
 
-    /// Segment and offset of a synced position; nil beyond the ledger.
+    /// Segment and offset of a synced position; nil beyond the ledger. Fails with damage where the
+    /// entry could not be read when the ledger was opened.
     func record(
         at position: Position, _ window: inout ReadWindow, _ access: ReadAccess
-    ) throws(FileFailure) -> RecordPlace? {
+    ) throws(ReadFailure) -> RecordPlace? {
         let place = state.withLock { state in
             state.head.size.contains(position) ? state.place(of: position) : nil
         }
         guard let place else { return nil }
-        let slot = try slot(at: place, &window, access)
-        let (offset, id) = (Int(slot.offset), slot.stardustID)
-        switch place {
-        case .open(_, let file, let header):
-            return RecordPlace(file: file, header: header, offset: offset, stardustID: id)
-        case .sealed(let header, _), .inMemory(_, let header):
-            let file = try sealedFiles.file(of: header, access).segment
-            return RecordPlace(file: file, header: header, offset: offset, stardustID: id)
+        if case .inMemory(let slot, let header) = place, !slot.isReadable {
+            throw .damaged(
+                Finding(
+                    .recordDamaged, file: LedgerLayout.segment(header.firstPosition),
+                    position: position, "the entry cannot be read"))
         }
+        do throws(FileFailure) {
+            let slot = try slot(at: place, &window, access)
+            let (offset, id) = (Int(slot.offset), slot.stardustID)
+            switch place {
+            case .open(_, let file, let header):
+                return RecordPlace(file: file, header: header, offset: offset, stardustID: id)
+            case .sealed(let header, _), .inMemory(_, let header):
+                let file = try sealedFiles.file(of: header, access).segment
+                return RecordPlace(file: file, header: header, offset: offset, stardustID: id)
+            }
+        } catch { throw .file(error) }
     }
 
     private func slot(

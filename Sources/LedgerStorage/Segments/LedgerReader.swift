@@ -53,7 +53,15 @@ extension LedgerMap {
         _ position: Position, _ access: ReadAccess
     ) throws(FileFailure) -> [UInt8]? {
         var slots = ReadWindow(firstBytes: IDsFile.slotBytes)
-        guard let place = try record(at: position, &slots, access) else { return nil }
+        let place: LedgerMap.RecordPlace
+        do throws(ReadFailure) {
+            guard let found = try record(at: position, &slots, access) else { return nil }
+            place = found
+        } catch {
+            if case .file(let failure) = error { throw failure }
+            throw FileFailure(
+                .read, "position \(position)", errorNumber: FileFailure.inputOutputNumber)
+        }
         var bytes = [UInt8](repeating: 0, count: RecordFrame.payloadOffset)
         let count = try place.file.read(into: &bytes, 0..<bytes.count, at: place.offset, access)
         guard count == bytes.count,

@@ -10,11 +10,11 @@ extension LedgerMap {
     ) throws(ReadFailure) {
         var position = start
         var slots = ReadWindow(firstBytes: IDsFile.slotBytes)
-        do throws(FileFailure) {
-            while let place = try record(at: position, &slots, .blocking) {
+        while let place = try record(at: position, &slots, .blocking) {
+            let first = position
+            do throws(FileFailure) {
                 var cursor = try SegmentCursor(
                     place.file, header: place.header, from: place.offset)
-                let first = position
                 walk: while head.size.contains(position) {
                     switch try cursor.next() {
                     case .end, .damage: break walk
@@ -24,9 +24,9 @@ extension LedgerMap {
                         position = position.next
                     }
                 }
-                if position == first { break }
-            }
-        } catch { throw .file(error) }
+            } catch { throw .file(error) }
+            if position == first { break }
+        }
         guard !head.size.contains(position) else {
             throw .damaged(
                 Finding(.recordDamaged, position: position, "the record cannot be read"))

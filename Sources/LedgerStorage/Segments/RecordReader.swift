@@ -21,22 +21,30 @@ package struct RecordReader: ~Copyable {
 
     /// Nil beyond the ledger.
     package mutating func read(_ position: Position) throws(ReadFailure) -> StoredRecord? {
-        let result: Result<StoredRecord, ReadFailure>
-        do throws(FileFailure) {
+        do throws(ReadFailure) {
             guard let place = try map.record(at: position, &slots, access) else { return nil }
-            result = try checked(position, place)
-        } catch { throw .file(error) }
-        return try result.get()
+            return try checked(position, place)
+        } catch {
+            if case .damaged(let finding) = error { map.note(finding) }
+            throw error
+        }
     }
 
     private mutating func checked(
         _ position: Position, _ place: LedgerMap.RecordPlace
-    ) throws(FileFailure) -> Result<StoredRecord, ReadFailure> {
+    ) throws(ReadFailure) -> StoredRecord {
         while true {
             var isFresh = true
-            let result = try record(position, place, &isFresh)
+            let result: Result<StoredRecord, ReadFailure>
+            do throws(FileFailure) { result = try record(position, place, &isFresh) } catch {
+                throw .file(error)
+            }
             // The open segment may have grown since the window was read.
-            if case .failure = result, !isFresh { records.forget() } else { return result }
+            if case .failure = result, !isFresh {
+                records.forget()
+            } else {
+                return try result.get()
+            }
         }
     }
 
@@ -48,14 +56,6 @@ package struct RecordReader: ~Copyable {
             let offset = ByteOffset(place.offset)
             return .failure(
                 .damaged(Finding(code, file: path, position: position, offset: offset, detail)))
-        }
-        guard place.offset > 0 else {
-            return .failure(
-                .damaged(
-                    Finding(
-                        .recordDamaged,
-                        file: LedgerLayout.segment(place.header.firstPosition),
-                        position: position, "the entry cannot be read")))
         }
         let head = try records.find(
             RecordFrame.payloadOffset, of: place.file, at: place.offset, access)

@@ -160,7 +160,7 @@ package final class IndexFollower: Sendable {
         do throws(ReadFailure) {
             return try map.read(Position(size.entries - 1))?.entryHash
         } catch {
-            if !keepsFiles, case .damaged = error { return nil }
+            if case .damaged = error { return nil }
             throw .failed(error.description)
         }
     }
@@ -270,7 +270,8 @@ package final class IndexFollower: Sendable {
                     && index.waitingBuffers <= waiting && !isStopping
             }
         } catch {
-            guard !keepsFiles, case .damaged = error else { throw .failed(error.description) }
+            guard case .damaged(let finding) = error else { throw .failed(error.description) }
+            map.note(finding)
             let isReadable = scanner.scan(Span(), digest: .zero)
             index.add(
                 TermBuffer.Packet(unreadableAt: index.size.nextPosition), scanner,

@@ -76,19 +76,30 @@ package struct PacketSearch: Sendable {
         }
         if let cut = walk.cut { (page.next, page.isCut) = (cut, true) }
         page.notCompared = walk.notCompared
-        page.damage = map.damage ?? walk.damage
+        page.damage = map.damage ?? walk.damage ?? unindexed
         return page
     }
 
     /// The number of matching packets in `range`, as far as time allows.
     package func count(
         in range: Range<UInt64>, until deadline: ContinuousClock.Instant
-    ) throws(Failure) -> (count: Int, isExact: Bool) {
+    ) throws(Failure) -> (count: Int, isExact: Bool, damage: Finding?) {
         var walk = try self.walk(in: range, isDescending: false, until: deadline)
         var count = 0
         while try walk.next() != nil { count += 1 }
-        let isExact = walk.cut == nil && walk.notCompared.isEmpty && walk.damage == nil
-        return (count, isExact && map.damage == nil)
+        let damage = map.damage ?? walk.damage ?? unindexed
+        let isExact = walk.cut == nil && walk.notCompared.isEmpty && damage == nil
+        return (count, isExact, damage)
+    }
+
+    /// Damage because of which packets are in no list.
+    private var unindexed: Finding? {
+        guard index.unindexed > 0 else { return nil }
+        return map.foundDamage
+            ?? Finding(
+                .recordDamaged,
+                "packets could not be read when they were indexed: \(index.unindexed). `stardust "
+                    + "verify` names them")
     }
 
     private func walk(

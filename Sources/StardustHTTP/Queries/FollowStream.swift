@@ -27,6 +27,8 @@ final class FollowStream: Exchange {
     /// The index has advanced since the last look-up began.
     private let hasNews = Flag()
     private var isEnded = false
+    /// Damage that the client has been told.
+    private var damage: Finding?
     private var place: Budgets.Lease
 
     /// The stream starts after the position `after`; -1 starts with the first packet. Without
@@ -109,6 +111,7 @@ final class FollowStream: Exchange {
         var lines: ByteBuffer
         var next: UInt64
         var hasMore: Bool
+        var damage: Finding?
         var problem: Problem?
     }
 
@@ -140,6 +143,7 @@ final class FollowStream: Exchange {
                 look.lines.writeBytes(json.bytes)
                 look.lines.writeInteger(UInt8(ascii: "\n"))
             }
+            look.damage = page.damage
             look.next = page.next?.value ?? index.size.entries
             look.hasMore = page.next != nil
         } catch { look.problem = Problem(error, ledger) }
@@ -152,6 +156,14 @@ final class FollowStream: Exchange {
         if look.lines.readableBytes > 0 {
             connection.stream(look.lines)
             beat()
+        }
+        if let damage = look.damage, damage != self.damage {
+            self.damage = damage
+            sendLine { json in
+                json.beginObject()
+                json.damaged(damage)
+                json.endObject()
+            }
         }
         if let problem = look.problem {
             sendLine { json in

@@ -56,7 +56,7 @@ enum ListQueries {
     }
 
     private static func shown(
-        _ page: PacketSearch.Page, _ list: ListRequest, total: (count: Int, isExact: Bool)?
+        _ page: PacketSearch.Page, _ list: ListRequest, total: (count: Int, isExact: Bool, damage: Finding?)?
     ) -> Answer {
         Answer { json in
             json.reserve(page.found.reduce(256) { $0 + $1.record.payload.count + 512 })
@@ -71,7 +71,7 @@ enum ListQueries {
             for found in page.found { json.packet(found.record, found.entity) }
             json.endArray()
             json.next(list.cursor(page.next), isCut: page.isCut)
-            if let damage = page.damage { json.damaged(damage) }
+            if let damage = page.damage ?? total?.damage { json.damaged(damage) }
             if !page.notCompared.isEmpty {
                 json.key("not_compared")
                 json.array(page.notCompared) { $1.integer($0.value) }

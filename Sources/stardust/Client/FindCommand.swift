@@ -37,7 +37,12 @@ struct FindCommand: AsyncParsableCommand {
         if options.json {
             try Output.line("{\"total\":\(total),\"total_exact\":\(isExact)}")
         } else {
-            try Output.line(isExact ? "\(total)" : "at least \(total); counting timed out")
+            let damage = answer.member("damage", of: 0) != nil
+            let reason = damage ? "packets cannot be read" : "counting timed out"
+            try Output.line(isExact ? "\(total)" : "at least \(total); \(reason)")
+        }
+        if let damage = answer.member("damage", of: 0).flatMap(answer.string) {
+            throw Failure.damaged(damage)
         }
     }
 }

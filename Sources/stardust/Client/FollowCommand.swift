@@ -37,6 +37,10 @@ struct FollowCommand: AsyncParsableCommand {
                     let detail = document.member("detail", of: problem).flatMap(document.string)
                     throw Failure(.unreachable, detail ?? "the daemon ended the stream")
                 }
+                if let damage = document.member("damage", of: 0).flatMap(document.string) {
+                    Output.error(Failure.damaged(damage).message)
+                    return true
+                }
                 if let position = document.member("not_compared", of: 0) {
                     Output.error(
                         "position \(document.integer(position) ?? -1) was not compared: the pattern "

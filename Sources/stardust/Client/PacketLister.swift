@@ -10,6 +10,7 @@ struct PacketLister {
         var terminal = Terminal()
         var table = PacketColumns(terminal, showsEntity: showsEntity)
         var (cursor, shown): (String?, Int) = (nil, 0)
+        var damage: String?
         terminal.beginPaging()
         defer { terminal.endPaging() }
         while true {
@@ -32,9 +33,11 @@ struct PacketLister {
                             + "takes too long to match")
                 }
             }
+            damage = damage ?? answer.member("damage", of: 0).flatMap(answer.string)
             cursor = answer.member("next", of: 0).flatMap(answer.string)
             guard cursor != nil, shown < page.limit ?? .max, Output.hasReader else { break }
         }
+        if let damage { throw Failure.damaged(damage) }
         // An empty list is a valid answer, so it is no failure, but a person should see a message.
         if shown == 0, !options.json { Output.error("no packets") }
     }
