@@ -38,6 +38,10 @@ package struct WitnessPolicy: Sendable {
         // By bytes: Swift takes CR and LF together for one character.
         let lines = text.utf8.split(separator: 0x0A, omittingEmptySubsequences: false)
         for (number, line) in lines.enumerated() {
+            // A line may end with CR and LF; a CR anywhere else would hide what follows it.
+            guard line.dropLast(line.last == 0x0D ? 1 : 0).allSatisfy({ $0 != 0x0D }) else {
+                throw DecodeError(line: number + 1, problem: "a carriage return within the line")
+            }
             let line = line.prefix { $0 != UInt8(ascii: "#") }
             let fields = line.split { [0x20, 0x09, 0x0D].contains($0) }.map { String($0)! }
             guard let word = fields.first else { continue }

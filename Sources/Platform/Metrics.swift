@@ -26,6 +26,7 @@ package final class Metrics: Sendable {
         "connections_cut_total", "Connections closed for being slow, idle or too many.")
     package let requests = Counter("requests_total", "Requests answered.")
     package let connections = Gauge("connections", "Connections open.")
+    package let noSpace = Gauge("no_space", "1 if the disk has no room for another packet.")
     package let damageFound = Gauge(
         "damage_found", "1 if an entry was read that differs from what was written.")
     package let bytesInFlight = Gauge("bytes_in_flight", "Received bytes not yet answered.")

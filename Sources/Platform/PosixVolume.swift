@@ -310,6 +310,9 @@ extension FileFailure {
 
     package var isMissing: Bool { errorNumber == ENOENT }
 
+    /// Whether a path no longer leads to the file or folder that was opened.
+    package var isMoved: Bool { errorNumber == Self.movedNumber }
+
     package var isNotPermitted: Bool { errorNumber == EACCES || errorNumber == EPERM }
 
     package static let noSpaceNumber = ENOSPC

@@ -62,9 +62,9 @@ package final class Publisher: Sendable {
             tree: publisher.tree.size, signed: publisher.newest?.checkpoint.size,
             published: published?.checkpoint.size ?? .empty,
             needsRound: publisher.newest != published, now: .now)
-        if let alarm = witnesses.alarm {
-            plan.stopPublishing(alarm)
-            logger.critical("publishing has stopped: \(alarm)")
+        if let reason = witnesses.alarm ?? publisher.keyProblem?.description {
+            plan.stopPublishing(reason)
+            logger.critical("publishing has stopped: \(reason)")
             metrics.publishingStopped.set(1)
         }
         metrics.publishedSize.set(Int(plan.publishedSize.entries))

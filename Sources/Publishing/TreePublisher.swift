@@ -55,6 +55,11 @@ package struct TreePublisher: ~Copyable {
         return publisher
     }
 
+    /// Why nothing can be signed; nil if the key is there.
+    package var keyProblem: SigningKeys.Failure? {
+        if case .failure(let failure) = signers { failure } else { nil }
+    }
+
     private mutating func compare(with newest: Checkpoint) throws(OpenFailure) {
         do throws(ReadFailure) {
             if try root(at: newest.size) == newest.root { return }

@@ -24,7 +24,8 @@ extension RunningLedger {
         case .stopped: return ["stopped"]
         case .serving:
             let damage = map?.foundDamage.map { "damage was found: \($0)" }
-            return indexing + unpublished + [clock.warning, damage].compactMap(\.self)
+            return indexing + unpublished
+                + [clock.warning, room.warning, damage].compactMap(\.self)
         }
     }
 

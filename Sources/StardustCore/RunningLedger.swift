@@ -14,6 +14,7 @@ package final class RunningLedger: Sendable {
     /// What clients may take of this process.
     package let budgets: Budgets
     package let clock: ClockState
+    package let room: DiskRoom
     package let metrics = Metrics()
     package let packetCache = PacketCache()
     package let settings: Settings
@@ -95,6 +96,7 @@ package final class RunningLedger: Sendable {
         self.settings = settings
         self.logger = logger
         self.clock = ClockState(stepMax: settings.clockStepMax, clock: clock)
+        room = DiskRoom(metrics, logger)
         self.transport = transport
         model = settings.modelFolder.map { RunningModel(ModelFolder($0)) }
         budgets = Budgets { LedgerLimits.terms(of: $0, settings) }
@@ -215,7 +217,7 @@ package final class RunningLedger: Sendable {
         let sequencer = Sequencer(
             writer: writer, size: map.head.size, inbox: inbox, preparer: preparer,
             follower: follower, publisher: publisher, metrics: metrics, logger: logger,
-            clock: clock)
+            clock: clock, room: room)
         clock.note(map.head.lastReceivedAt ?? identity.createdAt)
         monitor.change { $0 = .serving }
         return sequencer.run()

@@ -6,12 +6,14 @@ import Testing
 
 /// What one user takes is not taken from others.
 @Suite(.serialized) struct FairnessTests {
-    private static let (appender, reader, stranger, worker) = (64_001, 64_002, 64_003, 64_004)
+    private static let (reader, stranger, worker) = (64_002, 64_003, 64_004)
+    /// Together they could take what each of them may not.
+    private static let appenders = [64_001, 64_005, 64_006, 64_007]
 
     private static func daemon() throws -> Daemon {
         let daemon = try ExamplePipeline.daemon(
             """
-            {"access": [{"user": \(appender), "roles": ["append"]},
+            {"access": [\(appenders.map { "{\"user\": \($0), \"roles\": [\"append\"]}," }.joined())
                         {"user": \(reader), "roles": ["read"]},
                         {"user": \(worker), "roles": ["append"]}]}
             """)
@@ -96,7 +98,8 @@ import Testing
         busy = []
         let clients = try Self.hostile(
             daemon, seconds + 4,
-            ["\(Self.appender)=append", "\(Self.reader)=read", "\(Self.stranger)=none"])
+            Self.appenders.map { "\($0)=append" }
+                + ["\(Self.reader)=read", "\(Self.stranger)=none"])
         let among = try Self.work(daemon, seconds: seconds)
         // Whoever administers it can look in all the while.
         #expect(try HTTPClient(daemon.socket).get("/v1/status").status == 200)

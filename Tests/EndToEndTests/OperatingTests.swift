@@ -30,10 +30,49 @@ import Testing
         let other = try Daemon(starts: false)
         let serve = try Background(["serve", other.ledger, "--socket", daemon.socket])
         try serve.waitFor("listening")
-        #expect(daemon.stop() == 0)
+        // Nobody can reach the first one, so it ends by itself.
+        #expect(daemon.waitForEnd() == 74)
+        #expect(daemon.log.contains("was removed or replaced"))
         #expect(try HTTPClient(daemon.socket).get("/livez").status == 200)
         #expect(serve.stop() == 0)
         #expect(!FileManager.default.fileExists(atPath: daemon.socket))
+    }
+
+    @Test func `a daemon that cannot sign says so before the first packet`() throws {
+        let daemon = try Daemon(starts: false)
+        try FileManager.default.moveItem(
+            atPath: daemon.ledger + "/key", toPath: daemon.ledger + "/elsewhere")
+        try daemon.start()
+        #expect(try daemon.readiness().contains("nothing is published"))
+        #expect(daemon.log.contains("publishing has stopped"))
+    }
+
+    @Test func `a segment or a folder that is taken away ends the daemon`() throws {
+        for takesSegment in [true, false] {
+            let daemon = try Daemon()
+            let client = try HTTPClient(daemon.socket)
+            #expect(try client.emit(Sample.numbered(0).bytes).status == 201)
+            if takesSegment {
+                #expect(unlink(daemon.ledger + "/segments/00000000000000000000.seg") == 0)
+            } else {
+                // An older copy takes the folder's place.
+                #expect(
+                    try run([
+                        "bash", "-c",
+                        "cp -a \"$0\" \"$0.bak\" && mv \"$0\" \"$0.old\" && mv \"$0.bak\" \"$0\"",
+                        daemon.ledger,
+                    ]).status == 0)
+            }
+            let answer = try client.emit(Sample.numbered(1).bytes)
+            #expect(answer.status == 503, "\(answer.text)")
+            #expect(daemon.waitForEnd() == 74)
+            #expect(daemon.log.contains("moved or removed"), "\(daemon.log)")
+            let paths = takesSegment ? [] : [daemon.ledger, daemon.ledger + ".old"]
+            for path in paths {
+                let verified = try run([Repository.program, "verify", path])
+                #expect(verified.status == 0, "\(path): \(verified.output)")
+            }
+        }
     }
 
     @Test func `only a socket that refuses connections is stale`() throws {
@@ -180,6 +219,50 @@ import Testing
             ])
             #expect(unknown.status == 78 && unknown.error.contains("unknown"), "\(unknown.error)")
         }
+        // What looks like a limit and is none, or forbids everything.
+        for (text, words) in [
+            (
+                #"{"access": [{"user": 1, "roles": ["read"], "entity_types": ["clips"]}]}"#,
+                "role append"
+            ),
+            (
+                #"{"access": [{"user": 1, "roles": ["append", "admin"], "entity_types": ["clips"]}]}"#,
+                "admin"
+            ),
+            (#"{"access": [{"user": 1, "roles": ["append"], "entity_types": []}]}"#, "empty"),
+            (#"{"access": [{"user": 4294967295, "roles": ["read"]}]}"#, "4294967294"),
+        ] {
+            try Data(text.utf8).write(to: URL(fileURLWithPath: misspelt))
+            #expect(chmod(misspelt, 0o600) == 0)
+            let refused = try run([
+                Repository.program, "serve", daemon.ledger, "--config", misspelt, "--socket",
+                daemon.socket,
+            ])
+            #expect(refused.status == 78 && refused.error.contains(words), "\(refused.error)")
+        }
+    }
+
+    @Test func `a policy is guarded, and is this ledger's`() throws {
+        let daemon = try Daemon(starts: false)
+        let own = try daemon.vkey
+        let other = try Daemon(starts: false).vkey
+        func serve(_ policy: String, mode: mode_t) throws -> Finished {
+            let file = try daemon.folder.file("policy", Array(policy.utf8))
+            #expect(chmod(file, mode) == 0)
+            let settings = try daemon.folder.file(
+                "policy.json", Array("{\"witness_policy\": \"\(file)\"}".utf8))
+            #expect(chmod(settings, 0o600) == 0)
+            return try run([
+                "timeout", "-s", "TERM", "5", Repository.program, "serve", daemon.ledger,
+                "--config",
+                settings, "--socket", daemon.socket,
+            ])
+        }
+        let open = try serve("log \(own)\nquorum none\n", mode: 0o666)
+        #expect(open.status == 78 && open.error.contains("changed by others"), "\(open.error)")
+        let foreign = try serve("log \(other)\nquorum none\n", mode: 0o600)
+        #expect(foreign.status == 78 && foreign.error.contains("names this ledger"))
+        #expect(try serve("log \(own)\nquorum none\n", mode: 0o600).status == 124)
     }
 
     // MARK: Little room

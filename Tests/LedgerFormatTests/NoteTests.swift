@@ -211,6 +211,7 @@ import Testing
         ("witness l \(key.verifier)", "not a witness"),
         // A comment ends with its line, also if that ends with two characters.
         ("quorum w0 # x\r\nquorum w1\r\n", "second quorum"),
+        ("quorum w0 # x\rquorum w1", "carriage return"),
     ])
     func `a mistake in a policy is named with its line`(rules: String, problem: String) {
         do {

@@ -28,6 +28,7 @@ struct Sequencer: ~Copyable {
     private var stagedPayloadBytes = 0
     private var size = LedgerSize.empty
     private let clock: ClockState
+    private let room: DiskRoom
     /// Whether the last entry kept the time of the one before.
     private var isHeldBack = false
     private var isTooFarAhead = false
@@ -35,7 +36,7 @@ struct Sequencer: ~Copyable {
     init(
         writer: consuming LedgerWriter, size: LedgerSize, inbox: Inbox, preparer: SegmentPreparer,
         follower: IndexFollower, publisher: Publisher, metrics: Metrics, logger: Logger,
-        clock: ClockState
+        clock: ClockState, room: DiskRoom
     ) {
         self.writer = writer
         self.size = size
@@ -46,6 +47,7 @@ struct Sequencer: ~Copyable {
         self.metrics = metrics
         self.logger = logger
         self.clock = clock
+        self.room = room
     }
 
     /// Runs until the inbox is closed and empty, then marks the ledger as closed. If a failed sync
@@ -85,8 +87,12 @@ struct Sequencer: ~Copyable {
         }
         if let failure = leaveSharedSegment() {
             for submission in submissions { refuse(submission, refusal(failure)) }
-            if case .broken(let cause) = failure { return cause }
-            return nil
+            switch failure {
+            case .broken(let cause): return cause
+            // What is written from now on would be lost.
+            case .failed(let cause) where cause.isMoved: return cause
+            case .failed, .noSpace: return nil
+            }
         }
         var broken: FileFailure?
         for submission in submissions {
@@ -225,6 +231,7 @@ struct Sequencer: ~Copyable {
         let microseconds = (ContinuousClock.now - start) / .microseconds(1)
         metrics.commitMicroseconds.add(Int(microseconds))
         metrics.batches.add()
+        room.isThere()
         metrics.packetsAppended.add(count)
         metrics.payloadBytes.add(stagedPayloadBytes)
         publisher.add(fresh.map(\.place.entryHash), from: size.nextPosition)
@@ -236,9 +243,11 @@ struct Sequencer: ~Copyable {
 
     private func refusal(_ failure: LedgerWriter.Failure) -> AppendRefusal {
         switch failure {
-        case .noSpace: .noSpace(failure.description)
-        case .failed: .failed(failure.description)
-        case .broken: .outcomeUnknown(failure.description)
+        case .noSpace:
+            room.isLacking(failure.description)
+            return .noSpace(failure.description)
+        case .failed: return .failed(failure.description)
+        case .broken: return .outcomeUnknown(failure.description)
         }
     }
 

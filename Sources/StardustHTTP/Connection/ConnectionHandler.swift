@@ -23,6 +23,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private var place: Budgets.Lease
     /// Bytes of answers that the client has not taken.
     private var untaken: Budgets.Lease
+    /// There was no room for more of them.
+    private var isAwaitingRoom = false
 
     private(set) var state = ConnectionState()
     private var deadlines = ConnectionDeadlines(now: .now)
@@ -316,7 +318,23 @@ final class ConnectionHandler: ChannelDuplexHandler {
             head?.version ?? .http1_1, isLast: state.isDraining || !keepsAlive)
     }
 
-    func stream(_ lines: ByteBuffer) { writer.stream(lines) }
+    func stream(_ lines: ByteBuffer) {
+        let count = lines.readableBytes
+        guard count > 0 else { return }
+        if !untaken.add(count) { awaitRoom() }
+        writer.stream(lines) { self.untaken.give(back: count) }
+    }
+
+    /// Streams no more until there is room for it, which other connections may give back.
+    private func awaitRoom() {
+        isAwaitingRoom = true
+        eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(ConnectionLimits.roomPause)) {
+            guard self.state.phase != .closed else { return }
+            guard self.untaken.hasRoom else { return self.awaitRoom() }
+            self.isAwaitingRoom = false
+            if self.isWritable { self.perform(self.state.handle(.writable)) }
+        }
+    }
 
     func endStreaming() {
         if state.phase == .closed { return }
@@ -345,10 +363,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     // MARK: Reading and deadlines
 
-    var isWritable: Bool { context?.channel.isWritable ?? false }
+    var isWritable: Bool { !isAwaitingRoom && context?.channel.isWritable ?? false }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable { perform(state.handle(.writable)) }
+        if isWritable { perform(state.handle(.writable)) }
         context.fireChannelWritabilityChanged()
     }
 

@@ -21,6 +21,8 @@ package enum ConnectionLimits {
     package static let discardTime: Duration = .seconds(2)
     /// What each connection of a user adds to the pause before more is read and dropped.
     package static let discardPause: Duration = .milliseconds(1)
+    /// How often the daemon looks whether its socket is still there.
+    package static let socketInterval: Duration = .seconds(5)
     /// How long a stopping daemon waits for current requests.
     package static let drainTime: Duration = .seconds(3)
     /// How long it then waits for threads that still work.
@@ -39,6 +41,8 @@ package enum ConnectionLimits {
     package static let writeBytes = 16 << 10
     /// Bytes read from a connection before others get their turn: most of a chunk of lines.
     package static let readBytes = 128 << 10
+    /// How soon to look whether there is room for more lines of an answer.
+    package static let roomPause: Duration = .milliseconds(50)
     /// An answer smaller than this fits in the socket's own buffer, and is not counted.
     package static let smallAnswerBytes = 64 << 10
     /// After an answer larger than this, free memory is returned to the system. Making the answer

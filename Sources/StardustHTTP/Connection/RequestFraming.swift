@@ -34,10 +34,14 @@ enum RequestFraming {
         for name in ["content-type", "content-length"] where head.headers[name].count > 1 {
             return Problem(.malformedRequest, "there are several headers \(name)")
         }
+        if let length = head.headers.first(name: "content-length"), Int(length) == nil {
+            return Problem(.tooLarge, "no body may have \(shown([length])) bytes")
+        }
         let hosts = head.headers["host"]
         guard hosts.count == 1 || (hosts.isEmpty && head.version != .http1_1) else {
             return Problem(
-                .malformedRequest, "a request has one header host; this one has \(hosts.count)")
+                .malformedRequest,
+                "a request needs exactly one Host header; this one has \(hosts.count)")
         }
         return nil
     }

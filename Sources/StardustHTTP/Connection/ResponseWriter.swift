@@ -41,9 +41,16 @@ final class ResponseWriter {
         write(.head(HTTPResponseHead(version: version, status: .ok, headers: headers)))
     }
 
-    func stream(_ lines: ByteBuffer) {
+    /// Calls `taken` once the client has taken the lines, or has gone.
+    func stream(_ lines: ByteBuffer, taken: @escaping () -> Void) {
+        guard let context else { return taken() }
+        var lines = lines
+        let count = min(lines.readableBytes, ConnectionLimits.writeBytes)
+        let last = lines.getSlice(at: lines.writerIndex - count, length: count)
+        lines.moveWriterIndex(to: lines.writerIndex - count)
         writePieces(of: lines)
-        context?.flush()
+        context.writeAndFlush(part(.body(.byteBuffer(last ?? ByteBuffer()))))
+            .assumeIsolated().whenComplete { _ in taken() }
     }
 
     /// Ends the answer.

@@ -58,6 +58,14 @@ package struct SocketFile: Sendable {
     /// Sets that length again, after somebody else has called `listen` with another one.
     static func lengthenQueue(of descriptor: Int32) { _ = Glibc.listen(descriptor, queueLength) }
 
+    /// Whether the path still leads to our socket: otherwise no client reaches it.
+    var isInPlace: Bool { Identity(path) == identity }
+
+    /// Somebody removed or replaced the socket that a daemon served.
+    package struct Lost: Error, CustomStringConvertible {
+        package var description: String
+    }
+
     /// Removes the socket if it is still ours. Called before it is closed.
     func remove() {
         guard Identity(path) == identity else { return }

@@ -54,8 +54,7 @@ package struct SocketServer: Service {
             initialDelay: TimeAmount(MemoryTrimmer.interval),
             delay: TimeAmount(MemoryTrimmer.interval)
         ) { _ in trimmer.look() }
-        // Returns when the group shuts down; cancelling the task has the same effect.
-        try? await gracefulShutdown()
+        let isStopped = await Self.shutdown(orLossOf: file)
         // Fail requests that wait for the index or a checkpoint.
         ledger.follower?.stopWaiting()
         ledger.publisher?.stopWaiting()
@@ -67,6 +66,31 @@ package struct SocketServer: Service {
             try? await pools.shutDown()
             try? await loops.shutdownGracefully()
             try? await door.shutdownGracefully()
+        }
+        guard isStopped else {
+            throw SocketFile.Lost(
+                description: "\(path) was removed or replaced, so no client could reach the daemon")
+        }
+    }
+
+    /// Waits until the group shuts down; false if the socket is lost before.
+    private static func shutdown(orLossOf file: SocketFile) async -> Bool {
+        await withTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                // Cancelling the task has the same effect.
+                try? await gracefulShutdown()
+                return true
+            }
+            group.addTask {
+                while file.isInPlace {
+                    do { try await Task.sleep(for: ConnectionLimits.socketInterval) } catch {
+                        return true
+                    }
+                }
+                return false
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? true
         }
     }
 

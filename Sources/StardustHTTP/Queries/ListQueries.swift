@@ -56,7 +56,8 @@ enum ListQueries {
     }
 
     private static func shown(
-        _ page: PacketSearch.Page, _ list: ListRequest, total: (count: Int, isExact: Bool, damage: Finding?)?
+        _ page: PacketSearch.Page, _ list: ListRequest,
+        total: (count: Int, isExact: Bool, damage: Finding?)?
     ) -> Answer {
         Answer { json in
             json.reserve(page.found.reduce(256) { $0 + $1.record.payload.count + 512 })

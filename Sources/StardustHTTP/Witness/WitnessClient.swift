@@ -33,7 +33,7 @@ package enum WitnessAddress: Hashable, Sendable {
     }
 
     /// The two parts of `host:port`; nil for a path.
-    static func hostAndPort(_ text: String) -> (host: String, port: Int)? {
+    package static func hostAndPort(_ text: String) -> (host: String, port: Int)? {
         guard !text.contains("/"), let colon = text.lastIndex(of: ":"), colon > text.startIndex,
             let port = Int(text[text.index(after: colon)...]), (0...65_535).contains(port)
         else { return nil }

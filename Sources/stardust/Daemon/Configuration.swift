@@ -36,13 +36,26 @@ struct Configuration {
     /// Refuses a file that others could change: it decides who may do what.
     private static func checkOwner(_ path: String) throws(Failure) {
         var status = stat()
-        guard unsafe stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return }
+        guard unsafe stat(path, &status) == 0 else { return }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw Failure(.badConfiguration, "\(path) is not a regular file")
+        }
         let isOurs = status.st_uid == 0 || status.st_uid == geteuid()
-        guard !isOurs || status.st_mode & 0o022 != 0 else { return }
+        guard isOurs, status.st_mode & 0o022 == 0 else {
+            throw Failure(
+                .badConfiguration,
+                "\(path) can be changed by others: it must belong to root or to the daemon's user, "
+                    + "and neither group nor others may write to it; "
+                    + "run `\(isOurs ? "chmod go-w" : "chown root") \(path)`")
+        }
+        let folder = path.givenFolder
+        guard unsafe stat(folder, &status) == 0, status.st_mode & 0o002 != 0,
+            status.st_mode & UInt32(S_ISVTX) == 0
+        else { return }
         throw Failure(
             .badConfiguration,
-            "\(path) can be changed by others: it must belong to root or to the daemon's user, and "
-                + "neither group nor others may write to it; run `chmod go-w` on it")
+            "\(path) can be replaced by others, because everybody may write to \(folder); run "
+                + "`chmod o-w \(folder)`")
     }
 
     private mutating func read(_ object: ConfigurationObject) throws(Failure) {
@@ -85,6 +98,7 @@ struct Configuration {
 
     /// Refuses addresses that the daemon cannot ask, and a quorum that can never be reached.
     private func witnessPolicy(_ path: String) throws(Failure) -> WitnessPolicy {
+        try Self.checkOwner(path)
         let policy = try InputFile.policy(path, .badConfiguration)
         for witness in policy.witnesses {
             guard let url = witness.url, WitnessAddress(url) == nil else { continue }
@@ -166,6 +180,20 @@ struct Configuration {
         }
         guard !roles.isEmpty else {
             throw Failure(.badConfiguration, "\(object.path): an access rule needs roles")
+        }
+        if let types {
+            guard roles.contains(.append), !roles.contains(.admin) else {
+                throw Failure(
+                    .badConfiguration,
+                    "\(object.path): entity_types limits what append may emit; a rule that has it "
+                        + "needs the role append, and cannot have admin, which may emit everything")
+            }
+            guard !types.isEmpty else {
+                throw Failure(
+                    .badConfiguration,
+                    "\(object.path): entity_types is empty, so nothing could be appended; leave it "
+                        + "out to allow all types")
+            }
         }
         return AccessPolicy.Rule(subject, roles, entityTypes: types)
     }
@@ -255,18 +283,21 @@ private struct ConfigurationObject {
 
         /// A user by number or name.
         func userID() throws(Failure) -> UInt32 {
-            if token.kind == .number { return UInt32(try integer(in: 0...Int(UInt32.max))) }
+            // The last number stands for no user.
+            if token.kind == .number { return UInt32(try integer(in: 0...Int(UInt32.max) - 1)) }
             let name = try string()
             // Safety: the entry is read at once, before another lookup can reuse its memory.
-            guard let entry = unsafe getpwnam(name) else { throw wrong("there is no user \(name)") }
+            guard let entry = unsafe getpwnam(name) else {
+                throw wrong("there is no user \(name); a number is written without quotes")
+            }
             return unsafe entry.pointee.pw_uid
         }
 
         func groupID() throws(Failure) -> UInt32 {
-            if token.kind == .number { return UInt32(try integer(in: 0...Int(UInt32.max))) }
+            if token.kind == .number { return UInt32(try integer(in: 0...Int(UInt32.max) - 1)) }
             let name = try string()
             guard let entry = unsafe getgrnam(name) else {
-                throw wrong("there is no group \(name)")
+                throw wrong("there is no group \(name); a number is written without quotes")
             }
             return unsafe entry.pointee.gr_gid
         }

@@ -1,6 +1,7 @@
 import ArgumentParser
 internal import CPlatform
 internal import Glibc
+internal import LedgerFormat
 internal import LedgerStorage
 internal import Logging
 internal import Platform
@@ -51,6 +52,7 @@ struct ServeCommand: AsyncParsableCommand {
                 volume, settings: configuration.settings, logger: logger,
                 transport: WitnessClient.post)
         } catch { throw Failure(error) }
+        try Self.checkPolicy(configuration.settings.witnessPolicy, running.identity.origin)
         let path = socket ?? configuration.socket ?? .defaultSocketPath
         let server = SocketServer(
             running, path: path, group: configuration.socketGroup, policy: configuration.policy,
@@ -85,9 +87,22 @@ struct ServeCommand: AsyncParsableCommand {
             throw Failure(.inputOutput, failure.description)
         } catch let refused as SocketFile.Refused {
             throw Failure(.cannotCreate, refused.description)
+        } catch let lost as SocketFile.Lost {
+            logger.critical("\(lost)")
+            throw Failure(.inputOutput, lost.description)
         } catch {
             throw Failure(.cannotCreate, "the socket: \(error)")
         }
+    }
+
+    /// Refuses another ledger's policy.
+    private static func checkPolicy(_ policy: WitnessPolicy, _ origin: String) throws(Failure) {
+        guard !policy.logs.isEmpty,
+            !policy.logs.contains(where: { $0.keyName.name.elementsEqual(origin.utf8) })
+        else { return }
+        throw Failure(
+            .badConfiguration,
+            "witness_policy: none of its log lines names this ledger, \(origin)")
     }
 
     /// Whether others reach the ledger's files, as early versions made them.

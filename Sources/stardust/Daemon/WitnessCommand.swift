@@ -36,6 +36,11 @@ struct WitnessCommand: AsyncParsableCommand {
         if let name, !NoteKeyName.isValid(name) {
             throw ValidationError("a name must not contain white space or plus signs")
         }
+        guard listen.contains("/") || WitnessAddress.hostAndPort(listen) != nil else {
+            throw ValidationError(
+                "--listen: \(listen) is neither a path with a slash nor host:port; try "
+                    + "127.0.0.1:7380 or ./witness.sock")
+        }
     }
 
     func run() async throws {

@@ -52,7 +52,13 @@ struct VerifyCommand: ParsableCommand {
     var threads = 2
 
     func validate() throws {
-        guard (1...64).contains(threads) else { throw ValidationError("threads: 1 to 64") }
+        guard (1...64).contains(threads) else {
+            throw ValidationError("--threads must be from 1 to 64")
+        }
+        guard policy == nil || !checkpoints.isEmpty else {
+            throw ValidationError(
+                "--policy judges the checkpoints that you give; add --checkpoint FILE")
+        }
     }
 
     func run() throws {
