@@ -13,10 +13,8 @@ import hashlib
 import json
 import os
 import re
-import stat
 import struct
 import sys
-import unicodedata
 
 ENTRY = struct.Struct("<HHIQq16sqIIQ32s32s32s")
 FRAME = struct.Struct("<QII")
@@ -150,7 +148,7 @@ def decoded(text):
 
 def is_name(name):
     """Whether a note can carry a name: no white space, control characters or plus signs."""
-    return 1 <= len(name.encode()) <= 255 and not any(c == "+" or c.isspace() or unicodedata.category(c) == "Cc" for c in name)
+    return 1 <= len(name.encode()) <= 255 and not any(c == "+" or c.isspace() or c < " " or "\x7f" <= c <= "\x9f" for c in name)
 
 
 class Key:
@@ -240,11 +238,10 @@ class Verifier:
     def read(self, name, limit=1 << 20):
         """The content of a file, cut behind a limit; None if it is missing or cannot be read."""
         try:
-            # Opening a pipe in a file's place must not hang.
             path = os.path.join(self.folder, name)
-            with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                    raise OSError(22, "not a regular file")
+            if os.path.exists(path) and not os.path.isfile(path):
+                raise OSError(22, "not a regular file")
+            with open(path, "rb") as file:
                 return file.read(min(limit, os.fstat(file.fileno()).st_size) + 1)
         except FileNotFoundError:
             return None
@@ -339,14 +336,9 @@ class Verifier:
         head = self.first_line(rest)
         # A whole first line that no ledger has was written on purpose.
         malformed = not head and re.match(rb"stardust-checkpoint/1 [^\n]{0,16}\n", rest)
-        if head:
-            beginning = len(rest) < head.end() + int(head[1])
-        else:
-            beginning = b"\n" not in rest and len(rest) < 39 and rest[:22] == b"stardust-checkpoint/1 "[:len(rest)]
-        if last is None:
-            unfinished = copy is None and beginning
-        else:
-            unfinished = not (damage.is_written or later or malformed) and copy == last
+        word = b"stardust-checkpoint/1 "
+        beginning = len(rest) < (head.end() + int(head[1]) if head else 39) and rest[:22] == word[:len(rest)] and (head or b"\n" not in rest)
+        unfinished = copy == last and (beginning if last is None else not (damage.is_written or later or malformed))
         # A whole record behind it was written after it.
         for found in re.finditer(rb"\nstardust-checkpoint/1 ([1-9]\d{0,6}) ([0-9a-f]{8})\n", rest):
             content = rest[found.end():found.end() + int(found[1])]
