@@ -21,10 +21,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// Whether there was room for this connection.
     let isAdmitted: Bool
     private var place: Budgets.Lease
-    /// Bytes of answers that the client has not taken.
-    private var untaken: Budgets.Lease
-    /// There was no room for more of them.
-    private var isAwaitingRoom = false
+    private let untaken: UntakenAnswers
 
     private(set) var state = ConnectionState()
     private var deadlines = ConnectionDeadlines(now: .now)
@@ -65,7 +62,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         grant = server.policy.grant(peer)
         party = server.party(peer, grant)
         place = server.budgets.lease(.connections, party)
-        untaken = server.budgets.lease(.answerBytes, party)
+        untaken = UntakenAnswers(server.budgets.lease(.answerBytes, party))
         isAdmitted = place.take(1)
     }
 
@@ -321,20 +318,11 @@ final class ConnectionHandler: ChannelDuplexHandler {
     func stream(_ lines: ByteBuffer) {
         let count = lines.readableBytes
         guard count > 0 else { return }
-        if !untaken.add(count) { awaitRoom() }
+        untaken.add(count, for: self)
         writer.stream(lines) { self.untaken.give(back: count) }
     }
 
-    /// Streams no more until there is room for it, which other connections may give back.
-    private func awaitRoom() {
-        isAwaitingRoom = true
-        eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(ConnectionLimits.roomPause)) {
-            guard self.state.phase != .closed else { return }
-            guard self.untaken.hasRoom else { return self.awaitRoom() }
-            self.isAwaitingRoom = false
-            if self.isWritable { self.perform(self.state.handle(.writable)) }
-        }
-    }
+    func hasRoomAgain() { if isWritable { perform(state.handle(.writable)) } }
 
     func endStreaming() {
         if state.phase == .closed { return }
@@ -363,10 +351,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     // MARK: Reading and deadlines
 
-    var isWritable: Bool { !isAwaitingRoom && context?.channel.isWritable ?? false }
+    var isWritable: Bool { !untaken.isFull && context?.channel.isWritable ?? false }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if isWritable { perform(state.handle(.writable)) }
+        hasRoomAgain()
         context.fireChannelWritabilityChanged()
     }
 
