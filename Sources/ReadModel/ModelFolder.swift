@@ -88,6 +88,29 @@ package struct ModelFolder: Sendable {
         unsafe unlink("\(path)/\(Self.slotName(number))")
     }
 
+    /// Puts another copy in use if a copy of the folder by hard links shares the one in use: SQLite
+    /// would write both. Readers go on with the old one until they see the new number.
+    package func unshare() throws(FileFailure) {
+        guard let current else { return }
+        let volume = try PosixVolume(root: path)
+        let names = Set(try volume.list(""))
+        let suffixes = ["", "-wal"].filter { names.contains(Self.name(current) + $0) }
+        var isShared = false
+        for suffix in suffixes {
+            let links = try volume.open(Self.name(current) + suffix, .read).linkCount()
+            isShared = isShared || links > 1
+        }
+        guard isShared else { return }
+        let number = (try numbers().last ?? current) + 1
+        // A crash before it is in use leaves a copy that the next one removes.
+        for suffix in suffixes {
+            let shared = try volume.open(Self.name(current) + suffix, .read)
+            _ = try volume.copy(shared, to: Self.name(number) + suffix)
+        }
+        try volume.syncFolder("")
+        try use(number)
+    }
+
     /// If somebody put a plain file in the link's place, makes that file the copy in use.
     package func adoptPlainFile() throws(FileFailure) {
         var status = stat()

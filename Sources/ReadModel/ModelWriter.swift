@@ -38,7 +38,10 @@ package final class ModelWriter {
 
     /// Opens the copy in use; nil if there is none. The caller holds the lock.
     package init?(_ folder: ModelFolder) throws(ModelFailure) {
-        do throws(FileFailure) { try folder.adoptPlainFile() } catch { throw .file(error) }
+        do throws(FileFailure) {
+            try folder.adoptPlainFile()
+            try folder.unshare()
+        } catch { throw .file(error) }
         guard let number = folder.current else { return nil }
         self.folder = folder
         self.number = number

@@ -42,6 +42,14 @@ import Testing
             "GET /v1/status HTTP/1.1\r\nhost: x\r\norigin: http://evil.example\r\n\r\n", 403,
             "cross_site"
         ),
+        (
+            "POST /v1/packets HTTP/1.1\r\nhost: x\r\ncontent-length: 9223372036854775808\r\n\r\n",
+            413, "too_large"
+        ),
+        (
+            "GET /livez HTTP/1.1\r\nhost: x\r\ncontent-length: 18446744073709551615\r\n\r\n", 413,
+            "too_large"
+        ),
         ("GET /livez HTTP/1.1\r\n\r\n", 400, "malformed_request"),
         ("GET /livez HTTP/1.1\r\nhost: x\r\nhost: x\r\n\r\n", 400, "malformed_request"),
         (

@@ -106,6 +106,25 @@ import Testing
         }
     }
 
+    @Test func `what the environment says is checked, and minus one is a position`() throws {
+        let daemon = try Daemon()
+        for seconds in ["abc", "0", "-1", "1e3"] {
+            let refused = try run(
+                [Repository.program, "status"],
+                environment: ["STARDUST_SOCKET": daemon.socket, "STARDUST_TIMEOUT": seconds])
+            #expect(
+                refused.status == 64 && refused.error.contains("STARDUST_TIMEOUT"), "\(refused)")
+        }
+        #expect(try HTTPClient(daemon.socket).emit(Sample.packet(Sample.id)).status == 201)
+        let followed = try run(
+            [
+                "bash", "-c", "timeout 60 \"$0\" follow --after -1 --json | head -1",
+                Repository.program,
+            ],
+            environment: ["STARDUST_SOCKET": daemon.socket])
+        #expect(followed.output.contains(Sample.id), "\(followed)")
+    }
+
     @Test func `numbers from outside trap no command that prints JSON`() throws {
         let daemon = try Daemon()
         #expect(try HTTPClient(daemon.socket).emit(Sample.packet(Sample.id)).status == 201)

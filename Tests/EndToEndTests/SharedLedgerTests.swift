@@ -52,6 +52,39 @@ import Testing
         #expect(try daemon.verify().status == 0)
     }
 
+    @Test func `a read model that a copy by hard links shares is written by one of them`() throws {
+        func change(_ number: Int, _ name: String) -> String {
+            let id = "10000000-0000-4000-8000-00000000000\(number)"
+            return
+                #"{"op":"insert","table":"creators","row":{"creator_id":"\#(id)","platform":"youtube","username":"\#(name)","profile_url":"http://x","created_at":"2026-01-01T00:00:00Z"}}"#
+                + "\n"
+        }
+        let daemon = try Daemon()
+        #expect(try Self.emit(daemon, 0..<1) == [0])
+        let first = try daemon.feed(change(1, "both"))
+        #expect(first.allSatisfy { $0["outcome"] as? String == "applied" }, "\(first)")
+        #expect(daemon.stop() == 0)
+        let folder = try TemporaryFolder()
+        let copy = folder.path + "/copy"
+        let made = try run([
+            "bash", "-c",
+            "cp -al $0 $1 && cd $1/segments && for f in *.seg; do cp -p $f new && mv new $f; done",
+            daemon.ledger, copy,
+        ])
+        #expect(made.status == 0, "\(made.error)")
+        let other = try Daemon(ledger: copy)
+        try daemon.start()
+        _ = try daemon.feed(change(2, "mine"))
+        _ = try other.feed(change(3, "others"))
+        func names(_ daemon: Daemon) throws -> String {
+            try daemon.stardust("model", "sql", "SELECT username FROM creators ORDER BY 1").output
+        }
+        let (mine, others) = (try names(daemon), try names(other))
+        #expect(
+            mine.contains("mine") && mine.contains("both") && !mine.contains("others"), "\(mine)")
+        #expect(others.contains("others") && others.contains("both") && !others.contains("mine"))
+    }
+
     @Test func `a copy is made while nothing arrives, and the daemon restarts`() throws {
         let daemon = try Daemon()
         let folder = try TemporaryFolder()

@@ -276,4 +276,35 @@ import Testing
         #expect(try HTTPClient(path).get("/x").status == 404)
         #expect(witness.stop() == 0)
     }
+
+    @Test func `a witness refuses what is not plain, and addresses that are none`() throws {
+        let folder = try TemporaryFolder()
+        #expect(try run([Repository.program, "init", folder.path + "/ledger"]).status == 0)
+        let vkey = try String(contentsOfFile: folder.path + "/ledger/identity", encoding: .utf8)
+            .components(separatedBy: "\n")[3]
+        for address in ["127.0.0.1", "127.0.0.1:99999", ":7340", "127.0.0.1:7x"] {
+            let refused = try run([
+                Repository.program, "witness", folder.path + "/none", "--listen", address, "--log",
+                vkey,
+            ])
+            #expect(refused.status == 64 && refused.error.contains("host:port"), "\(address)")
+        }
+        let path = folder.path + "/w"
+        let witness = try Background([
+            "witness", folder.path + "/witness", "--listen", path, "--log", vkey,
+        ])
+        try witness.waitFor("witnessing")
+        for (head, status) in [
+            ("host: a\r\nhost: b\r\n", 400), ("", 400),
+            ("host: a\r\ncontent-encoding: gzip\r\n", 415),
+            ("host: a\r\ntransfer-encoding: gzip, chunked\r\n", 501),
+        ] {
+            let client = try HTTPClient(path)
+            let length = head.contains("transfer") ? "" : "content-length: 1\r\n"
+            let body = head.contains("transfer") ? "1\r\nx\r\n0\r\n\r\n" : "x"
+            try client.send("POST /add-checkpoint HTTP/1.1\r\n\(head)\(length)\r\n\(body)")
+            #expect(try client.receive().status == status, "\(head)")
+        }
+        #expect(witness.stop() == 0)
+    }
 }

@@ -99,7 +99,7 @@ package struct PacketSearch: Sendable {
             ?? Finding(
                 .recordDamaged,
                 "packets could not be read when they were indexed: \(index.unindexed). `stardust "
-                    + "verify` names them")
+                    + "verify` names them; if it finds none, run `stardust reindex`")
     }
 
     private func walk(

@@ -9,7 +9,8 @@ enum RequestFraming {
         framing(head, hasBody: hasBody) ?? crossSite(head)
     }
 
-    private static func framing(_ head: HTTPRequestHead, hasBody: Bool) -> Problem? {
+    /// The part of it that does not depend on who asks for whom.
+    static func framing(_ head: HTTPRequestHead, hasBody: Bool) -> Problem? {
         let codings = head.headers[canonicalForm: "transfer-encoding"].map { $0.lowercased() }
         if !codings.isEmpty {
             if head.version != .http1_1 {

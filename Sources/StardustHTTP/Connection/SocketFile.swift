@@ -86,8 +86,12 @@ package struct SocketFile: Sendable {
         }
         let isOthers = status.st_mode & 0o002 != 0
         let isForeignGroups = status.st_mode & 0o020 != 0 && status.st_gid != getegid()
-        guard isOthers || isForeignGroups else { return }
-        let who = isOthers ? "everybody" : "group \(status.st_gid)"
+        let isForeignUsers = ![0, geteuid()].contains(status.st_uid)
+        guard isOthers || isForeignGroups || isForeignUsers else { return }
+        let who =
+            isOthers
+            ? "everybody"
+            : isForeignGroups ? "group \(status.st_gid)" : "user \(status.st_uid)"
         throw Refused(
             description: "\(who) may write to \(folder), and so could replace the socket; choose a "
                 + "folder of the daemon's own with --socket, such as /run/stardust")

@@ -133,6 +133,8 @@ private final class WitnessConnection: ChannelInboundHandler {
     private let logger: Logger
     private var head: HTTPRequestHead?
     private var body: [UInt8] = []
+    /// What the request is refused with at its end.
+    private var refusal: WitnessAnswer?
     /// Closes the connection unless a complete request arrives in time, at whatever speed.
     private var deadline: Scheduled<Void>?
 
@@ -162,8 +164,12 @@ private final class WitnessConnection: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
         case .head(let head):
-            self.head = head
             body = []
+            self.head = head
+            refusal = RequestFraming.framing(head, hasBody: head.method == .POST).map {
+                .text($0.status, $0.detail)
+            }
+        case .body where refusal != nil: break
         case .body(let bytes):
             guard body.count + bytes.readableBytes <= Witness.bodyBytesMax else {
                 head = nil
@@ -178,6 +184,8 @@ private final class WitnessConnection: ChannelInboundHandler {
 
     private func finish(_ context: ChannelHandlerContext) {
         guard let head else { return }
+        // Not before the end: closing with unread bytes would reset the connection.
+        if let refusal { return respond(refusal, context, isLast: true) }
         awaitRequest(context)
         let isLast = !head.isKeepAlive || head.version != .http1_1
         let bound = NIOLoopBound((connection: self, context: context), eventLoop: context.eventLoop)

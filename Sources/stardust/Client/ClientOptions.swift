@@ -9,6 +9,14 @@ struct ClientOptions: ParsableArguments {
     var json = false
 
     var client: DaemonClient { DaemonClient(socket: socket) }
+
+    func validate() throws {
+        guard let text = String.environment("STARDUST_TIMEOUT") else { return }
+        guard let seconds = Int(text), (1...86_400).contains(seconds) else {
+            throw ValidationError(
+                "STARDUST_TIMEOUT is \(text); it must be a number of seconds from 1 to 86400")
+        }
+    }
 }
 
 /// Which part of a list, and as of when.
@@ -24,7 +32,7 @@ struct PageOptions: ParsableArguments {
     var desc = false
 
     func validate() throws {
-        if let limit, limit < 1 { throw ValidationError("limit: 1 or more") }
+        if let limit, limit < 1 { throw ValidationError("--limit must be 1 or more") }
     }
 }
 

@@ -12,7 +12,9 @@ struct FollowCommand: AsyncParsableCommand {
 
     @OptionGroup(title: "Filters") var filter: FilterOptions
 
+    // -1 is a value, not an option.
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "Start after this position; -1 for all packets. Default: new packets only.",
             valueName: "position"))

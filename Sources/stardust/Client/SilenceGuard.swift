@@ -35,7 +35,7 @@ final class SilenceGuard: ChannelInboundHandler, @unchecked Sendable {
 
     static func handlers(_ patience: Patience) -> [any ChannelHandler] {
         [
-            IdleStateHandler(allTimeout: .seconds(max(1, min(seconds, 1 << 20)))),
+            IdleStateHandler(allTimeout: .seconds(seconds)),
             SilenceGuard(patience),
         ]
     }
