@@ -125,7 +125,10 @@ import Testing
         let wide = "SELECT " + (0..<20).map { _ in "m" }.joined(separator: ", ")
         let answer = try Self.sql(
             daemon, wide + " FROM (SELECT printf('%.*c', 4000000, char(1)) AS m)")
-        #expect(answer.json["cut"] as? Bool == true && answer.body.count < 1000)
+        // Whichever bound it meets first: on a slow machine that of time.
+        #expect(
+            answer.problemCode == "time_is_over"
+                || answer.json["cut"] as? Bool == true && answer.body.count < 1000)
         let greedy =
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100000000) SELECT count(DISTINCT printf('%.*c', 1000 + i % 100000, 'x') || i) FROM n"
         #expect([400, 503].contains(try Self.sql(daemon, greedy).status))
