@@ -128,8 +128,7 @@ extension Finding {
 
     /// Whether this can be the number of a version: one to five digits, the first not zero.
     static func isVersion(_ text: some Collection<UInt8>) -> Bool {
-        (1...5).contains(text.count) && text.first != UInt8(ascii: "0")
-            && text.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+        text.count <= 5 && (UInt64(canonical: text) ?? 0) > 0
     }
 
     /// Why an identity cannot be used.

@@ -144,7 +144,7 @@ struct LedgerOpening {
         case .failure(let problem):
             note(problem)
             // Its entries cannot be read, but what follows can.
-            if let next, next > checker.next { _ = skip(to: next) }
+            if let next, next > checker.next { skip(to: next) }
         case .success(let header):
             let problem = SegmentLink.problem(
                 header, name: first, path: path, ledgerID: identity.ledgerID, expected: checker)
@@ -166,6 +166,7 @@ struct LedgerOpening {
 
     /// Counts positions as entries that cannot be read. False if they are more than any lost
     /// segments had: then what follows has no place.
+    @discardableResult
     private mutating func skip(to position: Position) -> Bool {
         let missing = position.value - checker.next.value
         guard missing > 0 else { return true }
@@ -269,13 +270,13 @@ struct LedgerOpening {
             checker = RecordChecker(next: next, lastHash: scan.checker.lastHash)
         }
         guard !slots.isEmpty else {
-            _ = skip(to: next)
+            skip(to: next)
             return
         }
         note(slots, from: header.firstPosition)
         state.sealed.append(
             LedgerMap.SealedSegment(header: header, count: slots.count, slots: slots))
-        _ = skip(to: next)
+        skip(to: next)
     }
 
     // MARK: The newest segment
