@@ -318,7 +318,7 @@ struct LedgerOpening {
 
     // MARK: The close marker
 
-    private mutating func compareWithMarker() throws(FileFailure) -> Finding? {
+    private func compareWithMarker() throws(FileFailure) -> Finding? {
         guard let marker else { return nil }
         let size = LedgerSize(checker.next.value)
         guard marker.size <= size else {
@@ -326,7 +326,7 @@ struct LedgerOpening {
                 .truncated, file: LedgerLayout.closeMarker, position: size.nextPosition,
                 "the ledger was closed with \(marker.size) entries and now has \(size)")
         }
-        guard let found = try hash(before: marker.size) else {
+        guard let found = try hash(before: marker.size.nextPosition) else {
             return Finding(
                 .recordDamaged, position: marker.size.nextPosition,
                 "the entry after the close marker cannot be read")
@@ -336,6 +336,10 @@ struct LedgerOpening {
             .closeMarkerMismatch, file: LedgerLayout.closeMarker,
             position: Position(marker.size.entries),
             "closed after \(marker.lastHash.tagged), but the segments have \(found.tagged)")
+    }
+
+    private func hash(before position: Position) throws(FileFailure) -> Digest? {
+        position == checker.next ? checker.lastHash : try state.previous(of: position, volume)
     }
 
     // MARK: Checkpoints
@@ -361,41 +365,5 @@ struct LedgerOpening {
         return Finding(
             .rolledBack, file: LedgerLayout.checkpoints, position: size.nextPosition,
             "a checkpoint was signed for \(signedSize) entries, but the ledger has \(size)")
-    }
-
-    /// The hash that the entry at position `size` links to.
-    private func hash(before size: LedgerSize) throws(FileFailure) -> Digest? {
-        if size.entries == checker.next.value { return checker.lastHash }
-        let place: LedgerMap.Place? = state.place(of: size.nextPosition)
-        switch place {
-        case nil: return nil
-        case .inMemory(let slot, let header):
-            guard slot.isReadable else { return nil }
-            let file = try volume.open(LedgerLayout.segment(header.firstPosition), .read)
-            return try previous(in: file, at: Int(slot.offset))
-        case .open(let slot, let file, _): return try previous(in: file, at: Int(slot.offset))
-        case .sealed(let header, let position):
-            if position == header.firstPosition { return header.previous }
-            let ids = try volume.open(LedgerLayout.ids(header.firstPosition), .read)
-            let ordinal = Int(position.value - header.firstPosition.value)
-            var window = ReadWindow(firstBytes: IDsFile.slotBytes)
-            guard let slot = try IDsFile.Reader(ids)?.slot(ordinal, &window, .blocking) else {
-                return nil
-            }
-            let file = try volume.open(LedgerLayout.segment(header.firstPosition), .read)
-            return try previous(in: file, at: Int(slot.offset))
-        }
-    }
-
-    private func previous(
-        in file: any VolumeFile, at offset: Int
-    ) throws(FileFailure) -> Digest? {
-        var bytes = [UInt8](repeating: 0, count: Entry.byteCount)
-        let start = offset + RecordFrame.byteCount
-        guard try file.read(into: &bytes, 0..<bytes.count, at: start) == bytes.count else {
-            return nil
-        }
-        // The walk over the segment has already reported an entry that cannot be read.
-        return try? Entry(bytes.span, at: 0).previous
     }
 }
