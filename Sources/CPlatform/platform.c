@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/xattr.h>
@@ -24,6 +26,30 @@ int stardust_allocate(int descriptor, int64_t offset, int64_t count) {
 int64_t stardust_read_cached(int descriptor, void *bytes, size_t count, int64_t offset) {
     struct iovec piece = {bytes, count};
     return preadv2(descriptor, &piece, 1, offset, RWF_NOWAIT);
+}
+
+int stardust_accept(int listener, int milliseconds) {
+    for (;;) {
+        int client = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (client >= 0) return client;
+        // A client that has already left says nothing about the next one.
+        if (errno == EINTR || errno == ECONNABORTED) continue;
+        if (errno != EAGAIN) return -errno;
+        struct pollfd wait = {listener, POLLIN, 0};
+        if (poll(&wait, 1, milliseconds) == 0) return -EAGAIN;
+    }
+}
+
+int stardust_peer(int descriptor, uint32_t *uid, uint32_t *gid, uint32_t *groups, size_t *count) {
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return -errno;
+    *uid = peer.uid;
+    *gid = peer.gid;
+    size = (socklen_t)(*count * sizeof *groups);
+    int status = getsockopt(descriptor, SOL_SOCKET, SO_PEERGROUPS, groups, &size);
+    *count = status == 0 ? size / sizeof *groups : 0;
+    return 0;
 }
 
 int stardust_open(const char *path, int flags, uint32_t mode) {

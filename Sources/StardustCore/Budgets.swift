@@ -70,6 +70,9 @@ package final class Budgets: Sendable {
         /// Whether no share limits it.
         package var isPrivileged: Bool { kind == .privileged }
 
+        /// Whether it stands for all users without a role.
+        package var isStrangers: Bool { kind == .stranger }
+
         fileprivate init(kind: Kind) { self.kind = kind }
 
         fileprivate var isIdle: Bool { held.allSatisfy { $0 == 0 } }

@@ -10,6 +10,17 @@ import Testing
     }
 }
 
+@Suite struct PaceTests {
+    @Test func `so many at once, then so many a second, and no more saved up than at once`() {
+        let start = ContinuousClock.now
+        var pace = Pace(burst: 3, perSecond: 10)
+        let turns = [0, 0, 0, 0, 90, 101, 60_000, 60_000, 60_000, 60_000].map {
+            pace.take(now: start + .milliseconds($0))
+        }
+        #expect(turns == [true, true, true, false, false, true, true, true, true, false])
+    }
+}
+
 @Suite struct MonitorTests {
     @Test func `whoever waits is woken by a change, and at the deadline without one`() {
         let monitor = Monitor(0)

@@ -88,6 +88,15 @@ int64_t stardust_read_cached(int descriptor, void *bytes, size_t count, int64_t 
 /// Renames a file unless there is one of the new name. 0, or the negative error number.
 int stardust_rename_new(const char *from, const char *to);
 
+/// Waits up to `milliseconds` for a client of a listening socket that does not block. Returns its
+/// descriptor, which does not block, or -errno: -EAGAIN if none came, -EINVAL after shutdown(2).
+int stardust_accept(int listener, int milliseconds);
+
+/// Who is at the other end of a Unix socket, as the kernel has it: 0, or -errno. `count` is the room
+/// in `groups` before the call, and the number of supplementary groups after it: 0 if they do not
+/// fit.
+int stardust_peer(int descriptor, uint32_t *uid, uint32_t *gid, uint32_t *groups, size_t *count);
+
 /// open(2) with a mode. Swift does not import open because it is variadic. Returns the descriptor
 /// or -errno.
 int stardust_open(const char *path, int flags, uint32_t mode);

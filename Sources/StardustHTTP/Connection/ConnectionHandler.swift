@@ -14,13 +14,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     let server: ServerContext
     let loop: LoopContext
-    let peer: PeerIdentity
-    let grant: AccessPolicy.Grant
-    /// Whose share of the budgets this connection takes.
-    let party: Budgets.Party
-    /// Whether there was room for this connection.
-    let isAdmitted: Bool
-    private var place: Budgets.Lease
+    private let admission: Admission
     private let untaken: UntakenAnswers
 
     private(set) var state = ConnectionState()
@@ -53,18 +47,20 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     init(
-        peer: PeerIdentity, server: ServerContext, loop: LoopContext, on eventLoop: any EventLoop
+        _ admission: Admission, server: ServerContext, loop: LoopContext,
+        on eventLoop: any EventLoop
     ) {
-        self.peer = peer
+        self.admission = admission
         self.eventLoop = eventLoop
         self.server = server
         self.loop = loop
-        grant = server.policy.grant(peer)
-        party = server.party(peer, grant)
-        place = server.budgets.lease(.connections, party)
-        untaken = UntakenAnswers(server.budgets.lease(.answerBytes, party))
-        isAdmitted = place.take(1)
+        untaken = UntakenAnswers(server.budgets.lease(.answerBytes, admission.party))
     }
+
+    var peer: PeerIdentity { admission.peer }
+    var grant: AccessPolicy.Grant { admission.grant }
+    /// Whose share of the budgets this connection takes.
+    var party: Budgets.Party { admission.party }
 
     /// An empty lease for a request of this connection.
     func lease(_ resource: Budgets.Resource) -> Budgets.Lease {
@@ -374,7 +370,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
             isReadWanted = true
         } else if isDiscarding {
             // Together, a user's connections are dropped at one rate, however many they are.
-            let pause = ConnectionLimits.discardPause * place.heldByParty
+            let pause = ConnectionLimits.discardPause * admission.count
             eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(pause)) {
                 self.context?.read()
             }

@@ -1,3 +1,5 @@
+internal import Platform
+
 /// Limits on connections, each with its reason.
 package enum ConnectionLimits {
     /// Header lines and their bytes: none of our clients needs a quarter of this.
@@ -21,6 +23,12 @@ package enum ConnectionLimits {
     package static let discardTime: Duration = .seconds(2)
     /// What each connection of a user adds to the pause before more is read and dropped.
     package static let discardPause: Duration = .milliseconds(1)
+    /// How often those who may do nothing are told so, by something that costs more than a refusal.
+    static let strangersPace = Pace(burst: 64, perSecond: 100)
+    /// How long the acceptor waits for a client before it looks whether something is to be logged.
+    package static let acceptMilliseconds: Int32 = 10_000
+    /// How long it rests if no descriptor is free.
+    package static let acceptPauseMicroseconds: UInt32 = 100_000
     /// How often the daemon looks whether its socket is still there.
     package static let socketInterval: Duration = .seconds(5)
     /// How long a stopping daemon waits for current requests.

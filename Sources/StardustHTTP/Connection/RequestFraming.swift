@@ -1,3 +1,4 @@
+internal import LedgerFormat
 internal import NIOHTTP1
 
 /// What a request's header must not say: framing that a proxy in front may read differently, and
@@ -6,12 +7,48 @@ enum RequestFraming {
     /// The problem with a header; nil if there is none (RFC 9110 sections 7.2, 8.4 and 10.1.1, RFC
     /// 9112 sections 3.2 and 6.1). `hasBody` says whether the request's body matters.
     static func problem(_ head: HTTPRequestHead, hasBody: Bool) -> Problem? {
-        framing(head, hasBody: hasBody) ?? crossSite(head)
+        let fields = Fields(head.headers)
+        return framing(head, fields, hasBody: hasBody) ?? crossSite(fields)
     }
 
     /// The part of it that does not depend on who asks for whom.
     static func framing(_ head: HTTPRequestHead, hasBody: Bool) -> Problem? {
-        let codings = head.headers[canonicalForm: "transfer-encoding"].map { $0.lowercased() }
+        framing(head, Fields(head.headers), hasBody: hasBody)
+    }
+
+    /// What a header says about these, found in one pass. Values of a list field are not split.
+    private struct Fields {
+        var hosts: [String] = []
+        var transferCodings: [String] = []
+        var contentCodings: [String] = []
+        var expectations: [String] = []
+        var contentTypes = 0
+        var lengths: [String] = []
+        var site: String?
+        var origin: String?
+
+        init(_ headers: HTTPHeaders) {
+            for (name, value) in headers {
+                // Most names are told apart by their length.
+                switch name.utf8.count {
+                case 4 where name.isSame("host"): hosts.append(value)
+                case 6 where name.isSame("expect"): expectations.append(value)
+                case 6 where name.isSame("origin"): origin = origin ?? value
+                case 12 where name.isSame("content-type"): contentTypes += 1
+                case 14 where name.isSame("content-length"): lengths.append(value)
+                case 14 where name.isSame("sec-fetch-site"): site = site ?? value
+                case 16 where name.isSame("content-encoding"): contentCodings.append(value)
+                case 17 where name.isSame("transfer-encoding"): transferCodings.append(value)
+                default: break
+                }
+            }
+        }
+    }
+
+    private static func framing(
+        _ head: HTTPRequestHead, _ fields: Fields, hasBody: Bool
+    ) -> Problem? {
+        let codings = items(fields.transferCodings)
         if !codings.isEmpty {
             if head.version != .http1_1 {
                 return Problem(.malformedRequest, "HTTP/1.0 has no transfer-encoding")
@@ -22,46 +59,52 @@ enum RequestFraming {
                     "the transfer-encoding \(shown(codings)) is not supported; only chunked is")
             }
         }
-        let content = head.headers[canonicalForm: "content-encoding"].map { $0.lowercased() }
+        let content = items(fields.contentCodings)
         if hasBody, content.contains(where: { $0 != "identity" }) {
             return Problem(
                 .unsupportedMediaType,
                 "the content-encoding \(shown(content)) is not supported; send the body as it is")
         }
-        let expected = head.headers["expect"]
-        if let other = expected.first(where: { $0.lowercased() != "100-continue" }) {
+        if let other = fields.expectations.first(where: { $0.lowercased() != "100-continue" }) {
             return Problem(.expectationFailed, "the expectation \(shown([other])) cannot be met")
         }
-        for name in ["content-type", "content-length"] where head.headers[name].count > 1 {
+        if fields.contentTypes > 1 || fields.lengths.count > 1 {
+            let name = fields.contentTypes > 1 ? "content-type" : "content-length"
             return Problem(.malformedRequest, "there are several headers \(name)")
         }
-        if let length = head.headers.first(name: "content-length"), Int(length) == nil {
+        if let length = fields.lengths.first, Int(length) == nil {
             return Problem(.tooLarge, "no body may have \(shown([length])) bytes")
         }
-        let hosts = head.headers["host"]
-        guard hosts.count == 1 || (hosts.isEmpty && head.version != .http1_1) else {
+        let hosts = fields.hosts.count
+        guard hosts == 1 || (hosts == 0 && head.version != .http1_1) else {
             return Problem(
                 .malformedRequest,
-                "a request needs exactly one Host header; this one has \(hosts.count)")
+                "a request needs exactly one Host header; this one has \(hosts)")
         }
         return nil
     }
 
+    /// The members of list fields (RFC 9110 section 5.6.1), in lower case.
+    private static func items(_ values: [String]) -> [String] {
+        values.flatMap { $0.split(separator: ",") }.map { member in
+            let text = member.drop { $0 == " " || $0 == "\t" }
+            let end = text.lastIndex { $0 != " " && $0 != "\t" }
+            return end.map { text[...$0].lowercased() } ?? ""
+        }
+    }
+
     /// RFC 9110 section 7.4, and the Fetch standard's request headers.
-    private static func crossSite(_ head: HTTPRequestHead) -> Problem? {
-        let host = head.headers.first(name: "host") ?? ""
+    private static func crossSite(_ fields: Fields) -> Problem? {
+        let host = fields.hosts.first ?? ""
         guard isOwn(host) else {
             return Problem(
                 .misdirected,
                 "this socket does not serve the host \(shown([host])); use localhost")
         }
-        let site = head.headers.first(name: "sec-fetch-site")?.lowercased()
-        if let site, site != "same-origin", site != "none" {
+        if let site = fields.site?.lowercased(), site != "same-origin", site != "none" {
             return crossSite
         }
-        if let origin = head.headers.first(name: "origin"),
-            origin.lowercased() != "http://\(host.lowercased())"
-        {
+        if let origin = fields.origin, origin.lowercased() != "http://\(host.lowercased())" {
             return crossSite
         }
         return nil
@@ -72,6 +115,8 @@ enum RequestFraming {
 
     /// Whether a `host` names this machine: a name without a dot, or a loopback address.
     static func isOwn(_ host: some StringProtocol) -> Bool {
+        // As nearly every client on a Unix socket sends it.
+        if host == "localhost" { return true }
         let isWellFormed = host.utf8.allSatisfy { byte in
             byte &- 0x30 < 10 || (byte | 0x20) &- 0x61 < 26 || ".-:[]_".utf8.contains(byte)
         }
@@ -90,5 +135,19 @@ enum RequestFraming {
 
     private static func shown(_ values: [String]) -> String {
         String(values.joined(separator: ", ").prefix(80))
+    }
+}
+
+extension String {
+    /// Whether it is `name` in any case. `name` has only lower-case letters and dashes, and as many
+    /// bytes.
+    fileprivate func isSame(_ name: StaticString) -> Bool {
+        var index = 0
+        for byte in utf8 {
+            let lower = byte &- 0x41 < 26 ? byte | 0x20 : byte
+            if lower != name.byte(at: index) { return false }
+            index += 1
+        }
+        return true
     }
 }

@@ -55,9 +55,6 @@ package struct SocketFile: Sendable {
     /// Clients that may wait to be accepted; the system may allow fewer.
     private static let queueLength: Int32 = 4096
 
-    /// Sets that length again, after somebody else has called `listen` with another one.
-    static func lengthenQueue(of descriptor: Int32) { _ = Glibc.listen(descriptor, queueLength) }
-
     /// Whether the path still leads to our socket: otherwise no client reaches it.
     var isInPlace: Bool { Identity(path) == identity }
 

@@ -41,16 +41,16 @@ package struct SocketServer: Service {
     package func run() async throws {
         let (descriptor, file) = try SocketFile.listen(at: path, group: group)
         let loops = MultiThreadedEventLoopGroup(numberOfThreads: min(2, System.coreCount))
-        // A loop of its own: however busy the others are, connections are accepted or refused.
-        let door = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let pools = ThreadPools()
         let context = ServerContext(ledger, policy, pools, logger)
         let contexts = try await Self.loopContexts(loops)
-        let channel = try await accept(descriptor, door, loops, context, contexts)
-        SocketFile.lengthenQueue(of: descriptor)
+        let acceptor = Acceptor(descriptor, context) { client, admission, ordinal in
+            Self.connect(client, admission, context, to: contexts[ordinal % contexts.count])
+        }
+        acceptor.start()
         isListening()
         let trimmer = MemoryTrimmer(context)
-        door.next().scheduleRepeatedTask(
+        loops.next().scheduleRepeatedTask(
             initialDelay: TimeAmount(MemoryTrimmer.interval),
             delay: TimeAmount(MemoryTrimmer.interval)
         ) { _ in trimmer.look() }
@@ -60,12 +60,12 @@ package struct SocketServer: Service {
         ledger.publisher?.stopWaiting()
         ledger.model?.stopReading()
         file.remove()
-        await stop(channel, contexts)
+        await acceptor.stop()
+        await Self.stop(contexts)
         // What still runs there holds nothing that must be kept, and may take as long as a query.
         await Patience.wait(atMost: ConnectionLimits.poolPatience) {
             try? await pools.shutDown()
             try? await loops.shutdownGracefully()
-            try? await door.shutdownGracefully()
         }
         guard isStopped else {
             throw SocketFile.Lost(
@@ -94,63 +94,53 @@ package struct SocketServer: Service {
         }
     }
 
-    private typealias LoopContexts = [ObjectIdentifier: NIOLoopBound<LoopContext>]
-
     private static func loopContexts(
         _ loops: MultiThreadedEventLoopGroup
-    ) async throws -> LoopContexts {
-        var contexts: LoopContexts = [:]
+    ) async throws -> [NIOLoopBound<LoopContext>] {
+        var contexts: [NIOLoopBound<LoopContext>] = []
         for loop in loops.makeIterator() {
-            contexts[ObjectIdentifier(loop)] = try await loop.submit {
+            let context = try await loop.submit {
                 NIOLoopBound(LoopContext(loop), eventLoop: loop)
             }.get()
+            let interval = TimeAmount(ConnectionLimits.deadlineInterval)
+            loop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in
+                context.value.enforceDeadlines()
+            }
+            contexts.append(context)
         }
         return contexts
     }
 
-    private func accept(
-        _ descriptor: Int32, _ door: MultiThreadedEventLoopGroup,
-        _ loops: MultiThreadedEventLoopGroup, _ context: ServerContext,
-        _ contexts: LoopContexts
-    ) async throws -> any Channel {
-        for loop in loops.makeIterator() {
-            let interval = TimeAmount(ConnectionLimits.deadlineInterval)
-            loop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in
-                contexts[ObjectIdentifier(loop)]?.value.enforceDeadlines()
-            }
-        }
-        return try await ServerBootstrap(group: door, childGroup: loops)
-            .serverChannelOption(.maxMessagesPerRead, value: 64)
-            .serverChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(AcceptBackoffHandler())
-                }
-            }
-            .childChannelOption(.maxMessagesPerRead, value: 1)
-            .childChannelOption(.allowRemoteHalfClosure, value: true)
-            .childChannelOption(
+    /// Serves a connection on its event loop.
+    private static func connect(
+        _ descriptor: Int32, _ admission: Admission, _ context: ServerContext,
+        to loop: NIOLoopBound<LoopContext>
+    ) {
+        // If the loop takes no more, the socket is closed with its channel.
+        _ = ClientBootstrap(group: loop.eventLoop)
+            .channelOption(.maxMessagesPerRead, value: 1)
+            .channelOption(.allowRemoteHalfClosure, value: true)
+            .channelOption(
                 .writeBufferWaterMark,
                 value: ChannelOptions.Types.WriteBufferWaterMark(
                     low: ConnectionLimits.answerBytesMin, high: ConnectionLimits.answerBytesMax)
             )
-            .childChannelOption(
+            .channelOption(
                 .recvAllocator,
                 value: AdaptiveRecvByteBufferAllocator(
                     minimum: 2048, initial: 4096, maximum: ConnectionLimits.readBytes)
             )
-            .childChannelInitializer { channel in
-                PeerCredentials.identity(of: channel).flatMapThrowing { peer in
-                    guard let loop = contexts[ObjectIdentifier(channel.eventLoop)] else {
-                        preconditionFailure("the connection's event loop is not ours")
-                    }
-                    try Self.configure(channel, peer, context, loop.value)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try configure(channel, admission, context, loop.value)
                 }
             }
-            .withBoundSocket(descriptor).get()
+            .withConnectedSocket(descriptor)
     }
 
     private static func configure(
-        _ channel: any Channel, _ peer: PeerIdentity, _ context: ServerContext, _ loop: LoopContext
+        _ channel: any Channel, _ admission: Admission, _ context: ServerContext,
+        _ loop: LoopContext
     ) throws {
         var limits = NIOHTTPDecoderLimitConfiguration()
         limits.maxHeaderFieldSize = ConnectionLimits.headerBytes
@@ -158,12 +148,7 @@ package struct SocketServer: Service {
         limits.maxHeaderFieldCount = ConnectionLimits.headerLines
         let pipeline = channel.pipeline.syncOperations
         let handler = ConnectionHandler(
-            peer: peer, server: context, loop: loop, on: channel.eventLoop)
-        guard handler.isAdmitted else {
-            context.metrics.connectionsCut.add()
-            return try pipeline.addHandler(RefusedConnection())
-        }
-        context.metrics.connectionsOpened.add()
+            admission, server: context, loop: loop, on: channel.eventLoop)
         try pipeline.addHandler(PlainRequestHandler(handler))
         try pipeline.configureHTTPServerPipeline(
             withPipeliningAssistance: true, withServerUpgrade: nil, withErrorHandling: false,
@@ -172,17 +157,15 @@ package struct SocketServer: Service {
         try pipeline.addHandler(handler)
     }
 
-    /// Accepts no more connections, closes idle ones, and waits a while for the others.
-    private func stop(_ channel: any Channel, _ contexts: LoopContexts) async {
-        // Closing a listening socket fails only if it is already closed.
-        try? await channel.close()
+    /// Closes idle connections, and waits a while for the others.
+    private static func stop(_ contexts: [NIOLoopBound<LoopContext>]) async {
         let deadline = ContinuousClock.now + ConnectionLimits.drainTime
-        for bound in contexts.values {
+        for bound in contexts {
             bound.eventLoop.execute { bound.value.drain() }
         }
         while ContinuousClock.now < deadline {
             var isEmpty = true
-            for bound in contexts.values {
+            for bound in contexts {
                 let isLoopEmpty = try? await bound.eventLoop.submit { bound.value.isEmpty }.get()
                 isEmpty = isEmpty && isLoopEmpty ?? true
             }
@@ -190,22 +173,7 @@ package struct SocketServer: Service {
             // If the sleep is cancelled, this loop only polls more often.
             try? await Task.sleep(for: ConnectionLimits.drainInterval)
         }
-        for bound in contexts.values { bound.eventLoop.execute { bound.value.closeAll() } }
-    }
-}
-
-/// A connection for which there is no room: told so, and closed.
-private final class RefusedConnection: ChannelInboundHandler {
-    typealias InboundIn = ByteBuffer
-
-    func channelActive(context: ChannelHandlerContext) {
-        let answer = Answer(
-            Problem(
-                .tooManyConnections,
-                "there are too many connections, in all or of this user; close some and try again",
-                retryAfterSeconds: 5))
-        context.writeAndFlush(NIOAny(IOData.byteBuffer(answer.message(isLast: true))))
-            .assumeIsolated().whenComplete { _ in context.close(promise: nil) }
+        for bound in contexts { bound.eventLoop.execute { bound.value.closeAll() } }
     }
 }
 

@@ -33,7 +33,7 @@ struct LineExchange {
         _ socket: String, _ patience: SilenceGuard.Patience
     ) async throws -> NIOAsyncChannel<HTTPClientResponsePart, HTTPClientRequestPart> {
         try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
-            .withConnectedSocket(try UnixSocket.connected(to: socket)) { channel in
+            .withConnectedSocket(try await connected(to: socket)) { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHTTPClientHandlers()
                     try channel.pipeline.syncOperations.addHandlers(SilenceGuard.handlers(patience))
@@ -41,6 +41,18 @@ struct LineExchange {
                         wrappingChannelSynchronously: channel)
                 }
             }
+    }
+
+    /// A connected socket. Waits while too many others wait, but no longer than for an answer.
+    private static func connected(to path: String) async throws -> Int32 {
+        let end = ContinuousClock.now + .seconds(SilenceGuard.seconds)
+        var backoff = Backoff(from: .milliseconds(1), to: .milliseconds(50))
+        while true {
+            do throws(UnixSocket.Failure) { return try UnixSocket.connected(to: path) } catch {
+                guard error.errorNumber == EAGAIN, .now < end else { throw error }
+            }
+            try await Task.sleep(for: backoff.pause())
+        }
     }
 
     /// Counts the bytes sent, so that the receiving side can show progress.
