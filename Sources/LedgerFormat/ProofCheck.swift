@@ -26,17 +26,17 @@ package struct ProofCheck {
         }
         guard let bytes = proof.extra else { throw .noEntry }
         guard bytes.count == Entry.byteCount else { throw .entry("it has \(bytes.count) bytes") }
+        let size = checkpoint.size
+        guard size.contains(Position(proof.index)) else { throw .outside(proof.index, size) }
+        let root = Merkle.root(
+            from: Merkle.leaf(bytes.span), at: proof.index, in: size.entries, proof.path)
+        guard root == checkpoint.root else { throw .path }
         do throws(Entry.DecodeError) { entry = try Entry(bytes.span, at: 0) } catch {
-            throw .entry(error.description)
+            throw .laterVersion(error)
         }
         guard entry.position.value == proof.index else {
             throw .otherPosition(proof.index, entry.position)
         }
-        let size = checkpoint.size
-        guard size.contains(entry.position) else { throw .outside(proof.index, size) }
-        let root = Merkle.root(
-            from: Merkle.leaf(bytes.span), at: proof.index, in: size.entries, proof.path)
-        guard root == checkpoint.root else { throw .path }
         if let payload {
             let found = Digest.sha256(payload)
             guard found == entry.payloadDigest else { throw .payload(found, entry.payloadDigest) }
@@ -56,6 +56,8 @@ package struct ProofCheck {
 package enum ProofProblem: Error, CustomStringConvertible {
     case noEntry
     case entry(String)
+    /// A later version of the format wrote the entry: only its program can tell.
+    case laterVersion(Entry.DecodeError)
     case otherPosition(UInt64, Position)
     case note(SignedNote.DecodeError)
     case checkpoint(Checkpoint.DecodeError)
@@ -70,6 +72,7 @@ package enum ProofProblem: Error, CustomStringConvertible {
         switch self {
         case .noEntry: "it contains no entry, so there is nothing to prove"
         case .entry(let problem): "it does not contain an entry: \(problem)"
+        case .laterVersion(let error): "\(error)"
         case .otherPosition(let index, let position):
             "it is for place \(index), but its entry says position \(position)"
         case .note(let error): "its checkpoint: \(error)"

@@ -9,7 +9,8 @@ struct CheckProofCommand: ParsableCommand {
         discussion: """
             Reports whether a checkpoint signed by the key you give covers the proof's entry. With \
             --payload, also reports whether the packet is the one the entry commits to. Exit code \
-            1 if the proof does not hold.
+            1 if the proof does not hold, 2 if a later version wrote its entry and this one cannot \
+            judge it.
             """)
 
     @Argument(help: ArgumentHelp("Proof file; `-` is standard input.", valueName: "file"))
@@ -54,18 +55,24 @@ struct CheckProofCommand: ParsableCommand {
         switch outcome {
         case .success(let check): try json ? printJSON(check) : printText(check)
         case .failure(let problem):
-            if json {
-                var json = JSONWriter()
-                json.beginObject()
-                json.member("holds", false)
-                json.member("problem", problem.description)
-                json.endObject()
-                try Output.data(json.bytes + [0x0A])
-            } else {
-                try Output.line("DOES NOT HOLD: \(Output.safe(problem.description))")
-            }
+            try printProblem(problem)
+            if case .laterVersion = problem { throw ExitCode.cannotJudge }
             throw ExitCode.no
         }
+    }
+
+    private func printProblem(_ problem: ProofProblem) throws(Failure) {
+        guard json else {
+            var verdict = "DOES NOT HOLD: "
+            if case .laterVersion = problem { verdict = "" }
+            return try Output.line(verdict + Output.safe(problem.description))
+        }
+        var json = JSONWriter()
+        json.beginObject()
+        json.member("holds", false)
+        json.member("problem", problem.description)
+        json.endObject()
+        try Output.data(json.bytes + [0x0A])
     }
 
     private func printText(_ check: ProofCheck) throws(Failure) {
