@@ -4,7 +4,9 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -29,14 +31,17 @@ int64_t stardust_read_cached(int descriptor, void *bytes, size_t count, int64_t 
 }
 
 int stardust_accept(int listener, int milliseconds) {
-    for (;;) {
+    for (bool is_over = false;;) {
         int client = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (client >= 0) return client;
         // A client that has already left says nothing about the next one.
         if (errno == EINTR || errno == ECONNABORTED) continue;
         if (errno != EAGAIN) return -errno;
+        // A listening socket that was shut down still accepts those who wait.
+        if (is_over) return -EINVAL;
         struct pollfd wait = {listener, POLLIN, 0};
         if (poll(&wait, 1, milliseconds) == 0) return -EAGAIN;
+        is_over = wait.revents & POLLHUP;
     }
 }
 
@@ -81,6 +86,25 @@ int64_t stardust_access_list(int descriptor, void *bytes, size_t count) {
 void stardust_give_way(void) { setpriority(PRIO_PROCESS, 0, 5); }
 
 void stardust_forbid_dumps(void) { prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
+
+static void *wait_for(void *lock) {
+    pthread_mutex_lock(lock);
+    pthread_mutex_unlock(lock);
+    return NULL;
+}
+
+int stardust_try_threads(int count) {
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_t threads[1024];
+    int started = 0;
+    pthread_mutex_lock(&lock);
+    while (started < count && started < 1024 &&
+           pthread_create(&threads[started], NULL, wait_for, &lock) == 0)
+        started++;
+    pthread_mutex_unlock(&lock);
+    for (int index = 0; index < started; index++) pthread_join(threads[index], NULL);
+    return started;
+}
 
 void stardust_name_thread(const unsigned char *name) {
     prctl(PR_SET_NAME, (unsigned long)name, 0, 0, 0);

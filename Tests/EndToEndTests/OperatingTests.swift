@@ -103,6 +103,38 @@ import Testing
         }
     }
 
+    @Test(.needs(Repository.has("strace"), "strace is not installed"))
+    func `of two daemons that find the same unused socket one serves, and keeps it`() throws {
+        let (late, early) = (try Daemon(starts: false), try Daemon(starts: false))
+        let made = try run([
+            "python3", "-c", "import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])",
+            late.socket,
+        ])
+        #expect(made.status == 0)
+        // The late one has seen that nobody serves it, and is held before it moves it away.
+        let held = try Background(
+            [
+                "-f", "-qq", "-o", late.folder.path + "/trace", "-e",
+                "trace=rename,renameat2,connect",
+                "-e", "inject=rename:delay_enter=3000000", Repository.program, "serve", late.ledger,
+                "--socket", late.socket,
+            ], program: "/usr/bin/strace")
+        let trace = late.folder.path + "/trace"
+        while (try? String(contentsOfFile: trace, encoding: .utf8).contains("ECONNREFUSED")) != true
+        {
+            usleep(10_000)
+        }
+        let serving = try Background(["serve", early.ledger, "--socket", late.socket])
+        try serving.waitFor("listening")
+        while held.isRunning { usleep(10_000) }
+        #expect(held.error.contains("another daemon is already serving"), "\(held.error)")
+        #expect(try HTTPClient(late.socket).get("/livez").status == 200)
+        #expect(
+            try FileManager.default.contentsOfDirectory(atPath: late.folder.path)
+                .filter { $0.hasPrefix("s.") } == [])
+        #expect(serving.stop() == 0)
+    }
+
     @Test func `a socket's path may be as long as the system takes`() throws {
         let folder = try TemporaryFolder()
         #expect(try run([Repository.program, "init", folder.path + "/l"]).status == 0)
@@ -278,6 +310,33 @@ import Testing
                 #expect([0, 71, 124].contains(result.status), "\(limit) \(command[0]): \(result)")
             }
         }
+    }
+
+    @Test(.needs(Repository.isRoot, "only root can be another user, whose threads are limited"))
+    func `too few threads are said, never trapped over`() throws {
+        let daemon = try Daemon(starts: false)
+        let program = daemon.folder.path + "/stardust"
+        try FileManager.default.copyItem(atPath: Repository.program, toPath: program)
+        #expect(chmod(daemon.folder.path, 0o711) == 0)
+        #expect(try run(["chown", "-R", "64013:64013", daemon.ledger]).status == 0)
+        var refused = 0
+        for limit in [2, 6, 10, 14, 18, 24, 30, 40] {
+            for (command, expected) in [
+                (["verify", daemon.ledger], [0, 71]),
+                (["serve", daemon.ledger, "--socket", daemon.ledger + "/s"], [71, 124]),
+            ] {
+                let result = try run(
+                    [
+                        "timeout", "-s", "TERM", "5", "setpriv", "--reuid=64013", "--regid=64013",
+                        "--clear-groups", "prlimit", "--nproc=\(limit):\(limit)", program,
+                    ] + command)
+                #expect(
+                    expected.contains(Int(result.status)), "\(limit) \(command[0]): \(result)")
+                if result.status == 71 { refused += 1 }
+                if result.status == 71 { #expect(result.error.contains("threads")) }
+            }
+        }
+        #expect(refused > 0)
     }
 
     @Test func `idle connections leave the descriptors that appending needs`() throws {

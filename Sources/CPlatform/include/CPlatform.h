@@ -113,6 +113,10 @@ int64_t stardust_access_list(int descriptor, void *bytes, size_t count);
 /// Lets other threads run before the calling one: Linux keeps a priority for each thread.
 void stardust_give_way(void);
 
+/// Starts up to `count` threads, at most 1,024, that wait for each other, and ends them. Returns how
+/// many the system allowed.
+int stardust_try_threads(int count);
+
 /// prctl(2) PR_SET_DUMPABLE off: the process leaves no core dump, and only root may trace it.
 void stardust_forbid_dumps(void);
 

@@ -1,3 +1,4 @@
+internal import CPlatform
 internal import Glibc
 internal import Platform
 
@@ -15,11 +16,14 @@ package struct SocketFile: Sendable {
     private struct Identity: Equatable, Sendable {
         var device: UInt64
         var inode: UInt64
+        /// A file system may give a new file the number of one that was removed.
+        var modified: Int64
 
         init?(_ path: String) {
             var status = stat()
             guard unsafe lstat(path, &status) == 0 else { return nil }
             (device, inode) = (UInt64(status.st_dev), UInt64(status.st_ino))
+            modified = Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec)
         }
     }
 
@@ -97,15 +101,13 @@ package struct SocketFile: Sendable {
     private static func removeStale(_ path: String) throws(Refused) {
         var status = stat()
         guard unsafe lstat(path, &status) == 0 else { return }
-        guard status.st_mode & S_IFMT == S_IFSOCK else {
+        guard status.st_mode & S_IFMT == S_IFSOCK, let found = Identity(path) else {
             throw Refused(description: "\(path) exists and is not a socket")
         }
         do throws(UnixSocket.Failure) { close(try UnixSocket.connected(to: path)) } catch {
             switch error.errorNumber {
             // Only this means that nobody serves it.
-            case ECONNREFUSED:
-                _ = unsafe unlink(path)
-                return
+            case ECONNREFUSED: return try removeStale(path, found)
             case EAGAIN:
                 throw Refused(
                     description: "another program serves on \(path), and many clients wait for it")
@@ -115,5 +117,20 @@ package struct SocketFile: Sendable {
             }
         }
         throw Refused(description: "another daemon is already serving on \(path)")
+    }
+
+    /// Removes the socket that nobody serves. If another daemon has put its own there since, that one
+    /// is put back: only what was moved away can be looked at without anybody changing it.
+    private static func removeStale(_ path: String, _ stale: Identity) throws(Refused) {
+        let aside = path + ".\(getpid())"
+        guard unsafe rename(path, aside) == 0 else {
+            if errno == ENOENT { return }
+            throw Refused(description: "the unused socket \(path): \(errorName(errno))")
+        }
+        guard Identity(aside) == stale else {
+            _ = unsafe stardust_rename_new(aside, path)
+            throw Refused(description: "another daemon is already serving on \(path)")
+        }
+        _ = unsafe unlink(aside)
     }
 }

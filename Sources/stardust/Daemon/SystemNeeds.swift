@@ -1,6 +1,8 @@
 internal import ArgumentParser
+internal import CPlatform
 internal import Glibc
 internal import LedgerStorage
+internal import NIOCore
 internal import StardustCore
 
 /// What the process needs of the system, checked before anything could fail for want of it.
@@ -9,6 +11,12 @@ enum SystemNeeds {
     private static let descriptorsMin: UInt64 = 32
     /// Address space that the runtime and its threads reserve.
     private static let addressSpaceMin: UInt64 = 2 << 30
+    /// Threads of any command beside one event loop and one of the runtime's for each processor.
+    private static let threadsMin = 12
+    /// Threads of the daemon beside those: pools, sequencer, index, publisher, witnesses, read model.
+    private static let threadsOfDaemon = 32
+    /// With a limit above this, nobody meant to keep a command from having threads.
+    private static let threadsPlenty: UInt64 = 1024
     /// Descriptors of the daemon beside sealed segments and connections: the index's runs, the tree,
     /// SQLite, event loops, witnesses and PostgreSQL.
     private static let descriptorsOfDaemon = 128
@@ -30,11 +38,27 @@ enum SystemNeeds {
                 "a process of this program needs \(addressSpaceMin >> 20) MiB of address space, but "
                     + "may have \(space >> 20) MiB (`ulimit -v`)")
         }
+        if UInt64(limit(__RLIMIT_NPROC.rawValue).rlim_cur) < threadsPlenty {
+            try checkThreads(threadsMin)
+        }
+    }
+
+    /// The libraries trap or wait for ever if a thread cannot be started, and what counts towards the
+    /// limit can only be tried: all of the user's processes, or all of a control group's.
+    private static func checkThreads(_ count: Int) throws(Failure) {
+        let needed = count + 2 * System.coreCount
+        let started = stardust_try_threads(Int32(needed))
+        guard started < needed else { return }
+        throw Failure(
+            .systemFault,
+            "a process of this program needs \(needed) threads, but may start \(started) "
+                + "(`ulimit -u`, TasksMax)")
     }
 
     /// Takes as many descriptors as the system allows, and divides them: sealed segments that stay
     /// open, what the daemon needs, and the rest for connections.
     static func plan(_ settings: inout RunningLedger.Settings) throws(Failure) {
+        try checkThreads(threadsOfDaemon)
         var limits = limit(RLIMIT_NOFILE.rawValue)
         limits.rlim_cur = limits.rlim_max
         // A lower limit only means fewer connections.
