@@ -5,10 +5,11 @@
 
 Checks the identity, every segment, record, entry and payload, the chain, the changes of key, the
 close marker, and every checkpoint with its signatures. Prints one finding a line and a summary; exit
-status 1 when something was found, 2 when all of it was written by a later version. It validates no
-packets against their schema and no cosignatures of witnesses. Standard library only.
+status 1 when something was found, 2 when all of it was written by a later version, 66 when there is
+no ledger and 74 when a file cannot be read. It validates no packets against their schema and no cosignatures of witnesses. Standard library only.
 """
 import base64
+import errno
 import hashlib
 import json
 import os
@@ -236,17 +237,14 @@ class Verifier:
         self.unknown += is_unknown
 
     def read(self, name, limit=1 << 20):
-        """The content of a file, cut behind a limit; None if it is missing or cannot be read."""
+        """The content of a file, cut behind a limit; None if it is missing."""
+        path = os.path.join(self.folder, name)
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise OSError(errno.EINVAL, "not a regular file", path)
         try:
-            path = os.path.join(self.folder, name)
-            if os.path.exists(path) and not os.path.isfile(path):
-                raise OSError(22, "not a regular file")
             with open(path, "rb") as file:
                 return file.read(min(limit, os.fstat(file.fileno()).st_size) + 1)
         except FileNotFoundError:
-            return None
-        except OSError as error:
-            self.report(name, f"cannot be read: {error.strerror}")
             return None
 
     def run(self):
@@ -256,9 +254,9 @@ class Verifier:
         self.marker = self.close_marker()
         self.records = self.checkpoints()
         self.sizes = {size for _, size, _, _, _ in self.records}
-        if os.path.isdir(os.path.join(self.folder, "segments")):
+        try:
             names = os.listdir(os.path.join(self.folder, "segments"))
-        else:
+        except FileNotFoundError:
             names = []
         valid = [n for n in names if re.fullmatch(r"[0-9]{20}\.seg", n) and int(n[:20]) < ENTRIES_MAX]
         for name in sorted(n for n in names if n.endswith(".seg") and n not in valid):
@@ -282,7 +280,9 @@ class Verifier:
         return False
 
     def identity(self):
-        content = self.read("identity") or b""
+        content = self.read("identity")
+        if content is None:
+            raise FileNotFoundError(errno.ENOENT, "there is no ledger here", self.folder)
         self.ledger_id = self.origin = None
         if self.later("identity", content, b"stardust-ledger/1"):
             return content
@@ -411,7 +411,12 @@ class Verifier:
 
     def segment(self, name, following):
         path = os.path.join("segments", name)
-        data = self.read(path, SEGMENT_MAX)
+        try:
+            data = self.read(path, SEGMENT_MAX)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ELOOP):
+                raise
+            data = None
         if data is None:
             self.report("segment", f"{name} cannot be read")
             return False
@@ -582,7 +587,11 @@ def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     verifier = Verifier(sys.argv[1])
-    verifier.run()
+    try:
+        verifier.run()
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
+        sys.exit(66 if error.errno == errno.ENOENT else 74)
     for finding in verifier.findings:
         print(finding)
     if verifier.findings:

@@ -291,7 +291,7 @@ extension FileFailure {
     package var isReadOnlyVolume: Bool { errorNumber == EROFS }
 
     /// Whether the path names something other than a regular file.
-    package var isNoFile: Bool { errorNumber == EINVAL || errorNumber == ENXIO }
+    package var isNoFile: Bool { [EINVAL, ENXIO, ELOOP].contains(errorNumber) }
 
     /// Whether the read would have had to wait for the disk.
     package var isWouldBlock: Bool { errorNumber == EAGAIN }

@@ -53,7 +53,7 @@ struct SegmentInspection: Sendable {
     private mutating func read(_ volume: any Volume) throws(FileFailure) {
         let file: any VolumeFile
         do throws(FileFailure) { file = try volume.open(place.path, .read) } catch {
-            guard error.isNoFile else { throw error }
+            guard error.isNoFile || error.isMissing else { throw error }
             findings.append(
                 Finding(.segmentHeaderDamaged, file: place.path, "this is not a regular file"))
             return

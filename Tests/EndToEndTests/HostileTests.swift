@@ -216,6 +216,35 @@ import Testing
         #expect(try run(["mkfifo", daemon.ledger + "/pipe"]).status == 0)
         #expect(try run(["mv", daemon.ledger + "/pipe", daemon.ledger + "/closed"]).status == 0)
         #expect(try daemon.verify().status == 74)
+        #expect(try daemon.secondOpinion().status == 74)
+    }
+
+    @Test func `what is missing or no file has the same exit code of both verifiers`() throws {
+        let daemon = try Daemon()
+        #expect(try HTTPClient(daemon.socket).emit(Sample.packet(Sample.id)).status == 201)
+        _ = try daemon.checkpoint(covering: 1)
+        #expect(daemon.stop() == 0)
+        let kept = daemon.folder.path + "/kept"
+        try FileManager.default.copyItem(atPath: daemon.ledger, toPath: kept)
+        let segment = "segments/00000000000000000000.seg"
+        for (file, statuses) in [
+            ("identity", [66, 74, 74]), ("closed", [0, 74, 74]), ("checkpoint", [0, 74, 74]),
+            ("checkpoints", [1, 74, 74]), ("segments", [1, 1, 74]), (segment, [1, 1, 1]),
+            ("tree", [0, 0, 0]), ("ids", [0, 0, 0]),
+        ] {
+            let path = daemon.ledger + "/" + file
+            let name = String(path.split(separator: "/").last!)
+            let changes = [["true"], ["mkdir", path], ["ln", "-s", name, path]]
+            for (change, status) in zip(changes, statuses) {
+                try FileManager.default.removeItem(atPath: daemon.ledger)
+                try FileManager.default.copyItem(atPath: kept, toPath: daemon.ledger)
+                #expect(try run(["rm", "-r", path]).status == 0)
+                #expect(try run(change).status == 0)
+                let (own, other) = (try daemon.verify(), try daemon.secondOpinion())
+                #expect(own.status == status, "\(file) \(change): \(own)")
+                #expect(other.status == status, "\(file) \(change): \(other)")
+            }
+        }
     }
 
     @Test func `a live socket is not taken from another daemon`() throws {
