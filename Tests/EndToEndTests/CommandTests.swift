@@ -54,6 +54,27 @@ import Testing
         #expect(missing.status == 66)
     }
 
+    @Test(
+        .needs(Repository.has("strace"), "strace is not installed"),
+        arguments: ["mkdir:1", "mkdir:2", "mkdir:3", "fsync:1", "fsync:2", "fsync:4", "rename:2"])
+    func `an init that is killed starts over`(cut: String) throws {
+        let folder = try TemporaryFolder()
+        let (call, number) = (cut.split(separator: ":")[0], cut.split(separator: ":")[1])
+        let arguments = [Repository.program, "init", folder.path + "/l"]
+        let killed = try run(
+            [
+                "strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=\(call)", "-e",
+                "inject=\(call):signal=KILL:when=\(number)",
+            ] + arguments)
+        #expect(killed.status == SIGKILL, "\(killed)")
+        let again = try run(arguments)
+        #expect(again.status == 0, "\(again.error)")
+        let daemon = try Daemon(ledger: folder.path + "/l")
+        #expect(try HTTPClient(daemon.socket).emit(Sample.packet(Sample.id)).status == 201)
+        #expect(daemon.stop() == 0)
+        #expect(try daemon.verify().status == 0)
+    }
+
     @Test func `exit codes are those of the interface`() throws {
         let folder = try TemporaryFolder()
         let made = try run([

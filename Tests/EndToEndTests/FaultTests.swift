@@ -113,6 +113,9 @@ import Testing
         #expect(full > 100)
         let problem = try client.emit(Sample.numbered(full).bytes)
         #expect(problem.problemCode == "no_space" && problem.headers["retry-after"] != nil)
+        #expect(try client.get("/readyz").status == 503)
+        #expect(try daemon.metric("no_space") == 1)
+        #expect(try daemon.readiness().contains("no room for another packet"))
         #expect(try client.get("/v1/packets/\(Sample.numbered(0).id)").status == 200)
         // It also starts on a full disk.
         #expect(daemon.stop() == 0)
@@ -127,6 +130,8 @@ import Testing
             if status != 201 { usleep(50_000) }
         }
         #expect(status == 201, "appends resume within five seconds")
+        while try after.get("/readyz").status != 200 { usleep(20_000) }
+        #expect(try daemon.metric("no_space") == 0)
         #expect(daemon.stop() == 0)
         #expect(try daemon.verify().status == 0)
     }

@@ -47,6 +47,20 @@ import Testing
         #expect(daemon.log.contains("publishing has stopped"))
     }
 
+    @Test func `checkpoints that are taken away stop publishing, not packets`() throws {
+        let daemon = try Daemon()
+        let client = try HTTPClient(daemon.socket)
+        #expect(try client.emit(Sample.numbered(0).bytes).status == 201)
+        _ = try daemon.checkpoint(covering: 1)
+        #expect(unlink(daemon.ledger + "/checkpoints") == 0)
+        #expect(try client.emit(Sample.numbered(1).bytes).status == 201)
+        while try client.get("/readyz").status == 200 { usleep(20_000) }
+        #expect(try daemon.readiness().contains("checkpoints"))
+        #expect(daemon.log.contains("checkpoints"), "\(daemon.log)")
+        #expect(!FileManager.default.fileExists(atPath: daemon.ledger + "/checkpoints"))
+        #expect(try client.get("/v1/packets/\(Sample.numbered(1).id)").status == 200)
+    }
+
     @Test func `a segment or a folder that is taken away ends the daemon`() throws {
         for takesSegment in [true, false] {
             let daemon = try Daemon()

@@ -98,16 +98,52 @@ import Testing
         #expect(try daemon.verify().status == 0)
     }
 
-    @Test func `two folders with one folder of segments are one ledger`() throws {
-        let folder = try TemporaryFolder()
+    /// Two folders of one ledger that share the folder of their segments.
+    private static func twoFolders(_ folder: TemporaryFolder) throws -> (String, String) {
         let (first, second, outside) = (
             folder.path + "/a", folder.path + "/b", folder.path + "/segments"
         )
-        #expect(try run([Repository.program, "init", first]).status == 0)
+        let made = try run([Repository.program, "init", first, "--segment-bytes", "65536"])
+        #expect(made.status == 0)
         try FileManager.default.moveItem(atPath: first + "/segments", toPath: outside)
         try FileManager.default.createSymbolicLink(
             atPath: first + "/segments", withDestinationPath: outside)
         #expect(try run(["cp", "-a", first, second]).status == 0)
+        return (first, second)
+    }
+
+    @Test(.needs(Repository.has("strace"), "strace is not installed"))
+    func `a start that is slow beside another's roll does not append`() throws {
+        let folder = try TemporaryFolder()
+        let (first, second) = try Self.twoFolders(folder)
+        let configuration = "{\"segment_bytes\": 65536, \"packet_bytes_max\": 16384}"
+        let daemon = try Daemon(configuration: configuration, ledger: first)
+        // Held between opening the newest segment and locking it.
+        let trace = folder.path + "/trace"
+        let slow = try Background(
+            [
+                "-f", "-qq", "-o", trace, "-e", "trace=openat,flock", "-e",
+                "inject=flock:delay_enter=3000000", Repository.program, "serve", second,
+                "--socket", folder.path + "/slow",
+            ], program: "/usr/bin/strace")
+        while (try? String(contentsOfFile: trace, encoding: .utf8).contains(".seg\"")) != true {
+            usleep(5000)
+        }
+        var sent = 0
+        while try daemon.metric("segments_rolled_total") == 0 {
+            #expect(try Self.emit(daemon, sent..<sent + 50).last == sent + 49)
+            sent += 50
+        }
+        while slow.isRunning { usleep(10_000) }
+        #expect(slow.error.contains("another process writes"), "\(slow.error)")
+        #expect(try Self.emit(daemon, sent..<sent + 1) == [sent])
+        #expect(daemon.stop() == 0)
+        #expect(try daemon.verify().status == 0)
+    }
+
+    @Test func `two folders with one folder of segments are one ledger`() throws {
+        let folder = try TemporaryFolder()
+        let (first, second) = try Self.twoFolders(folder)
         let daemon = try Daemon(ledger: first)
         let refused = try Self.serve(second, folder)
         #expect(refused.status == 75 && refused.error.contains("another process writes"))
