@@ -23,6 +23,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private var context: ChannelHandlerContext?
     let eventLoop: any EventLoop
     private var head: HTTPRequestHead?
+    /// What the current request's header says.
+    private(set) var fields = RequestFields([:])
     /// The current request, once its head is known.
     private var request = Request.none
     private(set) var writer: ResponseWriter!
@@ -157,14 +159,15 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private func begin(_ head: HTTPRequestHead) {
         guard state.phase == .idle else { return }
         self.head = head
+        fields = RequestFields(head.headers)
         server.metrics.requests.add()
         deadlines.headEnded(isStream: false, now: .now)
-        let hasBody = header("transfer-encoding") != nil || header("content-length") ?? "0" != "0"
-        if let problem = RequestFraming.problem(head, hasBody: head.method == .POST) {
+        let isPost = head.method == .POST
+        if let problem = RequestFraming.problem(head.version, fields, hasBody: isPost) {
             return refuse(problem)
         }
         do throws(Problem) { try begin(head.method, head.uri) } catch {
-            guard hasBody else {
+            guard fields.announcesBody else {
                 request = .refused(error)
                 _ = state.handle(.head(.refusedQuery))
                 return
@@ -191,7 +194,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
             request = .body(body)
             _ = state.handle(.head(body.kind))
             if body.kind == .stream { deadlines.headEnded(isStream: true, now: .now) }
-            if header("expect")?.lowercased() == "100-continue" { writer.proceed() }
+            if fields.waitsToContinue { writer.proceed() }
         case .query, .follow:
             // The body of a GET is ignored, also if its parameters are wrong.
             do throws(Problem) {
@@ -213,9 +216,6 @@ final class ConnectionHandler: ChannelDuplexHandler {
             QueryRequest(ledger: server.ledger, variables: variables, parameters: parameters))
         return .query(PreparedQuery(endpoint, query))
     }
-
-    /// A header of the current request.
-    func header(_ name: String) -> String? { head?.headers.first(name: name) }
 
     /// The answer to a request that did not come through the pipeline, if it can be made at once.
     func answerAtOnce(_ plain: PlainRequest) -> Answer? {

@@ -1,4 +1,3 @@
-internal import LedgerFormat
 internal import NIOHTTP1
 
 /// What a request's header must not say: framing that a proxy in front may read differently, and
@@ -6,51 +5,19 @@ internal import NIOHTTP1
 enum RequestFraming {
     /// The problem with a header; nil if there is none (RFC 9110 sections 7.2, 8.4 and 10.1.1, RFC
     /// 9112 sections 3.2 and 6.1). `hasBody` says whether the request's body matters.
-    static func problem(_ head: HTTPRequestHead, hasBody: Bool) -> Problem? {
-        let fields = Fields(head.headers)
-        return framing(head, fields, hasBody: hasBody) ?? crossSite(fields)
+    static func problem(
+        _ version: HTTPVersion, _ fields: RequestFields, hasBody: Bool
+    ) -> Problem? {
+        framing(version, fields, hasBody: hasBody) ?? crossSite(fields)
     }
 
     /// The part of it that does not depend on who asks for whom.
-    static func framing(_ head: HTTPRequestHead, hasBody: Bool) -> Problem? {
-        framing(head, Fields(head.headers), hasBody: hasBody)
-    }
-
-    /// What a header says about these, found in one pass. Values of a list field are not split.
-    private struct Fields {
-        var hosts: [String] = []
-        var transferCodings: [String] = []
-        var contentCodings: [String] = []
-        var expectations: [String] = []
-        var contentTypes = 0
-        var lengths: [String] = []
-        var site: String?
-        var origin: String?
-
-        init(_ headers: HTTPHeaders) {
-            for (name, value) in headers {
-                // Most names are told apart by their length.
-                switch name.utf8.count {
-                case 4 where name.isSame("host"): hosts.append(value)
-                case 6 where name.isSame("expect"): expectations.append(value)
-                case 6 where name.isSame("origin"): origin = origin ?? value
-                case 12 where name.isSame("content-type"): contentTypes += 1
-                case 14 where name.isSame("content-length"): lengths.append(value)
-                case 14 where name.isSame("sec-fetch-site"): site = site ?? value
-                case 16 where name.isSame("content-encoding"): contentCodings.append(value)
-                case 17 where name.isSame("transfer-encoding"): transferCodings.append(value)
-                default: break
-                }
-            }
-        }
-    }
-
-    private static func framing(
-        _ head: HTTPRequestHead, _ fields: Fields, hasBody: Bool
+    static func framing(
+        _ version: HTTPVersion, _ fields: RequestFields, hasBody: Bool
     ) -> Problem? {
         let codings = items(fields.transferCodings)
         if !codings.isEmpty {
-            if head.version != .http1_1 {
+            if version != .http1_1 {
                 return Problem(.malformedRequest, "HTTP/1.0 has no transfer-encoding")
             }
             guard codings == ["chunked"] else {
@@ -68,15 +35,15 @@ enum RequestFraming {
         if let other = fields.expectations.first(where: { $0.lowercased() != "100-continue" }) {
             return Problem(.expectationFailed, "the expectation \(shown([other])) cannot be met")
         }
-        if fields.contentTypes > 1 || fields.lengths.count > 1 {
+        if fields.contentTypes > 1 || fields.contentLengths > 1 {
             let name = fields.contentTypes > 1 ? "content-type" : "content-length"
             return Problem(.malformedRequest, "there are several headers \(name)")
         }
-        if let length = fields.lengths.first, Int(length) == nil {
+        if let length = fields.contentLength, Int(length) == nil {
             return Problem(.tooLarge, "no body may have \(shown([length])) bytes")
         }
-        let hosts = fields.hosts.count
-        guard hosts == 1 || (hosts == 0 && head.version != .http1_1) else {
+        let hosts = fields.hosts
+        guard hosts == 1 || (hosts == 0 && version != .http1_1) else {
             return Problem(
                 .malformedRequest,
                 "a request needs exactly one Host header; this one has \(hosts)")
@@ -94,8 +61,8 @@ enum RequestFraming {
     }
 
     /// RFC 9110 section 7.4, and the Fetch standard's request headers.
-    private static func crossSite(_ fields: Fields) -> Problem? {
-        let host = fields.hosts.first ?? ""
+    private static func crossSite(_ fields: RequestFields) -> Problem? {
+        let host = fields.host ?? ""
         guard isOwn(host) else {
             return Problem(
                 .misdirected,
@@ -135,19 +102,5 @@ enum RequestFraming {
 
     private static func shown(_ values: [String]) -> String {
         String(values.joined(separator: ", ").prefix(80))
-    }
-}
-
-extension String {
-    /// Whether it is `name` in any case. `name` has only lower-case letters and dashes, and as many
-    /// bytes.
-    fileprivate func isSame(_ name: StaticString) -> Bool {
-        var index = 0
-        for byte in utf8 {
-            let lower = byte &- 0x41 < 26 ? byte | 0x20 : byte
-            if lower != name.byte(at: index) { return false }
-            index += 1
-        }
-        return true
     }
 }

@@ -11,10 +11,10 @@ enum Emission {
         _ connection: ConnectionHandler, _ parameters: Parameters
     ) throws(Problem) -> any RequestBody {
         let waits = try parameters.waitsForCheckpoint()
-        switch MediaType(connection.header("content-type")) {
+        switch MediaType(connection.fields.contentType) {
         case .json:
             let limit = connection.server.ledger.settings.packetBytes
-            if let length = connection.header("content-length").flatMap({ Int($0) }),
+            if let length = connection.fields.contentLength.flatMap({ Int($0) }),
                 length > limit
             {
                 throw .tooLarge(limit: limit)

@@ -4,6 +4,11 @@ enum MediaType {
     case other(String)
 
     init(_ header: String?) {
+        // As nearly every client sends it.
+        if header == "application/json" {
+            self = .json
+            return
+        }
         let essence = Self.essence(header)
         switch essence {
         // `curl -d` sends the form type whatever the data is.
@@ -15,33 +20,31 @@ enum MediaType {
 }
 
 extension MediaType {
+    /// Type and subtype, in lower case (RFC 9110 section 8.3.1).
     private static func essence(_ header: String?) -> String {
-        (header ?? "").prefix { $0 != ";" }.lowercased().trimmingSpaces
+        var bytes = (header ?? "").utf8.prefix { $0 != UInt8(ascii: ";") }
+        while bytes.first == UInt8(ascii: " ") { bytes.removeFirst() }
+        while bytes.last == UInt8(ascii: " ") { bytes.removeLast() }
+        return Substring(bytes).lowercased()
     }
 
     /// Refuses a body that is not NDJSON.
     static func requireNDJSON(of connection: ConnectionHandler) throws(Problem) {
-        if case .ndjson = MediaType(connection.header("content-type")) { return }
+        if case .ndjson = MediaType(connection.fields.contentType) { return }
         throw unsupported(connection, "application/x-ndjson")
     }
 
     /// Refuses a body that is not JSON.
     static func requireJSON(of connection: ConnectionHandler) throws(Problem) {
-        if case .json = MediaType(connection.header("content-type")) { return }
+        if case .json = MediaType(connection.fields.contentType) { return }
         throw unsupported(connection, "application/json")
     }
 
     private static func unsupported(_ connection: ConnectionHandler, _ wanted: String) -> Problem {
-        let essence = essence(connection.header("content-type"))
+        let essence = essence(connection.fields.contentType)
         return Problem(
             .unsupportedMediaType,
             "\(essence.isEmpty ? "a body without a type" : essence) is not accepted; send \(wanted)"
         )
-    }
-}
-
-extension String {
-    fileprivate var trimmingSpaces: String {
-        String(drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
     }
 }

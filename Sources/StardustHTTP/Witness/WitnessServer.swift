@@ -166,7 +166,9 @@ private final class WitnessConnection: ChannelInboundHandler {
         case .head(let head):
             body = []
             self.head = head
-            refusal = RequestFraming.framing(head, hasBody: head.method == .POST).map {
+            refusal = RequestFraming.framing(
+                head.version, RequestFields(head.headers), hasBody: head.method == .POST
+            ).map {
                 .text($0.status, $0.detail)
             }
         case .body where refusal != nil: break

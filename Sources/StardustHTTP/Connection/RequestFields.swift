@@ -1,0 +1,61 @@
+internal import NIOHTTP1
+
+/// What a request's header says about these, found in one pass. Of a field that may stand once, the
+/// first value and the number of lines; list fields are not split.
+struct RequestFields {
+    private(set) var host: String?
+    private(set) var hosts = 0
+    private(set) var contentType: String?
+    private(set) var contentTypes = 0
+    private(set) var contentLength: String?
+    private(set) var contentLengths = 0
+    private(set) var transferCodings: [String] = []
+    private(set) var contentCodings: [String] = []
+    private(set) var expectations: [String] = []
+    private(set) var site: String?
+    private(set) var origin: String?
+
+    init(_ headers: HTTPHeaders) {
+        for (name, value) in headers {
+            // Most names are told apart by their length.
+            switch name.utf8.count {
+            case 4 where name.isSame("host"): Self.note(value, &host, &hosts)
+            case 6 where name.isSame("expect"): expectations.append(value)
+            case 6 where name.isSame("origin"): origin = origin ?? value
+            case 12 where name.isSame("content-type"):
+                Self.note(value, &contentType, &contentTypes)
+            case 14 where name.isSame("content-length"):
+                Self.note(value, &contentLength, &contentLengths)
+            case 14 where name.isSame("sec-fetch-site"): site = site ?? value
+            case 16 where name.isSame("content-encoding"): contentCodings.append(value)
+            case 17 where name.isSame("transfer-encoding"): transferCodings.append(value)
+            default: break
+            }
+        }
+    }
+
+    private static func note(_ value: String, _ first: inout String?, _ count: inout Int) {
+        if count == 0 { first = value }
+        count += 1
+    }
+
+    /// Whether a body follows the header (RFC 9112 section 6.3).
+    var announcesBody: Bool { !transferCodings.isEmpty || contentLength ?? "0" != "0" }
+
+    /// Whether the client waits to be told that it may send the body.
+    var waitsToContinue: Bool { expectations.first?.lowercased() == "100-continue" }
+}
+
+extension String {
+    /// Whether it is `name` in any case. `name` has as many bytes, all of them lower-case letters and
+    /// dashes.
+    fileprivate func isSame(_ name: String) -> Bool {
+        let (own, other) = (utf8Span.span, name.utf8Span.span)
+        for index in own.indices {
+            let byte = own[index]
+            let lower = byte &- 0x41 < 26 ? byte | 0x20 : byte
+            if lower != other[index] { return false }
+        }
+        return true
+    }
+}
