@@ -596,7 +596,9 @@ def main():
         print(finding)
     if verifier.findings:
         later = verifier.unknown == len(verifier.findings)
-        print("CANNOT JUDGE: a later version wrote it" if later else f"NOT SOUND: {len(verifier.findings)} findings")
+        count = len(verifier.findings)
+        findings = "1 finding" if count == 1 else f"{count} findings"
+        print("CANNOT JUDGE: a later version wrote it" if later else f"NOT SOUND: {findings}")
         sys.exit(2 if later else 1)
     print(f"sound: {verifier.position} entries, root sha256:{verifier.tree.root().hex()}")
     print("Not judged: packets against their schema, cosignatures of witnesses.")

@@ -35,6 +35,8 @@ package final class Metrics: Sendable {
     package let publishedSize = Gauge("published_size", "Entries the published checkpoint covers.")
     package let publishingStopped = Gauge(
         "publishing_stopped", "1 if publishing has stopped and an operator must intervene.")
+    package let ready = Gauge(
+        "ready", "1 if all is well; 0 if /readyz has a reason why not, such as stalled publishing.")
     package let modelLagBytes = Gauge(
         "model_lag_bytes", "Bytes of the source's log that the read model has not applied.")
     package let modelLagMilliseconds = Gauge(

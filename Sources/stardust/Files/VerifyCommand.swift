@@ -109,7 +109,8 @@ struct VerifyCommand: ParsableCommand {
                 ? "sound: \(result.size) entries, root \(root), \(closed), \(signed)"
                 : result.cannotBeJudged
                     ? "CANNOT JUDGE: a later version wrote part of the ledger"
-                    : "NOT SOUND: \(result.findings.count) findings in \(result.size) entries")
+                    : "NOT SOUND: \(result.findings.count) finding"
+                        + "\(result.findings.count == 1 ? "" : "s") in \(result.size) entries")
         if !packets {
             try Output.line("Payloads were hashed, not parsed; --packets parses them.")
         }
