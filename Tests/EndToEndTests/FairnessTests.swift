@@ -86,8 +86,10 @@ import Testing
         ProcessMemory.residentBytes(ofProcess: String(daemon.pid))
     }
 
-    @Test(.needs(Repository.isRoot, "only root can be several users"))
-    func `hostile clients of each role take nothing from a worker of another user`() throws {
+    @Test(.needs(Repository.isRoot, "only root can be several users"), arguments: [1, 4])
+    func `hostile clients of each role take nothing from a worker of another user`(
+        appenders: Int
+    ) throws {
         let seconds = Soak.isSoak ? 60 : 8
         let daemon = try Self.daemon()
         var busy: [Background] = []
@@ -98,7 +100,7 @@ import Testing
         busy = []
         let clients = try Self.hostile(
             daemon, seconds + 4,
-            Self.appenders.map { "\($0)=append" }
+            Self.appenders.prefix(appenders).map { "\($0)=append" }
                 + ["\(Self.reader)=read", "\(Self.stranger)=none"])
         let among = try Self.work(daemon, seconds: seconds)
         // Whoever administers it can look in all the while.
@@ -106,10 +108,12 @@ import Testing
         _ = clients.stop()
         let peak = try Self.peak(daemon)
         print(
-            "fairness: p99 beside four busy processes \(beside.p99) µs, among hostile clients \(among.p99) µs, peak \(peak >> 20) MiB, refused \(among.refused)"
+            "fairness, \(appenders) that append: p99 beside four busy processes \(beside.p99) µs, among hostile clients \(among.p99) µs, peak \(peak >> 20) MiB, refused \(among.refused)"
         )
         #expect(among.refused == 0 && among.accepted > 0 && beside.refused == 0)
         #expect(peak < 512 << 20)
+        // A share of time can only be judged where nothing else runs, and over a while.
+        if Soak.isSoak, appenders == 1 { #expect(among.p99 <= 2 * beside.p99) }
         let deadline = ContinuousClock.now + .seconds(60)
         while Self.resident(daemon) > 300 << 20, ContinuousClock.now < deadline { usleep(100_000) }
         #expect(Self.resident(daemon) <= 300 << 20)

@@ -89,16 +89,11 @@ def idle():
     client.close()
 
 
-def churn():
-    """Comes and goes."""
-    connect().close()
-
-
 RECIPES = {
     "append": [(refusals, 60), (halves, 64)],
     "read": [(sql, 4), (lambda: slow("/v1/packets?limit=1000"), 40), (follow, 100),
              (lambda: slow("/v1/traces/" + os.environ.get("TRACE", "0" * 32) + "/chain?format=json"), 20)],
-    "none": [(idle, 300), (churn, 1)],
+    "none": [(idle, 300)],
 }
 
 for user in users:

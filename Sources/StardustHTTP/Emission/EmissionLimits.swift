@@ -11,6 +11,9 @@ package enum EmissionLimits {
     package static let linesReadBack = 1024
     /// Lines handed over together.
     package static let streamChunkLines = 1024
+    /// The same once most of them were refused: a refusal takes ten times as long as a packet, and
+    /// the loop serves others in between.
+    package static let streamChunkLinesRefused = 64
     /// Memory of a line from when it is read until it is answered: a receipt, or a refusal.
     package static let receiptBytes = 200
     package static let problemBytes = 800

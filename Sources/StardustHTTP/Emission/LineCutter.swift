@@ -57,10 +57,12 @@ struct LineCutter {
 
     mutating func end() { hasEnded = true }
 
-    /// The next lines: at least one, at most about `limit` bytes, and so few that what they become
-    /// stays small. Nil if none is complete.
-    mutating func next(atMost limit: Int) -> Chunk? {
-        let (end, lines) = wholeLines(limit)
+    /// The next lines: at least one, at most about `limit` bytes and `linesMax` lines. Nil if none is
+    /// complete.
+    mutating func next(
+        atMost limit: Int, lines linesMax: Int = EmissionLimits.streamChunkLines
+    ) -> Chunk? {
+        let (end, lines) = wholeLines(limit, linesMax)
         if end > 0 { return cut(end, lines) }
         guard buffer.readableBytes > 0 else { return nil }
         if hasEnded { return cut(buffer.readableBytes, 1) }
@@ -88,17 +90,18 @@ struct LineCutter {
         return count
     }
 
-    private mutating func wholeLines(_ limit: Int) -> (end: Int, lines: Int) {
-        let found = Self.wholeLines(buffer.readableBytesUInt8Span, from: searched, limit)
+    private mutating func wholeLines(_ limit: Int, _ linesMax: Int) -> (end: Int, lines: Int) {
+        let found = Self.wholeLines(
+            buffer.readableBytesUInt8Span, from: searched, limit, linesMax)
         if found.lines == 0 { searched = buffer.readableBytes }
         return found
     }
 
     private static func wholeLines(
-        _ bytes: Span<UInt8>, from start: Int, _ limit: Int
+        _ bytes: Span<UInt8>, from start: Int, _ limit: Int, _ linesMax: Int
     ) -> (end: Int, lines: Int) {
         var (end, lines, from) = (0, 0, start)
-        while end < limit, lines < EmissionLimits.streamChunkLines,
+        while end < limit, lines < linesMax,
             let feed = JSONText.nextLineFeed(bytes, from: from)
         {
             end = feed + 1

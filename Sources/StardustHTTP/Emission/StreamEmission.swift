@@ -15,6 +15,7 @@ final class StreamEmission: RequestBody {
     private let connection: ConnectionHandler
     private let waitsForCheckpoint: Bool
     private var cutter: LineCutter
+    private var linesPerStep = EmissionLimits.streamChunkLines
     /// Bytes waiting for the end of their line or for room, and bytes being appended.
     private var reservation: Budgets.Lease
     private var batches = CircularBuffer<Batch>()
@@ -131,7 +132,8 @@ final class StreamEmission: RequestBody {
             connection.setReadingHeld(.room)
             return nil
         }
-        guard let chunk = cutter.next(atMost: EmissionLimits.streamChunkBytes) else {
+        let chunk = cutter.next(atMost: EmissionLimits.streamChunkBytes, lines: linesPerStep)
+        guard let chunk else {
             reservation.give(back: cutter.dropLeadingSpace())
             if reservation.hasRoom { connection.setReadingHeld(nil) } else { retrySoon() }
             return false
@@ -176,6 +178,10 @@ final class StreamEmission: RequestBody {
                 batch.lines.append(read(payload, line, refused[line], into: &submission))
             }
         }
+        let isMostlyRefused = 2 * submission.packets.count < batch.lines.count
+        linesPerStep =
+            isMostlyRefused
+            ? EmissionLimits.streamChunkLinesRefused : EmissionLimits.streamChunkLines
         batch.payloads = (submission.bytes, submission.packets)
         batch.count = chunk.lines
         batch.weight = batch.lines.reduce(0) { sum, line in
