@@ -180,26 +180,18 @@ extension Volume {
         guard try shared.linkCount() > 1 else { return shared }
         let beside = path + ".tmp"
         if try list(path.folder).contains(beside.lastName) { try remove(beside) }
-        let file = try copy(shared, to: beside)
-        try rename(beside, to: path)
-        try syncFolder(path.folder)
-        return file
-    }
-
-    /// Copies a file to a new one, whose content is then durable, but not its name.
-    package func copy(
-        _ original: any VolumeFile, to path: String
-    ) throws(FileFailure) -> any VolumeFile {
-        let file = try open(path, .create())
+        let file = try open(beside, .create())
         var chunk = [UInt8](repeating: 0, count: 1 << 20)
         var offset = 0
         while true {
-            let count = try original.read(into: &chunk, 0..<chunk.count, at: offset)
+            let count = try shared.read(into: &chunk, 0..<chunk.count, at: offset)
             if count == 0 { break }
             try file.write(chunk.span.extracting(0..<count), at: offset)
             offset += count
         }
         try file.sync()
+        try rename(beside, to: path)
+        try syncFolder(path.folder)
         return file
     }
 }

@@ -90,25 +90,32 @@ package struct ModelFolder: Sendable {
 
     /// Puts another copy in use if a copy of the folder by hard links shares the one in use: SQLite
     /// would write both. Readers go on with the old one until they see the new number.
-    package func unshare() throws(FileFailure) {
-        guard let current else { return }
-        let volume = try PosixVolume(root: path)
-        let names = Set(try volume.list(""))
-        let suffixes = ["", "-wal"].filter { names.contains(Self.name(current) + $0) }
-        var isShared = false
-        for suffix in suffixes {
-            let links = try volume.open(Self.name(current) + suffix, .read).linkCount()
-            isShared = isShared || links > 1
-        }
-        guard isShared else { return }
-        let number = (try numbers().last ?? current) + 1
-        // A crash before it is in use leaves a copy that the next one removes.
-        for suffix in suffixes {
-            let shared = try volume.open(Self.name(current) + suffix, .read)
-            _ = try volume.copy(shared, to: Self.name(number) + suffix)
-        }
-        try volume.syncFolder("")
-        try use(number)
+    ///
+    /// Nobody but SQLite opens a file that is in use. Its locks belong to the process (fcntl(2)), and
+    /// closing any descriptor of the file gives them up: another program would then take the
+    /// write-ahead log for abandoned and remove it.
+    package func unshare() throws(ModelFailure) {
+        guard let current, ["", "-wal"].contains(where: { Self.links(file(current) + $0) > 1 })
+        else { return }
+        let number: Int
+        do throws(FileFailure) {
+            number = (try numbers().last ?? current) + 1
+            // A crash before it is in use leaves a copy that the next one removes.
+            try make(number, slot: nil)
+        } catch { throw .file(error) }
+        do throws(SQLiteFailure) {
+            let target = file(number).replacing("'", with: "''")
+            try SQLiteConnection(file(current), .readOnly).run("VACUUM INTO '\(target)'")
+        } catch { throw .database(error) }
+        do throws(FileFailure) {
+            try PosixVolume(root: path).open(Self.name(number), .update).sync()
+            try use(number)
+        } catch { throw .file(error) }
+    }
+
+    private static func links(_ path: String) -> Int {
+        var status = stat()
+        return unsafe stat(path, &status) == 0 ? Int(status.st_nlink) : 0
     }
 
     /// If somebody put a plain file in the link's place, makes that file the copy in use.

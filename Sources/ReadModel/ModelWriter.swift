@@ -40,8 +40,8 @@ package final class ModelWriter {
     package init?(_ folder: ModelFolder) throws(ModelFailure) {
         do throws(FileFailure) {
             try folder.adoptPlainFile()
-            try folder.unshare()
         } catch { throw .file(error) }
+        try folder.unshare()
         guard let number = folder.current else { return nil }
         self.folder = folder
         self.number = number

@@ -347,11 +347,11 @@ struct ModelSourceTests {
             c.execute('BEGIN IMMEDIATE'); print('held', flush=True); time.sleep(4); c.execute('ROLLBACK')
             """
         let holder = try Background(["-c", hold], program: "/usr/bin/python3")
-        let deadline = Date() + 10
+        let deadline = Date() + 60
         while !holder.output.contains("held"), Date() < deadline { usleep(10_000) }
         try server.psql(SourceRow.creator(2))
         usleep(4_500_000)
-        let arrived = Date() + 10
+        let arrived = Date() + 60
         while try following.query("SELECT count(*) FROM creators") != ["2"], Date() < arrived {
             usleep(50_000)
         }
