@@ -30,12 +30,15 @@ package enum UnixSocket {
     }
 
     /// A socket that listens at `path`, where nothing may be. Until `chmod` widens it, only this
-    /// user can connect.
-    package static func listening(at path: String, backlog: Int32) throws(Failure) -> Int32 {
+    /// user can connect. Calls `made` once the file is there, before anybody can connect.
+    package static func listening(
+        at path: String, backlog: Int32, made look: () -> Void = {}
+    ) throws(Failure) -> Int32 {
         let made = try unsafe descriptor(path) { descriptor, address, size in
             guard fchmod(descriptor, 0o600) == 0 else { return -1 }
             return unsafe bind(descriptor, address, size)
         }
+        look()
         guard listen(made, backlog) == 0 else {
             let number = errno
             close(made)

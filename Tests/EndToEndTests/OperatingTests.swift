@@ -38,6 +38,17 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: daemon.socket))
     }
 
+    @Test func `who may connect cannot end the daemon by touching its socket`() throws {
+        let daemon = try Daemon()
+        #expect(try run(["touch", "-c", "-d", "2020-01-01", daemon.socket]).status == 0)
+        #expect(chmod(daemon.socket, 0o666) == 0)
+        // Longer than the daemon takes to look.
+        usleep(6_000_000)
+        #expect(try HTTPClient(daemon.socket).get("/livez").status == 200)
+        #expect(daemon.stop() == 0)
+        #expect(!FileManager.default.fileExists(atPath: daemon.socket))
+    }
+
     @Test func `a daemon that cannot sign says so before the first packet`() throws {
         let daemon = try Daemon(starts: false)
         try FileManager.default.moveItem(

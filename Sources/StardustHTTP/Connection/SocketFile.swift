@@ -16,14 +16,11 @@ package struct SocketFile: Sendable {
     private struct Identity: Equatable, Sendable {
         var device: UInt64
         var inode: UInt64
-        /// A file system may give a new file the number of one that was removed.
-        var modified: Int64
 
         init?(_ path: String) {
             var status = stat()
             guard unsafe lstat(path, &status) == 0 else { return nil }
             (device, inode) = (UInt64(status.st_dev), UInt64(status.st_ino))
-            modified = Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec)
         }
     }
 
@@ -36,8 +33,11 @@ package struct SocketFile: Sendable {
         try checkFolder(of: path)
         try removeStale(path)
         let descriptor: Int32
+        var made: Identity?
         do throws(UnixSocket.Failure) {
-            descriptor = try UnixSocket.listening(at: path, backlog: queueLength)
+            descriptor = try UnixSocket.listening(at: path, backlog: queueLength) {
+                made = Identity(path)
+            }
         } catch { throw Refused(description: error.description) }
         do throws(Refused) {
             if let group, unsafe chown(path, uid_t.max, group) != 0 {
@@ -45,13 +45,17 @@ package struct SocketFile: Sendable {
                     description: "giving \(path) to group \(group): \(errorName(errno)); the "
                         + "daemon's user must be a member of the group")
             }
-            guard unsafe chmod(path, 0o660) == 0, let identity = Identity(path) else {
+            guard unsafe chmod(path, 0o660) == 0 else {
                 throw Refused(description: "permissions of \(path): \(errorName(errno))")
             }
-            return (descriptor, SocketFile(path: path, identity: identity))
+            // Before it listened, another daemon may have taken it for one that nobody serves.
+            guard let made, Identity(path) == made else {
+                throw Refused(description: "another daemon took over \(path) at the same time")
+            }
+            return (descriptor, SocketFile(path: path, identity: made))
         } catch {
             close(descriptor)
-            _ = unsafe unlink(path)
+            if made == Identity(path) { _ = unsafe unlink(path) }
             throw error
         }
     }
@@ -127,10 +131,17 @@ package struct SocketFile: Sendable {
             if errno == ENOENT { return }
             throw Refused(description: "the unused socket \(path): \(errorName(errno))")
         }
-        guard Identity(aside) == stale else {
+        guard Identity(aside) == stale, isUnused(aside) else {
             _ = unsafe stardust_rename_new(aside, path)
             throw Refused(description: "another daemon is already serving on \(path)")
         }
         _ = unsafe unlink(aside)
+    }
+
+    private static func isUnused(_ path: String) -> Bool {
+        do throws(UnixSocket.Failure) {
+            close(try UnixSocket.connected(to: path))
+            return false
+        } catch { return error.errorNumber == ECONNREFUSED }
     }
 }
