@@ -39,6 +39,28 @@ import Testing
         }
     }
 
+    @Test func `a follower that leaves at once gives its place back`() throws {
+        let daemon = try Daemon()
+        for number in 0..<60 {
+            let client = try HTTPClient(daemon.socket)
+            let after = number.isMultiple(of: 2) ? "" : "?after=-1"
+            try client.send("GET /v1/follow\(after) HTTP/1.1\r\nhost: x\r\n\r\n")
+            if number.isMultiple(of: 3) { client.finishSending() }
+        }
+        func held(_ resource: String) throws -> Int {
+            let name = "stardust_budget_used{resource=\"\(resource)\"} "
+            let lines = try HTTPClient(daemon.socket).get("/metrics").lines
+            return lines.first { $0.hasPrefix(name) }.flatMap { Int($0.dropFirst(name.count)) }
+                ?? -1
+        }
+        let deadline = Date() + 60
+        while try (held("followers"), held("connections")) != (0, 1), Date() < deadline {
+            usleep(20_000)
+        }
+        #expect(try held("followers") == 0)
+        #expect(try held("connections") == 1)
+    }
+
     @Test func `packets come in order, without loss or repetition, also after resuming`() throws {
         let daemon = try Daemon()
         let load = Load()

@@ -60,6 +60,20 @@ import Testing
             "POST /v1/model/sql HTTP/1.1\r\nhost: x\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\n{}",
             415, "unsupported_media_type"
         ),
+        (chunked("transfer-encoding:\r\n", size), 400, "malformed_request"),
+        (post("host: x\r\ntransfer-encoding: \r\n"), 400, "malformed_request"),
+        (post("host: [::1].evil.example\r\n"), 421, "misdirected"),
+        (post("host: a:evil.example\r\n"), 421, "misdirected"),
+        (
+            post("host: localhost\r\norigin: http://localhost\r\norigin: http://evil.example\r\n"),
+            403, "cross_site"
+        ),
+        (
+            post("host: localhost\r\nsec-fetch-site: none\r\nsec-fetch-site: cross-site\r\n"), 403,
+            "cross_site"
+        ),
+        ("GET http://evil.example/livez HTTP/1.1\r\nhost: x\r\n\r\n", 421, "misdirected"),
+        ("GET http:///livez HTTP/1.1\r\nhost: x\r\n\r\n", 400, "malformed_request"),
         ("TRACE /livez HTTP/1.1\r\nhost: x\r\n\r\n", 405, "method_not_allowed"),
         ("TRACE /v1/packets/nonsense HTTP/1.1\r\nhost: x\r\n\r\n", 405, "method_not_allowed"),
     ]
@@ -82,6 +96,48 @@ import Testing
                 let client = try HTTPClient(daemon.socket)
                 try client.send("GET /livez HTTP/1.1\r\nhost: \(host)\r\n\(more)\r\n")
                 #expect(try client.receive().status == 200, "\(host) \(more)")
+            }
+        }
+    }
+
+    @Test func `what a header says in another form is understood`() throws {
+        let daemon = try ExamplePipeline.daemon()
+        for (request, status) in [
+            ("GET HTTP://localhost/livez HTTP/1.1\r\nhost: x\r\n\r\n", 200),
+            ("GET /livez HTTP/1.1\r\nhost: x \t\r\nexpect:\r\n\r\n", 200),
+            (Self.post("host: x\r\ncontent-type:\tApplication/JSON\t; charset=utf-8\r\n"), 201),
+            (Self.post("host: x\r\ncontent-encoding: identity, \r\n"), 200),
+        ] {
+            let client = try HTTPClient(daemon.socket)
+            try client.send(request)
+            #expect(try client.receive().status == status, "\(request)")
+        }
+        // Nobody speaks anything else here, so nothing can follow.
+        let client = try HTTPClient(daemon.socket)
+        try client.send(
+            "GET /livez HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n")
+        #expect(try client.receive().status == 200 && client.isClosed())
+    }
+
+    @Test func `complete requests are answered, whatever follows them`() throws {
+        let daemon = try ExamplePipeline.daemonWithRows()
+        let get = "GET /livez HTTP/1.1\r\nhost: x\r\n\r\n"
+        let metrics = "GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n"
+        let post = Self.post("host: x\r\n")
+        let last = Self.post("host: x\r\nconnection: close\r\n")
+        for (requests, count, endsInput) in [
+            (metrics + get, 2, true), (post + get, 2, true), (post + metrics + get, 3, true),
+            (get + metrics, 2, true), (last + get, 1, true), (last + get, 1, false),
+            (last.replacing("HTTP/1.1", with: "HTTP/1.0") + get, 1, false),
+        ] {
+            for _ in 0..<10 {
+                let client = try HTTPClient(daemon.socket)
+                try client.send(requests)
+                if endsInput { client.finishSending() }
+                for _ in 0..<count {
+                    #expect([200, 201].contains(try client.receive().status), "\(requests)")
+                }
+                #expect(client.isClosed(), "\(requests)")
             }
         }
     }

@@ -66,7 +66,8 @@ import Testing
         case .malformed:
             [.idle, .query, .refused, .body, .queryBody].contains(phase)
                 ? Outcome(.reportMalformed, .discarding)
-                : phase == .discarding ? nothing : Outcome(.closeNow)
+                : [.discarding, .held, .answering, .streamEnded].contains(phase)
+                    ? nothing : Outcome(.closeNow)
         case .expired(.header) where phase == .idle: Outcome(.reportSlowHeader, .discarding)
         case .expired(.body) where phase == .body: Outcome(.reportSlowBody, .discarding)
         case .expired: Outcome(.closeNow)

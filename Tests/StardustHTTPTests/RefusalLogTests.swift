@@ -17,12 +17,15 @@ import Testing
         #expect(line.contains("40 refused") && line.hasSuffix("the newest of user 8"))
     }
 
-    @Test func `failing and working again are each news once`() {
+    @Test func `failing is news once, and working again once it lasts`() {
+        let start = ContinuousClock.now
         var log = RefusalLog()
+        func at(_ seconds: Int) -> ContinuousClock.Instant { start + .seconds(seconds) }
         let news = [
-            log.accepted(), log.failed(), log.failed(), log.accepted(), log.accepted(),
-            log.failed(),
+            log.accepted(now: at(0)), log.failed(now: at(1)), log.accepted(now: at(2)),
+            log.failed(now: at(3)), log.accepted(now: at(7)), log.accepted(now: at(8)),
+            log.accepted(now: at(9)), log.failed(now: at(10)),
         ]
-        #expect(news == [false, true, false, true, false, true])
+        #expect(news == [false, true, false, false, false, true, false, true])
     }
 }

@@ -35,8 +35,10 @@ final class Acceptor: Sendable {
     private func run() {
         var log = RefusalLog()
         var strangers = ConnectionLimits.strangersPace
-        while let client = next(&log) {
-            if let client { admit(client, &strangers, &log) }
+        var leaving = LeavingClients()
+        while let client = next(&log, wait: leaving.isEmpty ? 10_000 : 250) {
+            leaving.close(now: .now)
+            if let client, !admit(client, &strangers, &log) { leaving.add(client, now: .now) }
             if let line = log.line(now: .now) { server.logger.warning("\(line)") }
         }
         close(listener)
@@ -44,17 +46,19 @@ final class Acceptor: Sendable {
     }
 
     /// The next client; nil inside if none came for a while, nil if there will be no more.
-    private func next(_ log: inout RefusalLog) -> Int32?? {
-        let client = stardust_accept(listener, ConnectionLimits.acceptMilliseconds)
+    private func next(_ log: inout RefusalLog, wait milliseconds: Int32) -> Int32?? {
+        let client = stardust_accept(listener, milliseconds)
         switch -client {
         case ...0:
-            if log.accepted() { server.logger.notice("connections are accepted again") }
+            if log.accepted(now: .now) { noteRecovery() }
             return .some(client)
-        case EAGAIN: return .some(nil)
+        case EAGAIN:
+            if log.accepted(now: .now) { noteRecovery() }
+            return .some(nil)
         case EINVAL: return nil
         case let number:
             if isStopping.load(ordering: .relaxed) { return nil }
-            if log.failed() {
+            if log.failed(now: .now) {
                 server.logger.error("connections wait to be accepted: \(errorName(number))")
             }
             // Descriptors or memory are given back only as connections end.
@@ -63,30 +67,27 @@ final class Acceptor: Sendable {
         }
     }
 
-    private func admit(_ client: Int32, _ strangers: inout Pace, _ log: inout RefusalLog) {
-        guard let peer = PeerIdentity(descriptor: client) else {
-            close(client)
-            return
-        }
+    private func noteRecovery() { server.logger.notice("connections are accepted again") }
+
+    /// Hands a client over; false if it is refused.
+    private func admit(
+        _ client: Int32, _ strangers: inout Pace, _ log: inout RefusalLog
+    ) -> Bool {
+        guard let peer = PeerIdentity(descriptor: client) else { return false }
         guard let admission = Admission(peer, server),
             !admission.party.isStrangers || strangers.take(now: .now)
         else {
             server.metrics.connectionsCut.add()
             log.refused(peer.uid)
-            refuse(client)
-            return
+            // A new socket has room for it; if its client has left, nobody misses it.
+            _ = unsafe Self.refusal.withUnsafeBytes { bytes in
+                unsafe send(client, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+            }
+            return false
         }
         take(client, admission, server.metrics.connectionsOpened.value)
         server.metrics.connectionsOpened.add()
-    }
-
-    /// Says why, to a client that may listen, and closes.
-    private func refuse(_ client: Int32) {
-        // A new socket has room for it; if its client has left, nobody misses it.
-        _ = unsafe Self.refusal.withUnsafeBytes { bytes in
-            unsafe send(client, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
-        }
-        close(client)
+        return true
     }
 
     private static let refusal: [UInt8] = {
@@ -99,15 +100,48 @@ final class Acceptor: Sendable {
     }()
 }
 
+/// Refused connections, closed a little later: closed at once, a client that is still sending would
+/// not see why. Used on one thread.
+private struct LeavingClients {
+    private static let time: Duration = .seconds(1)
+    /// More leave earlier. The descriptors are among those the daemon has beside connections.
+    private static let countMax = 16
+
+    private var clients: [(descriptor: Int32, until: ContinuousClock.Instant)] = []
+
+    var isEmpty: Bool { clients.isEmpty }
+
+    mutating func add(_ client: Int32, now: ContinuousClock.Instant) {
+        shutdown(client, Int32(SHUT_WR))
+        if clients.count == Self.countMax { close(clients.removeFirst().descriptor) }
+        clients.append((client, now + Self.time))
+    }
+
+    mutating func close(now: ContinuousClock.Instant) {
+        while let first = clients.first, first.until <= now {
+            close(clients.removeFirst().descriptor)
+        }
+    }
+
+    private func close(_ client: Int32) {
+        // With unread bytes, the client's end would be reset.
+        var bytes = InlineArray<4096, UInt8>(repeating: 0)
+        _ = unsafe recv(client, &bytes, 4096, Int32(MSG_DONTWAIT))
+        _ = Glibc.close(client)
+    }
+}
+
 /// When to log what about connections that are refused: the first at once, then at most a line in
 /// each period. No clock of its own.
 package struct RefusalLog {
     package static let period: Duration = .seconds(60)
+    /// With few descriptors left, accepting works and fails by turns.
+    package static let recovery: Duration = .seconds(5)
 
     private var count = 0
     private var user: UInt32 = 0
     private var last: ContinuousClock.Instant?
-    private var isFailing = false
+    private var failed: ContinuousClock.Instant?
 
     package init() {}
 
@@ -122,15 +156,16 @@ package struct RefusalLog {
             + "\(user)"
     }
 
-    /// Notes that accepting failed. Whether that is new.
-    package mutating func failed() -> Bool {
-        defer { isFailing = true }
-        return !isFailing
+    /// Notes that accepting failed. Whether that is news.
+    package mutating func failed(now: ContinuousClock.Instant) -> Bool {
+        defer { failed = now }
+        return failed == nil
     }
 
-    /// Notes that accepting worked. Whether it had failed before.
-    package mutating func accepted() -> Bool {
-        defer { isFailing = false }
-        return isFailing
+    /// Notes that accepting worked. Whether it is news, because it has not failed for a while again.
+    package mutating func accepted(now: ContinuousClock.Instant) -> Bool {
+        guard let last = failed, now - last >= Self.recovery else { return false }
+        failed = nil
+        return true
     }
 }

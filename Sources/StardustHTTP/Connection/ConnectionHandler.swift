@@ -163,7 +163,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         server.metrics.requests.add()
         deadlines.headEnded(isStream: false, now: .now)
         let isPost = head.method == .POST
-        if let problem = RequestFraming.problem(head.version, fields, hasBody: isPost) {
+        if let problem = RequestFraming.problem(head, fields, hasBody: isPost) {
             return refuse(problem)
         }
         do throws(Problem) { try begin(head.method, head.uri) } catch {
@@ -194,7 +194,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
             request = .body(body)
             _ = state.handle(.head(body.kind))
             if body.kind == .stream { deadlines.headEnded(isStream: true, now: .now) }
-            if fields.waitsToContinue { writer.proceed() }
+            if fields.waitsToContinue, head?.version == .http1_1 { writer.proceed() }
         case .query, .follow:
             // The body of a GET is ignored, also if its parameters are wrong.
             do throws(Problem) {
@@ -259,10 +259,11 @@ final class ConnectionHandler: ChannelDuplexHandler {
             guard head?.method != .HEAD else {
                 return respond(Answer(200, "application/x-ndjson", []))
             }
-            beginStreaming()
-            context?.flush()
+            // Before anything is written: the client may be gone, and then it ends in there.
             request = .following(follow)
             _ = state.handle(.follow)
+            beginStreaming()
+            context?.flush()
             follow.start()
         } catch { respond(Answer(error)) }
     }
@@ -342,7 +343,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// Whether another request may follow this one. HTTP/1.0 has an answer's end where the
     /// connection ends.
     private var keepsAlive: Bool {
-        head.map { $0.version == .http1_1 && $0.isKeepAlive } ?? true
+        head.map { $0.version == .http1_1 && $0.isKeepAlive && !fields.wantsOtherProtocol } ?? true
     }
 
     // MARK: Reading and deadlines

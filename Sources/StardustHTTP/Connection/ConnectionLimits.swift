@@ -25,9 +25,7 @@ package enum ConnectionLimits {
     package static let discardPause: Duration = .milliseconds(1)
     /// How often those who may do nothing are told so, by something that costs more than a refusal.
     static let strangersPace = Pace(burst: 64, perSecond: 100)
-    /// How long the acceptor waits for a client before it looks whether something is to be logged.
-    package static let acceptMilliseconds: Int32 = 10_000
-    /// How long it rests if no descriptor is free.
+    /// How long the acceptor rests if no descriptor is free.
     package static let acceptPauseMicroseconds: UInt32 = 100_000
     /// How often the daemon looks whether its socket is still there.
     package static let socketInterval: Duration = .seconds(5)

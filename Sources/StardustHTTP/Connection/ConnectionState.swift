@@ -105,8 +105,9 @@ package struct ConnectionState: Hashable, Sendable {
             switch phase {
             case .idle, .query, .refused, .body, .queryBody:
                 go(to: .discarding, .reportMalformed)
-            // The answer that was sent is not cut off.
+            // The answer that was sent is not cut off, nor one that is being made.
             case .discarding: .nothing
+            case .held, .answering, .streamEnded: lastRequest()
             default: unlessClosed(.closeNow)
             }
         case .expired(let expiry): expired(expiry)
@@ -171,6 +172,12 @@ package struct ConnectionState: Hashable, Sendable {
         case (.body, .body): go(to: .discarding, .reportSlowBody)
         default: .closeNow
         }
+    }
+
+    /// What follows the current request is not one.
+    private mutating func lastRequest() -> Action {
+        isDraining = true
+        return .nothing
     }
 
     private mutating func inputClosed() -> Action {

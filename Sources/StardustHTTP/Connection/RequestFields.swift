@@ -12,21 +12,25 @@ struct RequestFields {
     private(set) var transferCodings: [String] = []
     private(set) var contentCodings: [String] = []
     private(set) var expectations: [String] = []
-    private(set) var site: String?
-    private(set) var origin: String?
+    private(set) var sites: [String] = []
+    private(set) var origins: [String] = []
+    /// Whether the client asks to speak something else on the connection (RFC 9110 section 7.8).
+    private(set) var wantsOtherProtocol = false
 
     init(_ headers: HTTPHeaders) {
-        for (name, value) in headers {
+        for (name, line) in headers {
+            let value = line.trimmingOptionalSpace
             // Most names are told apart by their length.
             switch name.utf8.count {
             case 4 where name.isSame("host"): Self.note(value, &host, &hosts)
             case 6 where name.isSame("expect"): expectations.append(value)
-            case 6 where name.isSame("origin"): origin = origin ?? value
+            case 6 where name.isSame("origin"): origins.append(value)
+            case 7 where name.isSame("upgrade"): wantsOtherProtocol = true
             case 12 where name.isSame("content-type"):
                 Self.note(value, &contentType, &contentTypes)
             case 14 where name.isSame("content-length"):
                 Self.note(value, &contentLength, &contentLengths)
-            case 14 where name.isSame("sec-fetch-site"): site = site ?? value
+            case 14 where name.isSame("sec-fetch-site"): sites.append(value)
             case 16 where name.isSame("content-encoding"): contentCodings.append(value)
             case 17 where name.isSame("transfer-encoding"): transferCodings.append(value)
             default: break
@@ -57,5 +61,15 @@ extension String {
             if lower != other[index] { return false }
         }
         return true
+    }
+
+    /// Without spaces and tabs around it (RFC 9110 section 5.5).
+    fileprivate var trimmingOptionalSpace: String {
+        func isSpace(_ byte: UInt8?) -> Bool { byte == 0x20 || byte == 0x09 }
+        var bytes = utf8[...]
+        guard isSpace(bytes.first) || isSpace(bytes.last) else { return self }
+        while isSpace(bytes.first) { bytes.removeFirst() }
+        while isSpace(bytes.last) { bytes.removeLast() }
+        return String(Substring(bytes))
     }
 }

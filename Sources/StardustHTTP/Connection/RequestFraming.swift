@@ -6,19 +6,23 @@ enum RequestFraming {
     /// The problem with a header; nil if there is none (RFC 9110 sections 7.2, 8.4 and 10.1.1, RFC
     /// 9112 sections 3.2 and 6.1). `hasBody` says whether the request's body matters.
     static func problem(
-        _ version: HTTPVersion, _ fields: RequestFields, hasBody: Bool
+        _ head: HTTPRequestHead, _ fields: RequestFields, hasBody: Bool
     ) -> Problem? {
-        framing(version, fields, hasBody: hasBody) ?? crossSite(fields)
+        framing(head.version, fields, hasBody: hasBody) ?? misdirected(head.uri)
+            ?? crossSite(fields)
     }
 
     /// The part of it that does not depend on who asks for whom.
     static func framing(
         _ version: HTTPVersion, _ fields: RequestFields, hasBody: Bool
     ) -> Problem? {
-        let codings = items(fields.transferCodings)
-        if !codings.isEmpty {
+        if !fields.transferCodings.isEmpty {
+            let codings = items(fields.transferCodings)
             if version != .http1_1 {
                 return Problem(.malformedRequest, "HTTP/1.0 has no transfer-encoding")
+            }
+            guard !codings.isEmpty else {
+                return Problem(.malformedRequest, "the header transfer-encoding has no value")
             }
             guard codings == ["chunked"] else {
                 return Problem(
@@ -32,7 +36,7 @@ enum RequestFraming {
                 .unsupportedMediaType,
                 "the content-encoding \(shown(content)) is not supported; send the body as it is")
         }
-        if let other = fields.expectations.first(where: { $0.lowercased() != "100-continue" }) {
+        if let other = items(fields.expectations).first(where: { $0 != "100-continue" }) {
             return Problem(.expectationFailed, "the expectation \(shown([other])) cannot be met")
         }
         if fields.contentTypes > 1 || fields.contentLengths > 1 {
@@ -57,24 +61,33 @@ enum RequestFraming {
             let text = member.drop { $0 == " " || $0 == "\t" }
             let end = text.lastIndex { $0 != " " && $0 != "\t" }
             return end.map { text[...$0].lowercased() } ?? ""
-        }
+        }.filter { !$0.isEmpty }
+    }
+
+    /// The authority of a target in absolute form, which counts rather than the Host header (RFC 9112
+    /// section 3.2.2).
+    private static func misdirected(_ target: String) -> Problem? {
+        guard let authority = target.authority else { return nil }
+        return authority.isEmpty
+            ? Problem(.malformedRequest, "the target names no host") : foreign(authority)
+    }
+
+    private static func foreign(_ host: some StringProtocol) -> Problem? {
+        guard !isOwn(host) else { return nil }
+        return Problem(
+            .misdirected,
+            "this socket does not serve the host \(shown([String(host)])); use localhost")
     }
 
     /// RFC 9110 section 7.4, and the Fetch standard's request headers.
     private static func crossSite(_ fields: RequestFields) -> Problem? {
         let host = fields.host ?? ""
-        guard isOwn(host) else {
-            return Problem(
-                .misdirected,
-                "this socket does not serve the host \(shown([host])); use localhost")
+        if let problem = foreign(host) { return problem }
+        let own = "http://\(host.lowercased())"
+        let isSameSite = fields.sites.allSatisfy {
+            ["same-origin", "none"].contains($0.lowercased())
         }
-        if let site = fields.site?.lowercased(), site != "same-origin", site != "none" {
-            return crossSite
-        }
-        if let origin = fields.origin, origin.lowercased() != "http://\(host.lowercased())" {
-            return crossSite
-        }
-        return nil
+        return isSameSite && fields.origins.allSatisfy { $0.lowercased() == own } ? nil : crossSite
     }
 
     private static let crossSite = Problem(
@@ -85,12 +98,16 @@ enum RequestFraming {
         // As nearly every client on a Unix socket sends it.
         if host == "localhost" { return true }
         let isWellFormed = host.utf8.allSatisfy { byte in
-            byte &- 0x30 < 10 || (byte | 0x20) &- 0x61 < 26 || ".-:[]_".utf8.contains(byte)
+            byte.isDigit || (byte | 0x20) &- 0x61 < 26 || ".-:[]_".utf8.contains(byte)
         }
         guard isWellFormed else { return false }
-        if host.hasPrefix("[") { return host.hasPrefix("[::1]") }
-        let name = host.prefix { $0 != ":" }
-        return !name.contains(".") || isLoopback(name)
+        let isAddress = host.hasPrefix("[")
+        guard !isAddress || host.hasPrefix("[::1]") else { return false }
+        let name = isAddress ? host.prefix(5) : host.prefix { $0 != ":" }
+        let port = host[name.endIndex...]
+        guard port.isEmpty || (port.first == ":" && port.utf8.dropFirst().allSatisfy(\.isDigit))
+        else { return false }
+        return isAddress || !name.contains(".") || isLoopback(name)
     }
 
     /// 127.0.0.0/8.
@@ -103,4 +120,8 @@ enum RequestFraming {
     private static func shown(_ values: [String]) -> String {
         String(values.joined(separator: ", ").prefix(80))
     }
+}
+
+extension UInt8 {
+    fileprivate var isDigit: Bool { self &- 0x30 < 10 }
 }

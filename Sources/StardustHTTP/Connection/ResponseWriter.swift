@@ -54,7 +54,13 @@ final class ResponseWriter {
     }
 
     /// Ends the answer.
-    func end() { lastWrite = context?.writeAndFlush(part(.end(nil))) }
+    func end() {
+        guard let context else { return }
+        // Known before it is written: the next request, and the end of all, may arrive in there.
+        let promise = context.eventLoop.makePromise(of: Void.self)
+        lastWrite = promise.futureResult
+        context.writeAndFlush(part(.end(nil)), promise: promise)
+    }
 
     /// Closes once the last answer has been sent.
     func close() {

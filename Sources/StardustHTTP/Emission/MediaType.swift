@@ -23,8 +23,10 @@ extension MediaType {
     /// Type and subtype, in lower case (RFC 9110 section 8.3.1).
     private static func essence(_ header: String?) -> String {
         var bytes = (header ?? "").utf8.prefix { $0 != UInt8(ascii: ";") }
-        while bytes.first == UInt8(ascii: " ") { bytes.removeFirst() }
-        while bytes.last == UInt8(ascii: " ") { bytes.removeLast() }
+        // What surrounds the whole value is gone already.
+        while bytes.last == UInt8(ascii: " ") || bytes.last == UInt8(ascii: "\t") {
+            bytes.removeLast()
+        }
         return Substring(bytes).lowercased()
     }
 

@@ -63,6 +63,7 @@ final class FollowStream: Exchange {
     private var loop: any EventLoop { connection.eventLoop }
 
     func start() {
+        if isEnded { return }
         let bound = NIOLoopBound(self, eventLoop: loop)
         let loop = loop
         observer = ledger.follower?.observe { [hasNews] in
@@ -181,6 +182,7 @@ final class FollowStream: Exchange {
     /// Schedules a heartbeat, which reports the stream's position if nothing is sent for a while.
     private func beat() {
         heartbeat?.cancel()
+        if isEnded { return }
         let interval = TimeAmount(QueryLimits.heartbeatInterval)
         let bound = NIOLoopBound(self, eventLoop: loop)
         heartbeat = loop.scheduleTask(in: interval) { bound.value.sendHeartbeat() }

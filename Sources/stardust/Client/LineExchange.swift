@@ -141,6 +141,8 @@ struct LineExchange {
         case UnixSocket.Failure.system(_, let number): errorName(number)
         case UnixSocket.Failure.pathTooLong:
             "the path is too long; the system takes at most \(UnixSocket.pathBytesMax) bytes"
+        case is NIOHTTPDecoderError:
+            "the daemon refused the connection; it or this user may have too many"
         case let error as IOError: errorName(error.errnoCode)
         default: "\(error)"
         }
