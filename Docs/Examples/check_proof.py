@@ -57,7 +57,6 @@ def root_from(leaf, index, size, path):
     require(last == 0, "the path is too short")
     return node
 
-
 def check(proof, vkey, payload=None):
     head, checkpoint = proof.split("\n\n", 1)
     first, extra, index, *path = head.split("\n")
@@ -66,7 +65,8 @@ def check(proof, vkey, payload=None):
     path = [base64.b64decode(line, validate=True) for line in path]
     origin, size, root = open_checkpoint(checkpoint, vkey)
     require(root_from(sha256(b"\0", entry), index, size, path) == root, "it leads to another root")
-    # Of an entry (ledger-format.md): its own position, and the SHA-256 of the payload.
+    # Of an entry (ledger-format.md): version, reserved bytes, its own position, SHA-256 of the payload.
+    require(len(entry) == 160 and entry[:2] == b"\1\0" and not any(entry[96:128]), "not of version 1")
     require(int.from_bytes(entry[8:16], "little") == index, "the entry stands elsewhere")
     require(payload is None or sha256(payload) == entry[64:96], "the payload is another")
     return f"holds: position {index} of {origin}, of {size} entries, payload {entry[64:96].hex()}"

@@ -3,10 +3,10 @@
 
     verify.py LEDGER
 
-Checks the identity, every segment, record, entry and payload, the chain, the changes of key, the
-close marker, and every checkpoint with its signatures. Prints one finding a line and a summary; exit
-status 1 when something was found, 2 when all of it was written by a later version, 66 when there is
-no ledger and 74 when a file cannot be read. It validates no packets against their schema and no cosignatures of witnesses. Standard library only.
+Checks the identity, every segment, record, entry and payload, the chain, the changes of key, the close
+marker, and every checkpoint with its signatures, but no packets against their schema and no cosignatures.
+Prints findings and a summary. Exit status: 0 sound, 1 findings, 2 all of them written by a later version,
+66 no ledger, 77 a file may not be read, 74 a file cannot be read. Standard library only.
 """
 import base64
 import errno
@@ -236,28 +236,27 @@ class Verifier:
         self.findings.append(f"{code}: {'cannot judge: ' if is_unknown else ''}{text}")
         self.unknown += is_unknown
 
-    def read(self, name, limit=1 << 20):
-        """The content of a file, cut behind a limit; None if it is missing."""
+    def read(self, name, limit=1 << 20, passed=()):
+        """The content of a file, cut behind a limit; None if it is missing, or fails in a way that is passed."""
         path = os.path.join(self.folder, name)
-        if os.path.exists(path) and not os.path.isfile(path):
-            raise OSError(errno.EINVAL, "not a regular file", path)
         try:
+            if os.path.exists(path) and not os.path.isfile(path):
+                raise OSError(errno.EINVAL, "not a regular file", path)
             with open(path, "rb") as file:
                 return file.read(min(limit, os.fstat(file.fileno()).st_size) + 1)
-        except FileNotFoundError:
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, *passed):
+                raise
             return None
 
     def run(self):
         identity = self.identity()
         self.previous = self.hashes_at[0] = sha256(identity)
         self.roots_at[0] = (self.tree.root(), None)
-        self.marker = self.close_marker()
-        self.records = self.checkpoints()
+        self.marker, self.records = self.close_marker(), self.checkpoints()
         self.sizes = {size for _, size, _, _, _ in self.records}
-        try:
-            names = os.listdir(os.path.join(self.folder, "segments"))
-        except FileNotFoundError:
-            names = []
+        segments = os.path.join(self.folder, "segments")
+        names = os.listdir(segments) if os.path.lexists(segments) else []
         valid = [n for n in names if re.fullmatch(r"[0-9]{20}\.seg", n) and int(n[:20]) < ENTRIES_MAX]
         for name in sorted(n for n in names if n.endswith(".seg") and n not in valid):
             self.report("segment", f"{name}: no segment has this name")
@@ -410,13 +409,7 @@ class Verifier:
     # Segments.
 
     def segment(self, name, following):
-        path = os.path.join("segments", name)
-        try:
-            data = self.read(path, SEGMENT_MAX)
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.ELOOP):
-                raise
-            data = None
+        data = self.read(os.path.join("segments", name), SEGMENT_MAX, (errno.EINVAL, errno.ELOOP))
         if data is None:
             self.report("segment", f"{name} cannot be read")
             return False
@@ -444,7 +437,7 @@ class Verifier:
         return True
 
     def is_empty(self, name):
-        data = self.read(os.path.join("segments", name), SEGMENT_MAX) or b""
+        data = self.read(os.path.join("segments", name), SEGMENT_MAX, (errno.EINVAL, errno.ELOOP)) or b""
         return len(data) >= 128 and not data[128:].strip(b"\0")
 
     def header(self, name, data):
@@ -591,14 +584,12 @@ def main():
         verifier.run()
     except OSError as error:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)
-        sys.exit(66 if error.errno == errno.ENOENT else 74)
-    for finding in verifier.findings:
-        print(finding)
+        sys.exit({errno.ENOENT: 66, errno.EACCES: 77}.get(error.errno, 74))
     if verifier.findings:
-        later = verifier.unknown == len(verifier.findings)
         count = len(verifier.findings)
-        findings = "1 finding" if count == 1 else f"{count} findings"
-        print("CANNOT JUDGE: a later version wrote it" if later else f"NOT SOUND: {findings}")
+        later = verifier.unknown == count
+        print(*verifier.findings, sep="\n")
+        print("CANNOT JUDGE: a later version wrote it" if later else f"NOT SOUND: {count} finding{'s' if count > 1 else ''}")
         sys.exit(2 if later else 1)
     print(f"sound: {verifier.position} entries, root sha256:{verifier.tree.root().hex()}")
     print("Not judged: packets against their schema, cosignatures of witnesses.")

@@ -308,7 +308,7 @@ import Testing
         let imports = text.matches(of: /(?m)^(?:import|from) (\w+)/).map { String($0.1) }
         #expect(
             Set(imports).isSubset(of: [
-                "base64", "hashlib", "json", "os", "re", "struct", "sys",
+                "base64", "errno", "hashlib", "json", "os", "re", "struct", "sys",
             ]))
     }
 }

@@ -39,7 +39,11 @@ extension Volume {
     /// Whether a segment has a header and no record, as after a roll that a crash interrupted.
     package func isEmptySegment(_ first: Position) throws(FileFailure) -> Bool {
         let path = LedgerLayout.segment(first)
-        let file = try open(path, .read)
+        let file: any VolumeFile
+        do throws(FileFailure) { file = try open(path, .read) } catch {
+            guard error.isNoFile || error.isMissing else { throw error }
+            return false
+        }
         guard case .success(let header) = try SegmentCursor.open(file, name: path) else {
             return false
         }
