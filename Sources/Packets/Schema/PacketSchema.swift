@@ -215,6 +215,13 @@ package enum EntityTypes {
 
     /// Whether a packet may have this type: one of the engine's, or an extension.
     package static func mayBe(_ type: String) -> Bool {
-        known.contains(type) || type.wholeMatch(of: /x_[a-z][a-z0-9_]{0,61}/) != nil
+        known.contains(type) || Array(type.utf8).isExtensionWord
+    }
+
+    /// Which of the engine's types a word that is none may mean, such as its plural.
+    package static func nearest(to word: String) -> String? {
+        let word = word.lowercased()
+        guard word.count >= 3 else { return nil }
+        return known.first { $0.hasPrefix(word) || word.hasPrefix($0) }
     }
 }

@@ -99,19 +99,12 @@ extension PacketSchema {
         if let text = shortText(index, bytes) {
             for word in words where word == text { return }
         }
-        if orExtension, isExtensionWord(bytes.text(tokens[index])) { return }
+        if orExtension, bytes.text(tokens[index]).isExtensionWord { return }
         throw violation(
             .unknownValue, index, bytes,
             orExtension
                 ? "is not one of the schema's values or an extension: x_ and 1 to 62 of a-z 0-9 _"
                 : "is not one of the schema's values")
-    }
-
-    /// `^x_[a-z][a-z0-9_]{0,61}$`
-    private func isExtensionWord(_ text: [UInt8]) -> Bool {
-        guard (3...64).contains(text.count), text.starts(with: [0x78, 0x5F]) else { return false }
-        return text[2].isLowerLetter
-            && text.dropFirst(2).allSatisfy { $0.isLowerLetter || $0.isDigit || $0 == 0x5F }
     }
 
     func uuid(_ index: Int, _ bytes: Span<UInt8>) throws(SchemaViolation) -> UUID128 {
@@ -302,4 +295,13 @@ extension JSONToken.Kind {
 extension UInt8 {
     var isLowerLetter: Bool { (0x61...0x7A).contains(self) }
     var isDigit: Bool { (0x30...0x39).contains(self) }
+}
+
+extension [UInt8] {
+    /// `^x_[a-z][a-z0-9_]{0,61}$`
+    var isExtensionWord: Bool {
+        guard (3...64).contains(count), starts(with: [0x78, 0x5F]) else { return false }
+        return self[2].isLowerLetter
+            && dropFirst(2).allSatisfy { $0.isLowerLetter || $0.isDigit || $0 == 0x5F }
+    }
 }

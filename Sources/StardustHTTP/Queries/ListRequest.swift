@@ -87,6 +87,9 @@ extension Parameters {
         filter.lineage = try pattern("lineage")
         filter.decisionChain = try pattern("decision_chain")
         filter.entityType = self["entity_type"]
+        if let type = filter.entityType, !EntityTypes.mayBe(type) {
+            throw .notAnEntityType(type)
+        }
         filter.entityID = try self["entity_id"].map { (text) throws(Problem) in
             guard let id = UUID128(text) else {
                 throw .badParameter(
@@ -123,6 +126,12 @@ extension Parameters {
             throw .badParameter(
                 name,
                 "\(text) is not an RFC 3339 time in UTC, such as 2026-09-14T10:42:07.311Z")
+        }
+        // PostgreSQL rounds to microseconds, packets are cut to them: neither is what was asked for.
+        guard text.split(separator: ".").last!.utf8.prefix(while: { $0 &- 0x30 < 10 }).count <= 6
+        else {
+            throw .badParameter(
+                name, "\(text) is finer than a microsecond; give at most six digits of fraction")
         }
         return time
     }

@@ -1,4 +1,5 @@
 internal import LedgerFormat
+internal import Packets
 
 /// The variable parts of a path, looked up by name. Ids and positions are validated before a
 /// handler runs.
@@ -34,6 +35,10 @@ struct PathVariables: Sendable {
                 throw .notATile
             }
             values.append((name, .tile(tile)))
+        case "type":
+            let type = String(text)
+            guard EntityTypes.mayBe(type) else { throw .notAnEntityType(type) }
+            values.append((name, .text(type)))
         default: values.append((name, .text(String(text))))
         }
     }

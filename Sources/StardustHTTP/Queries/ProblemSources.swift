@@ -103,6 +103,14 @@ extension Problem {
         Problem(.notFound, "\(what) is not in the ledger")
     }
 
+    static func notAnEntityType(_ type: String) -> Problem {
+        let known = EntityTypes.known.joined(separator: ", ")
+        let hint =
+            EntityTypes.nearest(to: type).map { "did you mean \($0)?" } ?? "known are \(known)"
+        return badParameter(
+            "entity_type", "no packet can have the type \(type); \(hint)")
+    }
+
     static func badParameter(_ name: String, _ detail: String) -> Problem {
         Problem(.badParameter, "\(name): \(detail)")
     }
