@@ -12,6 +12,8 @@ package struct Chain: Sendable {
     let steps: [ChainStep]
     let evidence: [Evidence]
     let conflicts: [ChainConflict]
+    /// What is said about the packets, and about those who say it.
+    let amendments: [(amendment: Amendment, isInForce: Bool)]
     let cyclesCut: [(from: Position, to: Position)]
     let reasons: [IncompleteReason]
     let frontier: [FrontierItem]
@@ -39,9 +41,15 @@ package struct Chain: Sendable {
         }.map { ($0.entityType, $0.entityID) }
     }
 
-    /// The packets' positions and entry hashes.
+    /// Positions and entry hashes of everything cited: the packets, then others that amend them.
     package var entries: [(position: Position, hash: Digest)] {
-        packets.map { ($0.packet.position, $0.packet.entryHash) }
+        (packets.map(\.packet) + amenders).map { ($0.position, $0.entryHash) }
+    }
+
+    /// The packets that amend others and were not walked, by position.
+    var amenders: [ChainPacket] {
+        var known = Set(packets.map(\.packet.position))
+        return amendments.map(\.amendment.child).filter { known.insert($0.position).inserted }
     }
 
     package var payloadBytes: Int { packets.reduce(0) { $0 + $1.packet.payload.count } }
@@ -52,7 +60,9 @@ package struct Chain: Sendable {
         let order: Int
         let packet: ChainPacket
         let depth: Int
-        let isTainted: Bool
+        /// Whether it builds on a retracted packet; nil if that was not looked for to the end.
+        let isTainted: Bool?
+        let standing: Standing.State
     }
 
     struct Evidence: Sendable {
@@ -85,18 +95,28 @@ package struct Chain: Sendable {
         let order = try ChainOrder(walk.walked.keys, walk.edges, source.spend)
         let walked = order.positions.map { walk.walked[$0]! }
         let table = PacketTable(walked.map(\.packet))
-        let roots = Set(walked.filter { $0.depth == 0 }.map(\.packet.position))
-        var search = ConflictSearch(source, table, walk.edges, roots: roots, book)
+        let standings = StandingBook(source, book)
+        var search = ConflictSearch(source, table, walk.edges, request.target, standings)
         try search.run()
+        let taint = try TaintSearch(
+            table.packets, in: source, book, standings, packetsMax: request.limits.packets)
         edges = Self.ordered(walk.edges, table)
         let sequence = try StepSequence(
             table.packets, parents: Self.parents(edges, table), source.spend)
         steps = sequence.steps
-        packets = walked.enumerated().map { index, walked in
-            Entry(
-                order: index + 1, packet: walked.packet, depth: walked.depth,
-                isTainted: search.tainted.contains(walked.packet.position))
+        var packets: [Entry] = []
+        for walked in walked {
+            let position = walked.packet.position
+            packets.append(
+                Entry(
+                    order: packets.count + 1, packet: walked.packet, depth: walked.depth,
+                    isTainted: taint.unknown.contains(position)
+                        ? nil : taint.tainted.contains(position),
+                    standing: try standings.standing(of: walked.packet).state))
         }
+        self.packets = packets
+        let amendments = try standings.allAmendments(of: table.packets)
+        self.amendments = Array(amendments.prefix(ChainLimits.conflictsMax))
         evidence = try Self.evidence(of: table.packets, source.spend)
         let conflicts = search.conflicts + sequence.conflicts
         self.conflicts = Array(conflicts.prefix(ChainLimits.conflictsMax))
@@ -104,7 +124,9 @@ package struct Chain: Sendable {
         frontier = walk.frontier
         var reasons = walk.reasons
         if !order.cut.isEmpty { reasons.insert(.cyclesCut) }
-        if search.isLimited { reasons.insert(.maxPackets) }
+        if standings.isLimited || amendments.count > ChainLimits.conflictsMax {
+            reasons.insert(.maxPackets)
+        }
         if conflicts.count > ChainLimits.conflictsMax { reasons.insert(.maxConflicts) }
         self.reasons = IncompleteReason.allCases.filter(reasons.contains)
     }
@@ -117,18 +139,20 @@ package struct Chain: Sendable {
         }.sorted { ($0.0, $0.1) < ($1.0, $1.1) }.map { edges[$0.2] }
     }
 
-    /// For each packet, the distinct packets it was derived from.
-    private static func parents(_ edges: [ChainEdge], _ table: PacketTable) -> [[ChainPacket]] {
-        var parents: [[ChainPacket]] = Array(repeating: [], count: table.packets.count)
+    /// For each packet, what it was derived from: distinct packets, or nodes of their reasoning.
+    private static func parents(
+        _ edges: [ChainEdge], _ table: PacketTable
+    ) -> [[StepSequence.Parent]] {
+        var parents: [[StepSequence.Parent]] = Array(repeating: [], count: table.packets.count)
         // The edges of one child are adjacent.
-        var (last, known): (Position?, Set<Position>) = (nil, [])
+        var (last, known): (Position?, Set<StepSequence.Parent.Key>) = (nil, [])
         for edge in edges where edge.order != .self {
             if edge.from != last { (last, known) = (edge.from, []) }
             guard let child = table.place(of: edge.from),
-                let parent = edge.to.flatMap({ table[$0] }),
-                known.insert(parent.position).inserted
+                let packet = edge.to.flatMap({ table[$0] })
             else { continue }
-            parents[child].append(parent)
+            let parent = StepSequence.Parent(packet: packet, reference: edge.reference)
+            if known.insert(parent.key).inserted { parents[child].append(parent) }
         }
         return parents
     }

@@ -11,19 +11,23 @@ struct ChainConflict: Sendable {
     let pointer: String?
 
     enum Kind: String, CaseIterable, Sendable {
-        /// Two packets revise the same packet.
+        /// Two packets revise the same packet, or supersede it.
         case fork
         /// Two packets claim to have created the same entity.
         case doubleCreated = "double_created"
-        /// The same question about the same entity was answered in two different ways.
+        /// The same question about the same entity was answered in two ways, and both answers stand.
         case contradiction
         case duplicateNode = "duplicate_node"
         case unknownNodeParent = "unknown_node_parent"
         case nodeCycle = "node_cycle"
         /// The parent claims to have been created after the child.
         case parentCreatedLater = "parent_created_later"
-        /// A retracted packet is still in use.
+        /// A packet that was declared wrong is in use, or was asked for.
         case retracted
+        /// The same of a packet in whose place another stands.
+        case superseded
+        /// The same of a packet of which there is another version.
+        case revised
         /// The names in one reference do not identify the same packet.
         case reference
     }
@@ -42,42 +46,39 @@ struct ConflictSearch<Source: ChainSource> {
     private let source: Source
     private let table: PacketTable
     private let edges: [ChainEdge]
-    private let roots: Set<Position>
-    private let book: EdgeBook<Source>
+    private let target: ChainTarget
+    private let standings: StandingBook<Source>
 
     private(set) var conflicts: [ChainConflict] = []
-    /// Packets downstream of a retracted one.
-    private(set) var tainted: Set<Position> = []
-    /// Whether some packet has more amendments than are examined.
-    private(set) var isLimited = false
 
-    /// `roots` are the requested packets.
     init(
-        _ source: Source, _ table: PacketTable, _ edges: [ChainEdge], roots: Set<Position>,
-        _ book: EdgeBook<Source>
+        _ source: Source, _ table: PacketTable, _ edges: [ChainEdge], _ target: ChainTarget,
+        _ standings: StandingBook<Source>
     ) {
-        self.source = source
-        self.roots = roots
-        self.book = book
-        self.table = table
-        self.edges = edges
+        (self.source, self.table, self.edges) = (source, table, edges)
+        (self.target, self.standings) = (target, standings)
     }
 
     mutating func run() throws(Source.Failure) {
-        let amendments = try amendments()
+        var amended: [(packet: ChainPacket, standing: Standing)] = []
         var packets = table.packets
         var others: Set<Position> = []
-        for child in amendments.map(\.child)
-        where table[child.position] == nil && others.insert(child.position).inserted {
-            packets.append(child)
+        for packet in table.packets {
+            let standing = try standings.standing(of: packet)
+            guard standing.state != .current else { continue }
+            amended.append((packet, standing))
+            for child in standing.amendments.map(\.child)
+            where table[child.position] == nil && others.insert(child.position).inserted {
+                packets.append(child)
+            }
         }
         packets.sort { $0.position < $1.position }
-        try source.spend(packets.count + edges.count + amendments.count)
-        findForks(amendments)
+        try source.spend(packets.count + edges.count + amended.count)
+        findForks(amended)
         findDoubleCreations(packets)
-        findContradictions(packets, amendments)
+        try findContradictions(packets)
         findTimes()
-        findRetractions(amendments)
+        findAmended(amended)
         for edge in edges {
             guard let detail = edge.disagreement else { continue }
             add(.reference, [edge.from], detail, pointer(edge))
@@ -100,74 +101,57 @@ struct ConflictSearch<Source: ChainSource> {
 
     // MARK: Amendments
 
-    private mutating func amendments() throws(Source.Failure) -> [Amendment] {
-        var found: [Amendment] = []
-        // Each candidate's amendments by target: one packet may amend many.
-        var amended: [Position: [Position: [Amendment]]] = [:]
-        for target in table.packets {
-            let before = found.count
-            try source.eachAmendment(of: target) { (candidate) throws(Source.Failure) in
-                if amended[candidate] == nil { amended[candidate] = try amendments(by: candidate) }
-                found += amended[candidate]![target.position] ?? []
-                return found.count - before <= ChainLimits.amendmentsMax
+    private mutating func findForks(_ amended: [(packet: ChainPacket, standing: Standing)]) {
+        for (packet, standing) in amended {
+            for (state, verb) in [(Standing.State.revised, "revise"), (.superseded, "supersede")] {
+                let amenders = standing.amenders(state)
+                guard amenders.count > 1 else { continue }
+                add(
+                    .fork, amenders,
+                    "positions \(list(amenders)) each \(verb) position \(packet.position)")
             }
-            if found.count - before > ChainLimits.amendmentsMax { isLimited = true }
-        }
-        return found
-    }
-
-    private func amendments(
-        by position: Position
-    ) throws(Source.Failure) -> [Position: [Amendment]] {
-        let known = table[position]
-        let read = known == nil ? try source.packet(at: position) : known
-        guard let child = read else { return [:] }
-        let edges = try book.edges(of: child)
-        try source.spend(edges.count)
-        return Dictionary(
-            grouping: edges.filter {
-                $0.reference.isAmendment && $0.to != nil && $0.order != .self
-            }.map { Amendment(child: child, edge: $0) }, by: { $0.target })
-    }
-
-    private mutating func findForks(_ amendments: [Amendment]) {
-        let revisions = amendments.filter { $0.edge.relation == "revision_of" }
-        for (target, group) in revisions.grouped(by: { $0.target }) {
-            let revisers = Set(group.map(\.child.position)).sorted()
-            guard revisers.count > 1 else { continue }
-            add(
-                .fork, revisers,
-                "positions \(list(revisers)) each revise position \(target)")
         }
     }
 
-    private mutating func findRetractions(_ amendments: [Amendment]) {
-        let retractions = amendments.filter { $0.edge.relation == "retracts" }
-        var users: [Position: [Position]] = [:]
+    /// Packets that others here build on, or that were asked for, though they no longer stand.
+    private mutating func findAmended(_ amended: [(packet: ChainPacket, standing: Standing)]) {
+        guard !amended.isEmpty else { return }
+        var (users, amenders): ([Position: Set<Position>], [Position: Set<Position>]) = ([:], [:])
         for edge in edges where edge.order != .self {
-            guard let parent = edge.to, !["retracts", "supersedes"].contains(edge.relation) else {
-                continue
-            }
-            users[parent, default: []].append(edge.from)
+            guard let parent = edge.to else { continue }
+            if edge.isUse { users[parent, default: []].insert(edge.from) }
+            if edge.reference.isAmendment { amenders[parent, default: []].insert(edge.from) }
         }
-        for (target, group) in retractions.grouped(by: { $0.target }) {
-            let retractors = Set(group.map(\.child.position)).sorted()
-            let isUsed = users[target] != nil
-            guard isUsed || roots.contains(target) else { continue }
-            add(
-                .retracted, [target] + retractors,
-                "position \(target), which \(isUsed ? "others here build on" : "was asked for"), "
-                    + "was retracted by position \(list(retractors))")
-            taint(downstreamOf: target, users)
+        for (packet, standing) in amended {
+            let position = packet.position
+            let all = users[position] ?? []
+            // Another version naturally builds on the one before.
+            let own = Set(standing.amendments.map(\.child.position)).union(amenders[position] ?? [])
+            for (state, kind, word) in [
+                (Standing.State.retracted, ChainConflict.Kind.retracted, "retracted"),
+                (.superseded, .superseded, "superseded"), (.revised, .revised, "revised"),
+            ] {
+                let speakers = standing.amenders(state)
+                guard !speakers.isEmpty else { continue }
+                let isUsed = !(state == .retracted ? all : all.subtracting(own)).isEmpty
+                guard isUsed || isAskedFor(packet, state) else { continue }
+                add(
+                    kind, [position] + speakers,
+                    "position \(position), which "
+                        + "\(isUsed ? "others here build on" : "was asked for"), was \(word) by "
+                        + "position \(list(speakers))")
+            }
         }
     }
 
-    private mutating func taint(downstreamOf target: Position, _ users: [Position: [Position]]) {
-        var pending = [target]
-        while let next = pending.popLast() {
-            for user in users[next] ?? [] where table[user] != nil {
-                if tainted.insert(user).inserted { pending.append(user) }
-            }
+    /// Whether the request is for this packet. An entity's or a trace's versions are its history;
+    /// only what was declared wrong is worth a word there.
+    private func isAskedFor(_ packet: ChainPacket, _ state: Standing.State) -> Bool {
+        switch target {
+        case .packet(let id): packet.stardustID == id
+        case .entity(let type, let id):
+            state == .retracted && packet.entityType == type && packet.entityID == id
+        case .trace(let id): state == .retracted && packet.traceID == id
         }
     }
 
@@ -187,14 +171,12 @@ struct ConflictSearch<Source: ChainSource> {
         }
     }
 
-    private mutating func findContradictions(_ packets: [ChainPacket], _ amendments: [Amendment]) {
-        let superseded = Set(
-            amendments.filter { $0.edge.relation == "supersedes" }.map(\.target))
+    private mutating func findContradictions(_ packets: [ChainPacket]) throws(Source.Failure) {
         var answers: [(question: Question, position: Position, chosen: ArraySlice<UInt8>)] = []
-        for packet in packets where !superseded.contains(packet.position) {
-            guard let key = packet.decision?.key, let chosen = packet.decision?.chosen else {
-                continue
-            }
+        for packet in packets {
+            guard let key = packet.decision?.key, let chosen = packet.decision?.chosen,
+                try standings.standing(of: packet).state == .current
+            else { continue }
             let entity = EntityName(type: packet.entityType, id: packet.entityID)
             answers.append((Question(entity, key), packet.position, chosen))
         }
@@ -205,7 +187,7 @@ struct ConflictSearch<Source: ChainSource> {
             let positions = group.map(\.position)
             add(
                 .contradiction, positions,
-                "\(question.key) of \(question.entity.type)/\(question.entity.id) was decided "
+                "\(question.key.description.asName) of \(question.entity.type)/\(question.entity.id) was decided "
                     + "differently at positions \(list(positions))")
         }
     }
@@ -213,7 +195,7 @@ struct ConflictSearch<Source: ChainSource> {
     private mutating func findTimes() {
         for edge in edges {
             guard let parent = edge.to.flatMap({ table[$0] }), let child = table[edge.from],
-                parent.createdAt > child.createdAt
+                parent.statesCreation, child.statesCreation, parent.createdAt > child.createdAt
             else { continue }
             add(
                 .parentCreatedLater, [child.position, parent.position],
@@ -243,7 +225,8 @@ struct ConflictSearch<Source: ChainSource> {
                     if conflicts.count > ChainLimits.conflictsMax { return }
                     add(
                         .unknownNodeParent, [packet.position],
-                        "node \(node.id) builds on \(Citation(owner, name)), which is not there",
+                        "node \(node.id.description.asName) builds on "
+                            + "\(Citation(owner, name).description.asName), which is not there",
                         "\(node.pointer)/parents/\(index)")
                 }
             }
@@ -262,13 +245,6 @@ struct ConflictSearch<Source: ChainSource> {
 }
 
 // Declared outside the generic search, so that these types do not differ by source.
-
-/// A packet that retracts, supersedes or revises another.
-private struct Amendment {
-    var child: ChainPacket
-    var edge: ChainEdge
-    var target: Position { edge.to! }
-}
 
 /// The question a decision answers.
 private struct Question: Hashable {

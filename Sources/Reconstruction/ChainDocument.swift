@@ -40,6 +40,8 @@ extension Chain {
         json.array(steps) { write($0, &$1) }
         json.key("evidence")
         json.array(evidence) { write($0, &$1) }
+        json.key("amendments")
+        json.array(amendments) { write($0.amendment, isInForce: $0.isInForce, &$1) }
         json.key("conflicts")
         json.array(conflicts) { write($0, &$1) }
         json.key("cycles_cut")
@@ -87,7 +89,10 @@ extension Chain {
         json.member("created_at", packet.createdAt)
         json.member("entry_hash", packet.entryHash)
         json.member("payload_sha256", packet.payloadDigest)
-        json.member("tainted", entry.isTainted)
+        json.members(packet.members)
+        json.key("tainted")
+        if let isTainted = entry.isTainted { json.boolean(isTainted) } else { json.null() }
+        json.member("standing", entry.standing.rawValue)
         if let path = proofs?.inclusion[packet.position] {
             json.key("inclusion")
             json.array(path) { $1.string($0.base64) }
@@ -121,6 +126,29 @@ extension Chain {
         json.endObject()
     }
 
+    private func write(_ amendment: Amendment, isInForce: Bool, _ json: inout JSONWriter) {
+        let packet = amendment.child
+        json.beginObject()
+        json.member("position", packet.position.value)
+        json.member("relation", amendment.edge.relation)
+        json.member("amends", amendment.target.value)
+        json.member("in_force", isInForce)
+        json.member("stardust_id", packet.stardustID)
+        json.member("entity_type", packet.entityType)
+        json.member("entity_id", packet.entityID)
+        if let event = packet.event { json.member("event", event) }
+        json.member("created_at", packet.createdAt)
+        json.member("entry_hash", packet.entryHash)
+        json.member("payload_sha256", packet.payloadDigest)
+        json.key("ref")
+        json.json(amendment.edge.reference.source)
+        if let path = proofs?.inclusion[packet.position] {
+            json.key("inclusion")
+            json.array(path) { $1.string($0.base64) }
+        }
+        json.endObject()
+    }
+
     private func write(_ conflict: ChainConflict, _ json: inout JSONWriter) {
         json.beginObject()
         json.member("kind", conflict.kind.rawValue)
@@ -142,6 +170,7 @@ extension Chain {
             json.key("ref")
             json.json(reference.source)
         }
+        if let later = item.later { json.member("later", later.value) }
         json.endObject()
     }
 }
@@ -161,6 +190,8 @@ extension ChainEdge {
         if to == nil {
             json.key("ref")
             json.json(reference.source)
+        } else {
+            json.members(reference.members)
         }
         more(&json)
         json.endObject()
@@ -168,7 +199,7 @@ extension ChainEdge {
 }
 
 extension JSONWriter {
-    fileprivate mutating func members(_ members: [RepeatedMember]) {
+    mutating func members(_ members: [RepeatedMember]) {
         for member in members {
             key(member.name.text)
             json(member.source)

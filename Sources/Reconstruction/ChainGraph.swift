@@ -10,7 +10,7 @@ extension Chain {
         ]
         for entry in packets {
             let label = label(entry).map(Self.dotEscaped).joined(separator: "\\n")
-            let color = entry.isTainted ? ", color=red" : ""
+            let color = entry.isTainted == true ? ", color=red" : ""
             lines.append("  p\(entry.packet.position) [label=\"\(label)\"\(color)];")
         }
         for node in outside {
@@ -49,7 +49,7 @@ extension Chain {
         let packet = entry.packet
         var label = ["\(packet.entityType) \(packet.event ?? "")", "\(packet.entityID)"]
         if let chosen = packet.decision?.chosen {
-            label.append("chose \(String(decoding: chosen.prefix(120), as: UTF8.self))")
+            label.append("chose \(String(decoding: chosen, as: UTF8.self).shortened(to: 60))")
         }
         return label + ["position \(packet.position)"]
     }
@@ -63,7 +63,7 @@ extension Chain {
             if let to = edge.to, walked.contains(to) { continue }
             let id = target(edge)
             guard seen.insert(id).inserted else { continue }
-            let named = String(decoding: edge.reference.source.prefix(200), as: UTF8.self)
+            let named = String(decoding: edge.reference.source, as: UTF8.self).shortened(to: 120)
             let label =
                 edge.to.map { "position \($0), not followed" } ?? edge.reference.uri
                 ?? "not in the ledger: \(named)"

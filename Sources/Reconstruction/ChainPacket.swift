@@ -12,6 +12,8 @@ package final class ChainPacket: Sendable {
     package let event: String?
     /// Who emitted it, according to the packet itself.
     let worker: String?
+    /// What the chain repeats of it, exactly as written: who emitted it, and what was to be decided.
+    let members: [RepeatedMember]
     package let parents: [ParentReference]
     let decision: Decision?
     let evidence: [EvidenceItem]
@@ -19,6 +21,8 @@ package final class ChainPacket: Sendable {
     package var position: Position { entry.position }
     package var stardustID: UUID128 { entry.stardustID }
     package var createdAt: Timestamp { entry.createdAt }
+    /// Whether `createdAt` is the packet's own word, rather than when it was received.
+    var statesCreation: Bool { !entry.flags.contains(.createdAtAssigned) }
     package var payloadDigest: Digest { entry.payloadDigest }
 
     /// Its approximate memory use: the payload, which its parts share, plus the parts.
@@ -37,12 +41,15 @@ package final class ChainPacket: Sendable {
         entityID = outline.entityID
         var (trace, event, worker): (UUID128?, String?, String?) = (nil, nil, nil)
         var (parents, evidence): ([ParentReference], [EvidenceItem]) = ([], [])
+        var members: [RepeatedMember] = []
         document.eachKnownMember(of: outline.lineage) { name, value in
             switch name {
             case .traceID:
                 trace = document.id(value, withoutDashes: true)
             case .event: event = document.string(value)
+            case .decisionContext: members.insert(RepeatedMember(document, name, value))
             case .producer:
+                members.insert(RepeatedMember(document, name, value))
                 document.eachKnownMember(of: value) { name, value in
                     if name == .worker { worker = document.string(value) }
                 }
@@ -60,6 +67,13 @@ package final class ChainPacket: Sendable {
         (traceID, self.event, self.worker) = (trace, event, worker)
         (self.parents, self.evidence) = (parents, evidence)
         decision = outline.decisionChain.map { Decision(document, $0, of: entry.stardustID) }
+        if let chain = outline.decisionChain, document.tokens[chain].kind == .object {
+            document.eachKnownMember(of: chain) { name, value in
+                guard name == .question || name == .decisionKey else { return }
+                members.insert(RepeatedMember(document, name, value))
+            }
+        }
+        self.members = members
     }
 }
 
@@ -74,6 +88,10 @@ package final class ParentReference: Sendable {
     package let relation: String
     /// Why, in the worker's words.
     let why: String?
+    /// The node of the parent's reasoning that it builds on; nil for the parent's outcome.
+    let node: ExactText?
+    /// Members that the chain repeats exactly as written.
+    let members: [RepeatedMember]
     /// The reference as written, except that a bare id becomes an object.
     let source: ArraySlice<UInt8>
 
@@ -95,7 +113,8 @@ package final class ParentReference: Sendable {
         self.index = index
         var (id, hash, uri): (UUID128?, PacketHash?, String?) = (nil, nil, nil)
         var (type, entityID): (String?, UUID128?) = (nil, nil)
-        var (relation, why): (String?, String?) = (nil, nil)
+        var (relation, why, node): (String?, String?, String?) = (nil, nil, nil)
+        var members: [RepeatedMember] = []
         if document.tokens[token].kind == .string {
             id = document.id(token)
             source = (Array("{\"stardust_id\":".utf8) + document.source(token) + [0x7D])[...]
@@ -110,11 +129,18 @@ package final class ParentReference: Sendable {
             case .entityID: entityID = document.id(value)
             case .uri: uri = document.string(value)
             case .relation: relation = document.string(value)
-            case .why: why = document.string(value)
+            case .why:
+                why = document.string(value)
+                members.insert(RepeatedMember(document, name, value))
+            case .node:
+                node = document.string(value)
+                members.insert(RepeatedMember(document, name, value))
+            case .region: members.insert(RepeatedMember(document, name, value))
             default: break
             }
         }
         (self.id, self.hash, self.uri, self.why) = (id, hash, uri, why)
+        (self.node, self.members) = (node.map(ExactText.init), members)
         self.relation = relation ?? "derived_from"
         if let type, let entityID {
             entity = EntityName(type: type, id: entityID)
@@ -188,6 +214,11 @@ struct RepeatedMember: Sendable {
 extension [RepeatedMember] {
     /// Inserts a member so that members stay in the order of the schema's names.
     fileprivate mutating func insert(_ member: RepeatedMember) {
+        // Of a name that stands twice, the last counts, as in PostgreSQL's jsonb.
+        if let same = firstIndex(where: { $0.name == member.name }) {
+            self[same] = member
+            return
+        }
         var index = count
         while index > 0, self[index - 1].name.rawValue > member.name.rawValue { index -= 1 }
         insert(member, at: index)

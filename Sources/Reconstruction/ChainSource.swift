@@ -46,4 +46,7 @@ package protocol ChainSource {
     func eachAmendment(
         of packet: ChainPacket, _ body: (Position) throws(Failure) -> Bool
     ) throws(Failure)
+
+    /// Whether any packet may retract another.
+    func mayRetract() throws(Failure) -> Bool
 }

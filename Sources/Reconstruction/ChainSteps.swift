@@ -29,24 +29,53 @@ struct StepSequence {
     private(set) var steps: [ChainStep] = []
     private(set) var conflicts: [ChainConflict] = []
 
-    /// `parents` lists, for each packet, the walked packets it was derived from.
+    /// What a packet was derived from.
+    struct Parent {
+        let packet: ChainPacket
+        let reference: ParentReference
+
+        struct Key: Hashable {
+            var position: Position
+            var node: ExactText?
+        }
+
+        var key: Key { Key(position: packet.position, node: reference.node) }
+
+        /// The step that it is: the node named, or the packet's outcome; nil if there is none.
+        var step: Citation? {
+            guard let decision = packet.decision else { return nil }
+            if let node = reference.node {
+                return decision.places[node].map { _ in Citation(packet.stardustID, node) }
+            }
+            return decision.outcome.map { Citation(packet.stardustID, decision.nodes[$0].id) }
+        }
+    }
+
+    /// `parents` lists, for each packet, what it was derived from among the walked packets.
     init<Failure: Error>(
-        _ packets: [ChainPacket], parents: [[ChainPacket]],
+        _ packets: [ChainPacket], parents: [[Parent]],
         _ spend: (Int) throws(Failure) -> Void
     ) throws(Failure) {
         for (packet, parents) in zip(packets, parents) {
+            for parent in parents { checkNode(of: parent, in: packet) }
             guard let decision = packet.decision else { continue }
-            let implied = parents.compactMap { parent in
-                parent.decision.flatMap { decision in
-                    decision.outcome.map {
-                        Citation(parent.stardustID, decision.nodes[$0].id)
-                    }
-                }
-            }
+            let implied = parents.compactMap(\.step)
             try spend(
                 implied.count + decision.nodes.reduce(0) { $0 + 1 + $1.parents.count })
             append(packet, decision, implied)
         }
+    }
+
+    private mutating func checkNode(of parent: Parent, in packet: ChainPacket) {
+        guard let node = parent.reference.node, parent.step == nil,
+            conflicts.count <= ChainLimits.conflictsMax
+        else { return }
+        conflicts.append(
+            ChainConflict(
+                .unknownNodeParent, [packet.position],
+                "it builds on \(Citation(parent.packet.stardustID, node).description.asName), which is not "
+                    + "there",
+                "/lineage/_meta_parents/\(parent.reference.index)/node"))
     }
 
     private mutating func append(
@@ -56,11 +85,12 @@ struct StepSequence {
             guard conflicts.count <= ChainLimits.conflictsMax else { break }
             conflicts.append(
                 ChainConflict(
-                    .duplicateNode, [packet.position], "node \(node.id) stands twice",
+                    .duplicateNode, [packet.position],
+                    "node \(node.id.description.asName) stands twice",
                     node.pointer))
         }
         if !decision.order.cycle.isEmpty {
-            let names = decision.order.cycle.map { decision.nodes[$0].id.description }
+            let names = decision.order.cycle.map { decision.nodes[$0].id.description.asName }
             conflicts.append(
                 ChainConflict(
                     .nodeCycle, [packet.position],

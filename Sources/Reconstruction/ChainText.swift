@@ -22,15 +22,18 @@ private struct ChainText {
             let steps = stepsByPacket[entry.packet.position] ?? []
             guard !steps.isEmpty else { continue }
             lines.append("\(heading(entry)) [\(entry.order)]")
+            lines += questions(entry.packet)
             for step in steps { lines += text(step) }
             lines.append("")
         }
         lines += silentPackets
         lines += incompleteness
         lines += conflictLines
+        lines += amendmentLines
         lines += evidenceLines
         lines.append("SOURCES")
         for entry in chain.packets { lines += source(entry) }
+        lines += chain.amenders.map { "  [–] " + cited($0) }
         return lines.joined(separator: "\n") + "\n"
     }
 
@@ -46,7 +49,7 @@ private struct ChainText {
     private func name(_ target: ChainTarget) -> String {
         switch target {
         case .packet(let id): "packet \(id)"
-        case .entity(let type, let id): "\(escaped(type))/\(id)"
+        case .entity(let type, let id): "\(type.asName)/\(id)"
         case .trace(let id): "trace \(id.digits)"
         }
     }
@@ -59,9 +62,25 @@ private struct ChainText {
 
     private func heading(_ entry: Chain.Entry) -> String {
         let packet = entry.packet
-        let event = packet.event.map { ", \(escaped($0))" } ?? ""
-        return "\(escaped(packet.entityType))/\(packet.entityID)\(event)"
-            + (entry.isTainted ? ", TAINTED by a retracted packet" : "")
+        let event = packet.event.map { ", \($0.asName)" } ?? ""
+        return "\(packet.entityType.asName)/\(packet.entityID)\(event)"
+            + standing(entry)
+    }
+
+    /// What was to be decided.
+    private func questions(_ packet: ChainPacket) -> [String] {
+        packet.members.filter { $0.name != .producer }.map { member in
+            "  \(member.name.text) \(value(member.source))"
+        }
+    }
+
+    private func standing(_ entry: Chain.Entry) -> String {
+        let own = entry.standing == .current ? "" : ", \(entry.standing.rawValue.uppercased())"
+        return switch entry.isTainted {
+        case false?: own
+        case true?: own + ", TAINTED by a retracted packet"
+        case nil: own + ", not known whether tainted: it has too many ancestors"
+        }
     }
 
     /// Packets that state no reasoning.
@@ -75,7 +94,7 @@ private struct ChainText {
 
     private func text(_ step: ChainStep) -> [String] {
         let node = step.node
-        var head = (step.isOutcome ? " ▶" : "  ") + "\(step.number). \(escaped(node.kind))"
+        var head = (step.isOutcome ? " ▶" : "  ") + "\(step.number). \(node.kind.asName)"
         if let agent = agent(node) { head += " by \(agent)" }
         if let chosen = node.member(.chosen) { head += ": chose \(value(chosen))" }
         if let confidence = node.member(.confidence) {
@@ -86,15 +105,20 @@ private struct ChainText {
         if step.areParentsImplied {
             lines.append(indent + "(linked by _meta_parents, not stated by the worker)")
         }
-        if let title = words(node, .title) { lines.append(indent + title) }
+        if let title = words(node, .title) { lines.append(indent + title.quoted) }
         if let score = node.member(.score) { lines.append(indent + "score \(value(score))") }
         if let status = words(node, .status), status != "accepted" {
-            lines.append(indent + "status \(status)")
+            lines.append(indent + "status \(status.asName)")
+        }
+        for name in [MemberName.method, .threshold, .options] {
+            if let member = node.member(name) {
+                lines.append(indent + "\(name.text) \(value(member))")
+            }
         }
         lines += votes(node).map { indent + $0 }
         if let scores = node.member(.scores) { lines.append(indent + "scores \(value(scores))") }
         if let rationale = words(node, .rationale) {
-            lines.append(indent + "because “\(rationale)”")
+            lines.append(indent + "because \(rationale.quoted)")
         }
         lines += alternatives(node).map { indent + $0 }
         return lines
@@ -106,14 +130,14 @@ private struct ChainText {
             return nil
         }
         let id = document.string(0) ?? document.member("id", of: 0).flatMap(document.string)
-        return id.map(escaped)
+        return id?.asName
     }
 
     private func words(_ node: ReasoningNode, _ name: MemberName) -> String? {
         guard let source = node.member(name), let document = try? JSONDocument(Array(source)) else {
             return nil
         }
-        return document.string(0).map(escaped)
+        return document.string(0)
     }
 
     private func votes(_ node: ReasoningNode) -> [String] {
@@ -122,7 +146,7 @@ private struct ChainText {
             return []
         }
         let votes = JSONChildren(document.tokens, of: 0).map { key in
-            (name: escaped(document.bytes.span.string(document.tokens[key])), value: key + 1)
+            (name: document.bytes.span.string(document.tokens[key]).asName, value: key + 1)
         }
         let width = votes.map(\.name.count).max() ?? 0
         return votes.map { vote in
@@ -140,14 +164,14 @@ private struct ChainText {
         }
         var parts: [String] = []
         if let option = document.member("option", of: index).flatMap(document.string) {
-            parts.append(escaped(option))
+            parts.append(option.asName)
         }
         if let vote = member("vote") { parts.append(vote) }
         if let score = member("score") { parts.append(score) }
         if let weight = member("weight") { parts.append("×\(weight)") }
         if member("abstain") == "true" { parts.append("abstains") }
         if let why = document.member("rationale", of: index).flatMap(document.string) {
-            parts.append("“\(escaped(why))”")
+            parts.append(why.quoted)
         }
         return parts.joined(separator: " ")
     }
@@ -158,14 +182,14 @@ private struct ChainText {
         else { return [] }
         return JSONChildren(document.tokens, of: 0).map { index in
             func member(_ name: String) -> String? {
-                document.member(name, of: index).flatMap(document.string).map(escaped)
+                document.member(name, of: index).flatMap(document.string)
             }
             let score = document.member("score", of: index).map {
                 " (score \(value(document.source($0))))"
             }
-            let label = member("label").map { " “\($0)”" } ?? ""
-            let why = member("why_not").map { ": \($0)" } ?? ""
-            return "not \(member("id") ?? "")\(label)\(score ?? "")\(why)"
+            let label = member("label").map { " \($0.quoted)" } ?? ""
+            let why = member("why_not").map { ": \($0.quoted)" } ?? ""
+            return "not \(member("id")?.asName ?? "")\(label)\(score ?? "")\(why)"
         }
     }
 
@@ -180,9 +204,10 @@ private struct ChainText {
     private func text(_ item: FrontierItem) -> String {
         let from = item.from.map { "position \($0)" } ?? "the target"
         if let reference = item.reference {
-            let named = escaped(String(decoding: reference.source, as: UTF8.self))
-            let why = reference.why.map { " (\(escaped($0)))" } ?? ""
-            return "\(from) names \(named)\(why), which is not in the ledger"
+            let named = value(reference.source)
+            let why = reference.why.map { " (\($0.quoted))" } ?? ""
+            let fate = item.later.map { "came later, at position \($0)" } ?? "is not in the ledger"
+            return "\(from) names \(named)\(why), which \(fate)"
         }
         let position = item.position.map { "position \($0)" } ?? "more"
         return "\(from) leads to \(position), which was not followed: \(item.reason.rawValue)"
@@ -201,13 +226,34 @@ private struct ChainText {
         return lines.isEmpty ? [] : ["CONFLICTS"] + lines + [""]
     }
 
+    /// Who says what about a packet, and why.
+    private var amendmentLines: [String] {
+        guard !chain.amendments.isEmpty else { return [] }
+        let lines = chain.amendments.map { amendment, isInForce in
+            let packet = amendment.child
+            let why = amendment.edge.reference.why.map { ", because \($0.quoted)" } ?? ""
+            return "  position \(packet.position) \(verb(amendment)) position \(amendment.target), "
+                + "created \(packet.createdAt)\(why)"
+                + (isInForce ? "" : " (not in force: it was retracted itself)")
+        }
+        return ["AMENDMENTS"] + lines + [""]
+    }
+
+    private func verb(_ amendment: Amendment) -> String {
+        switch amendment.state {
+        case .retracted: "retracts"
+        case .superseded: "supersedes"
+        case .revised, .current: "revises"
+        }
+    }
+
     private var evidenceLines: [String] {
         guard !chain.evidence.isEmpty else { return [] }
         let lines = chain.evidence.map { item in
             let members = item.members.filter { $0.name == .role || $0.name == .uri }
                 .map { " \(value($0.source))" }.joined()
-            let citers = item.citedBy.map { escaped($0.description) }.joined(separator: ", ")
-            return "  \(escaped(item.digest))\(members), cited by \(citers)"
+            let citers = item.citedBy.map { $0.description.asName }.joined(separator: ", ")
+            return "  \(item.digest.asName)\(members), cited by \(citers)"
         }
         return ["EVIDENCE"] + lines + [""]
     }
@@ -217,9 +263,13 @@ private struct ChainText {
         let steps = stepsByPacket[packet.position] ?? []
         let pointers = steps.map { "\($0.number) = \($0.node.pointer)" }.joined(separator: ", ")
         return [
-            "  [\(entry.order)] \(packet.stardustID) position \(packet.position) "
-                + packet.entryHash.tagged + inclusion(packet.position)
+            "  [\(entry.order)] " + cited(packet)
         ] + (steps.isEmpty ? [] : ["      steps \(pointers)"])
+    }
+
+    private func cited(_ packet: ChainPacket) -> String {
+        "\(packet.stardustID) position \(packet.position) "
+            + packet.entryHash.tagged + inclusion(packet.position)
     }
 
     private func inclusion(_ position: Position) -> String {
@@ -230,19 +280,8 @@ private struct ChainText {
 
     /// A value as written, safe to show.
     private func value(_ source: ArraySlice<UInt8>) -> String {
-        escaped(String(decoding: source, as: UTF8.self))
+        String.readable(source)
     }
 
     private func escaped(_ text: String) -> String { text.escapedForTerminals }
-}
-
-extension String {
-    /// With escapes for control characters and for characters that reorder or hide text.
-    var escapedForTerminals: String {
-        guard unicodeScalars.contains(where: \.isUnsafeOnTerminals) else { return self }
-        return unicodeScalars.map { scalar in
-            scalar.isUnsafeOnTerminals
-                ? "\\u{\(String(scalar.value, radix: 16))}" : String(scalar)
-        }.joined()
-    }
 }

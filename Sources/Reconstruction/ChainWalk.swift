@@ -83,7 +83,7 @@ struct ChainWalk<Source: ChainSource> {
                             stop(
                                 FrontierItem(
                                     position: nil, from: child.position, reason: .missingParents,
-                                    reference: edge.reference))
+                                    reference: edge.reference, later: try later(edge.reference)))
                         }
                         continue
                     }
@@ -95,6 +95,16 @@ struct ChainWalk<Source: ChainSource> {
             }
             level = next
         }
+    }
+
+    /// The newest packet of the entity that a reference names, if it names nothing else: none came
+    /// before the child.
+    private func later(_ reference: ParentReference) throws(Source.Failure) -> Position? {
+        guard reference.id == nil, reference.hash == nil, let entity = reference.entity else {
+            return nil
+        }
+        return try source.position(
+            ofEntity: entity.type, entity.id, before: source.size.nextPosition)
     }
 
     private mutating func walkDown(_ roots: [ChainPacket]) throws(Source.Failure) {
@@ -182,4 +192,6 @@ struct FrontierItem: Sendable {
     var from: Position?
     var reason: IncompleteReason
     var reference: ParentReference?
+    /// The newest packet of the entity that the reference names, which came after the child.
+    var later: Position?
 }

@@ -78,7 +78,7 @@ import Testing
         #expect(document.list("edges").map { $0["found_by"] as! String } == ["id", "none"])
         #expect(document.list("frontier").count == 1)
         let text = try story.client.get("/v1/packets/\(Story.id(1))/chain?format=text").text
-        #expect(text.contains("INCOMPLETE: missing_parents") && text.contains("(model card)"))
+        #expect(text.contains("INCOMPLETE: missing_parents") && text.contains("(“model card”)"))
         #expect(try story.chain(1, "as_of=1").positions == [0])
     }
 
@@ -187,7 +187,7 @@ import Testing
         for line in [
             "     athena  0.90", "     hermes  \"seg-b\"", "     apollo  seg-a 0.74 ×1 “schön 日本”",
             " ▶2. selection: chose \"seg-a\" (confidence 0.820)",
-            "     because “für \\u{202e} alle”", "     not seg-b: leiser",
+            "     because “für \\u{202e} alle”", "     not seg-b: “leiser”",
         ] {
             #expect(text.contains(line + "\n"), "\(line)\n\(text)")
         }

@@ -33,6 +33,14 @@ package final class MemorySource: ChainSource {
         return .sha256(payload)
     }
 
+    /// Makes a packet's time of creation one that the ledger assigned.
+    package func assignCreation(ofPacket number: Int) {
+        let packet = packets[number]
+        var entry = packet.entry
+        entry.flags = [.createdAtAssigned]
+        packets[number] = ChainPacket(entry, entryHash: .zero, payload: packet.payload)!
+    }
+
     /// Work that was told of.
     package private(set) var spent = 0
 
@@ -40,6 +48,10 @@ package final class MemorySource: ChainSource {
 
     package func packet(at position: Position) -> ChainPacket? {
         size.contains(position) ? packets[Int(position.value)] : nil
+    }
+
+    package func mayRetract() -> Bool {
+        packets.contains { $0.parents.contains { $0.relation == "retracts" } }
     }
 
     package func position(of id: UUID128) -> Position? {

@@ -115,35 +115,96 @@ struct NaiveChain {
         return (done, cut)
     }
 
-    /// Packets downstream of a retracted one, as far as they were walked.
-    func tainted() -> Set<Int> {
+    // MARK: Standing
+
+    private static let amending = [
+        "retracts": "retracted", "supersedes": "superseded", "revision_of": "revised",
+    ]
+
+    /// The amendments that count: all, but those made early by packets that are amended in return.
+    private var amendments: [Edge] {
+        let all = all.filter {
+            Self.amending[$0.relation] != nil && $0.to != nil && $0.to != $0.from
+        }
+        func leads(_ start: Int, to end: Int, _ seen: Set<Int> = []) -> Bool {
+            all.contains { edge in
+                guard edge.from == start, !seen.contains(edge.to!) else { return false }
+                return edge.to == end || leads(edge.to!, to: end, seen.union([edge.to!]))
+            }
+        }
+        return all.filter { $0.to! < $0.from || !leads($0.to!, to: $0.from, [$0.to!]) }
+    }
+
+    /// Those that nobody took back.
+    func inForce() -> [Edge] {
+        let amendments = amendments
+        func isRetracted(_ position: Int) -> Bool {
+            amendments.contains {
+                $0.to == position && $0.relation == "retracts" && !isRetracted($0.from)
+            }
+        }
+        return amendments.filter { !isRetracted($0.from) }
+    }
+
+    func standing(_ inForce: [Edge]) -> [Int: String] {
+        var standing: [Int: String] = [:]
+        for position in depths.keys {
+            let said = Set(inForce.filter { $0.to == position }.map { Self.amending[$0.relation]! })
+            standing[position] =
+                ["retracted", "superseded", "revised"].first(where: said.contains) ?? "current"
+        }
+        return standing
+    }
+
+    /// Walked packets that build on a retracted one, walked or not.
+    func tainted(_ inForce: [Edge]) -> Set<Int> {
+        var sources = Set(inForce.filter { $0.relation == "retracts" }.map { $0.to! })
         var tainted: Set<Int> = []
-        let retracted = all.filter { edge in
-            edge.relation == "retracts" && edge.to != nil && edge.to != edge.from
-                && depths[edge.to!] != nil
-        }.map { $0.to! }
-        var sources = Set(retracted)
         while true {
-            let more = edges.filter { edge in
-                guard let to = edge.to, to != edge.from, depths[edge.from] != nil else {
-                    return false
-                }
+            let more = all.filter { edge in
+                guard let to = edge.to, to != edge.from else { return false }
                 return sources.contains(to) && !tainted.contains(edge.from)
                     && !["retracts", "supersedes"].contains(edge.relation)
             }.map(\.from)
-            if more.isEmpty { return tainted }
+            if more.isEmpty { return tainted.filter { depths[$0] != nil } }
             tainted.formUnion(more)
             sources.formUnion(more)
         }
     }
 
-    func forks() -> Set<Set<Int>> {
-        var revisers: [Int: Set<Int>] = [:]
-        for edge in all where edge.relation == "revision_of" && edge.to != nil {
-            if edge.to != edge.from, depths[edge.to!] != nil {
-                revisers[edge.to!, default: []].insert(edge.from)
+    func forks(_ inForce: [Edge]) -> Set<Set<Int>> {
+        var found: Set<Set<Int>> = []
+        for relation in ["revision_of", "supersedes"] {
+            for position in depths.keys {
+                let amenders = inForce.filter { $0.to == position && $0.relation == relation }
+                let positions = Set(amenders.map(\.from))
+                if positions.count > 1 { found.insert(positions) }
             }
         }
-        return Set(revisers.values.filter { $0.count > 1 })
+        return found
+    }
+
+    /// Each kind of statement with the packet it is about, where that is used or was asked for.
+    func amended(_ inForce: [Edge], _ target: ChainTarget) -> Set<String> {
+        var found: Set<String> = []
+        for edge in inForce where depths[edge.to!] != nil {
+            let (position, kind) = (edge.to!, Self.amending[edge.relation]!)
+            let versions = Set(
+                all.filter { $0.to == position && Self.amending[$0.relation] != nil }.map(\.from))
+            let isUsed = edges.contains { use in
+                use.to == position && use.from != position
+                    && !["retracts", "supersedes"].contains(use.relation)
+                    && (kind == "retracted" || !versions.contains(use.from))
+            }
+            let packet = source.packets[position]
+            let isAskedFor =
+                switch target {
+                case .packet(let id): packet.stardustID == id
+                case .entity(_, let id): kind == "retracted" && packet.entityID == id
+                case .trace: false
+                }
+            if isUsed || isAskedFor { found.insert("\(kind) \(position)") }
+        }
+        return found
     }
 }

@@ -55,7 +55,8 @@ import Testing
     }
 
     @Test func `4,000 random ledgers give what the definition says`() throws {
-        var (cycles, tainted, forks, cutShort) = (0, 0, 0, 0)
+        var (cycles, tainted, forks, cutShort, beyond) = (0, 0, 0, 0, 0)
+        var standings: [String: Int] = [:]
         for seed in 0..<4_000 as Range<UInt64> {
             let source = Self.ledger(seed: seed)
             let direction = ChainRequest.Direction.allCases[Int(seed % 3)]
@@ -100,12 +101,33 @@ import Testing
             #expect(cyclesCut == cut, "cycles, seed \(seed)")
             let wasTainted = Set(
                 packets.filter { $0["tainted"] as? Bool == true }.map { $0["position"] as! Int })
-            #expect(wasTainted == naive.tainted(), "tainted, seed \(seed)")
+            let inForce = naive.inForce()
+            #expect(wasTainted == naive.tainted(inForce), "tainted, seed \(seed)")
+            let standing = Dictionary(
+                uniqueKeysWithValues: packets.map {
+                    ($0["position"] as! Int, $0["standing"] as! String)
+                })
+            #expect(standing == naive.standing(inForce), "standing, seed \(seed)")
+            for state in standing.values { standings[state, default: 0] += 1 }
+            if direction == .downstream { beyond += wasTainted.count }
             let conflicts = document["conflicts"] as? [[String: Any]] ?? []
             let found = Set(
                 conflicts.filter { $0["kind"] as? String == "fork" }
                     .map { Set($0["positions"] as! [Int]) })
-            #expect(found == naive.forks(), "forks, seed \(seed)")
+            #expect(found == naive.forks(inForce), "forks, seed \(seed)")
+            let amended = Set(
+                conflicts.filter {
+                    ["retracted", "superseded", "revised"].contains($0["kind"] as! String)
+                }.map { "\($0["kind"]!) \(($0["positions"] as! [Int])[0])" })
+            #expect(amended == naive.amended(inForce, request.target), "amended, seed \(seed)")
+            let amendments = document["amendments"] as? [[String: Any]] ?? []
+            let listed = Set(
+                amendments.filter { $0["in_force"] as? Bool == true }
+                    .map { "\($0["position"]!) \($0["relation"]!) \($0["amends"]!)" })
+            let direct = inForce.filter { naive.depths[$0.to!] != nil }
+            #expect(
+                listed.isSuperset(of: direct.map { "\($0.from) \($0.relation) \($0.to!)" }),
+                "amendments, seed \(seed)")
             let reasons = Set(document["incomplete_because"] as? [String] ?? [])
             #expect(reasons.contains("missing_parents") == (naive.missing > 0), "seed \(seed)")
             #expect(reasons.contains("cycles_cut") == !cut.isEmpty, "seed \(seed)")
@@ -116,6 +138,7 @@ import Testing
             if reasons.contains("max_depth") { cutShort += 1 }
         }
         // The random ledgers have what they are to show.
-        #expect(cycles > 100 && tainted > 500 && forks > 50 && cutShort > 50)
+        #expect(cycles > 100 && tainted > 500 && forks > 50 && cutShort > 50 && beyond > 100)
+        #expect(standings.count == 4 && standings.values.allSatisfy { $0 > 300 }, "\(standings)")
     }
 }

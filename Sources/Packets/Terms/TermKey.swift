@@ -219,6 +219,9 @@ extension TermKey {
         }
     }
 
+    /// Packets that retract another.
+    package var retraction: UInt64 { paths.amending[0] }
+
     /// Packets that retract, supersede or revise what a reference names. Uses the term by member: a
     /// bare id states no relation.
     package func amendment(_ reference: ParentKey) -> UInt64 {

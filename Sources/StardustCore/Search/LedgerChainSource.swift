@@ -178,6 +178,13 @@ package final class LedgerChainSource: ChainSource {
         try eachOf(lists(of: packet) { [index.key.amendment($0)] }, body)
     }
 
+    package func mayRetract() throws(Failure) -> Bool {
+        guard index.mayHold(index.key.retraction) else { return false }
+        do throws(IndexFailure) {
+            return try index.first(index.key.retraction, in: 0..<size.entries) != nil
+        } catch { throw Failure(error) }
+    }
+
     /// The lists of packets that name a packet in any way, and the range of each list that refers
     /// to it. Most packets have none.
     private func lists(
