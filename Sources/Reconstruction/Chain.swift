@@ -112,7 +112,7 @@ package struct Chain: Sendable {
                     order: packets.count + 1, packet: walked.packet, depth: walked.depth,
                     isTainted: taint.unknown.contains(position)
                         ? nil : taint.tainted.contains(position),
-                    standing: try standings.standing(of: walked.packet).state))
+                    standing: search.states[position] ?? .current))
         }
         self.packets = packets
         let amendments = try standings.allAmendments(of: table.packets)

@@ -50,6 +50,8 @@ struct ConflictSearch<Source: ChainSource> {
     private let standings: StandingBook<Source>
 
     private(set) var conflicts: [ChainConflict] = []
+    /// The walked packets that no longer stand as they were emitted.
+    private(set) var states: [Position: Standing.State] = [:]
 
     init(
         _ source: Source, _ table: PacketTable, _ edges: [ChainEdge], _ target: ChainTarget,
@@ -65,8 +67,9 @@ struct ConflictSearch<Source: ChainSource> {
         var others: Set<Position> = []
         for packet in table.packets {
             let standing = try standings.standing(of: packet)
-            guard standing.state != .current else { continue }
+            guard !standing.amendments.isEmpty else { continue }
             amended.append((packet, standing))
+            states[packet.position] = standing.state
             for child in standing.amendments.map(\.child)
             where table[child.position] == nil && others.insert(child.position).inserted {
                 packets.append(child)
@@ -175,8 +178,11 @@ struct ConflictSearch<Source: ChainSource> {
         var answers: [(question: Question, position: Position, chosen: ArraySlice<UInt8>)] = []
         for packet in packets {
             guard let key = packet.decision?.key, let chosen = packet.decision?.chosen,
-                try standings.standing(of: packet).state == .current
+                states[packet.position] == nil
             else { continue }
+            if table[packet.position] == nil {
+                guard try standings.standing(of: packet).state == .current else { continue }
+            }
             let entity = EntityName(type: packet.entityType, id: packet.entityID)
             answers.append((Question(entity, key), packet.position, chosen))
         }

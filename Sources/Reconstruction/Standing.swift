@@ -72,8 +72,9 @@ struct Amendment: Sendable {
 final class StandingBook<Source: ChainSource> {
     private let source: Source
     private let book: EdgeBook<Source>
+    /// Of packets that are amended at all. Most are not, and take no hashing.
     private var known: [Position: Standing] = [:]
-    /// The amendments of each packet, in force or not.
+    /// The amendments of each packet that has some, in force or not.
     private var stated: [Position: [Amendment]] = [:]
     /// What each candidate amends, by target: one packet may amend many.
     private var made: [Position: [Position: [Amendment]]] = [:]
@@ -84,6 +85,7 @@ final class StandingBook<Source: ChainSource> {
 
     func standing(of packet: ChainPacket) throws(Source.Failure) -> Standing {
         if let standing = known[packet.position] { return standing }
+        if try amendments(of: packet).isEmpty { return .current }
         // Not recursive: retractions of retractions may be as many as there are packets.
         var open = [packet]
         while let packet = open.last {
@@ -92,13 +94,16 @@ final class StandingBook<Source: ChainSource> {
                 continue
             }
             let amendments = try amendments(of: packet)
-            let before = amendments.filter { known[$0.child.position] == nil }.map(\.child)
+            var before: [ChainPacket] = []
+            for child in amendments.map(\.child) where known[child.position] == nil {
+                if try !self.amendments(of: child).isEmpty { before.append(child) }
+            }
             guard before.isEmpty else {
                 open += before
                 continue
             }
             known[packet.position] = Standing(
-                amendments.filter { !known[$0.child.position]!.isRetracted })
+                amendments.filter { known[$0.child.position]?.isRetracted != true })
             open.removeLast()
         }
         return known[packet.position]!
@@ -108,6 +113,7 @@ final class StandingBook<Source: ChainSource> {
     func allAmendments(
         of packets: [ChainPacket]
     ) throws(Source.Failure) -> [(Amendment, isInForce: Bool)] {
+        if stated.isEmpty { return [] }
         var (open, seen) = (packets, Set(packets.map(\.position)))
         var found: [(Amendment, isInForce: Bool)] = []
         while let packet = open.popLast() {
@@ -134,7 +140,7 @@ final class StandingBook<Source: ChainSource> {
             return found.count <= ChainLimits.amendmentsMax
         }
         if found.count > ChainLimits.amendmentsMax { isLimited = true }
-        stated[packet.position] = found
+        if !found.isEmpty { stated[packet.position] = found }
         return found
     }
 
