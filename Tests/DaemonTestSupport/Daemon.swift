@@ -42,6 +42,13 @@ package final class Daemon: @unchecked Sendable {
         (try? String(contentsOfFile: folder.path + "/log", encoding: .utf8)) ?? ""
     }
 
+    /// Waits until the log, which is written by a thread of its own, contains a text.
+    package func logs(_ text: String) -> Bool {
+        let deadline = Date() + 60
+        while !log.contains(text), Date() < deadline { usleep(20_000) }
+        return log.contains(text)
+    }
+
     package var pid: Int32 { process?.processIdentifier ?? 0 }
 
     /// Processor time that the daemon has used. Unlike time that passes, it does not depend on what

@@ -158,7 +158,7 @@ import Testing
             // From now on it is known, and no secret.
             #expect(try daemon.readiness().contains("damage was found"))
             #expect(try daemon.metric("damage_found") == 1)
-            #expect(daemon.log.contains("damage was found"))
+            #expect(daemon.logs("damage was found"))
             for command in [["find"], ["find", "--json"], ["find", "--count"]] {
                 let result = try daemon.stardust(command)
                 #expect(result.status == 74 && result.error.contains("damaged"), "\(command)")

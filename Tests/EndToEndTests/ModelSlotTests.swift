@@ -171,7 +171,7 @@ struct ModelSlotTests {
         try server.psql(SourceRow.creator(2))
         try wait { try warnings().contains { $0.contains("holds back") } }
         #expect(try daemon.metric("model_retained_bytes") > 1 << 20)
-        #expect(daemon.log.contains("holds back a lot of write-ahead log"))
+        #expect(daemon.logs("holds back a lot of write-ahead log"))
         open.kill()
         try server.psql(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(300)%' AND pid <> pg_backend_pid()"

@@ -66,7 +66,7 @@ import Testing
         usleep(2_500_000)
         let client = try HTTPClient(daemon.socket)
         #expect(try client.get("/checkpoint").body == first.note.bytes)
-        #expect(daemon.log.contains("witness w1: "), "\(daemon.log)")
+        #expect(daemon.logs("witness w1: "))
         // It comes back after a kill, knowing what it had cosigned.
         try world.startWitness(1)
         let second = try daemon.checkpoint(covering: 60)
@@ -181,7 +181,7 @@ import Testing
                 ready = try daemon.readiness()
             }
             #expect(ready.contains(words), "\(ready)")
-            #expect(daemon.log.contains("\"critical\""))
+            #expect(daemon.logs("\"critical\""))
             let status = try client.get("/v1/status").json["publishing"] as? [String: Any]
             #expect(status?["phase"] as? String == "stopped")
             #expect(try client.get("/metrics").text.contains("publishing_stopped 1\n"))
@@ -241,7 +241,7 @@ import Testing
             // Nobody's cosignature is needed: published all the same, at the latest when it gave up.
             _ = try daemon.checkpoint(covering: life * 10 + 10)
         }
-        #expect(daemon.log.contains("witness w: "))
+        #expect(daemon.logs("witness w: "))
         #expect(daemon.stop() == 0)
         #expect(try daemon.verify().status == 0)
     }
