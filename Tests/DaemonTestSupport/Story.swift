@@ -7,8 +7,8 @@ package struct Story {
     package let client: HTTPClient
     package static let trace = "7d3f0a52-6f0d-4f6e-8c1b-1a2b3c4d5e6f"
 
-    package init() throws {
-        daemon = try Daemon()
+    package init(configuration: String? = nil) throws {
+        daemon = try Daemon(configuration: configuration)
         client = try HTTPClient(daemon.socket)
     }
 
