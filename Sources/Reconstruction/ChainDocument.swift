@@ -76,12 +76,8 @@ extension Chain {
         json.endObject()
     }
 
-    private func write(_ entry: Entry, _ json: inout JSONWriter) {
-        let packet = entry.packet
-        json.beginObject()
-        json.member("order", entry.order)
-        json.member("position", packet.position.value)
-        json.member("depth", entry.depth)
+    /// Which packet it is, for whoever looks it up or checks it.
+    private func identify(_ packet: ChainPacket, _ json: inout JSONWriter) {
         json.member("stardust_id", packet.stardustID)
         json.member("entity_type", packet.entityType)
         json.member("entity_id", packet.entityID)
@@ -89,6 +85,15 @@ extension Chain {
         json.member("created_at", packet.createdAt)
         json.member("entry_hash", packet.entryHash)
         json.member("payload_sha256", packet.payloadDigest)
+    }
+
+    private func write(_ entry: Entry, _ json: inout JSONWriter) {
+        let packet = entry.packet
+        json.beginObject()
+        json.member("order", entry.order)
+        json.member("position", packet.position.value)
+        json.member("depth", entry.depth)
+        identify(packet, &json)
         json.members(packet.members)
         json.key("tainted")
         if let isTainted = entry.isTainted { json.boolean(isTainted) } else { json.null() }
@@ -133,13 +138,7 @@ extension Chain {
         json.member("relation", amendment.edge.relation)
         json.member("amends", amendment.target.value)
         json.member("in_force", isInForce)
-        json.member("stardust_id", packet.stardustID)
-        json.member("entity_type", packet.entityType)
-        json.member("entity_id", packet.entityID)
-        if let event = packet.event { json.member("event", event) }
-        json.member("created_at", packet.createdAt)
-        json.member("entry_hash", packet.entryHash)
-        json.member("payload_sha256", packet.payloadDigest)
+        identify(packet, &json)
         json.key("ref")
         json.json(amendment.edge.reference.source)
         if let path = proofs?.inclusion[packet.position] {

@@ -20,10 +20,10 @@ extension String {
     }
 
     var quotedAsJSON: String {
-        let inner = escapedForTerminals.unicodeScalars.map { scalar in
+        let inner = unicodeScalars.map { scalar in
             scalar == "\"" || scalar == "\\" ? "\\\(scalar)" : String(scalar)
         }
-        return "\"\(inner.joined())\""
+        return "\"\(inner.joined().escapedForTerminals)\""
     }
 
     /// As it is if it is a plain name in lower case, which the ledger's own words never are where

@@ -109,12 +109,14 @@ final class StandingBook<Source: ChainSource> {
         return known[packet.position]!
     }
 
-    /// Everything said about these packets, and about those that say it, by position.
+    /// Everything said about packets whose standing was asked for, and about those that say it, by
+    /// position.
     func allAmendments(
         of packets: [ChainPacket]
     ) throws(Source.Failure) -> [(Amendment, isInForce: Bool)] {
         if stated.isEmpty { return [] }
-        var (open, seen) = (packets, Set(packets.map(\.position)))
+        var open = packets.filter { stated[$0.position] != nil }
+        var seen = Set(open.map(\.position))
         var found: [(Amendment, isInForce: Bool)] = []
         while let packet = open.popLast() {
             for amendment in try amendments(of: packet) {

@@ -41,6 +41,7 @@ final class Acceptor: Sendable {
             if let client, !admit(client, &strangers, &log) { leaving.add(client, now: .now) }
             if let line = log.line(now: .now) { server.logger.warning("\(line)") }
         }
+        leaving.close(now: nil)
         close(listener)
         end.finish()
     }
@@ -117,8 +118,9 @@ private struct LeavingClients {
         clients.append((client, now + Self.time))
     }
 
-    mutating func close(now: ContinuousClock.Instant) {
-        while let first = clients.first, first.until <= now {
+    /// Closes those whose time is over; all of them where there is no more time.
+    mutating func close(now: ContinuousClock.Instant?) {
+        while let first = clients.first, now.map({ first.until <= $0 }) ?? true {
             close(clients.removeFirst().descriptor)
         }
     }
