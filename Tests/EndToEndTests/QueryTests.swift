@@ -7,6 +7,27 @@ import Testing
 
 /// Lists of packets on the real program.
 @Suite struct QueryTests {
+    @Test func `a type that no packet can have, and a time that is too fine, are refused`() throws {
+        let daemon = try ExamplePipeline.daemon()
+        let client = try HTTPClient(daemon.socket)
+        for (path, words) in [
+            ("/v1/entities/clip/\(ExamplePipeline.clip)/chain", "did you mean clips?"),
+            ("/v1/entities/clip/\(ExamplePipeline.clip)/packets", "did you mean clips?"),
+            ("/v1/packets?entity_type=nonsense", "known are creators"),
+            ("/v1/packets?created_from=2026-01-01T00:00:00.0000006Z", "at most six digits"),
+        ] {
+            let answer = try client.get(path)
+            #expect(answer.status == 400 && answer.problemCode == "bad_parameter", "\(path)")
+            #expect(answer.text.contains(words), "\(answer.text)")
+        }
+        for path in [
+            "/v1/packets?entity_type=x_mine",
+            "/v1/packets?created_from=2026-01-01T00:00:00.000001Z&limit=1",
+        ] {
+            #expect(try client.get(path).status == 200, "\(path)")
+        }
+    }
+
     @Test func `every filter, alone and with others, finds what a plain search finds`() throws {
         let (daemon, client, packets) = try ExamplePipeline.asked()
         defer { _ = daemon }
