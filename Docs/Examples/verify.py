@@ -578,18 +578,18 @@ class Verifier:
 
 def main():
     if len(sys.argv) != 2:
-        sys.exit(__doc__)
+        print(__doc__, file=sys.stderr)
+        sys.exit(64)
     verifier = Verifier(sys.argv[1])
     try:
         verifier.run()
     except OSError as error:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)
-        sys.exit({errno.ENOENT: 66, errno.EACCES: 77}.get(error.errno, 74))
-    if verifier.findings:
-        count = len(verifier.findings)
+        sys.exit({errno.ENOENT: 66, errno.ENOTDIR: 66, errno.EACCES: 77}.get(error.errno, 74))
+    if count := len(verifier.findings):
         later = verifier.unknown == count
-        print(*verifier.findings, sep="\n")
-        print("CANNOT JUDGE: a later version wrote it" if later else f"NOT SOUND: {count} finding{'s' if count > 1 else ''}")
+        verdict = "CANNOT JUDGE: a later version wrote it" if later else f"NOT SOUND: {count} finding{'s' if count > 1 else ''}"
+        print(*verifier.findings, verdict, sep="\n")
         sys.exit(2 if later else 1)
     print(f"sound: {verifier.position} entries, root sha256:{verifier.tree.root().hex()}")
     print("Not judged: packets against their schema, cosignatures of witnesses.")

@@ -310,6 +310,9 @@ extension FileFailure {
 
     package var isMissing: Bool { errorNumber == ENOENT }
 
+    /// Whether a file is where the path needs a folder.
+    package var isNoFolder: Bool { errorNumber == ENOTDIR }
+
     /// Whether a path no longer leads to the file or folder that was opened.
     package var isMoved: Bool { errorNumber == Self.movedNumber }
 

@@ -104,7 +104,8 @@ extension Failure {
         let exit: ExitCode =
             switch failure {
             case .file(let failure) where failure.isNotPermitted: .notPermitted
-            case .file(let failure) where failure.isMissing: .cannotOpenInput
+            case .file(let failure) where failure.isMissing || failure.isNoFolder:
+                .cannotOpenInput
             case .file: .inputOutput
             case .notALedger: .cannotOpenInput
             case .damaged: .badInput

@@ -267,6 +267,10 @@ import Testing
             let waiting = try client.request(
                 "POST", "/v1/packets?wait=checkpoint", packet.bytes, type: "application/json")
             #expect(waiting.problemCode == "not_published" && waiting.text.contains("is durable"))
+            let many = try client.request(
+                "POST", "/v1/packets?wait=checkpoint", Array("\n".utf8) + packet.bytes,
+                type: "application/x-ndjson")
+            #expect(many.text.contains("not_published") && many.text.contains(#""line":2"#))
             // Where there is nothing to do, nothing is done.
             func ticks() throws -> Int {
                 let stat = try String(contentsOfFile: "/proc/\(daemon.pid)/stat", encoding: .utf8)

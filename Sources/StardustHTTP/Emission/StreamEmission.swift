@@ -40,6 +40,8 @@ final class StreamEmission: RequestBody {
     /// Lines that were cut together, and their outcomes once known.
     private final class Batch {
         var lines: [Line] = []
+        /// The line's number in the body, for each of `lines`.
+        var numbers: [Int] = []
         /// Number of lines in the body, including blank ones.
         var count = 0
         /// Bytes of `unanswered`.
@@ -172,6 +174,7 @@ final class StreamEmission: RequestBody {
         }
         submission.bytes.reserveCapacity(chunk.bytes)
         chunk.eachLine { line, text in
+            batch.numbers.append(line)
             switch text {
             case .tooLong: batch.lines.append(.problem(BoxedProblem(tooLarge(line))))
             case .text(let payload):
@@ -308,7 +311,8 @@ final class StreamEmission: RequestBody {
                 case .success(let evidence):
                     batch.lines[place.index] = .receipt(
                         place.receipt, isReplay: place.isReplay, evidence)
-                case .failure(let problem):
+                case .failure(var problem):
+                    problem.line = batch.numbers[place.index]
                     batch.lines[place.index] = .problem(BoxedProblem(problem))
                 }
             }

@@ -69,7 +69,8 @@ struct CheckProofCommand: ParsableCommand {
         }
         var json = JSONWriter()
         json.beginObject()
-        json.member("holds", false)
+        json.key("holds")
+        if case .laterVersion = problem { json.null() } else { json.boolean(false) }
         json.member("problem", problem.description)
         json.endObject()
         try Output.data(json.bytes + [0x0A])

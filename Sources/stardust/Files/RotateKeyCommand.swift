@@ -75,6 +75,8 @@ extension Failure {
     fileprivate init(_ failure: KeyChange.Failure) {
         switch failure {
         case .open(let failure): self.init(failure)
+        case .key(.file(let cause)) where cause.isMissing:
+            self.init(.cannotOpenInput, failure.description)
         case .key: self.init(.notPermitted, failure.description)
         case .file(let cause) where cause.isNotPermitted:
             self.init(.notPermitted, failure.description)
