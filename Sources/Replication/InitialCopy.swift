@@ -53,6 +53,7 @@
             let client = catalog.client
             _ = try client.rows("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             _ = try client.rows("SET TRANSACTION SNAPSHOT '\(snapshot)'")
+            try catalog.lockUnchanged()
             let source = try catalog.tables()
             for table in writer.tables {
                 try copy(table, writer)

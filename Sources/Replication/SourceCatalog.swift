@@ -96,6 +96,32 @@ enum SourceClock {
             return tables
         }
 
+        /// Holds the tables as the transaction's snapshot sees them. TRUNCATE and statements that
+        /// rewrite a table do not respect snapshots: older ones then find no rows. Throws
+        /// `connection` if one was faster; another attempt takes a newer snapshot.
+        func lockUnchanged() throws(ReplicationFailure) {
+            let tables = EngineSchema.tables.map { "\(schema.quoted).\($0.name)" }
+            _ = try client.rows(
+                "LOCK TABLE \(tables.joined(separator: ", ")) IN ACCESS SHARE MODE")
+            // The catalogue's row is the snapshot's, the function's answer is of this moment.
+            let names = EngineSchema.tables.map { "'\($0.name)'" }.joined(separator: ", ")
+            let changed = try client.rows(
+                """
+                SELECT c.relname FROM pg_class root
+                JOIN pg_namespace n ON n.oid = root.relnamespace
+                JOIN LATERAL (
+                    SELECT root.oid AS relid UNION SELECT relid FROM pg_partition_tree(root.oid)
+                ) part ON true
+                JOIN pg_class c ON c.oid = part.relid
+                WHERE n.nspname = $1 AND root.relname IN (\(names)) AND root.relkind IN ('r', 'p')
+                  AND c.relfilenode <> 0 AND c.relfilenode <> pg_relation_filenode(c.oid)
+                """, [schema], within: Self.patience)
+            guard changed.isEmpty else {
+                let list = changed.compactMap { $0.first ?? nil }.joined(separator: ", ")
+                throw .connection("\(list) was emptied or rewritten while the copy began")
+            }
+        }
+
         /// A column that the stream names now may have been dropped at the source since.
         func valueOfExistingRows(
             _ column: String, of table: String, _ typeOID: UInt32
