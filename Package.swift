@@ -169,7 +169,9 @@ var testTargets: [Target] {
         testTarget(of: "LedgerIndex", ledger),
         testTarget(of: "Verification", ledger),
         testTarget(of: "Publishing", ledger),
-        testTarget(of: "Reconstruction", ["LedgerFormat", "Packets", "LedgerTestSupport"]),
+        testTarget(
+            of: "Reconstruction", ["LedgerFormat", "Packets", "LedgerTestSupport"],
+            exclude: ["mermaid.py", "graphviz.py", "provenance.py"]),
         testTarget(of: "ReadModel", ["Packets", "DaemonTestSupport"]),
         testTarget(of: "Replication", ["Platform", "ReadModel"], products: [log]),
         testTarget(

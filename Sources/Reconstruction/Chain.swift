@@ -17,6 +17,8 @@ package struct Chain: Sendable {
     let cyclesCut: [(from: Position, to: Position)]
     let reasons: [IncompleteReason]
     let frontier: [FrontierItem]
+    /// The ids of packets that edges lead to by a hash or an entity and that were not walked.
+    let namesOutside: [Position: UUID128]
     /// Proof that these packets are in the ledger, if requested.
     package var proofs: Proofs?
     /// The rows of the packets' entities as a JSON value, if requested.
@@ -67,20 +69,46 @@ package struct Chain: Sendable {
 
     struct Evidence: Sendable {
         let digest: String
-        /// Each value comes from the first citing packet that states it.
-        fileprivate(set) var members: [RepeatedMember] = []
         fileprivate(set) var citedBy: [Citation] = []
+        /// What each packet that lists it says of it.
+        fileprivate(set) var statements: [Statement] = []
         private var known: Set<Citation> = []
+
+        struct Statement {
+            let packet: UUID128
+            let members: [RepeatedMember]
+        }
 
         fileprivate init(digest: String) { self.digest = digest }
 
-        fileprivate mutating func cite(by citer: Citation, _ item: EvidenceItem?) {
+        fileprivate mutating func cite(by citer: Citation, _ item: EvidenceItem? = nil) {
             if known.insert(citer).inserted { citedBy.append(citer) }
-            for member in item?.members ?? []
-            where !members.contains(where: { $0.name == member.name }) {
-                members.append(member)
+            guard let item else { return }
+            let isKnown = statements.contains { statement in
+                statement.packet == citer.packet
+                    && statement.members.elementsEqual(item.members, by: ==)
             }
+            if isKnown { return }
+            statements.append(Statement(packet: citer.packet, members: item.members))
         }
+
+        /// The members on which all agree who state them.
+        var agreed: [RepeatedMember] {
+            var agreed: [RepeatedMember] = []
+            for statement in statements {
+                for member in statement.members {
+                    guard let first = agreed.firstIndex(where: { $0.name == member.name }) else {
+                        agreed.append(member)
+                        continue
+                    }
+                    if agreed[first] != member { return [] }
+                }
+            }
+            return agreed
+        }
+
+        /// Whether those who state a member contradict each other.
+        var isContested: Bool { agreed.isEmpty && statements.contains { !$0.members.isEmpty } }
     }
 
     /// Walks a ledger. Blocks if the source does.
@@ -122,6 +150,7 @@ package struct Chain: Sendable {
         self.conflicts = Array(conflicts.prefix(ChainLimits.conflictsMax))
         cyclesCut = order.cut
         frontier = walk.frontier
+        namesOutside = try Self.names(outside: table, edges, source)
         var reasons = walk.reasons
         if !order.cut.isEmpty { reasons.insert(.cyclesCut) }
         if standings.isLimited || amendments.count > ChainLimits.conflictsMax {
@@ -157,6 +186,17 @@ package struct Chain: Sendable {
         return parents
     }
 
+    private static func names<Source: ChainSource>(
+        outside table: PacketTable, _ edges: [ChainEdge], _ source: Source
+    ) throws(Source.Failure) -> [Position: UUID128] {
+        var names: [Position: UUID128] = [:]
+        for edge in edges where edge.foundBy == .hash || edge.foundBy == .entity {
+            guard let to = edge.to, table[to] == nil, names[to] == nil else { continue }
+            names[to] = try source.packet(at: to)?.stardustID
+        }
+        return names
+    }
+
     private static func evidence<Failure: Error>(
         of packets: [ChainPacket], _ spend: (Int) throws(Failure) -> Void
     ) throws(Failure) -> [Evidence] {
@@ -183,7 +223,7 @@ package struct Chain: Sendable {
                     let text = name.description
                     let isDigest = text.hasPrefix("sha256:") || text.hasPrefix("blake3:")
                     guard let digest = named?.digest ?? (isDigest ? text : nil) else { continue }
-                    cite(digest, by: Citation(packet.stardustID, node.id), named)
+                    cite(digest, by: Citation(packet.stardustID, node.id), nil)
                 }
             }
         }

@@ -125,9 +125,18 @@ extension Chain {
     private func write(_ item: Evidence, _ json: inout JSONWriter) {
         json.beginObject()
         json.member("digest", item.digest)
-        json.members(item.members)
+        json.members(item.agreed)
         json.key("cited_by")
         json.array(item.citedBy) { $1.citation($0) }
+        if item.isContested {
+            json.key("statements")
+            json.array(item.statements) { statement, json in
+                json.beginObject()
+                json.member("packet", statement.packet)
+                json.members(statement.members)
+                json.endObject()
+            }
+        }
         json.endObject()
     }
 

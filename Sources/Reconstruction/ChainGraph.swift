@@ -1,91 +1,121 @@
-internal import LedgerFormat
-internal import Packets
+/// Which way a graph grows.
+package enum GraphLayout: String, CaseIterable, Sendable {
+    /// Parents above.
+    case portrait
+    /// Parents at the left: for a slide.
+    case landscape
+}
 
-/// The chain as a graph: packets, and edges from child to parent.
+/// The chain as a graph, in the languages of two programs that draw.
 extension Chain {
     /// For Graphviz.
-    package var dot: String {
+    package func dot(_ layout: GraphLayout = .portrait) -> String {
+        let picture = ChainPicture(self).drawing()
         var lines = [
-            "digraph chain {", "  rankdir=BT;", "  node [shape=box, fontname=\"sans-serif\"];",
+            "digraph chain {", "  rankdir=\(layout == .portrait ? "BT" : "RL");",
+            "  node [shape=box, fontname=\"sans-serif\"];",
+            "  edge [fontname=\"sans-serif\", fontsize=10];",
         ]
-        for entry in packets {
-            let label = label(entry).map(Self.dotEscaped).joined(separator: "\\n")
-            let color = entry.isTainted == true ? ", color=red" : ""
-            lines.append("  p\(entry.packet.position) [label=\"\(label)\"\(color)];")
+        for node in picture.nodes {
+            let label = node.lines.map(Self.dotEscaped).joined(separator: "\\n")
+            lines.append("  \(node.id) [label=\"\(label)\"\(Self.dotLook(node.look))];")
         }
-        for node in outside {
-            lines.append(
-                "  \(node.id) [label=\"\(Self.dotEscaped(node.label))\", style=dashed];")
-        }
-        for edge in edges {
-            let style = edge.order == .late ? ", style=dotted" : ""
-            lines.append(
-                "  p\(edge.from) -> \(target(edge)) "
-                    + "[label=\"\(Self.dotEscaped(edge.relation))\"\(style)];")
+        for arrow in picture.arrows {
+            let style = arrow.isLate ? ", style=dotted" : ""
+            let label = Self.dotEscaped(arrow.label)
+            lines.append("  \(arrow.from) -> \(arrow.to) [label=\"\(label)\"\(style)];")
         }
         return (lines + ["}"]).joined(separator: "\n") + "\n"
     }
 
-    /// For Mermaid.
-    package var mermaid: String {
-        var lines = ["graph BT"]
-        for entry in packets {
-            let label = label(entry).map(Self.mermaidEscaped).joined(separator: "<br/>")
-            lines.append("  p\(entry.packet.position)[\"\(label)\"]")
+    private static func dotLook(_ look: ChainPicture.Look) -> String {
+        switch look {
+        case .packet: ""
+        case .target: ", penwidth=3"
+        case .doubtful: ", color=red"
+        case .outside: ", style=dashed"
         }
-        for node in outside {
-            lines.append("  \(node.id)([\"\(Self.mermaidEscaped(node.label))\"])")
+    }
+
+    /// A label in quotation marks: there are escapes, and entities as in HTML.
+    private static func dotEscaped(_ text: String) -> String {
+        text.escapedForTerminals.unicodeScalars.map { scalar in
+            switch scalar {
+            case "\"", "\\": "\\\(scalar)"
+            case "&": "&amp;"
+            default: String(scalar)
+            }
+        }.joined()
+    }
+
+    /// For Mermaid. It refuses longer text and more arrows, so what is far from the target may be
+    /// left out; a comment and a node then say how much.
+    package func mermaid(_ layout: GraphLayout = .portrait) -> String {
+        let picture = ChainPicture(self)
+        func text(_ nodesMax: Int) -> String? {
+            let drawing = picture.drawing(nodesMax: nodesMax)
+            guard drawing.arrows.count <= MermaidLimits.arrows else { return nil }
+            let text = Self.mermaid(drawing, layout)
+            return text.utf16.count <= MermaidLimits.characters ? text : nil
         }
-        for edge in edges {
-            let arrow = edge.order == .late ? "-.->" : "-->"
-            lines.append(
-                "  p\(edge.from) \(arrow)|\"\(Self.mermaidEscaped(edge.relation))\"| "
-                    + target(edge))
+        // The most nodes whose text fits; a single one always does.
+        var (fits, most) = (1, min(picture.nodeCount, MermaidLimits.nodes))
+        if let text = text(most) { return text }
+        while fits < most {
+            let half = (fits + most + 1) / 2
+            if text(half) != nil { fits = half } else { most = half - 1 }
+        }
+        return text(fits) ?? "graph BT\n"
+    }
+
+    private static func mermaid(_ drawing: ChainPicture.Drawing, _ layout: GraphLayout) -> String {
+        var lines = ["graph \(layout == .portrait ? "BT" : "RL")"]
+        if drawing.omitted > 0 {
+            lines.append("%% \(drawing.omitted) more are not drawn: Mermaid takes no larger graph")
+        }
+        for node in drawing.nodes {
+            let label = node.lines.map(mermaidEscaped).joined(separator: "<br/>")
+            let ends = node.look == .outside ? ("([", "])") : ("[", "]")
+            lines.append("  \(node.id)\(ends.0)\"\(label)\"\(ends.1)")
+            if let look = mermaidLook(node.look) { lines.append("  style \(node.id) \(look)") }
+        }
+        for arrow in drawing.arrows {
+            let line = arrow.isLate ? "-.->" : "-->"
+            let label = arrow.label.isEmpty ? "" : "|\"\(mermaidEscaped(arrow.label))\"|"
+            lines.append("  \(arrow.from) \(line)\(label) \(arrow.to)")
         }
         return lines.joined(separator: "\n") + "\n"
     }
 
-    private func label(_ entry: Entry) -> [String] {
-        let packet = entry.packet
-        var label = ["\(packet.entityType) \(packet.event ?? "")", "\(packet.entityID)"]
-        if let chosen = packet.decision?.chosen {
-            label.append("chose \(String(decoding: chosen, as: UTF8.self).shortened(to: 60))")
+    private static func mermaidLook(_ look: ChainPicture.Look) -> String? {
+        switch look {
+        case .packet, .outside: nil
+        case .target: "stroke-width:4px"
+        case .doubtful: "stroke:red"
         }
-        return label + ["position \(packet.position)"]
     }
 
-    /// Edge targets that are not among the packets.
-    private var outside: [(id: String, label: String)] {
-        let walked = Set(packets.map(\.packet.position))
-        var seen: Set<String> = []
-        var nodes: [(id: String, label: String)] = []
-        for edge in edges {
-            if let to = edge.to, walked.contains(to) { continue }
-            let id = target(edge)
-            guard seen.insert(id).inserted else { continue }
-            let named = String(decoding: edge.reference.source, as: UTF8.self).shortened(to: 120)
-            let label =
-                edge.to.map { "position \($0), not followed" } ?? edge.reference.uri
-                ?? "not in the ledger: \(named)"
-            nodes.append((id, label))
-        }
-        return nodes
-    }
-
-    private func target(_ edge: ChainEdge) -> String {
-        edge.to.map { "p\($0)" } ?? "m\(edge.from)_\(edge.reference.index)"
-    }
-
-    private static func dotEscaped(_ text: String) -> String {
-        text.escapedForTerminals.unicodeScalars.map { scalar in
-            scalar == "\"" || scalar == "\\" ? "\\\(scalar)" : String(scalar)
-        }.joined()
-    }
-
+    /// Everything but plain letters, digits and spaces as an entity: Mermaid reads directives and
+    /// HTML in labels. Line breaks, formulas and icons it looks for once entities are resolved, so an
+    /// invisible word joiner stands within what looks like one.
     private static func mermaidEscaped(_ text: String) -> String {
-        text.escapedForTerminals.unicodeScalars.map { scalar in
-            ["\"", "<", ">", "#", "&", "\\", "|", "`"].contains(scalar)
-                ? "#\(scalar.value);" : String(scalar)
+        let scalars = Array(text.escapedForTerminals.unicodeScalars)
+        return scalars.indices.map { index in
+            let (scalar, next) = (
+                scalars[index], index + 1 < scalars.count ? scalars[index + 1] : " "
+            )
+            let isPlain = scalar.isASCII && scalar.properties.isAlphabetic
+            if isPlain || scalar == " " || scalar.value &- 0x30 < 10 { return String(scalar) }
+            let joins = ["\\", "$", "ﬂ", "¶"].contains(scalar) || (scalar == ":" && next == "f")
+            return "#\(scalar.value);" + (joins ? "#\(0x2060);" : "")
         }.joined()
     }
+}
+
+/// What Mermaid draws unless a page sets other limits: `maxTextSize` and `maxEdges`.
+private enum MermaidLimits {
+    static let characters = 50_000
+    static let arrows = 500
+    /// No text of more nodes is shorter than `characters`.
+    static let nodes = characters / 20
 }

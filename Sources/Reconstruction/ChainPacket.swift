@@ -88,6 +88,8 @@ package final class ParentReference: Sendable {
     package let relation: String
     /// Why, in the worker's words.
     let why: String?
+    /// What a reference without a relation says.
+    package static let usualRelation = "derived_from"
     /// The node of the parent's reasoning that it builds on; nil for the parent's outcome.
     let node: ExactText?
     /// Members that the chain repeats exactly as written.
@@ -141,7 +143,7 @@ package final class ParentReference: Sendable {
         }
         (self.id, self.hash, self.uri, self.why) = (id, hash, uri, why)
         (self.node, self.members) = (node.map(ExactText.init), members)
-        self.relation = relation ?? "derived_from"
+        self.relation = relation ?? Self.usualRelation
         if let type, let entityID {
             entity = EntityName(type: type, id: entityID)
         } else {
@@ -201,7 +203,7 @@ struct EvidenceItem: Sendable {
 }
 
 /// A member that the chain repeats exactly as written. It shares the packet's bytes.
-struct RepeatedMember: Sendable {
+struct RepeatedMember: Hashable, Sendable {
     let name: MemberName
     let source: ArraySlice<UInt8>
 
@@ -345,5 +347,14 @@ final class ReasoningNode: Sendable {
 
     func member(_ name: MemberName) -> ArraySlice<UInt8>? {
         members.first { $0.name == name }?.source
+    }
+}
+
+extension [RepeatedMember] {
+    /// A member as plain text, without the quotation marks of a string.
+    func text(_ name: MemberName) -> String? {
+        guard let source = first(where: { $0.name == name })?.source else { return nil }
+        return (try? JSONDocument([UInt8](source)))?.string(0)
+            ?? String(decoding: source, as: UTF8.self)
     }
 }

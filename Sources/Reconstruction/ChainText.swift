@@ -10,9 +10,11 @@ extension Chain {
 private struct ChainText {
     private let chain: Chain
     private let stepsByPacket: [Position: [ChainStep]]
+    private let edges: [Position: [ChainEdge]]
 
     init(_ chain: Chain) {
         self.chain = chain
+        edges = Dictionary(grouping: chain.edges, by: \.from)
         stepsByPacket = Dictionary(grouping: chain.steps, by: \.packet)
     }
 
@@ -21,7 +23,8 @@ private struct ChainText {
         for entry in chain.packets {
             let steps = stepsByPacket[entry.packet.position] ?? []
             guard !steps.isEmpty else { continue }
-            lines.append("\(heading(entry)) [\(entry.order)]")
+            lines.append(heading(entry))
+            lines += parents(entry.packet)
             lines += questions(entry.packet)
             for step in steps { lines += text(step) }
             lines.append("")
@@ -33,7 +36,7 @@ private struct ChainText {
         lines += evidenceLines
         lines.append("SOURCES")
         for entry in chain.packets { lines += source(entry) }
-        lines += chain.amenders.map { "  [–] " + cited($0) }
+        lines += chain.amenders.map { "  " + cited($0) }
         return lines.joined(separator: "\n") + "\n"
     }
 
@@ -41,8 +44,9 @@ private struct ChainText {
 
     private var title: String {
         switch (chain.request.direction, chain.request.target) {
+        case (.upstream, let target): "WHY \(name(target))"
         case (.downstream, let target): "WHAT CAME OF \(name(target))"
-        case (_, let target): "WHY \(name(target))"
+        case (.both, let target): "WHY \(name(target)), AND WHAT CAME OF IT"
         }
     }
 
@@ -58,13 +62,25 @@ private struct ChainText {
         "as of ledger size \(chain.size)" + (chain.proofs.map { ", root \($0.root.hex)" } ?? "")
             + "; \(chain.packets.count) packets, \(chain.steps.count) steps"
             + (chain.isComplete ? "" : "; incomplete")
+            + "\n◆ what was asked for; [n] the packet at position n of the ledger"
+            + (chain.request.direction == .upstream
+                ? "; what came of it: --direction downstream" : "")
     }
 
     private func heading(_ entry: Chain.Entry) -> String {
         let packet = entry.packet
         let event = packet.event.map { ", \($0.asName)" } ?? ""
-        return "\(packet.entityType.asName)/\(packet.entityID)\(event)"
+        let mark = chain.request.target.isNamed(by: packet) ? "◆ " : ""
+        return "\(mark)\(packet.entityType.asName)/\(packet.entityID)\(event) [\(packet.position)]"
             + standing(entry)
+    }
+
+    /// What a packet was derived from.
+    private func parents(_ packet: ChainPacket) -> [String] {
+        let parents = edges[packet.position, default: []].compactMap { edge in
+            edge.to.map { "[\($0)] \(edge.relation.asName)" }
+        }
+        return parents.isEmpty ? [] : ["  from " + parents.joined(separator: ", ")]
     }
 
     /// What was to be decided.
@@ -87,7 +103,8 @@ private struct ChainText {
     private var silentPackets: [String] {
         let silent = chain.packets.filter { stepsByPacket[$0.packet.position] == nil }
         guard !silent.isEmpty else { return [] }
-        return ["WITHOUT REASONING"] + silent.map { "  [\($0.order)] \(heading($0))" } + [""]
+        return ["WITHOUT REASONING"]
+            + silent.flatMap { ["  " + heading($0)] + parents($0.packet).map { "  " + $0 } } + [""]
     }
 
     // MARK: Steps
@@ -95,7 +112,7 @@ private struct ChainText {
     private func text(_ step: ChainStep) -> [String] {
         let node = step.node
         var head = (step.isOutcome ? " ▶" : "  ") + "\(step.number). \(node.kind.asName)"
-        if let agent = agent(node) { head += " by \(agent)" }
+        if let agent = node.agentName { head += " by \(agent)" }
         if let chosen = node.member(.chosen) { head += ": chose \(value(chosen))" }
         if let confidence = node.member(.confidence) {
             head += " (confidence \(value(confidence)))"
@@ -105,9 +122,9 @@ private struct ChainText {
         if step.areParentsImplied {
             lines.append(indent + "(linked by _meta_parents, not stated by the worker)")
         }
-        if let title = words(node, .title) { lines.append(indent + title.quoted) }
+        if let title = node.words(.title) { lines.append(indent + title.quoted) }
         if let score = node.member(.score) { lines.append(indent + "score \(value(score))") }
-        if let status = words(node, .status), status != "accepted" {
+        if let status = node.words(.status), status != "accepted" {
             lines.append(indent + "status \(status.asName)")
         }
         for name in [MemberName.method, .threshold, .options] {
@@ -117,79 +134,23 @@ private struct ChainText {
         }
         lines += votes(node).map { indent + $0 }
         if let scores = node.member(.scores) { lines.append(indent + "scores \(value(scores))") }
-        if let rationale = words(node, .rationale) {
+        if let rationale = node.words(.rationale) {
             lines.append(indent + "because \(rationale.quoted)")
         }
-        lines += alternatives(node).map { indent + $0 }
+        lines += node.alternatives.map { indent + "not " + $0.text }
         return lines
     }
 
-    private func agent(_ node: ReasoningNode) -> String? {
-        guard let source = node.member(.agent), let document = try? JSONDocument(Array(source))
-        else {
-            return nil
-        }
-        let id = document.string(0) ?? document.member("id", of: 0).flatMap(document.string)
-        return id?.asName
-    }
-
-    private func words(_ node: ReasoningNode, _ name: MemberName) -> String? {
-        guard let source = node.member(name), let document = try? JSONDocument(Array(source)) else {
-            return nil
-        }
-        return document.string(0)
-    }
-
     private func votes(_ node: ReasoningNode) -> [String] {
-        guard let source = node.member(.votes), let document = try? JSONDocument(Array(source))
-        else {
-            return []
-        }
-        let votes = JSONChildren(document.tokens, of: 0).map { key in
-            (name: document.bytes.span.string(document.tokens[key]).asName, value: key + 1)
-        }
+        let votes = node.votes
         let width = votes.map(\.name.count).max() ?? 0
         return votes.map { vote in
-            vote.name + String(repeating: " ", count: width - vote.name.count) + "  "
-                + text(ofVote: vote.value, document)
-        }
-    }
-
-    private func text(ofVote index: Int, _ document: JSONDocument) -> String {
-        func member(_ name: String) -> String? {
-            document.member(name, of: index).map { value(document.source($0)) }
-        }
-        guard document.tokens[index].kind == .object else {
-            return value(document.source(index))
-        }
-        var parts: [String] = []
-        if let option = document.member("option", of: index).flatMap(document.string) {
-            parts.append(option.asName)
-        }
-        if let vote = member("vote") { parts.append(vote) }
-        if let score = member("score") { parts.append(score) }
-        if let weight = member("weight") { parts.append("×\(weight)") }
-        if member("abstain") == "true" { parts.append("abstains") }
-        if let why = document.member("rationale", of: index).flatMap(document.string) {
-            parts.append(why.quoted)
-        }
-        return parts.joined(separator: " ")
-    }
-
-    private func alternatives(_ node: ReasoningNode) -> [String] {
-        guard let source = node.member(.alternatives),
-            let document = try? JSONDocument(Array(source))
-        else { return [] }
-        return JSONChildren(document.tokens, of: 0).map { index in
-            func member(_ name: String) -> String? {
-                document.member(name, of: index).flatMap(document.string)
-            }
-            let score = document.member("score", of: index).map {
-                " (score \(value(document.source($0))))"
-            }
-            let label = member("label").map { " \($0.quoted)" } ?? ""
-            let why = member("why_not").map { ": \($0.quoted)" } ?? ""
-            return "not \(member("id")?.asName ?? "")\(label)\(score ?? "")\(why)"
+            let parts = [
+                vote.option, vote.vote, vote.score, vote.weight.map { "×\($0)" },
+                vote.abstains ? "abstains" : nil, vote.why,
+            ]
+            return vote.name + String(repeating: " ", count: width - vote.name.count) + "  "
+                + parts.compactMap(\.self).joined(separator: " ")
         }
     }
 
@@ -250,10 +211,18 @@ private struct ChainText {
     private var evidenceLines: [String] {
         guard !chain.evidence.isEmpty else { return [] }
         let lines = chain.evidence.map { item in
-            let members = item.members.filter { $0.name == .role || $0.name == .uri }
-                .map { " \(value($0.source))" }.joined()
-            let citers = item.citedBy.map { $0.description.asName }.joined(separator: ", ")
-            return "  \(item.digest.asName)\(members), cited by \(citers)"
+            func members(_ members: [RepeatedMember]) -> String {
+                members.filter { $0.name == .role || $0.name == .uri }
+                    .map { " \(value($0.source))" }.joined()
+            }
+            guard item.isContested else {
+                let citers = item.citedBy.map { $0.description.asName }.joined(separator: ", ")
+                return "  \(item.digest.asName)\(members(item.agreed)), cited by \(citers)"
+            }
+            let statements = item.statements.map {
+                ", cited by \($0.packet) as\(members($0.members))"
+            }
+            return "  " + item.digest.asName + statements.joined()
         }
         return ["EVIDENCE"] + lines + [""]
     }
@@ -263,12 +232,12 @@ private struct ChainText {
         let steps = stepsByPacket[packet.position] ?? []
         let pointers = steps.map { "\($0.number) = \($0.node.pointer)" }.joined(separator: ", ")
         return [
-            "  [\(entry.order)] " + cited(packet)
+            "  " + cited(packet)
         ] + (steps.isEmpty ? [] : ["      steps \(pointers)"])
     }
 
     private func cited(_ packet: ChainPacket) -> String {
-        "\(packet.stardustID) position \(packet.position) "
+        "[\(packet.position)] \(packet.stardustID) "
             + packet.entryHash.tagged + inclusion(packet.position)
     }
 

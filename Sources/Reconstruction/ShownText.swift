@@ -4,7 +4,7 @@ internal import Packets
 /// How text from packets is shown to people, so that it never reads as the ledger's own words.
 extension String {
     /// With escapes for control characters and for characters that reorder or hide text.
-    var escapedForTerminals: String {
+    package var escapedForTerminals: String {
         guard unicodeScalars.contains(where: \.isUnsafeOnTerminals) else { return self }
         return unicodeScalars.map { scalar in
             scalar.isUnsafeOnTerminals

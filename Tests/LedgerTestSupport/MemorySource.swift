@@ -7,6 +7,8 @@ package final class MemorySource: ChainSource {
     /// Memory does not fail.
     package enum Failure: Error {}
 
+    package static let ledger = UUID128(high: 0x5000, low: 1)
+
     package var packets: [ChainPacket] = []
     package var size: LedgerSize { LedgerSize(UInt64(packets.count)) }
     package var isPartlyUnindexed = false

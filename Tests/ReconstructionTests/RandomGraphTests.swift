@@ -69,8 +69,10 @@ import Testing
             let request = ChainRequest(
                 targets[Int(seed / 3 % 2)], direction: direction, limits: limits)
             let chain = try Chain(request, in: source)
-            let json = try #require(chain.rendered(.json))
-            #expect(try Chain(request, in: source).rendered(.json) == json, "seed \(seed)")
+            let json = try #require(chain.rendered(.json, of: MemorySource.ledger))
+            #expect(
+                try Chain(request, in: source).rendered(.json, of: MemorySource.ledger) == json,
+                "seed \(seed)")
             let document = try #require(
                 try JSONSerialization.jsonObject(with: Data(json)) as? [String: Any])
 

@@ -13,7 +13,7 @@ import Testing
     }
 
     private static func document(_ source: MemorySource, _ target: Int) throws -> [String: Any] {
-        let json = try #require(try chain(source, target).rendered(.json))
+        let json = try #require(try chain(source, target).rendered(.json, of: MemorySource.ledger))
         return try #require(try JSONSerialization.jsonObject(with: Data(json)) as? [String: Any])
     }
 
@@ -43,7 +43,7 @@ import Testing
 
     @Test func `a long choice is cut between characters, and says so`() throws {
         let source = Self.one(#""chosen":"\#(String(repeating: "é", count: 100))""#)
-        let dot = try Self.chain(source, 0).dot
+        let dot = try Self.chain(source, 0).dot()
         #expect(dot.contains("é…") && !dot.contains("\u{FFFD}"), "\(dot)")
     }
 

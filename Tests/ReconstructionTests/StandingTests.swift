@@ -31,7 +31,8 @@ import Testing
         var limits = ChainLimits()
         limits.packets = packets
         let request = ChainRequest(.packet(id(target)), direction: direction, limits: limits)
-        let json = try #require(try Chain(request, in: source).rendered(.json))
+        let json = try #require(
+            try Chain(request, in: source).rendered(.json, of: MemorySource.ledger))
         return try #require(try JSONSerialization.jsonObject(with: Data(json)) as? [String: Any])
     }
 
@@ -158,7 +159,8 @@ import Testing
         }
         func contradicts(_ statements: [Statement]) throws -> Bool {
             let request = ChainRequest(.entity("clips", Self.id(50)))
-            let json = try #require(try Chain(request, in: ledger(statements)).rendered(.json))
+            let json = try #require(
+                try Chain(request, in: ledger(statements)).rendered(.json, of: MemorySource.ledger))
             let document = try JSONSerialization.jsonObject(with: Data(json)) as! [String: Any]
             return Self.kinds(document).contains("contradiction")
         }

@@ -226,12 +226,13 @@ package struct JSONWriter: Sendable {
 }
 
 extension Unicode.Scalar {
-    /// Control characters, and those that reorder or hide the text around them.
+    /// Control characters, those that reorder or hide the text around them, and those that are
+    /// none, which XML cannot hold.
     package var isUnsafeOnTerminals: Bool {
         if value &- 0x20 < 0x5F { return false }
         return switch properties.generalCategory {
         case .control, .format, .lineSeparator, .paragraphSeparator: true
-        default: false
+        default: properties.isNoncharacterCodePoint
         }
     }
 }

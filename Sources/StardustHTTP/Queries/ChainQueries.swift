@@ -14,7 +14,7 @@ private enum ChainProofs: String, CaseIterable {
 /// Whole chains.
 enum ChainQueries {
     static let parameters: Endpoint.ParameterNames = .some([
-        "direction", "max_depth", "max_packets", "as_of", "format", "proofs", "rows",
+        "direction", "max_depth", "max_packets", "as_of", "format", "layout", "proofs", "rows",
     ])
 
     static func packetChain(_ request: QueryRequest) throws(Problem) -> Query {
@@ -33,11 +33,13 @@ enum ChainQueries {
     private struct Wish {
         var request: ChainRequest
         var format: ChainFormat
+        var layout: GraphLayout
         var wantsRows: Bool
         var wantsProofs: Bool
 
         init(_ parameters: Parameters, _ target: ChainTarget) throws(Problem) {
             format = try parameters.choice("format", of: ChainFormat.self) ?? .json
+            layout = try parameters.choice("layout", of: GraphLayout.self) ?? .portrait
             var limits = ChainLimits()
             limits.depth =
                 try parameters.count("max_depth", upTo: ChainLimits.depthMax) ?? limits.depth
@@ -90,7 +92,10 @@ enum ChainQueries {
         if wish.wantsRows { chain.rows = try context.rows(of: chain.entities) }
         let bytesMax = context.isBrief ? QueryLimits.briefBytes : ChainLimits.documentBytesMax
         if context.isBrief, chain.payloadBytes > bytesMax { throw .wouldBlock }
-        guard let document = chain.rendered(wish.format, bytesMax: bytesMax) else {
+        guard
+            let document = chain.rendered(
+                wish.format, wish.layout, of: context.ledger.identity.ledgerID, bytesMax: bytesMax)
+        else {
             try context.mayWait()
             var problem = Problem(
                 .answerTooLarge,

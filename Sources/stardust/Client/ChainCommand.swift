@@ -11,7 +11,13 @@ struct ChainCommand: AsyncParsableCommand {
             stardust chain --packet ID [OPTIONS]
             stardust chain --trace ID [OPTIONS]
             """,
-        discussion: "Prints text on a terminal and JSON elsewhere, unless --format is given."
+        discussion: """
+            Prints text on a terminal and JSON elsewhere, unless --format is given. In a pipe to a \
+            pager: stardust chain TYPE ID --format text | less
+
+            A picture for a slide: stardust chain TYPE ID --format dot --layout landscape | dot \
+            -Tsvg > chain.svg
+            """
     )
 
     @Argument(help: "The entity's type and id.")
@@ -23,11 +29,17 @@ struct ChainCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The trace to start from.", valueName: "id"))
     var trace: String?
 
-    @Option(help: "Output format: text, json, dot, mermaid or prov.")
+    @Option(help: "Output format: text, summary, json, dot, mermaid or prov.")
     var format: ChainFormat?
 
-    @Option(help: "upstream (why), downstream (what came of it) or both.")
-    var direction: ChainRequest.Direction = .upstream
+    @Flag(help: "Show the outcome, who voted, what was rejected and what came of it.")
+    var summary = false
+
+    @Option(help: "Layout of dot and mermaid: portrait (parents above) or landscape.")
+    var layout: GraphLayout?
+
+    @Option(help: "upstream (why; the default), downstream (what came of it) or both.")
+    var direction: ChainRequest.Direction?
 
     @Flag(help: "Include the ledger's root and each packet's path to it.")
     var proofs = false
@@ -55,6 +67,9 @@ struct ChainCommand: AsyncParsableCommand {
         if options.json, let format, format != .json {
             throw ValidationError("--json and --format \(format.rawValue) contradict each other")
         }
+        if summary, options.json || rows || (format ?? .summary) != .summary {
+            throw ValidationError("--summary is a format of its own")
+        }
         if rows, let format, format != .json {
             throw ValidationError("--rows is available in JSON only")
         }
@@ -62,18 +77,24 @@ struct ChainCommand: AsyncParsableCommand {
 
     func run() async throws {
         var terminal = Terminal()
-        let format = format ?? (options.json || rows || !terminal.isTerminal ? .json : .text)
+        let usual: ChainFormat = options.json || rows || !terminal.isTerminal ? .json : .text
+        let format = summary ? .summary : format ?? usual
+        // What came of it belongs to a summary.
+        let direction = direction ?? (format == .summary ? .both : .upstream)
         let bytes = try await options.client.get(
             path,
             [
-                ("format", format.rawValue), ("direction", direction.rawValue),
+                ("format", format.rawValue), ("layout", layout?.rawValue),
+                ("direction", direction.rawValue),
                 ("proofs", proofs ? "inclusion" : nil), ("rows", rows ? "true" : nil),
                 ("max_depth", maxDepth.map(String.init)),
                 ("max_packets", maxPackets.map(String.init)), ("as_of", asOf.map(String.init)),
             ])
         terminal.beginPaging()
         defer { terminal.endPaging() }
-        guard format == .text, terminal.hasColor else { return try Output.foreign(bytes) }
+        guard format == .text || format == .summary, terminal.hasColor else {
+            return try Output.foreign(bytes)
+        }
         for line in String(decoding: bytes, as: UTF8.self).split(
             separator: "\n", omittingEmptySubsequences: false
         ).dropLast() {
@@ -96,4 +117,5 @@ struct ChainCommand: AsyncParsableCommand {
 }
 
 extension ChainFormat: ExpressibleByArgument {}
+extension GraphLayout: ExpressibleByArgument {}
 extension ChainRequest.Direction: ExpressibleByArgument {}
