@@ -12,6 +12,8 @@ package struct ModelState: Hashable, Sendable {
     package var timeline: Int64?
     /// When the newest applied transaction was committed at the source.
     package var committedAt: String?
+    /// Where that transaction ends in the source's log; zero if there is none since the copy.
+    package var committedLSN = LSN.zero
     /// Since when the source has been ahead of `lsn`; nil if it is not known to be ahead.
     package var behindSince: String?
     /// When this was written.
@@ -25,7 +27,7 @@ package struct ModelState: Hashable, Sendable {
     /// LSNs of refused feed lines: a corrected line must not be skipped as already applied.
     package var refusedLSNs: Set<LSN> = []
 
-    package static let schemaVersion: Int64 = 3
+    package static let schemaVersion: Int64 = 4
 
     package enum Source: String, Sendable { case feed, postgres }
 
@@ -71,7 +73,8 @@ package struct LSN: Hashable, Comparable, Sendable, CustomStringConvertible {
 extension ModelState {
     private static let columns = """
         schema_version, source, phase, lsn, source_lsn, slot, publication, system_id, timeline, \
-        committed_at, behind_since, updated_at, retained_bytes, last_error, warnings, absent_columns, refused_lsns
+        committed_at, behind_since, updated_at, retained_bytes, last_error, warnings, absent_columns, refused_lsns, \
+        committed_lsn
         """
 
     /// Reads a file's row; nil if there is none, or if it has another version.
@@ -94,10 +97,11 @@ extension ModelState {
         warnings = row[14].string?.split(separator: "\n").map(String.init) ?? []
         absentColumns = row[15].string?.split(separator: "\n").map(String.init) ?? []
         refusedLSNs = Set(row[16].string?.split(separator: "\n").compactMap { LSN($0) } ?? [])
+        committedLSN = LSN(UInt64(bitPattern: row[17].integer ?? 0))
     }
 
     package func save(_ connection: SQLiteConnection) throws(SQLiteFailure) {
-        let places = (0..<18).map { _ in "?" }.joined(separator: ", ")
+        let places = (0..<19).map { _ in "?" }.joined(separator: ", ")
         _ = try connection.rows(
             "INSERT OR REPLACE INTO model_state (id, \(Self.columns)) VALUES (\(places))",
             [
@@ -111,6 +115,7 @@ extension ModelState {
                 .optional(lastError),
                 Self.lines(warnings), Self.lines(absentColumns),
                 Self.lines(refusedLSNs.sorted().map(\.description)),
+                .integer(Int64(bitPattern: committedLSN.value)),
             ])
     }
 

@@ -115,7 +115,7 @@ package final class ModelWriter {
     package func finishCopy() throws(ModelFailure) -> ModelWriter {
         do throws(SQLiteFailure) {
             statements = [:]
-            for statement in SQLiteSchema.indexes { try makeIndex(statement) }
+            for statement in SQLiteSchema.indexes { try connection.run(statement) }
             for statement in SQLiteSchema.derived { try connection.run(statement) }
             for statement in SQLiteSchema.fillDerived { try connection.run(statement) }
             // The checkpoint syncs the whole file. Never sync through a descriptor of our own:
@@ -265,15 +265,6 @@ package final class ModelWriter {
             }
         }
         try readTables()
-    }
-
-    /// The source enforces uniqueness. If it does not, the rows are kept and a warning reports it.
-    private func makeIndex(_ statement: String) throws(SQLiteFailure) {
-        do throws(SQLiteFailure) { try connection.run(statement) } catch {
-            guard error.isConstraint, statement.hasPrefix("CREATE UNIQUE ") else { throw error }
-            try connection.run("CREATE " + statement.dropFirst("CREATE UNIQUE ".count))
-            state.warnings.append("rows are not unique as they should be: \(error.message)")
-        }
     }
 
     private func database(_ body: () throws(SQLiteFailure) -> Void) throws(ModelFailure) {

@@ -24,8 +24,12 @@ package final class ChangeApplier {
     package private(set) var hasPending = false
     package private(set) var rowsPending = 0
     package private(set) var rowsApplied = 0
-    /// The id of the open source transaction.
-    private var transaction: UInt32 = 0
+    /// Descriptions that came with transactions that were applied before.
+    private var described: [UInt32: SourceRelation] = [:]
+    /// The newest transaction applied here comes again. A source whose log has none like it has
+    /// another history: an older copy of its data was put back.
+    private var awaitsKnown: Bool
+    private let confirmed: LSN?
     /// Whether the open transaction was applied before and is being sent again.
     private var isSkipping = false
 
@@ -37,9 +41,13 @@ package final class ChangeApplier {
         var key: Int
     }
 
+    /// `confirmed` is where the stream begins; nil if it is not known.
     package init(
-        _ writer: ModelWriter, _ catalog: any SourceColumns, schema: String, logger: Logger
+        _ writer: ModelWriter, _ catalog: any SourceColumns, schema: String,
+        confirmed: LSN? = nil, logger: Logger
     ) {
+        self.confirmed = confirmed
+        awaitsKnown = confirmed.map { $0 < writer.state.committedLSN } ?? false
         (self.writer, self.catalog, self.schema, self.logger) = (writer, catalog, schema, logger)
     }
 
@@ -47,15 +55,22 @@ package final class ChangeApplier {
 
     package func apply(_ message: Span<UInt8>) throws(ReplicationFailure) {
         switch try decoder.decode(message) {
-        case .begin(let final, _, let transaction):
-            self.transaction = transaction
-            try begin(final)
+        case .begin(let final, _, _): try begin(final)
         case .commit(let end, let time):
             isWithinTransaction = false
-            guard !isSkipping else { return }
+            let time = Self.time(time)
+            guard !isSkipping else {
+                let state = writer.state
+                if end == state.committedLSN, time == state.committedAt { awaitsKnown = false }
+                return
+            }
             writer.state.lsn = max(writer.state.lsn, end)
-            writer.state.committedAt = Self.time(time)
-        case .relation(let relation): try describe(relation)
+            (writer.state.committedLSN, writer.state.committedAt) = (end, time)
+        case .relation(let relation) where isWithinTransaction && isSkipping:
+            described[relation.id] = relation
+        case .relation(let relation):
+            described[relation.id] = nil
+            try describe(relation)
         case .insert(let id):
             if let relation = try relation(id) { try insert(relation, message) }
         case .update(let id, let hasOld):
@@ -78,8 +93,25 @@ package final class ChangeApplier {
         isWithinTransaction = true
         // `final` is the start of the commit record. The end of an applied transaction is after it.
         isSkipping = final < writer.state.lsn
-        if !isSkipping { try beginHere() }
+        if isSkipping { return }
+        try checkHistory()
+        try beginHere()
     }
+
+    private func checkHistory() throws(ReplicationFailure) {
+        guard awaitsKnown else { return }
+        throw .schema(
+            "the source's log lacks the last transaction that was applied here: an older copy of its "
+                + "data was put back")
+    }
+
+    /// Everything before this position was sent.
+    package func passed(_ lsn: LSN) throws(ReplicationFailure) {
+        if lsn > writer.state.committedLSN { try checkHistory() }
+    }
+
+    /// What may be reported as durable: nothing new before the source's log is known to be the same.
+    package var reportable: LSN { awaitsKnown ? confirmed ?? .zero : writer.state.lsn }
 
     private func beginHere() throws(ReplicationFailure) {
         guard !hasPending else { return }
@@ -107,10 +139,12 @@ package final class ChangeApplier {
     /// The table of a change; nil if there is nothing to do for it.
     private func relation(_ id: UInt32) throws(ReplicationFailure) -> Relation? {
         guard isWithinTransaction else { throw .protocolViolated("a change outside a transaction") }
+        if isSkipping { return nil }
+        if let relation = described.removeValue(forKey: id) { try describe(relation) }
         guard let known = relations[id] else {
             throw .protocolViolated("a change to relation \(id), which was never described")
         }
-        guard let relation = known, !isSkipping else { return nil }
+        guard let relation = known else { return nil }
         rowsPending += 1
         return relation
     }
@@ -218,13 +252,12 @@ package final class ChangeApplier {
         }
         var added: [SourceRelation.Column] = []
         for column in relation.columns {
+            let there = ColumnType(postgresOID: try catalog.baseType(of: column.typeOID))
             guard let number = table.number(column.name) else {
                 added.append(column)
                 continue
             }
-            let (here, there) = (
-                table.columns[number].type, ColumnType(postgresOID: column.typeOID)
-            )
+            let here = table.columns[number].type
             guard here == there else {
                 throw .schema(
                     "\(table.name).\(column.name) is \(there.postgresName) at the source, but was "
@@ -282,10 +315,11 @@ package final class ChangeApplier {
     ) throws(ReplicationFailure) {
         for name in names {
             guard let column = now.columns[name] else { continue }
-            // Transaction ids wrap around.
-            let isLater = UInt32(column.version).map { Int32(bitPattern: $0 &- transaction) > 0 }
-            guard isLater != true else {
-                throw .schema("at the source, \(table).\(name) was added, dropped and added again")
+            // The catalogue may describe a later column of that name.
+            guard known.map({ now.lastDropped <= $0.lastNumber }) ?? true else {
+                throw .schema(
+                    "at the source, columns were added to \(table) and dropped again: whether "
+                        + "\(name) is one of them is not known")
             }
             guard known?.columns[name]?.isPublished != false else {
                 throw .schema("at the source, \(table).\(name) was generated and no longer is")
@@ -330,11 +364,12 @@ package final class ChangeApplier {
     ) throws(ReplicationFailure) {
         for column in columns {
             let value = try catalog.valueOfExistingRows(column.name, of: table.name, column.typeOID)
+            let type = try catalog.baseType(of: column.typeOID)
             // A description may arrive when no transaction is open here.
             try beginHere()
             do throws(ModelFailure) {
                 try writer.addColumn(
-                    column.name, ColumnType(postgresOID: column.typeOID), to: table,
+                    column.name, ColumnType(postgresOID: type), to: table,
                     filledWith: value)
             } catch { throw .model(error) }
             logger.notice(

@@ -10,6 +10,8 @@ package enum ReplicationFailure: Error, Sendable, CustomStringConvertible {
     case server(state: String, String)
     /// Somebody must decide or change a setting first.
     case setup(String)
+    /// The role lacks a right.
+    case denied(String)
     /// The source's tables have changed in a way that cannot be followed.
     case schema(String)
     /// The server sent something it should not.
@@ -18,7 +20,9 @@ package enum ReplicationFailure: Error, Sendable, CustomStringConvertible {
 
     package var description: String {
         switch self {
-        case .connection(let detail), .unreachable(let detail), .setup(let detail): detail
+        case .connection(let detail), .unreachable(let detail), .setup(let detail),
+            .denied(let detail):
+            detail
         case .server(let state, let message): "PostgreSQL (\(state)): \(message)"
         case .schema(let detail):
             "\(detail). The ledger is not affected; rebuild the read model with "
@@ -32,7 +36,7 @@ package enum ReplicationFailure: Error, Sendable, CustomStringConvertible {
     package var needsResync: Bool {
         switch self {
         case .schema, .model(.drifted): true
-        case .connection, .unreachable, .server, .setup, .protocolViolated, .model: false
+        case .connection, .unreachable, .server, .setup, .denied, .protocolViolated, .model: false
         }
     }
 
@@ -45,7 +49,7 @@ package enum ReplicationFailure: Error, Sendable, CustomStringConvertible {
         case .server(let state, _):
             ["08", "40", "53", "55", "57", "58"].contains { state.hasPrefix($0) }
         case .model(.database(let failure)): failure.isBusy || failure.isFull
-        case .unreachable, .setup, .schema, .protocolViolated, .model: false
+        case .unreachable, .setup, .denied, .schema, .protocolViolated, .model: false
         }
     }
 }

@@ -13,6 +13,10 @@ package protocol SourceColumns {
     /// The engine's tables as the catalogue describes them at this moment.
     func tables() throws(ReplicationFailure) -> [String: SourceTable]
 
+    /// The type that a domain is based on; other types are their own. Throws `schema` for a type
+    /// whose values may change without a change of the rows.
+    func baseType(of oid: UInt32) throws(ReplicationFailure) -> UInt32
+
     /// Why the publication does not cover what is followed; nil if it does.
     func obstacle() throws(ReplicationFailure) -> String?
 
@@ -48,17 +52,54 @@ enum SourceClock {
 
         struct Column {
             var name: String
+            /// Of a domain, the type that it is based on.
             var type: ColumnType
             var isRequired: Bool
+            /// As PostgreSQL writes it.
+            var typeName: String
+            /// What kind of type it is, if its values may change without a change of the rows.
+            var unwatched: String?
+        }
+
+        /// Each type with the one that it is based on, and that one's kind.
+        private static let bases = """
+            WITH RECURSIVE base(oid, type, kind) AS (
+                SELECT oid, oid, typtype FROM pg_type
+                UNION ALL
+                SELECT b.oid, t.typbasetype, u.typtype FROM base b
+                JOIN pg_type t ON t.oid = b.type AND t.typtype = 'd'
+                JOIN pg_type u ON u.oid = t.typbasetype
+            )
+            """
+
+        /// The first that is no system type (`FirstNormalObjectId`).
+        private static let firstOwnType: UInt32 = 16_384
+
+        func baseType(of oid: UInt32) throws(ReplicationFailure) -> UInt32 {
+            if oid < Self.firstOwnType { return oid }
+            let rows = try client.rows(
+                "\(Self.bases) SELECT type::bigint, kind, type::regtype FROM base "
+                    + "WHERE oid = $1::text::oid AND kind <> 'd'", ["\(oid)"], within: Self.patience
+            )
+            // A type that is gone belongs to a column that is gone.
+            guard let row = rows.first else { return oid }
+            if let kind = Self.unwatched[row[1] ?? ""] {
+                throw .schema(
+                    "the type \(row[2] ?? "?") is \(kind), whose changes are not replicated")
+            }
+            return row[0].flatMap { UInt32($0) } ?? oid
         }
 
         /// The published columns; empty if there is no such table.
         func columns(of table: String) throws(ReplicationFailure) -> [Column] {
             try client.rows(
                 """
-                SELECT a.attname, a.atttypid::bigint, a.attnotnull
+                \(Self.bases)
+                SELECT a.attname, b.type::bigint, a.attnotnull,
+                       format_type(a.atttypid, a.atttypmod), b.kind
                 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
                 JOIN pg_namespace n ON n.oid = c.relnamespace
+                JOIN base b ON b.oid = a.atttypid AND b.kind <> 'd'
                 WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped
                   AND a.attgenerated = '' ORDER BY a.attnum
                 """, [schema, table], within: Self.patience
@@ -66,9 +107,15 @@ enum SourceClock {
                 Column(
                     name: row[0] ?? "",
                     type: ColumnType(postgresOID: row[1].flatMap { UInt32($0) } ?? 0),
-                    isRequired: row[2] == "t")
+                    isRequired: row[2] == "t", typeName: row[3] ?? "",
+                    unwatched: Self.unwatched[row[4] ?? ""])
             }
         }
+
+        /// By `pg_type.typtype`: labels and members may be renamed without a change of the rows.
+        private static let unwatched = [
+            "e": "an enumeration", "c": "a composite type", "r": "a range", "m": "a multirange",
+        ]
 
         func tables() throws(ReplicationFailure) -> [String: SourceTable] {
             var tables: [String: SourceTable] = [:]
@@ -76,22 +123,31 @@ enum SourceClock {
                 """
                 SELECT c.relname, pg_relation_filenode(c.oid), a.attname, a.attnum,
                        a.atttypid::bigint, a.atttypmod, a.xmin::text, a.atthasmissing,
-                       a.attgenerated = ''
+                       a.attgenerated = '', COALESCE(d.oid, 0)::bigint,
+                       (SELECT COALESCE(max(x.attnum), 0) FROM pg_attribute x
+                        WHERE x.attrelid = c.oid AND x.attisdropped),
+                       concat_ws(',', p.oid, p.xmin, r.oid, r.xmin, p.puballtables)
                 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
                 JOIN pg_namespace n ON n.oid = c.relnamespace
+                LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+                LEFT JOIN pg_publication p ON p.pubname = $2
+                LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid AND r.prrelid = c.oid
                 WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND a.attnum > 0
                   AND NOT a.attisdropped
-                """, [schema], within: Self.patience)
+                """, [schema, publication], within: Self.patience)
             for row in rows {
                 guard let name = row[0], EngineSchema.table(name) != nil, let column = row[2],
                     let number = row[3].flatMap({ Int64($0) }),
                     let type = row[4].flatMap({ Int64($0) }),
                     let modifier = row[5].flatMap({ Int64($0) })
                 else { continue }
-                tables[name, default: SourceTable(file: row[1] ?? "", columns: [:])].columns[
-                    column] = SourceTable.Column(
-                        number: number, type: type, modifier: modifier, version: row[6] ?? "",
-                        hasMissing: row[7] == "t", isPublished: row[8] == "t")
+                let empty = SourceTable(
+                    file: row[1] ?? "", publication: row[11] ?? "",
+                    lastDropped: row[10].flatMap { Int64($0) } ?? 0, columns: [:])
+                tables[name, default: empty].columns[column] = SourceTable.Column(
+                    number: number, type: type, modifier: modifier, version: row[6] ?? "",
+                    hasMissing: row[7] == "t", isPublished: row[8] == "t",
+                    defaultID: row[9].flatMap { Int64($0) } ?? 0)
             }
             return tables
         }
@@ -141,7 +197,7 @@ enum SourceClock {
             }
             if row[0] == "t" {
                 guard let text = row[1] else { return .null }
-                return try value(text, ColumnType(postgresOID: typeOID))
+                return try value(text, ColumnType(postgresOID: try baseType(of: typeOID)))
             }
             // Each row may have received a different value, which was never sent.
             guard row[2] != "t" else {

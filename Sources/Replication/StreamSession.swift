@@ -76,7 +76,7 @@
                     // Unasked, the server only reports its position occasionally.
                     if ContinuousClock.now - lastAsked > ReplicationLimits.wakeInterval {
                         lastAsked = .now
-                        try stream.report(writer.state.lsn, asksForReply: true)
+                        try stream.report(applier.reportable, asksForReply: true)
                     }
                 }
                 try heartbeat.check()
@@ -94,8 +94,12 @@
                 if applier.hasPending, pendingSince == nil { pendingSince = .now }
             case .keepalive(let end, let wantsReply):
                 writer.state.sourceLSN = max(writer.state.sourceLSN, end)
-                if !applier.isWithinTransaction, !applier.hasPending { idleLSN = end }
-                if wantsReply { try stream.report(writer.state.lsn) }
+                if !applier.isWithinTransaction, !applier.hasPending {
+                    try applier.passed(end)
+                    heartbeat.durable(applier.reportable)
+                    idleLSN = end
+                }
+                if wantsReply { try stream.report(applier.reportable) }
             }
         }
 
@@ -119,9 +123,9 @@
             try applier.commit()
             pendingSince = nil
             lastSaved = .now
-            heartbeat.durable(writer.state.lsn)
+            heartbeat.durable(applier.reportable)
             observer.applied(rows, writer.state)
-            try stream.report(writer.state.lsn)
+            try stream.report(applier.reportable)
         }
 
         /// Checks the catalogue periodically. If it shows a change that cannot be followed,

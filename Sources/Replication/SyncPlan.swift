@@ -45,6 +45,8 @@ package enum SyncPlan: Hashable, Sendable {
         package var slot: SlotFacts?
         package var systemID: String
         package var timeline: Int64
+        /// Where the server's log ends.
+        package var serverLSN: LSN
         /// Whether slots may be created.
         package var creates: Bool
         /// Whether a new copy was requested.
@@ -52,8 +54,10 @@ package enum SyncPlan: Hashable, Sendable {
 
         package init(
             state: ModelState?, hasUnfinishedCopy: Bool, slotName: String, slot: SlotFacts?,
-            systemID: String, timeline: Int64, creates: Bool, resyncs: Bool
+            systemID: String, timeline: Int64, serverLSN: LSN = LSN(.max), creates: Bool,
+            resyncs: Bool
         ) {
+            self.serverLSN = serverLSN
             (self.state, self.hasUnfinishedCopy) = (state, hasUnfinishedCopy)
             (self.slotName, self.slot) = (slotName, slot)
             (self.systemID, self.timeline) = (systemID, timeline)
@@ -129,6 +133,11 @@ package enum SyncPlan: Hashable, Sendable {
         }
         guard state.timeline == facts.timeline else {
             return copy("the server was promoted, and its slots belong to another history")
+        }
+        guard facts.serverLSN >= state.lsn else {
+            return copy(
+                "the server's log ends at \(facts.serverLSN), before \(state.lsn), up to which it was "
+                    + "applied: an older copy of its data was put back")
         }
         guard let slot = facts.slot else { return copy("the slot \(facts.slotName) is gone") }
         guard slot.walStatus != "lost" else {

@@ -111,13 +111,17 @@
             try? writer.save()
         }
 
-        // MARK: One attempt
+        /// Whether a source can be followed. Throws `setup` or `denied` with all that stands in the
+        /// way, and what to do about it. Changes nothing. Blocks.
+        package static func check(_ settings: SyncSettings) throws(ReplicationFailure) {
+            let catalog = SourceCatalog(try PostgresClient(settings.source, .sql), settings)
+            try checkServer(try catalog.server())
+            try preflight(catalog, settings)
+        }
 
-        private func attempt(
-            _ resyncs: inout Bool, isStepping: Bool
+        private static func checkServer(
+            _ server: SourceCatalog.Server
         ) throws(ReplicationFailure) {
-            let catalog = SourceCatalog(try connect(.sql), settings)
-            let server = try catalog.server()
             guard server.version >= 130_000 else {
                 throw .setup("PostgreSQL 13 or later is required, not \(server.version / 10_000)")
             }
@@ -126,27 +130,58 @@
                     "the source has wal_level = \(server.walLevel); set it to logical and restart "
                         + "PostgreSQL")
             }
+        }
+
+        private static func preflight(
+            _ catalog: SourceCatalog, _ settings: SyncSettings
+        ) throws(ReplicationFailure) {
+            try refuse(try SourcePreflight(catalog: catalog, settings: settings).run())
+        }
+
+        private static func refuse(
+            _ obstacles: [SourcePreflight.Obstacle]
+        ) throws(ReplicationFailure) {
+            guard !obstacles.isEmpty else { return }
+            let text = obstacles.map(\.text).joined(separator: "\n")
+            throw obstacles.allSatisfy(\.isOfRights) ? .denied(text) : .setup(text)
+        }
+
+        // MARK: One attempt
+
+        private func attempt(
+            _ resyncs: inout Bool, isStepping: Bool
+        ) throws(ReplicationFailure) {
+            let catalog = SourceCatalog(try connect(.sql), settings)
+            let server = try catalog.server()
+            try Self.checkServer(server)
+            try Self.refuse(try SourcePreflight(catalog: catalog, settings: settings).rights())
             let replication = try connect(.replication)
             let system = try replication.rows("IDENTIFY_SYSTEM")
             guard let row = system.first, row.count >= 2, let systemID = row[0],
                 let timeline = row[1].flatMap({ Int64($0) })
             else { throw .protocolViolated("a server without an identity") }
-            try preparePublication(catalog)
             var writer: ModelWriter?
             do throws(ModelFailure) { writer = try ModelWriter(folder) } catch {
                 // An unreadable read model is replaced if a new copy was requested.
                 guard resyncs else { throw .model(error) }
             }
+            // Before a copy, everything that stands in its way is said at once.
+            if writer == nil || resyncs { try Self.preflight(catalog, settings) }
+            let slot = try catalog.slot(settings.slot)
             let plan = SyncPlan(
                 SyncPlan.Facts(
                     state: writer?.state, hasUnfinishedCopy: try hasUnfinishedCopy(),
-                    slotName: settings.slot, slot: try catalog.slot(settings.slot),
-                    systemID: systemID, timeline: timeline, creates: settings.creates,
-                    resyncs: resyncs))
+                    slotName: settings.slot, slot: slot, systemID: systemID, timeline: timeline,
+                    serverLSN: server.lsn, creates: settings.creates, resyncs: resyncs))
+            var confirmed: LSN?
             switch plan {
             case .refuse(let reason): throw .setup(reason)
-            case .stream: break
+            case .stream:
+                try preparePublication(catalog)
+                confirmed = slot?.confirmed
             case .copy(let dropsSlot, let reason):
+                if writer != nil, !resyncs { try Self.preflight(catalog, settings) }
+                try preparePublication(catalog)
                 logger.notice("copying all tables", metadata: ["reason": "\(reason)"])
                 if let slot = writer?.state.slot, slot != settings.slot {
                     logger.warning(
@@ -164,8 +199,8 @@
             // Read after a copy, so that changes made during the copy are included.
             let now = try catalog.server().lsn
             try follow(
-                writer!, catalog, replication, server, until: settings.endsWhenCaughtUp ? now : nil,
-                stepsUntil: isStepping ? now : .zero)
+                writer!, catalog, replication, server, from: confirmed,
+                until: settings.endsWhenCaughtUp ? now : nil, stepsUntil: isStepping ? now : .zero)
         }
 
         /// A caller that only wants to catch up learns at once that the server is unreachable.
@@ -208,15 +243,18 @@
 
         private func follow(
             _ writer: ModelWriter, _ catalog: SourceCatalog, _ replication: PostgresClient,
-            _ server: SourceCatalog.Server, until target: LSN?, stepsUntil: LSN
+            _ server: SourceCatalog.Server, from confirmed: LSN?, until target: LSN?,
+            stepsUntil: LSN
         ) throws(ReplicationFailure) {
+            // What was applied but not confirmed comes again: it shows that this is the same log.
             let stream = try ReplicationStream(
                 replication, slot: settings.slot, publication: settings.publication,
-                from: writer.state.lsn)
+                from: confirmed ?? writer.state.lsn)
             logger.notice("following", metadata: ["lsn": "\(writer.state.lsn)"])
             observer.applied(0, writer.state)
             let heartbeat = Heartbeat(
-                stream, lsn: writer.state.lsn, retainedBytesWarning: settings.retainedBytesWarning)
+                stream, lsn: confirmed ?? writer.state.lsn,
+                retainedBytesWarning: settings.retainedBytesWarning)
             let patience = Duration.milliseconds(server.senderTimeout / 3)
             let interval =
                 server.senderTimeout > 0
@@ -229,7 +267,8 @@
                 heartbeat.run(watcher, slot: name, every: interval, logger)
             }
             defer { heartbeat.end() }
-            let applier = ChangeApplier(writer, catalog, schema: settings.schema, logger: logger)
+            let applier = ChangeApplier(
+                writer, catalog, schema: settings.schema, confirmed: confirmed, logger: logger)
             let session = StreamSession(
                 stream, applier, heartbeat, until: target, stepsUntil: stepsUntil, observer,
                 isStopped: { [self] in isStopped })

@@ -21,6 +21,10 @@ package final class Following {
         ["model", "sync", "--from", server.address(), "--ledger", ledger, "--create"] + more
     }
 
+    package var verification: [String] {
+        ["model", "verify", "--from", server.address(), "--ledger", ledger]
+    }
+
     /// Brings the read model up to date.
     @discardableResult
     package func catchUp(_ more: String...) throws -> Finished {

@@ -112,7 +112,7 @@ import Testing
         let text = try Chain(ChainRequest(.packet(Self.id(1))), in: source).text
         #expect(text.contains("because “why 2”"), "\(text)")
         let sources = text.components(separatedBy: "SOURCES\n")[1]
-        #expect(sources.contains("\(Self.id(2)) position 2"), "\(text)")
+        #expect(sources.contains("[2] \(Self.id(2)) "), "\(text)")
         #expect(Self.packets(document)[1]?["tainted"] as? Bool == (relation == "retracts"))
     }
 

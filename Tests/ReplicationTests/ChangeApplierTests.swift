@@ -12,6 +12,8 @@ import Testing
         ) throws(ReplicationFailure) -> ModelValue { .string("free") }
 
         func tables() throws(ReplicationFailure) -> [String: SourceTable] { [:] }
+        func baseType(of oid: UInt32) -> UInt32 { oid }
+
         func obstacle() throws(ReplicationFailure) -> String? { nil }
         func position() throws(ReplicationFailure) -> LSN { .zero }
     }

@@ -28,6 +28,12 @@ package final class PostgresServer: Sendable {
         try PostgresServer(["wal_level=logical", "max_wal_senders=10"] + settings)
     }
 
+    /// Stops it; `restart` starts it again.
+    package func halt() throws {
+        let result = try run([Repository.root + "/Scripts/postgres", "halt", folder])
+        guard result.status == 0 else { throw Failure("PostgreSQL: \(result.error)") }
+    }
+
     /// Stops it and starts it again; as after a crash where `crashes`.
     package func restart(crashes: Bool = false) throws {
         let result = try run([

@@ -1,3 +1,5 @@
+internal import CSQLite
+
 /// The schema of `model.sqlite`: the engine's tables, what is derived from them, and the record of
 /// where they come from.
 package enum SQLiteSchema {
@@ -11,7 +13,12 @@ package enum SQLiteSchema {
     }
 
     /// Statements that run only after a copy's rows are in, as do those of `derived`.
-    package static var indexes: [String] { EngineSchema.tables.flatMap(\.indexes) }
+    /// None is unique: within a transaction the source may be less strict, and it has checked.
+    package static var indexes: [String] {
+        EngineSchema.tables.flatMap(\.indexes).map {
+            $0.replacing("CREATE UNIQUE ", with: "CREATE ")
+        }
+    }
 
     package static var derived: [String] { derivedTables + triggers + views }
 
@@ -266,7 +273,8 @@ package enum SQLiteSchema {
             last_error TEXT,
             warnings TEXT,
             absent_columns TEXT,
-            refused_lsns TEXT
+            refused_lsns TEXT,
+            committed_lsn BIGINT NOT NULL
         )
         """
 }
@@ -284,6 +292,8 @@ extension String {
         let isPlain = utf8.allSatisfy {
             (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x5F
         }
-        return isPlain && first?.isLetter == true ? self : quoted
+        // Safety: the text is lent for the call.
+        let isWord = unsafe sqlite3_keyword_check(self, Int32(utf8.count)) != 0
+        return isPlain && !isWord && first?.isLetter == true ? self : quoted
     }
 }

@@ -15,7 +15,9 @@ struct ModelCommand: AsyncParsableCommand {
             ModelDriftCommand.self, ModelSchemaCommand.self,
         ]
         #if PostgreSQL
-            commands.append(ModelSyncCommand.self)
+            commands += [
+                ModelSyncCommand.self, ModelVerifyCommand.self, ModelDetachCommand.self,
+            ]
         #endif
         return commands
     }

@@ -1,10 +1,8 @@
 #if PostgreSQL
-    internal import Platform
     import ArgumentParser
-    internal import LedgerStorage
     internal import Logging
-    internal import Packets
     internal import ReadModel
+    internal import Platform
     internal import Replication
     internal import StardustCore
     internal import UnixSignals
@@ -18,23 +16,7 @@
                 Docs/Replication.md lists what the server needs.
                 """)
 
-        @Option(help: ArgumentHelp("A libpq connection string.", valueName: "postgres://…"))
-        var from: String
-
-        @Option(help: "The ledger's folder. Default: that of the daemon at --socket.")
-        var ledger: String?
-
-        @Option(help: "The daemon's socket.")
-        var socket: String = .defaultSocketPath
-
-        @Option(help: "The replication slot.")
-        var slot = "stardust"
-
-        @Option(help: "The publication.")
-        var publication = "stardust"
-
-        @Option(help: "The schema of the engine's tables.")
-        var schema = "public"
+        @OptionGroup var source: ModelSourceOptions
 
         @Flag(help: "Create the publication and the slot if they are missing.")
         var create = false
@@ -45,20 +27,19 @@
         @Flag(help: "Exit once everything the source has now is applied.")
         var once = false
 
+        @Flag(help: "Check whether the source can be followed, change nothing, and exit.")
+        var check = false
+
         private var settings: SyncSettings {
-            var settings = SyncSettings(source: from)
-            (settings.slot, settings.publication, settings.schema) = (slot, publication, schema)
+            var settings = source.settings
             (settings.creates, settings.resyncs) = (create || resync, resync)
             settings.endsWhenCaughtUp = once
             return settings
         }
 
-        func validate() throws {
-            if let obstacle = settings.obstacle { throw ValidationError(obstacle) }
-        }
-
         func run() async throws {
-            let folder = ModelFolder(try await ledgerFolder())
+            if check { return try checkSource() }
+            let folder = ModelFolder(try await source.ledgerFolder())
             let lock: ModelFolder.Lock
             do throws(ModelFailure) { lock = try folder.lock() } catch { throw Failure(error) }
             defer { withExtendedLifetime(lock) {} }
@@ -72,24 +53,11 @@
             if let failure { throw Failure(failure) }
         }
 
-        private func ledgerFolder() async throws(Failure) -> String {
-            if let ledger {
-                let volume: PosixVolume
-                do throws(FileFailure) { volume = try PosixVolume(root: ledger) } catch {
-                    throw Failure(OpenFailure.file(error))
-                }
-                do throws(OpenFailure) { _ = try Ledger.identity(volume) } catch {
-                    throw Failure(error)
-                }
-                return ledger
+        private func checkSource() throws(Failure) {
+            do throws(ReplicationFailure) { try Synchronizer.check(settings) } catch {
+                throw Failure(error)
             }
-            let answer = try await DaemonClient(socket: socket).get("/v1/model/status")
-            let document = try JSONDocument(answer: answer)
-            guard let folder = document.member("folder", of: 0).flatMap(document.string) else {
-                throw Failure(
-                    .badInput, "the daemon does not report its ledger's folder; give --ledger")
-            }
-            return folder
+            try Output.line("the source can be followed")
         }
 
         /// Calls `run`, which blocks, on its own thread, and `stop` when a signal asks it to end.
@@ -124,6 +92,7 @@
                 switch failure {
                 case .connection, .unreachable, .server: .unreachable
                 case .setup: .badConfiguration
+                case .denied: .notPermitted
                 case .schema, .protocolViolated: .no
                 case .model(let failure): Failure(failure).exit
                 }

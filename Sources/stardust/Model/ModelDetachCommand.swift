@@ -1,0 +1,30 @@
+#if PostgreSQL
+    import ArgumentParser
+    internal import ReadModel
+    internal import Replication
+
+    struct ModelDetachCommand: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "detach",
+            abstract: "Stop following for good: drop the slot and the publication.",
+            discussion: """
+                Stop whatever follows first: the daemon's own source, or `stardust model sync`. The \
+                read model keeps its rows and can still be queried; its status says that it follows \
+                nothing. Can be repeated.
+                """)
+
+        @OptionGroup var source: ModelSourceOptions
+
+        func run() async throws {
+            let folder = ModelFolder(try await source.ledgerFolder())
+            let lock: ModelFolder.Lock
+            do throws(ModelFailure) { lock = try folder.lock() } catch { throw Failure(error) }
+            defer { withExtendedLifetime(lock) {} }
+            let done: [String]
+            do throws(ReplicationFailure) {
+                done = try Detachment.run(folder, source.settings)
+            } catch { throw Failure(error) }
+            for sentence in done { try Output.line(sentence) }
+        }
+    }
+#endif
