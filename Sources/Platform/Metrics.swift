@@ -39,6 +39,9 @@ package final class Metrics: Sendable {
         "ready", "1 if all is well; 0 if /readyz has a reason why not, such as stalled publishing.")
     package let modelLagBytes = Gauge(
         "model_lag_bytes", "Bytes of the source's log that the read model has not applied.")
+    package let modelFollowing = Gauge(
+        "model_following",
+        "1 while the daemon follows PostgreSQL, 0 while it should and does not.")
     package let modelLagMilliseconds = Gauge(
         "model_lag_milliseconds",
         "How long the read model has been known to be behind the source.")

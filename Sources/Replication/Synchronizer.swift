@@ -250,6 +250,8 @@
             let stream = try ReplicationStream(
                 replication, slot: settings.slot, publication: settings.publication,
                 from: confirmed ?? writer.state.lsn)
+            // Shows that the file can be written, before anybody is told that it is followed.
+            do throws(ModelFailure) { try writer.save() } catch { throw .model(error) }
             logger.notice("following", metadata: ["lsn": "\(writer.state.lsn)"])
             observer.applied(0, writer.state)
             let heartbeat = Heartbeat(

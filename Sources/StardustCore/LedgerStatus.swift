@@ -25,8 +25,14 @@ extension RunningLedger {
         case .serving:
             let damage = map?.foundDamage.map { "damage was found: \($0)" }
             return indexing + unpublished
-                + [clock.warning, room.warning, damage].compactMap(\.self)
+                + [modelFailure, clock.warning, room.warning, damage].compactMap(\.self)
         }
+    }
+
+    /// A source that cannot be reached is only tried again.
+    private var modelFailure: String? {
+        guard let service = model?.service, service.needsDecision else { return nil }
+        return "the read model has stopped following: \(service.failure ?? "?")"
     }
 
     private var indexing: [String] {

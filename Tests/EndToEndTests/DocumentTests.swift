@@ -184,7 +184,7 @@ import Testing
                 "--seed", "\(seed)", "--no-color",
             ])
         #expect(result.status == 0, "seed \(seed): \(result.output)\(result.error)")
-        #expect(result.output.contains("Operations:       31 selected / 32 total"))
+        #expect(result.output.contains("Operations:       32 selected / 33 total"))
         #expect(daemon.stop() == 0)
     }
 

@@ -56,7 +56,10 @@ struct ModelServiceTests {
         }
         #expect(try rows(status()) == 6)
         #expect(try client.emit(Sample.packet(Sample.id)).status == 201)
-        #expect(try client.get("/readyz").status == 200)
+        let ready = try client.get("/readyz")
+        #expect(ready.status == 503 && ready.text.contains("the read model has stopped following"))
+        #expect(try daemon.metric("model_following") == 0)
+        #expect(try status()["service"].map { "\($0)" }?.contains("failing_since") == true)
         // Whoever copies anew does so beside the daemon, which takes it up.
         var mended = try run([
             Repository.program, "model", "sync", "--from", server.address(), "--socket",

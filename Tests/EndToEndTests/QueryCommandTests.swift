@@ -34,6 +34,36 @@ import Testing
         #expect(try daemon.stardust("get", "junk").status == 65)
     }
 
+    @Test func `a search says what else may be meant, and finds long patterns`() throws {
+        let daemon = try ExamplePipeline.daemon()
+        let nothing = try daemon.stardust("find", "--decision-chain", "{\"kind\":\"selection\"}")
+        #expect(nothing.error.contains("try --decision-chain '[{\"kind\":\"selection\"}]'"))
+        let time = try daemon.stardust("find", "--since", "yesterday")
+        #expect(time.status == 64 && time.error.contains("--since yesterday: give a day"))
+        // 5,000 characters are too many for a request's target.
+        let long = String(repeating: "x", count: 5000)
+        let packet = Story.packet(
+            7, chain: "[{\"id\":\"n\",\"kind\":\"vote\",\"rationale\":\"\(long)\"}]")
+        #expect(try HTTPClient(daemon.socket).emit(Array(packet.utf8)).status == 201)
+        let pattern = "[{\"rationale\":\"\(long)\"}]"
+        let found = try daemon.stardust("find", "--decision-chain", pattern, "--json")
+        #expect(found.output.contains("\"position\":60,"), "\(found)")
+        #expect(try daemon.stardust("find", "--decision-chain", pattern, "--count").output == "1\n")
+        let client = try HTTPClient(daemon.socket)
+        for (body, status) in [
+            ("{\"decision_chain\":\(pattern),\"limit\":1}", 200), ("{}", 200),
+            ("{\"limits\":1}", 400), ("{\"limit\":[1]}", 400), ("[]", 400), ("", 400),
+            ("{\"lineage\":\"" + String(repeating: "x", count: 300_000) + "\"}", 413),
+        ] {
+            let answer = try HTTPClient(daemon.socket).request(
+                "POST", "/v1/find", Array(body.utf8), type: "application/json")
+            #expect(answer.status == status, "\(answer.text.prefix(300))")
+        }
+        #expect(
+            try client.request("POST", "/v1/find", Array("{}".utf8), type: "text/plain").status
+                == 415)
+    }
+
     @Test func `history and find are aligned columns, or a packet a line`() throws {
         let daemon = try ExamplePipeline.daemon()
         let history = try daemon.stardust(

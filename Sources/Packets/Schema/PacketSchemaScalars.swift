@@ -125,15 +125,19 @@ extension PacketSchema {
     func traceID(_ index: Int, _ bytes: Span<UInt8>) throws(SchemaViolation) {
         try requireKind(.string, index, bytes)
         let isTraceID = withText(index, bytes) { text in
-            if UUID128(text: text) != nil { return true }
-            guard isLowerHex(text, 0..<text.count, digits: 32) else { return false }
-            for place in 0..<32 where text[place] != UInt8(ascii: "0") { return true }
+            guard UUID128(text: text) != nil || isLowerHex(text, 0..<text.count, digits: 32) else {
+                return false
+            }
+            for place in text.indices
+            where text[place] != UInt8(ascii: "0") && text[place] != UInt8(ascii: "-") {
+                return true
+            }
             return false
         }
         guard isTraceID else {
             throw violation(
                 .wrongFormat, index, bytes,
-                "must be a UUID, or 32 lower-case hexadecimal digits that are not all zero")
+                "must be a UUID, or 32 lower-case hexadecimal digits, that is not all zero")
         }
     }
 

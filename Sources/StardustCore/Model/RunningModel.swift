@@ -1,4 +1,4 @@
-internal import LedgerFormat
+package import LedgerFormat
 internal import LedgerStorage
 internal import Platform
 package import ReadModel
@@ -34,6 +34,9 @@ package final class RunningModel: Sendable {
         package var isFollowing = false
         /// Why it is not following.
         package var failure: String?
+        package var failingSince: Timestamp?
+        /// Whether somebody has to change something before it can go on.
+        package var needsDecision = false
     }
 
     /// From now on only replication may write.
@@ -46,8 +49,12 @@ package final class RunningModel: Sendable {
         serviceState.withLock { $0 = Service(isFollowing: true) }
     }
 
-    package func serviceFailed(_ reason: String) {
-        serviceState.withLock { $0 = Service(failure: reason) }
+    package func serviceFailed(_ reason: String, needsDecision: Bool) {
+        serviceState.withLock { service in
+            service = Service(
+                failure: reason, failingSince: service?.failingSince ?? .systemNow(),
+                needsDecision: needsDecision)
+        }
     }
 
     // MARK: The change feed
@@ -127,9 +134,11 @@ package final class RunningModel: Sendable {
         let state = snapshot.state
         // While replication is down, nothing reports how far ahead the source is.
         let isSilent = service.map { !$0.isFollowing } ?? false
-        let since = (isSilent ? state.updatedAt : state.behindSince).flatMap {
+        let known = (isSilent ? state.updatedAt : state.behindSince).flatMap {
             Timestamp(rfc3339: $0)
         }
+        // What was written since was only why it fails.
+        let since = isSilent ? service?.failingSince ?? known : known
         let behind = since.map { max(0, Timestamp.systemNow().microseconds - $0.microseconds) } ?? 0
         return (Int(max(0, state.lagBytes)), Int(behind / 1000), Int(state.retainedBytes ?? 0))
     }

@@ -182,6 +182,8 @@ extension JSONWriter {
         member("following", service.isFollowing)
         key("error")
         if let failure = service.failure { string(failure) } else { null() }
+        key("failing_since")
+        if let since = service.failingSince { string("\(since)") } else { null() }
         endObject()
     }
 }

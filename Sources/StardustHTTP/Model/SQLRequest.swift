@@ -5,46 +5,15 @@ internal import Packets
 internal import ReadModel
 internal import StardustCore
 
-/// The body of an SQL query: read-only SQL over the tables, the views, and the ledger as
-/// `stardust_metadata`.
-final class SQLRequest: RequestBody {
-    let kind = ConnectionState.Begun.queryBody
-    private let connection: ConnectionHandler
-    private var body = ByteBuffer()
-    private var reservation: Budgets.Lease
-
-    init(_ connection: ConnectionHandler) {
-        self.connection = connection
-        reservation = connection.lease(.bodyBytes)
+/// Read-only SQL over the tables, the views, and the ledger as `stardust_metadata`.
+enum SQLRequest {
+    static func begin(_ connection: ConnectionHandler) throws(Problem) -> any RequestBody {
+        try MediaType.requireJSON(of: connection)
+        return WholeBody(
+            connection, "an SQL query", bytesMax: ModelRequestLimits.sqlBytes, on: .sql, answer)
     }
 
-    func take(_ bytes: ByteBuffer) {
-        guard body.readableBytes + bytes.readableBytes <= ModelRequestLimits.sqlBytes else {
-            var problem = Problem(
-                .tooLarge, "an SQL query may have at most \(ModelRequestLimits.sqlBytes) bytes")
-            problem.limit = ModelRequestLimits.sqlBytes
-            return connection.refuse(problem)
-        }
-        guard reservation.take(bytes.readableBytes) else {
-            return connection.refuse(Problem(.tooMuchInFlight))
-        }
-        body.writeImmutableBuffer(bytes)
-    }
-
-    func finish() {
-        let bytes = Array(body.readableBytesView)
-        body = ByteBuffer()
-        connection.answerOffLoop(.sql) { (context) throws(Problem) in
-            try Self.answer(bytes, context)
-        }
-    }
-
-    /// The connection is gone. The reservation is released with this request.
-    func abandon() {}
-
-    private static func answer(
-        _ body: [UInt8], _ context: QueryContext
-    ) throws(Problem) -> Answer {
+    private static let answer: WholeBody.Answering = { (body, context) throws(Problem) in
         let model = try context.model()
         let document: JSONDocument
         do throws(JSONError) { document = try JSONDocument(body) } catch { throw Problem(error) }

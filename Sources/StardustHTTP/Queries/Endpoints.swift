@@ -51,6 +51,9 @@ extension Endpoint {
         .get(
             "/v1/packets", .read, .brieflyElse(on: .waiting), ListQueries.findParameters,
             ListQueries.find),
+        Endpoint(
+            .post, "/v1/find", .read, .withBody, .none,
+            .body { (connection, _) throws(Problem) in try FindRequest.begin(connection) }),
         .get(
             "/v1/entities/{type}/{id}/packets", .read, .brieflyElse(on: .waiting),
             ListQueries.parameters, ListQueries.entityPackets),
@@ -85,8 +88,7 @@ extension Endpoint {
         Endpoint(
             .post, "/v1/model/sql", .read, .withBody, .ignored,
             .body { (connection, _) throws(Problem) in
-                try MediaType.requireJSON(of: connection)
-                return SQLRequest(connection)
+                try SQLRequest.begin(connection)
             }),
         .get("/v1/model/tables/{table}", .read, .on(.waiting), .columns, ModelQueries.tableRows),
         .get("/v1/model/tables/{table}/{id}", .read, .on(.waiting), .none, ModelQueries.row),

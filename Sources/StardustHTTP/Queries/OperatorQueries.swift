@@ -41,6 +41,7 @@ enum OperatorQueries {
             metrics.modelLagBytes.set(lag?.bytes ?? 0)
             metrics.modelLagMilliseconds.set(lag?.milliseconds ?? 0)
             metrics.modelRetainedBytes.set(lag?.retainedBytes ?? 0)
+            metrics.modelFollowing.set(ledger.model?.service?.isFollowing == false ? 0 : 1)
             metrics.ready.set(ledger.unreadiness.isEmpty ? 1 : 0)
             metrics.bytesInFlight.set(ledger.bytesInFlight)
             metrics.residentBytes.set(ProcessMemory.residentBytes)

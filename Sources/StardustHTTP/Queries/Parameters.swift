@@ -4,6 +4,8 @@ internal import LedgerFormat
 struct Parameters {
     private var values: [String: String] = [:]
 
+    init(_ values: [String: String]) { self.values = values }
+
     /// Reads the query of a target. A name that occurs twice is a problem.
     init(query: Substring?) throws(Problem) {
         guard let query, !query.isEmpty else { return }

@@ -1,4 +1,5 @@
 import ArgumentParser
+internal import LedgerFormat
 
 /// Options of every command that queries the daemon.
 struct ClientOptions: ParsableArguments {
@@ -73,6 +74,29 @@ struct FilterOptions: ParsableArguments {
             ("created_before", Self.time(before)), ("received_from", Self.time(receivedSince)),
             ("received_before", Self.time(receivedBefore)),
         ]
+    }
+
+    var isEmpty: Bool { query.allSatisfy { $0.1 == nil } }
+
+    /// What may be meant if nothing is found.
+    var hint: String? {
+        guard let pattern = decisionChain?.drop(while: \.isWhitespace), pattern.first == "{" else {
+            return nil
+        }
+        return "most decision chains are arrays: try --decision-chain '[\(pattern)]'"
+    }
+
+    func validate() throws {
+        let times = [
+            ("since", since), ("before", before), ("received-since", receivedSince),
+            ("received-before", receivedBefore),
+        ]
+        for case (let name, let text?) in times
+        where Timestamp(rfc3339: Self.time(text) ?? text) == nil {
+            throw ValidationError(
+                "--\(name) \(text): give a day, such as 2026-09-14, or an RFC 3339 time in UTC, such "
+                    + "as 2026-09-14T10:42:07Z")
+        }
     }
 
     /// A time without a clock part means midnight UTC of that day.

@@ -12,6 +12,9 @@ struct FindCommand: AsyncParsableCommand {
               stardust find --lineage '{"event":"clip.selected"}' --since 2026-09-14
             """)
 
+    /// Without filters.
+    private static let usualLimit = 100
+
     @OptionGroup(title: "Filters") var filter: FilterOptions
 
     @Flag(help: "Print the number of matches instead.")
@@ -22,11 +25,21 @@ struct FindCommand: AsyncParsableCommand {
 
     func run() async throws {
         guard count else {
-            return try await PacketLister(options: options, page: page, showsEntity: true)
-                .run("/v1/packets", filter.query)
+            var (lister, page) = (
+                PacketLister(options: options, page: page, showsEntity: true), page
+            )
+            lister.hint = filter.hint
+            // Nobody means the whole ledger by saying nothing.
+            if filter.isEmpty, page.limit == nil, !options.json, Terminal().isTerminal {
+                page.limit = Self.usualLimit
+                lister = PacketLister(options: options, page: page, showsEntity: true)
+                lister.hintAtMore =
+                    "the first \(Self.usualLimit); give a filter, or --limit for more"
+            }
+            return try await lister.run("/v1/packets", filter.query)
         }
         let answer = try JSONDocument(
-            answer: try await options.client.get(
+            answer: try await options.client.list(
                 "/v1/packets",
                 filter.query + [
                     ("as_of", page.asOf.map(String.init)), ("count", "true"), ("limit", "1"),

@@ -1,3 +1,4 @@
+internal import LedgerFormat
 internal import Packets
 
 /// Prints a list of packets page by page as it arrives.
@@ -5,6 +6,10 @@ struct PacketLister {
     let options: ClientOptions
     let page: PageOptions
     let showsEntity: Bool
+    /// Said if nothing is found.
+    var hint: String?
+    /// Said if there is more than was asked for.
+    var hintAtMore: String?
 
     func run(_ path: String, _ query: [(String, String?)]) async throws {
         var terminal = Terminal()
@@ -16,7 +21,7 @@ struct PacketLister {
         while true {
             let left = page.limit.map { $0 - shown } ?? .max
             let answer = try JSONDocument(
-                answer: try await options.client.get(
+                answer: try await options.client.list(
                     path,
                     query + [
                         ("as_of", page.asOf.map(String.init)), ("order", page.desc ? "desc" : nil),
@@ -39,12 +44,41 @@ struct PacketLister {
         }
         if let damage { throw Failure.damaged(damage) }
         // An empty list is a valid answer, so it is no failure, but a person should see a message.
-        if shown == 0, !options.json { Output.error("no packets") }
+        if shown == 0, !options.json {
+            Output.error("no packets" + (hint.map { "; \($0)" } ?? ""))
+        }
+        if cursor != nil, let hintAtMore { Output.error(hintAtMore) }
     }
 
     private func packets(_ answer: JSONDocument) -> [ListedPacket] {
         answer.member("packets", of: 0).map { list in
             JSONChildren(answer.tokens, of: list).map { ListedPacket(answer, $0) }
         } ?? []
+    }
+}
+
+extension DaemonClient {
+    /// Parameters that a target is too short for go in a body.
+    private static let targetBytesMax = 4096
+
+    /// A list. A search whose patterns are long is posted.
+    func list(_ path: String, _ query: [(String, String?)]) async throws(Failure) -> [UInt8] {
+        let length = query.reduce(0) { $0 + ($1.1?.percentEncoded.utf8.count ?? 0) }
+        guard path == "/v1/packets", length > Self.targetBytesMax else {
+            return try await get(path, query)
+        }
+        var json = JSONWriter()
+        json.beginObject()
+        for case (let name, let value?) in query {
+            json.key(name)
+            let isPattern = ["lineage", "decision_chain"].contains(name)
+            if isPattern, (try? JSONDocument(Array(value.utf8))) != nil {
+                json.json(Array(value.utf8))
+            } else {
+                json.string(value)
+            }
+        }
+        json.endObject()
+        return try await post("/v1/find", json.bytes)
     }
 }

@@ -145,8 +145,10 @@ extension String {
 
 /// A ledger's folder, locked so that no other process changes it.
 enum LockedLedger {
-    /// Creates a folder if it is missing.
+    /// Creates a folder, and those it is in, if they are missing.
     static func makeFolder(_ path: String) throws(Failure) {
+        let parent = path.folder
+        if !parent.isEmpty, unsafe access(parent, F_OK) != 0 { try makeFolder(parent) }
         if unsafe mkdir(path, 0o700) != 0 && errno != EEXIST {
             throw Failure(.cannotCreate, "could not create \(path): \(errorName(errno))")
         }

@@ -42,7 +42,7 @@
         }
 
         func failed(_ failure: ReplicationFailure, willRetryIn: Duration?) {
-            model.serviceFailed(failure.description)
+            model.serviceFailed(failure.description, needsDecision: willRetryIn == nil)
         }
     }
 #endif
