@@ -19,7 +19,8 @@ struct Stardust: AsyncParsableCommand {
             InitCommand.self, ServeCommand.self, EmitCommand.self, GetCommand.self,
             HistoryCommand.self, FindCommand.self, ChainCommand.self, FollowCommand.self,
             CheckpointCommand.self, ProveCommand.self, CheckProofCommand.self, VerifyCommand.self,
-            ReindexCommand.self, RotateKeyCommand.self, ModelCommand.self, WitnessCommand.self,
+            ExportCommand.self, ReindexCommand.self, RotateKeyCommand.self, ModelCommand.self,
+            WitnessCommand.self,
             StatusCommand.self,
         ])
 

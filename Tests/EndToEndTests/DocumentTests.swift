@@ -97,8 +97,8 @@ import Testing
         _ = try daemon.checkpoint(covering: 60)
         let blocks = try Self.blocks("bash", in: "Docs/Verifying.md")
         let expected = [
-            "Your checkpoint covers all 60 entries.", "sound: 60 entries", "payload: matches",
-            "holds: position",
+            "Your checkpoint covers all 60 entries.", "sound: 60 entries", "sound: 60 entries",
+            "payload: matches", "holds: position",
             "sound: 60",
         ]
         #expect(blocks.count == expected.count)
