@@ -120,6 +120,11 @@ import Testing
         let block = try Self.blocks("python", in: "Docs/Emitting.md")[0]
         let result = try run(["python3", "-c", block], environment: Self.environment(daemon))
         #expect(result.status == 0 && result.output.contains("'position': 0"), "\(result.error)")
+        // Where there is no daemon, it ends.
+        let hasty = block.replacing("patience=300", with: "patience=1")
+        let nobody = try run(
+            ["python3", "-c", hasty], environment: ["STARDUST_SOCKET": daemon.folder.path + "/no"])
+        #expect(nobody.status == 1 && nobody.error.contains("TimeoutError: no receipt after"))
     }
 
     @Test func `emitting from Swift`() throws {
