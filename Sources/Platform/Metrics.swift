@@ -41,7 +41,7 @@ package final class Metrics: Sendable {
         "model_lag_bytes", "Bytes of the source's log that the read model has not applied.")
     package let modelFollowing = Gauge(
         "model_following",
-        "1 while the daemon follows PostgreSQL, 0 while it should and does not.")
+        "0 while the daemon should follow PostgreSQL and does not; otherwise 1.")
     package let modelLagMilliseconds = Gauge(
         "model_lag_milliseconds",
         "How long the read model has been known to be behind the source.")

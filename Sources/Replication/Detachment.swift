@@ -9,15 +9,20 @@
             _ folder: ModelFolder, _ settings: SyncSettings
         ) throws(ReplicationFailure) -> [String] {
             let catalog = SourceCatalog(try PostgresClient(settings.source, .sql), settings)
-            let writer: ModelWriter?
-            do throws(ModelFailure) { writer = try ModelWriter(folder) } catch {
-                throw .model(error)
+            // A read model of another version, or a damaged one, cannot say what is its own.
+            let writer = (try? ModelWriter(folder)) ?? nil
+            let isOwn = try isOwn(folder, settings, writer?.state, catalog)
+            if let state = writer?.state, state.slot != nil, !isOwn {
+                throw .setup(
+                    "the read model follows the slot \(state.slot ?? "?") of another server or name: "
+                        + "give its --from and --slot")
             }
             var done: [String] = []
             if let slot = try catalog.slot(settings.slot) {
-                guard slot.isOurKind, writer?.state.slot ?? settings.slot == settings.slot else {
+                guard isOwn else {
                     throw .setup(
-                        "the slot \(settings.slot) is not this read model's; name its own: --slot")
+                        "this read model did not make the slot \(settings.slot). If nobody uses it: "
+                            + "SELECT pg_drop_replication_slot('\(settings.slot)')")
                 }
                 if let pid = slot.activePID {
                     throw .setup(
@@ -32,8 +37,24 @@
                 done.append("there is no slot \(settings.slot)")
             }
             try mark(writer)
-            done.append(try dropPublication(settings.publication, catalog))
+            done.append(
+                isOwn
+                    ? try dropPublication(settings.publication, catalog)
+                    : "the publication \(settings.publication) was left alone")
             return done
+        }
+
+        /// Whether this read model, or a copy for it that was interrupted, made the slot.
+        private static func isOwn(
+            _ folder: ModelFolder, _ settings: SyncSettings, _ state: ModelState?,
+            _ catalog: SourceCatalog
+        ) throws(ReplicationFailure) -> Bool {
+            if (try? folder.unfinishedSlots())?.contains(settings.slot) == true { return true }
+            guard let state, state.slot == settings.slot else { return false }
+            let system = try catalog.client.rows(
+                "SELECT system_identifier::text FROM pg_control_system()",
+                within: ReplicationLimits.catalogueTime)
+            return system.first?.first == state.systemID
         }
 
         private static func mark(_ writer: ModelWriter?) throws(ReplicationFailure) {

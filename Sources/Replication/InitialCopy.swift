@@ -53,6 +53,8 @@
             let client = catalog.client
             _ = try client.rows("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             _ = try client.rows("SET TRANSACTION SNAPSHOT '\(snapshot)'")
+            // A slot that waits retains log.
+            _ = try client.rows("SET LOCAL lock_timeout = '30s'")
             try catalog.lockUnchanged()
             let source = try catalog.tables()
             for table in writer.tables {

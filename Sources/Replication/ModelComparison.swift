@@ -83,7 +83,7 @@
                 wait()
             }
             for number in report.tables.indices {
-                report.tables[number].unsettled = suspects[report.tables[number].name]?.count ?? 0
+                report.tables[number].unsettled += suspects[report.tables[number].name]?.count ?? 0
             }
             return report
         }
@@ -98,13 +98,32 @@
             defer { withExtendedLifetime(lock) {} }
             var settings = settings
             (settings.creates, settings.resyncs, settings.endsWhenCaughtUp) = (false, false, true)
-            let synchronizer = Synchronizer(folder, settings, Silent(), logger: logger)
+            let observer = LastFailure()
+            let synchronizer = Synchronizer(folder, settings, observer, logger: logger)
+            let isDone = Monitor(false)
+            let isLate = Monitor(false)
+            startThread("patience") {
+                let ended = isDone.wait(until: .now + Limits.patience) { $0 ? true : nil }
+                guard ended == nil else { return }
+                isLate.change { $0 = true }
+                synchronizer.stop()
+            }
+            defer { isDone.change { $0 = true } }
             if let failure = synchronizer.run() { throw failure }
+            guard !isLate.withLock({ $0 }) else {
+                throw .setup(
+                    "the read model could not be brought up to date within \(Limits.patience): "
+                        + (observer.text.withLock { $0 } ?? "there is too much to apply"))
+            }
         }
 
-        private struct Silent: SyncObserver {
+        private final class LastFailure: SyncObserver {
+            let text = Monitor<String?>(nil)
+
             func applied(_ rows: Int, _ state: ModelState) {}
-            func failed(_ failure: ReplicationFailure, willRetryIn: Duration?) {}
+            func failed(_ failure: ReplicationFailure, willRetryIn: Duration?) {
+                text.change { $0 = failure.description }
+            }
         }
 
         private func model(reaching lsn: LSN) throws(ReplicationFailure) -> Model {
@@ -199,8 +218,9 @@
             guard let columns = try columns(source, model, &table) else { return [:] }
             var found: [String: RowPair] = [:]
             var (here, there) = (RowHash(), RowHash())
+            var overflow = 0
             func note(_ key: String, _ pair: RowPair) {
-                if found.count < Limits.rows { found[key] = pair }
+                if found.count < Limits.rows { found[key] = pair } else { overflow += 1 }
             }
             let rows = try ModelRows(model, columns.model())
             func passHere(upTo key: String?) throws(ReplicationFailure) {
@@ -226,6 +246,8 @@
                 try rows.advance()
             }
             try passHere(upTo: nil)
+            // Nobody will look at them again, so they are not known to be equal.
+            table.unsettled = overflow
             (table.rowsHere, table.rowsThere) = (here.count, there.count)
             (table.hashHere, table.hashThere) = (here.digest, there.digest)
             return found

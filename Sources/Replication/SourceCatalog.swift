@@ -63,12 +63,17 @@ enum SourceClock {
 
         /// Each type with the one that it is based on, and that one's kind.
         private static let bases = """
-            WITH RECURSIVE base(oid, type, kind) AS (
-                SELECT oid, oid, typtype FROM pg_type
+            WITH RECURSIVE kinds AS (
+                SELECT t.oid, t.typbasetype, COALESCE(e.typtype, t.typtype) AS kind
+                FROM pg_type t
+                LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
+                     AND e.typtype <> 'd'
+            ), base(oid, type, kind) AS (
+                SELECT oid, oid, kind FROM kinds
                 UNION ALL
-                SELECT b.oid, t.typbasetype, u.typtype FROM base b
+                SELECT b.oid, t.typbasetype, u.kind FROM base b
                 JOIN pg_type t ON t.oid = b.type AND t.typtype = 'd'
-                JOIN pg_type u ON u.oid = t.typbasetype
+                JOIN kinds u ON u.oid = t.typbasetype
             )
             """
 
@@ -301,7 +306,8 @@ enum SourceClock {
             }
             let tables = try client.rows(
                 """
-                SELECT t.tablename, to_jsonb(t) ->> 'rowfilter', to_jsonb(r) ->> 'prattrs'
+                SELECT t.tablename, to_jsonb(t) ->> 'rowfilter', to_jsonb(r) ->> 'prattrs',
+                       r.oid IS NULL AND NOT p.puballtables
                 FROM pg_publication_tables t
                 JOIN pg_publication p ON p.pubname = t.pubname
                 LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid
@@ -311,6 +317,9 @@ enum SourceClock {
             for table in EngineSchema.tables {
                 guard let row = tables.first(where: { $0[0] == table.name }) else {
                     return .wrong("does not publish \(schema).\(table.name)")
+                }
+                guard row[3] != "t" else {
+                    return .wrong("publishes a whole schema; name the tables instead")
                 }
                 guard row[1] == nil, row[2] == nil else {
                     return .wrong("publishes only some rows or columns of \(table.name)")

@@ -38,8 +38,6 @@
                 SELECT current_setting('server_encoding'),
                        current_setting('max_replication_slots')::int
                            <= (SELECT count(*) FROM pg_replication_slots),
-                       current_setting('max_wal_senders')::int
-                           <= (SELECT count(*) FROM pg_stat_replication),
                        EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1)
                 """, [settings.slot], within: Self.patience)
             guard let row = rows.first else { return [] }
@@ -52,42 +50,54 @@
                             + "bytes mean",
                         remedy: "Dump it and restore it into a database with ENCODING 'UTF8'"))
             }
-            if row[1] == "t", row[3] != "t" {
+            if row[1] == "t", row[2] != "t" {
                 found.append(
                     Obstacle(
                         problem: "all replication slots are in use",
                         remedy: "Raise max_replication_slots, and restart PostgreSQL"))
             }
-            if row[2] == "t" {
+            if let slot = try catalog.slot(settings.slot), !slot.isOurKind {
                 found.append(
                     Obstacle(
-                        problem: "all replication connections are in use",
-                        remedy: "Raise max_wal_senders, and restart PostgreSQL"))
+                        problem:
+                            "the slot \(settings.slot) is not a pgoutput slot for this database",
+                        remedy: "Choose another name with --slot"))
             }
             return found
         }
 
-        func rights() throws(ReplicationFailure) -> [Obstacle] {
+        /// Hosted servers give the right by membership in a role of their own.
+        func replicationRight() throws(ReplicationFailure) -> [Obstacle] {
             let rows = try client.rows(
                 """
-                SELECT quote_ident(current_user), r.rolreplication OR r.rolsuper,
-                       has_schema_privilege(n.oid, 'USAGE'), n.oid IS NULL
+                SELECT quote_ident(current_user) FROM pg_roles r
+                WHERE r.rolname = current_user AND NOT (r.rolreplication OR r.rolsuper)
+                  AND NOT EXISTS (
+                      SELECT FROM pg_roles h WHERE h.rolname = 'rds_replication'
+                      AND pg_has_role(h.oid, 'MEMBER'))
+                """, within: Self.patience)
+            guard let role = rows.first?.first ?? nil else { return [] }
+            return [.right("\(role) may not replicate", "ALTER ROLE \(role) REPLICATION")]
+        }
+
+        private func rights() throws(ReplicationFailure) -> [Obstacle] {
+            let rows = try client.rows(
+                """
+                SELECT quote_ident(current_user), has_schema_privilege(n.oid, 'USAGE'),
+                       n.oid IS NULL
                 FROM pg_roles r LEFT JOIN pg_namespace n ON n.nspname = $1
                 WHERE r.rolname = current_user
                 """, [settings.schema], within: Self.patience)
             guard let row = rows.first, let role = row[0] else { return [] }
-            if row[3] == "t" {
+            if row[2] == "t" {
                 return [
                     Obstacle(
                         problem: "there is no schema \(settings.schema)",
                         remedy: "Name the one with the engine's tables: --schema")
                 ]
             }
-            var found: [Obstacle] = []
-            if row[1] != "t" {
-                found.append(.right("\(role) may not replicate", "ALTER ROLE \(role) REPLICATION"))
-            }
-            guard row[2] == "t" else {
+            var found = try replicationRight()
+            guard row[1] == "t" else {
                 let schema = settings.schema.quoted
                 return found + [
                     .right(
@@ -129,7 +139,9 @@
                        p.indimmediate,
                        (SELECT string_agg(a.attname, ',') FROM pg_index x JOIN pg_attribute a
                             ON a.attrelid = c.oid AND a.attnum = ANY (x.indkey)
-                        WHERE x.indrelid = c.oid AND x.indisreplident)
+                        WHERE x.indrelid = c.oid AND x.indisreplident),
+                       (SELECT quote_ident(conname) FROM pg_constraint k
+                        WHERE k.conrelid = c.oid AND k.contype = 'p')
                 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                 LEFT JOIN pg_index p ON p.indrelid = c.oid AND p.indisprimary
                 WHERE n.nspname = $1 AND c.relname IN (\(Self.names))
@@ -174,7 +186,8 @@
             }
             guard row[5] == key else {
                 let own = row[5].map { "has the primary key \($0)" } ?? "has no primary key"
-                return alter("\(own), not \(key)", "ADD PRIMARY KEY (\(key))")
+                let drop = row[8].map { "DROP CONSTRAINT \($0), " } ?? ""
+                return alter("\(own), not \(key)", drop + "ADD PRIMARY KEY (\(key))")
             }
             if row[6] != "t" {
                 return Obstacle(

@@ -117,6 +117,7 @@
             let catalog = SourceCatalog(try PostgresClient(settings.source, .sql), settings)
             try checkServer(try catalog.server())
             try preflight(catalog, settings)
+            _ = try PostgresClient(settings.source, .replication).rows("IDENTIFY_SYSTEM")
         }
 
         private static func checkServer(
@@ -154,7 +155,8 @@
             let catalog = SourceCatalog(try connect(.sql), settings)
             let server = try catalog.server()
             try Self.checkServer(server)
-            try Self.refuse(try SourcePreflight(catalog: catalog, settings: settings).rights())
+            let preflight = SourcePreflight(catalog: catalog, settings: settings)
+            try Self.refuse(try preflight.replicationRight())
             let replication = try connect(.replication)
             let system = try replication.rows("IDENTIFY_SYSTEM")
             guard let row = system.first, row.count >= 2, let systemID = row[0],

@@ -97,6 +97,15 @@ struct ModelVerifyTests {
             "DROP TABLE logs; CREATE TABLE logs (log_id uuid, source text, level text, message text, metadata jsonb, created_at timestamptz) PARTITION BY LIST (level)",
             "is partitioned"
         ),
+        (
+            "CREATE TYPE mood AS ENUM ('a'); ALTER TABLE logs ADD COLUMN m mood[]",
+            "an enumeration"
+        ),
+        ("CREATE PUBLICATION stardust FOR TABLES IN SCHEMA public", "name the tables"),
+        (
+            "ALTER TABLE logs DROP CONSTRAINT logs_pkey, ADD PRIMARY KEY (message)",
+            "DROP CONSTRAINT logs_pkey, ADD PRIMARY KEY (log_id)"
+        ),
         ("CREATE PUBLICATION stardust FOR TABLE logs", "DROP PUBLICATION \"stardust\""),
     ])
     func `what cannot be followed is said before anything is made, with what mends it`(
@@ -197,14 +206,19 @@ struct ModelVerifyTests {
         try server.psql(SourceRow.creator(1))
         let sync = try Background(following.arguments())
         try sync.waitFor("following")
-        func detach() throws -> Finished {
-            try run([
-                Repository.program, "model", "detach", "--from", server.address(), "--ledger",
-                following.ledger,
-            ])
+        func detach(_ more: String...) throws -> Finished {
+            try run(
+                [
+                    Repository.program, "model", "detach", "--from", server.address(), "--ledger",
+                    following.ledger,
+                ] + more)
         }
         #expect(try detach().status == 75)
         #expect(sync.stop() == 0)
+        // Nothing is touched under another name.
+        #expect(try detach("--slot", "other").status == 78)
+        #expect(try server.psql("SELECT count(*) FROM pg_publication") == ["1"])
+        #expect(try following.catchUp().status == 0)
         let done = try detach()
         #expect(done.status == 0 && done.output.contains("dropped the slot stardust"), "\(done)")
         #expect(try server.psql("SELECT count(*) FROM pg_replication_slots") == ["0"])

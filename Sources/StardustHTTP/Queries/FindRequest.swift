@@ -35,7 +35,11 @@ extension Parameters {
             let source = String(decoding: document.source(value), as: UTF8.self)
             switch document.tokens[value].kind {
             case _ where patterns.contains(name): values[name] = source
-            case .string: values[name] = document.string(value) ?? ""
+            case .string:
+                guard let text = document.string(value) else {
+                    throw .badParameter(name, "is not text")
+                }
+                values[name] = text
             case .number, .true, .false: values[name] = source
             default: throw .badParameter(name, "must be a string, a number or a boolean")
             }

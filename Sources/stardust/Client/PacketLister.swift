@@ -63,7 +63,9 @@ extension DaemonClient {
 
     /// A list. A search whose patterns are long is posted.
     func list(_ path: String, _ query: [(String, String?)]) async throws(Failure) -> [UInt8] {
-        let length = query.reduce(0) { $0 + ($1.1?.percentEncoded.utf8.count ?? 0) }
+        // The same for each page: a cursor belongs to a query as it was written.
+        let patterns = query.filter { ["lineage", "decision_chain"].contains($0.0) }
+        let length = patterns.reduce(0) { $0 + ($1.1?.percentEncoded.utf8.count ?? 0) }
         guard path == "/v1/packets", length > Self.targetBytesMax else {
             return try await get(path, query)
         }

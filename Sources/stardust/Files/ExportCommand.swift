@@ -49,7 +49,7 @@ struct ExportCommand: ParsableCommand {
                 let path = "\(LedgerLayout.segments)/\(name)"
                 try archive.add(
                     volume, path, in: "stardust-\(identity.ledgerID)",
-                    withoutZerosAtEnd: name == segments.max())
+                    withoutZerosAtEnd: segments.filter { $0 > name }.count < 2)
                 entries += 1
             }
         } catch { throw Failure(.inputOutput, error.description) }
@@ -82,7 +82,8 @@ private final class TarFile {
         if !isFinished { unsafe unlink(beside) }
     }
 
-    /// Zeros at the end of the newest segment are room for more records.
+    /// Zeros at the end of the newest segment are room for more records; the one before it may still
+    /// have some while the newest begins.
     func add(
         _ volume: PosixVolume, _ name: String, in folder: String, withoutZerosAtEnd: Bool = false
     ) throws(FileFailure) {
