@@ -72,6 +72,9 @@ package final class HTTPClient {
     /// Says that nothing more will be sent.
     package func finishSending() { shutdown(descriptor, Int32(SHUT_WR)) }
 
+    /// Ends the connection in both directions, now.
+    package func hangUp() { shutdown(descriptor, Int32(SHUT_RDWR)) }
+
     /// Whether the daemon closes the connection within the receive timeout.
     package func isClosed() -> Bool { (try? fill()) == false }
 
