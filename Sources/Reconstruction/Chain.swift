@@ -73,23 +73,20 @@ package struct Chain: Sendable {
         /// What each packet that lists it says of it.
         fileprivate(set) var statements: [Statement] = []
         private var known: Set<Citation> = []
+        private var stated: Set<Statement> = []
 
-        struct Statement {
+        struct Statement: Hashable {
             let packet: UUID128
             let members: [RepeatedMember]
         }
 
         fileprivate init(digest: String) { self.digest = digest }
 
-        fileprivate mutating func cite(by citer: Citation, _ item: EvidenceItem? = nil) {
+        fileprivate mutating func cite(by citer: Citation, _ item: EvidenceItem?) {
             if known.insert(citer).inserted { citedBy.append(citer) }
             guard let item else { return }
-            let isKnown = statements.contains { statement in
-                statement.packet == citer.packet
-                    && statement.members.elementsEqual(item.members, by: ==)
-            }
-            if isKnown { return }
-            statements.append(Statement(packet: citer.packet, members: item.members))
+            let statement = Statement(packet: citer.packet, members: item.members)
+            if stated.insert(statement).inserted { statements.append(statement) }
         }
 
         /// The members on which all agree who state them.
@@ -201,7 +198,7 @@ package struct Chain: Sendable {
         of packets: [ChainPacket], _ spend: (Int) throws(Failure) -> Void
     ) throws(Failure) -> [Evidence] {
         var (items, places): ([Evidence], [String: Int]) = ([], [:])
-        func cite(_ digest: String, by citer: Citation, _ item: EvidenceItem?) {
+        func cite(_ digest: String, by citer: Citation, _ item: EvidenceItem? = nil) {
             let place = places[digest] ?? items.count
             if place == items.count {
                 places[digest] = place
@@ -223,7 +220,7 @@ package struct Chain: Sendable {
                     let text = name.description
                     let isDigest = text.hasPrefix("sha256:") || text.hasPrefix("blake3:")
                     guard let digest = named?.digest ?? (isDigest ? text : nil) else { continue }
-                    cite(digest, by: Citation(packet.stardustID, node.id), nil)
+                    cite(digest, by: Citation(packet.stardustID, node.id))
                 }
             }
         }

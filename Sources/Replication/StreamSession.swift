@@ -29,7 +29,7 @@
         private var lastHeard = ContinuousClock.now
         private var lastSaved = ContinuousClock.now
         private var lastLooked = ContinuousClock.now
-        /// Why this session will end, and the source's position up to which it continues.
+        /// Why following will end, and the source's position up to which it goes on.
         private var ending: (ReplicationFailure, LSN)?
         /// The source's position at some moment. It is replaced once we reach it.
         private var milestone = (lsn: LSN.zero, time: Timestamp.systemNow())

@@ -72,6 +72,32 @@ import Testing
         #expect(conflicts[0]["pointer"] as? String == "/lineage/_meta_parents/0/node")
     }
 
+    @Test func `evidence of which packets say different things has what each one says`() throws {
+        let digest = "sha256:" + String(repeating: "1", count: 64)
+        func document(_ second: String) throws -> [String: Any] {
+            let source = MemorySource()
+            source.append(
+                Self.id(0), entity: Self.id(10),
+                lineage: #""_meta_parents":[],"evidence":[{"digest":"\#(digest)","role":"output"}]"#
+            )
+            source.append(
+                Self.id(1), entity: Self.id(11),
+                lineage:
+                    #""_meta_parents":["\#(Self.id(0))"],"evidence":[{"digest":"\#(digest)","role":"\#(second)"}]"#
+            )
+            let evidence = try Self.document(source, 1)["evidence"] as! [[String: Any]]
+            #expect(evidence.count == 1 && (evidence[0]["cited_by"] as? [String])?.count == 2)
+            return evidence[0]
+        }
+        let agreed = try document("output")
+        #expect(agreed["role"] as? String == "output" && agreed["statements"] == nil)
+        let contested = try document("input")
+        let statements = contested["statements"] as? [[String: Any]]
+        #expect(contested["role"] == nil)
+        #expect(statements?.map { $0["role"] as? String } == ["output", "input"])
+        #expect(statements?.map { $0["packet"] as? String } == ["\(Self.id(0))", "\(Self.id(1))"])
+    }
+
     @Test func `a chain repeats who emitted a packet and what was to be decided`() throws {
         let source = MemorySource()
         source.append(
