@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test soak bench lint build packages
+.PHONY: help run test soak bench lint build dist packages
 
 BIN := .build/release
 # The commit that `stardust --version` prints.
@@ -28,7 +28,7 @@ test: build ## run every test; FILTER=name runs the tests whose names contain it
 soak: build ## run the randomised tests with large counts; start it again to resume
 	@Scripts/install-packages test
 	@mkdir -p var
-	STARDUST_SOAK=$(CURDIR)/var/soak-$(STARDUST_COMMIT)$$(git diff HEAD | cksum | cut -d' ' -f1).log $(SWIFT_TEST) --no-parallel --filter '$(or $(FILTER),PowerCut|RotationTests|ContainmentTests|FaultTests.*kill|ModelSyncTests|JudgementTests|FairnessTests|FuzzTests)'
+	STARDUST_SOAK=$(CURDIR)/var/soak-$(STARDUST_COMMIT)$$(git diff HEAD | cksum | cut -d' ' -f1).log $(SWIFT_TEST) --no-parallel --filter '$(or $(FILTER),PowerCut|RotationTests|ContainmentTests|FaultTests.*kill|ModelSyncTests|SchemaWalkTests|JudgementTests|FairnessTests|FuzzTests)'
 
 bench: build ## measure this machine; COUNT packets (a million), PACKETS=file to send
 	@Scripts/install-packages bench
@@ -40,6 +40,9 @@ lint: ## check the formatting and the length of files
 
 build: packages ## build the program, the benchmark and the tests
 	$(SWIFT_BUILD)
+
+dist: build ## link a program that runs without the toolchain: .build/dist/stardust
+	Scripts/link-static $(BIN) .build/dist/stardust
 
 packages: ## install the Debian packages that building needs
 	@Scripts/install-packages build

@@ -88,6 +88,19 @@ let package = Package(
                 "LedgerFormat", "Platform", "ReadModel", log,
                 .target(name: "CLibPQ", condition: .when(traits: ["PostgreSQL"])),
             ], swiftSettings: strict),
+        .target(name: "CLibCurl", linkerSettings: [.linkedLibrary("curl")]),
+        .systemLibrary(
+            name: "CLibExpat", pkgConfig: "expat", providers: [.apt(["libexpat1-dev"])]),
+        .target(
+            name: "ObjectStore",
+            dependencies: [
+                "CLibCrypto", "CLibCurl", "CLibExpat", "LedgerFormat", "Platform", "Packets",
+            ], swiftSettings: strict),
+        .target(
+            name: "Archive",
+            dependencies: [
+                "LedgerFormat", "Platform", "Packets", "LedgerStorage", "ObjectStore", log,
+            ], swiftSettings: strict),
         .target(
             name: "StardustCore",
             dependencies: [
@@ -109,7 +122,7 @@ let package = Package(
             dependencies: [
                 "CPlatform", "CStardustCommit", "LedgerFormat", "Platform", "Packets",
                 "LedgerStorage", "LedgerIndex", "Verification", "Publishing", "ReadModel",
-                "Reconstruction", "Replication",
+                "Reconstruction", "Replication", "ObjectStore", "Archive",
                 "StardustCore", "StardustHTTP", log,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "NIOCore", package: nio), .product(name: "NIOPosix", package: nio),
@@ -173,6 +186,10 @@ var testTargets: [Target] {
             of: "Reconstruction", ["LedgerFormat", "Packets", "LedgerTestSupport"],
             exclude: ["mermaid.py", "graphviz.py", "provenance.py"]),
         testTarget(of: "ReadModel", ["Packets", "DaemonTestSupport"]),
+        testTarget(
+            of: "ObjectStore", ["LedgerFormat", "DaemonTestSupport"],
+            exclude: ["signatures.py", "hostile_store.py"]),
+        testTarget(of: "Archive", ledger + ["ObjectStore"]),
         testTarget(of: "Replication", ["Platform", "ReadModel"], products: [log]),
         testTarget(
             of: "StardustCore", ledger + ["LedgerIndex", "Reconstruction"], products: [log]),
@@ -193,7 +210,7 @@ var testTargets: [Target] {
             name: "EndToEndTests",
             dependencies: [
                 "stardust", "StardustHTTP", "DaemonTestSupport", "LedgerFormat", "LedgerStorage",
-                "Packets", "PipelineWorkload", "Platform", "TestSupport",
+                "Packets", "PipelineWorkload", "Platform", "ReadModel", "TestSupport",
             ], exclude: ["documented.py", "hostile.py", "scales_audit.py"], swiftSettings: testing),
     ]
 }

@@ -73,10 +73,11 @@ def main(path, folder, database):
     report = {"rows": {}, "views": {}, "differences": []}
     for relation in TABLES + list(VIEWS):
         columns = types[relation]
-        shown = ", ".join(f"to_json({name})" if kind == "text[]" else name for name, kind in columns)
+        quoted = [('"' + name.replace('"', '""') + '"', kind) for name, kind in columns]
+        shown = ", ".join(f"to_json({name})" if kind == "text[]" else name for name, kind in quoted)
         there = [tuple(value(text, kind) for text, (_, kind) in zip(row, columns))
                  for row in psql(folder, database, f"SELECT {shown} FROM {relation}")]
-        here = list(model.execute(f"SELECT {', '.join(name for name, _ in columns)} FROM {relation}"))
+        here = list(model.execute(f"SELECT {', '.join(name for name, _ in quoted)} FROM {relation}"))
         report["views" if relation in VIEWS else "rows"][relation] = len(there)
         if relation in ORDERED:
             places = [[name for name, _ in columns].index(name) for name in VIEWS[relation]]

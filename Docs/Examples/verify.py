@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """A second verifier of Stardust ledgers, written from ledger-format.md alone.
 
-    verify.py LEDGER
+    verify.py LEDGER [--checkpoint FILE]... [--vkey KEY]...
 
 Checks the identity, every segment, record, entry and payload, the chain, the changes of key, the close
 marker, and every checkpoint with its signatures, but no packets against their schema and no cosignatures.
-Prints findings and a summary. Exit status: 0 sound, 1 findings, 2 all of them written by a later version,
-66 no ledger, 77 a file may not be read, 74 a file cannot be read. Standard library only.
+Also checks checkpoints that you kept, and keys that you know from elsewhere to be the ledger's. Prints
+findings and a summary. Exit status: 0 sound, 1 findings, 2 all of them written by a later version, 64 wrong
+arguments, 65 a damaged checkpoint, 66 no such file, 77 a file may not be read, 74 a file cannot be read. Standard library only.
 """
+import argparse
 import base64
 import errno
 import hashlib
@@ -16,6 +18,7 @@ import os
 import re
 import struct
 import sys
+import uuid
 
 ENTRY = struct.Struct("<HHIQq16sqIIQ32s32s32s")
 FRAME = struct.Struct("<QII")
@@ -74,9 +77,8 @@ def microseconds(text):
         raise ValueError(text)
     year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
     leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
-    if not 1 <= month <= 12 or not 1 <= day <= [31, 28 + leap, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month - 1]:
-        raise ValueError(text)
-    if hour > 23 or minute > 59 or second > 59:
+    lengths = [31, 28 + leap, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+    if hour > 23 or minute > 59 or second > 59 or not 1 <= month <= 12 or not 1 <= day <= lengths[month - 1]:
         raise ValueError(text)
     # Days since 1970-01-01, with years that begin in March.
     year, month = (year - 1, month + 9) if month < 3 else (year, month - 3)
@@ -131,10 +133,8 @@ BASE = point((4 * pow(5, P - 2, P) % P).to_bytes(32, "little"))
 
 
 def is_signed(key, signature, text):
-    if len(signature) != 64:
-        return False
     public, r, s = point(key), point(signature[:32]), int.from_bytes(signature[32:], "little")
-    if public is None or r is None or s >= Q:
+    if len(signature) != 64 or public is None or r is None or s >= Q:
         return False
     h = int.from_bytes(hashlib.sha512(signature[:32] + key + text).digest(), "little") % Q
     return same(multiply(s, BASE), add(r, multiply(h, public)))
@@ -157,7 +157,7 @@ class Key:
 
     def __init__(self, text):
         self.text = text
-        name, key_id, encoded = text.split("+", 2)
+        name, key_id, encoded = [*text.split("+", 2), "", ""][:3]
         data = decoded(encoded.encode())
         if not is_name(name) or len(data) != 33 or data[0] != 1 or point(data[1:]) is None:
             raise ValueError("not an Ed25519 verifier key")
@@ -178,9 +178,18 @@ def note(content):
         match = re.fullmatch("— ([^ +]+) ([A-Za-z0-9+/=]+)".encode(), line)
         data = decoded(match[2]) if match else b""
         if len(data) < 5 or not is_name(match[1].decode()) or len(signatures) == 100:
-            raise ValueError("the signatures are malformed, or more than a hundred")
+            raise ValueError("the signature lines do not begin with an em dash, are malformed, or more than a hundred")
         signatures.append((match[1].decode(), data[:4], data[4:]))
     return content[:end + 1], signatures
+
+
+def checkpoint(content):
+    """Size, root, text and signatures of a checkpoint as C2SP tlog-checkpoint writes it."""
+    text, signatures = note(content)
+    lines = text.decode().split("\n")
+    if len(lines) < 4 or not re.fullmatch(NUMBER, lines[1]) or len(decoded(lines[2].encode())) != 32:
+        raise ValueError("not a checkpoint")
+    return int(lines[1]), decoded(lines[2].encode()), text, signatures
 
 
 def signers(text, signatures, keys):
@@ -195,42 +204,33 @@ def signers(text, signatures, keys):
     return found
 
 
-class Damage(Exception):
+class Damage(ValueError):
     """A record that cannot be read, or does not go on from the one before."""
 
     def __init__(self, text, is_written=False, is_unknown=None):
         super().__init__(text)
         # Written on purpose; and perhaps by a later version.
-        self.is_written = is_written
-        self.is_unknown = is_written if is_unknown is None else is_unknown
+        self.is_written, self.is_unknown = is_written, is_written if is_unknown is None else is_unknown
 
 
 def unique(pairs):
-    members = dict(pairs)
-    if len(members) != len(pairs):
+    if len(dict(pairs)) != len(pairs):
         raise ValueError("a key occurs twice")
-    return members
-
-
-def no_constant(text):
-    raise ValueError(text)
+    return dict(pairs)
 
 
 class Verifier:
-    def __init__(self, folder):
-        self.folder = folder
-        self.findings = []
-        self.unknown = 0
+    def __init__(self, folder, anchors=(), trusted=()):
+        self.folder, self.anchors, self.trusted, self.anchored = folder, anchors, trusted, 0
+        self.findings, self.unknown, self.position, self.received_at, self.ids = [], 0, 0, None, {}
         # A later version wrote entries: behind them nothing is missing as far as anybody can tell.
         self.has_unknown_entries = False
-        self.position = 0
-        self.received_at = None
         self.tree = Tree()
-        self.ids = {}
         # By size: the hash of the last entry, the root, and when the last entry was received.
         self.hashes_at, self.roots_at = {}, {}
         # Changes of key: the first size at which the key is the ledger's, the key, until when the old one may sign.
         self.keys = []
+        self.epoch = 0
 
     def report(self, code, text, is_unknown=False):
         self.findings.append(f"{code}: {'cannot judge: ' if is_unknown else ''}{text}")
@@ -254,7 +254,7 @@ class Verifier:
         self.previous = self.hashes_at[0] = sha256(identity)
         self.roots_at[0] = (self.tree.root(), None)
         self.marker, self.records = self.close_marker(), self.checkpoints()
-        self.sizes = {size for _, size, _, _, _ in self.records}
+        self.sizes = {size for _, size, _, _, _ in [*self.records, *self.anchors]}
         segments = os.path.join(self.folder, "segments")
         names = os.listdir(segments) if os.path.lexists(segments) else []
         valid = [n for n in names if re.fullmatch(r"[0-9]{20}\.seg", n) and int(n[:20]) < ENTRIES_MAX]
@@ -262,8 +262,7 @@ class Verifier:
             self.report("segment", f"{name}: no segment has this name")
         if not valid:
             self.report("segment", "there is no segment")
-        valid.sort()
-        for number, name in enumerate(valid):
+        for number, name in enumerate(valid := sorted(valid)):
             if not self.segment(name, valid[number + 1:]):
                 break
         if not self.has_unknown_entries:
@@ -289,16 +288,13 @@ class Verifier:
             match = re.fullmatch(rf"stardust-ledger/1\n({UUID})\n([^\n]+)\n([^\n]+)\n({TIME})\n", content.decode(), re.ASCII)
             if not match:
                 raise ValueError("not the five lines of an identity")
-            key = Key(match[3])
-            microseconds(match[4])
+            key, _ = Key(match[3]), microseconds(match[4])
             if key.name != match[2]:
                 raise ValueError("the key has another name than the origin")
             self.ledger_id, self.origin, self.keys = match[1], match[2], [(0, key, None)]
         except ValueError as error:
             self.report("identity", error)
         return content
-
-    # Checkpoints.
 
     def checkpoints(self):
         """The records: offset, size, root, text, signatures."""
@@ -310,17 +306,11 @@ class Verifier:
             try:
                 if not match or len(content) < int(match[1]) or crc32c(content) != int(match[2], 16):
                     raise Damage("no whole record")
-                try:
-                    text, signatures = note(content)
-                    lines = text.decode().split("\n")
-                    if len(lines) < 4 or not re.fullmatch(NUMBER, lines[1]) or len(decoded(lines[2].encode())) != 32:
-                        raise ValueError("not a checkpoint")
-                except ValueError as error:
-                    raise Damage(error, True) from error
-            except Damage as damage:
+                records.append((offset, *checkpoint(content)))
+            except ValueError as error:
+                damage = error if isinstance(error, Damage) else Damage(error, True)
                 self.checkpoint_tail(rest, offset, notes[-1] if notes else None, copy, damage)
                 break
-            records.append((offset, int(lines[1]), decoded(lines[2].encode()), text, signatures))
             notes.append(content)
             rest = rest[match.end() + len(content):]
             offset = whole - len(rest)
@@ -352,40 +342,46 @@ class Verifier:
 
     def judge_checkpoints(self):
         before = -1
-        for offset, size, root, text, signatures in self.records:
-            # A key that came later is one that nobody knew at this size.
-            place, keys = f"checkpoint at byte {offset}", [key for start, key, _ in self.keys if start <= size]
-            lines = text.decode().split("\n")
+        for offset, size, *signed in self.records:
             if size < before:
-                self.report("checkpoints", f"{place}: size {size} follows {before}")
+                self.report("checkpoints", f"checkpoint at byte {offset}: size {size} follows {before}")
             before = size
-            if lines[0] != self.origin or len(lines) != 4:
-                self.report("checkpoints", f"{place}: it is not this ledger's")
-            if size not in self.roots_at:
-                if not self.has_unknown_entries:
-                    self.report("checkpoints", f"{place}: signed for {size} entries, {self.position} are there")
-                continue
-            expected, received = self.roots_at[size]
-            if expected != root:
-                self.report("checkpoints", f"{place}: the entries have another root")
-            if not keys:
-                continue
-            try:
-                found = signers(text, signatures, keys)
-            except ValueError as error:
-                self.report("checkpoints", f"{place}: {error}")
-                continue
-            current = [number for number, (start, _, _) in enumerate(self.keys) if start <= size][-1]
-            permitted = [self.keys[current][1]]
-            for number in range(1, current + 1):
-                if received is not None and received < self.keys[number][2]:
-                    permitted.append(self.keys[number - 1][1])
-            if self.keys[current][1] not in found:
-                self.report("checkpoints", f"{place}: the ledger's key has not signed it")
-            if any(key not in permitted for key in found):
-                self.report("checkpoints", f"{place}: a key signed it that was not the ledger's there")
+            self.judge_checkpoint("checkpoints", f"checkpoint at byte {offset}", size, *signed)
+        for key in self.trusted:
+            if key.text not in [own.text for _, own, _ in self.keys]:
+                self.report("anchor", f"the ledger has never had the key {key.text}")
+        for name, size, *signed in self.anchors:
+            self.anchored = max(self.anchored, size * self.judge_checkpoint("anchor", name, size, *signed))
 
-    # The close marker.
+    def judge_checkpoint(self, code, place, size, root, text, signatures):
+        """Whether there is nothing to report."""
+        # A key that came later is one that nobody knew at this size.
+        keys, lines = [key for start, key, _ in self.keys if start <= size], text.decode().split("\n")
+        before = len(self.findings)
+        if lines[0] != self.origin or len(lines) != 4:
+            self.report(code, f"{place}: it is not this ledger's")
+        if size not in self.roots_at:
+            if not self.has_unknown_entries:
+                self.report(code, f"{place}: signed for {size} entries, {self.position} are there")
+            return False
+        expected, received = self.roots_at[size]
+        if expected != root:
+            self.report(code, f"{place}: the entries have another root")
+        if not keys:
+            return False
+        try:
+            found = signers(text, signatures, keys)
+        except ValueError as error:
+            self.report(code, f"{place}: {error}")
+            return False
+        current = [number for number, (start, _, _) in enumerate(self.keys) if start <= size][-1]
+        late = [n for n in range(1, current + 1) if received is not None and received < self.keys[n][2]]
+        permitted = [self.keys[n][1] for n in [current, *(number - 1 for number in late)]]
+        if self.keys[current][1] not in found:
+            self.report(code, f"{place}: the ledger's key has not signed it")
+        if any(key not in permitted for key in found):
+            self.report(code, f"{place}: a key signed it that was not the ledger's there")
+        return len(self.findings) == before
 
     def close_marker(self):
         content = self.read("closed")
@@ -398,15 +394,11 @@ class Verifier:
         return int(match[2]), bytes.fromhex(match[3].decode())
 
     def compare_marker(self):
-        if self.marker is None:
-            return
-        size, last = self.marker
+        size, last = self.marker or (0, self.hashes_at[0])
         if size > self.position:
             self.report("closed", f"closed with {size} entries, {self.position} are there")
         elif self.hashes_at.get(size) != last:
             self.report("closed", f"the entry before position {size} is another one")
-
-    # Segments.
 
     def segment(self, name, following):
         data = self.read(os.path.join("segments", name), SEGMENT_MAX, (errno.EINVAL, errno.ELOOP))
@@ -448,17 +440,15 @@ class Verifier:
             raise Damage("the header is damaged")
         if version != 1:
             raise Damage(f"the header has version {version}", True)
-        if size != 128 or any(reserved) or len(data) > SEGMENT_MAX:
-            raise Damage("the header is not one of version 1, or the file too long")
-        text = ledger_id.hex()
-        if self.ledger_id not in (None, "-".join([text[:8], text[8:12], text[12:16], text[16:20], text[20:]])):
-            raise Damage("belongs to another ledger")
-        if int(name[:20]) != first:
-            raise Damage(f"has another name than its first position {first}")
-        if first != self.position:
-            raise Damage(f"begins at {first}, expected {self.position}")
-        if previous != self.previous:
-            raise Damage("does not follow what comes before")
+        for is_wrong, text in (
+            (size != 128 or any(reserved) or len(data) > SEGMENT_MAX, "the header is not one of version 1, or the file too long"),
+            (self.ledger_id not in (None, str(uuid.UUID(bytes=ledger_id))), "belongs to another ledger"),
+            (int(name[:20]) != first, f"has another name than its first position {first}"),
+            (first != self.position, f"begins at {first}, expected {self.position}"),
+            (previous != self.previous, "does not follow what comes before"),
+        ):
+            if is_wrong:
+                raise Damage(text)
         self.seed = checksum
 
     def is_intact(self, data, offset):
@@ -479,8 +469,6 @@ class Verifier:
                 return False
         return True
 
-    # Records.
-
     def record(self, data, offset, batch_before):
         if offset + 176 > len(data):
             raise Damage("the file ends within its frame")
@@ -496,7 +484,7 @@ class Verifier:
         if padded > len(data):
             raise Damage("the file ends within it")
         version, kind, flags = struct.unpack_from("<HHI", data, offset + 16)
-        if version != 1 or flags & ~7 or any(data[offset + 112:offset + 144]) or kind > 1:
+        if version != 1 or flags & ~7 or any(data[offset + 112:offset + 144]) or kind not in (0, 1, 3):
             raise Damage("the entry is of another version, or of a kind that this program does not know", True)
         if any(data[end:padded]):
             raise Damage("the padding is not zero")
@@ -506,21 +494,23 @@ class Verifier:
     def entry(self, entry, payload):
         (_, kind, flags, position, received, stardust_id, created, _, _, size, digest,
          _, previous) = ENTRY.unpack(entry)
-        if position != self.position:
-            raise Damage(f"the entry says position {position}")
-        if previous != self.previous:
-            raise Damage("the chain is broken")
-        if self.received_at is not None and received < self.received_at:
-            raise Damage("the time of receipt goes back")
-        if size != len(payload) or digest != sha256(payload):
-            raise Damage("the payload is not what the entry says")
+        for is_wrong, text in (
+            (position != self.position, f"the entry says position {position}"),
+            (previous != self.previous, "the chain is broken"),
+            (self.received_at is not None and received < self.received_at, "the time of receipt goes back"),
+            (size != len(payload) or digest != sha256(payload), "the payload is not what the entry says"),
+        ):
+            if is_wrong:
+                raise Damage(text)
         if stardust_id in self.ids:
             self.report("duplicate", f"the id of position {position} stands at {self.ids[stardust_id]}")
         self.ids[stardust_id] = position
         if kind == 0:
             self.packet(position, flags, stardust_id, created, received, payload)
-        else:
+        elif kind == 1:
             self.rotation(position, flags, created == received, previous, payload)
+        else:
+            self.begin_epoch(position, previous, payload)
         self.previous = sha256(b"\x00" + entry)
         self.tree.append(self.previous)
         self.received_at = received
@@ -533,39 +523,48 @@ class Verifier:
         try:
             text, signatures = note(payload)
             lines = text.decode().split("\n")
-            if len(lines) != 8 or lines[0] != "stardust-key-rotation/1" or lines[1] != self.origin:
+            if len(lines) != 8 or lines[:2] != ["stardust-key-rotation/1", self.origin] or lines[7]:
                 raise ValueError("not this ledger's change of key")
-            if lines[2] != str(position) or lines[3] != "sha256:" + previous.hex():
-                raise ValueError("signed for another place")
-            if not re.fullmatch(TIME, lines[6], re.ASCII) or lines[7]:
-                raise ValueError("not a time")
             old, new, until = Key(lines[4]), Key(lines[5]), microseconds(lines[6])
-            if len(signers(text, signatures, [old, new])) != 2:
-                raise ValueError("not signed by both keys")
-            if old.name != self.origin or new.name != self.origin:
-                raise ValueError("its keys do not have the ledger's name")
-            if old.text != self.keys[-1][1].text or new.text in [key.text for _, key, _ in self.keys]:
-                raise ValueError("the old key is not the ledger's, or the new one was before")
-            if flags & 3 != 3 or not is_assigned:
-                raise ValueError("its stardust_id and created_at are not assigned")
+            for is_wrong, reason in (
+                (not re.fullmatch(TIME, lines[6], re.ASCII), "not a time"),
+                (lines[2:4] != [str(position), "sha256:" + previous.hex()], "signed for another place"),
+                (len(signers(text, signatures, [old, new])) != 2, "not signed by both keys"),
+                ({old.name, new.name} != {self.origin}, "its keys do not have the ledger's name"),
+                (old.text != self.keys[-1][1].text, "the old key is not the ledger's"),
+                (new.text in [key.text for _, key, _ in self.keys], "the new key was the ledger's before"),
+                (flags & 3 != 3 or not is_assigned, "its stardust_id and created_at are not assigned"),
+            ):
+                if is_wrong:
+                    raise ValueError(reason)
             self.keys.append((position + 1, new, until))
         except (ValueError, IndexError) as error:
             self.report("key", f"position {position}: {error}")
 
-    def packet(self, position, flags, stardust_id, created, received, payload):
+    def begin_epoch(self, position, previous, payload):
         try:
-            packet = json.loads(payload.decode("utf-8"), object_pairs_hook=unique, parse_constant=no_constant)
+            text, signatures = note(payload)
+            lines = text.decode().split("\n")
+            keys = [Key(base64.b64decode(line).decode().split("\n")[5]).text for line in lines[7:-1]]
+            if (lines[:2] != ["stardust-epoch/1", self.origin] or int(lines[2]) <= self.epoch
+                    or lines[3:5] != [str(position), "sha256:" + previous.hex()]
+                    or keys != [key.text for _, key, _ in self.keys[1:]]
+                    or not signers(text, signatures, [self.keys[-1][1]])):
+                raise ValueError("not a later epoch that the ledger's key signed for this place")
+            self.epoch = int(lines[2])
+        except (ValueError, IndexError) as error:
+            self.report("epoch", f"position {position}: {error}")
+
+    def packet(self, position, flags, stardust_id, created, received, payload):
+        try:  # NaN and Infinity are no pairs either.
+            packet = json.loads(payload.decode("utf-8"), object_pairs_hook=unique, parse_constant=dict)
             if payload[:1] != b"{" or payload[-1:] != b"}":
                 raise ValueError("white space around it")
-            said_id = packet.get("stardust_id")
-            said_time = packet.get("created_at")
-            if flags & ID_ASSIGNED:
-                same_id = "stardust_id" not in packet
-            else:
-                same_id = re.fullmatch(UUID, said_id.lower()) and bytes.fromhex(said_id.replace("-", "")) == stardust_id
-            if flags & CREATED_ASSIGNED:
-                same_time = said_time is None and created == received
-            else:
+            said_id, said_time = packet.get("stardust_id"), packet.get("created_at")
+            same_id, same_time = "stardust_id" not in packet, said_time is None and created == received
+            if not flags & ID_ASSIGNED:
+                same_id = re.fullmatch(UUID, said_id.lower()) and uuid.UUID(said_id).bytes == stardust_id
+            if not flags & CREATED_ASSIGNED:
                 same_time = said_time is not None and microseconds(said_time) == created
         except (ValueError, AttributeError, TypeError, RecursionError):
             self.report("packet", f"position {position} does not hold a packet")
@@ -576,22 +575,40 @@ class Verifier:
             self.report("packet", f"position {position}: the entry has another created_at")
 
 
-def main():
-    if len(sys.argv) != 2:
-        print(__doc__, file=sys.stderr)
-        sys.exit(64)
-    verifier = Verifier(sys.argv[1])
+def mended(path):
+    """A file's content, less what mail and editors do to it: a byte order mark, CRLF, line ends at the end."""
+    with open(path, "rb") as file:
+        return file.read(NOTE_MAX + 1).removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").rstrip(b"\n") + b"\n"
+
+
+def argument(make, name, code, advice=""):
     try:
-        verifier.run()
+        return make(name)
+    except ValueError as error:
+        print(f"{name}: {error}{advice}", file=sys.stderr)
+        sys.exit(code)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.error = lambda text: (print(f"verify.py: {text}; see --help", file=sys.stderr), sys.exit(64))
+    parser.add_argument("ledger")
+    parser.add_argument("--checkpoint", metavar="FILE", action="append", default=[])
+    parser.add_argument("--vkey", metavar="KEY", action="append", default=[])
+    given, advice = parser.parse_args(), ". Every byte counts: get it again, as an attachment"
+    try:
+        keys = [argument(Key, text.strip(), 64) for text in given.vkey]
+        anchors = [(n, *argument(lambda name: checkpoint(mended(name)), n, 65, advice)) for n in given.checkpoint]
+        (verifier := Verifier(given.ledger, anchors, keys)).run()
     except OSError as error:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)
         sys.exit({errno.ENOENT: 66, errno.ENOTDIR: 66, errno.EACCES: 77}.get(error.errno, 74))
     if count := len(verifier.findings):
-        later = verifier.unknown == count
-        verdict = "CANNOT JUDGE: a later version wrote it" if later else f"NOT SOUND: {count} finding{'s' if count > 1 else ''}"
-        print(*verifier.findings, verdict, sep="\n")
-        sys.exit(2 if later else 1)
+        verdict = (2, "CANNOT JUDGE: a later version wrote it") if verifier.unknown == count else (1, f"NOT SOUND: findings: {count}")
+        print(*verifier.findings, verdict[1], sep="\n")
+        sys.exit(verdict[0])
     print(f"sound: {verifier.position} entries, root sha256:{verifier.tree.root().hex()}")
+    print(f"Your checkpoints cover {verifier.anchored} of {verifier.position} entries.", "" if keys else "You gave no --vkey.")
     print("Not judged: packets against their schema, cosignatures of witnesses.")
 
 

@@ -49,6 +49,8 @@ package struct Entry: Hashable, Sendable {
         package static let packet = Kind(rawValue: 0)
         /// The ledger's key changes: the payload is a `KeyRotation`.
         package static let keyRotation = Kind(rawValue: 1)
+        /// Another machine writes the ledger from here on: the payload is an `EpochNote`.
+        package static let epoch = Kind(rawValue: 3)
     }
 
     package struct Flags: OptionSet, Hashable, Sendable {

@@ -31,7 +31,9 @@ package struct SignedNote: Hashable, Sendable {
             case .notText: "a note is UTF-8 without control characters"
             case .noSignatures: "no blank line followed by signatures"
             case .tooManySignatures: "more than \(SignedNote.signaturesMax) signatures"
-            case .signatureLine(let number): "signature line \(number) is malformed"
+            case .signatureLine(let number):
+                "signature line \(number) is not an em dash, a space, a name, a space and base64. "
+                    + "Mail and editors change such lines, for example — to --"
             }
         }
     }

@@ -61,6 +61,7 @@ package struct Finding: Error, Hashable, Sendable, CustomStringConvertible {
         case stardustIDDuplicate = "stardust_id_duplicate"
         // Signed data.
         case keyRotationInvalid = "key_rotation_invalid"
+        case epochInvalid = "epoch_invalid"
         case checkpointDamaged = "checkpoint_damaged"
         case checkpointUnfinished = "checkpoint_unfinished"
         case checkpointForeign = "checkpoint_foreign"
@@ -76,6 +77,12 @@ package struct Finding: Error, Hashable, Sendable, CustomStringConvertible {
         case anchorUnsigned = "anchor_unsigned"
         case anchorMismatch = "anchor_mismatch"
         case anchorKeyUnknown = "anchor_key_unknown"
+        // Objects in an archive.
+        case archiveMissing = "archive_missing"
+        case archiveDamaged = "archive_damaged"
+        case archiveGap = "archive_gap"
+        case archiveForeign = "archive_foreign"
+        case archiveFork = "archive_fork"
         // Derived files.
         case treeDisagrees = "tree_disagrees"
         case indexDisagrees = "index_disagrees"

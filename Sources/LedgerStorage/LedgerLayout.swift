@@ -12,7 +12,15 @@ package enum LedgerLayout {
     /// Why publishing stopped, if a witness has seen another history.
     package static let forkAlarm = "fork-alarm"
     package static let closeMarker = "closed"
+    /// Which writer of the ledger this folder's daemon is: an `EpochNote`.
+    package static let epoch = "epoch"
+    /// The note of the epoch in which another machine writes the ledger: this folder is only read.
+    package static let superseded = "superseded"
+    /// Says that the folder came out of an archive: it is only read.
+    package static let restored = "restored"
     package static let segments = "segments"
+    /// What is left here of segments that are archived: a file of entries each.
+    package static let archived = "archived"
     /// The next segment, prepared ahead of time.
     package static let nextSegment = "segments/next.tmp"
     /// Where each stardust_id is, derived from the sealed segments.
@@ -26,6 +34,17 @@ package enum LedgerLayout {
 
     package static func segment(_ first: Position) -> String {
         "\(segments)/\(twentyDigits(first)).seg"
+    }
+
+    package static func archived(_ first: Position) -> String {
+        "\(archived)/\(twentyDigits(first)).entries"
+    }
+
+    /// The name of the segment of which a file of entries is left; nil for any other name.
+    static func archivedSegmentName(_ name: String) -> String? {
+        guard name.hasSuffix(".entries") else { return nil }
+        let segment = name.dropLast("entries".count) + "seg"
+        return firstPosition(inName: String(segment)) == nil ? nil : String(segment)
     }
 
     /// The hashes of one level of tiles, from the left.

@@ -5,6 +5,9 @@ package enum StorageLimits {
     /// Default size of a segment: small enough to copy and check on its own, large enough that
     /// rolling costs almost nothing (once every 45,000 packets of the workload).
     package static let segmentBytes = 64 << 20
+    /// Default size of a new ledger's first segment. Each further one is twice as large, up to the
+    /// size that the configuration asks for: a small ledger stays small.
+    package static let firstSegmentBytes = 4 << 20
     /// Offsets within a segment fit in 32 bits.
     package static let segmentBytesMax = 1 << 31
     /// Largest payload of a record. Readers refuse longer ones rather than allocate the memory.
@@ -31,6 +34,11 @@ package enum StorageLimits {
     /// The smallest segment that can hold a payload of this size.
     package static func segmentBytesMin(payloadBytes: Int) -> Int {
         SegmentHeader.byteCount + RecordFrame.recordBytes(payloadBytes: payloadBytes)
+    }
+
+    /// The size of the segment after one of `last` bytes: twice that, within `sizes`.
+    package static func nextSegmentBytes(after last: Int, in sizes: ClosedRange<Int>) -> Int {
+        min(max(2 * last, sizes.lowerBound), sizes.upperBound)
     }
 
     package static func checkRelations() {

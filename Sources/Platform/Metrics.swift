@@ -15,6 +15,16 @@ package final class Metrics: Sendable {
     package let commitMicroseconds = Counter(
         "commit_microseconds_total", "Time spent in write and fdatasync.")
     package let segmentsRolled = Counter("segments_rolled_total", "Segments sealed.")
+    package let segmentsLeft = Counter(
+        "segments_left_total", "Segments that left the disk for the archive.")
+    package let segmentsRecalled = Counter(
+        "segments_recalled_total", "Segments that came back from the archive.")
+    package let archivedSegments = Gauge(
+        "archived_segments", "Segments whose payloads are in the archive only.")
+    package let archiveFetches = Counter(
+        "archive_fetches_total", "Pieces of segments asked from the archive process.")
+    package let archiveCacheHits = Counter(
+        "archive_cache_hits_total", "Pieces of archived segments found in the cache.")
     package let clockHeldBack = Counter(
         "clock_held_back_total", "Entries that repeat the last time of receipt.")
     package let tornTailsCut = Counter("torn_tails_cut_total", "Unfinished writes cut at opening.")
@@ -47,6 +57,8 @@ package final class Metrics: Sendable {
         "How long the read model has been known to be behind the source.")
     package let modelRetainedBytes = Gauge(
         "model_retained_bytes", "Bytes of write-ahead log that the slot retains at the source.")
+    package let modelLogBytes = Gauge(
+        "model_wal_bytes", "Bytes of model.sqlite's own write-ahead log.")
     package let modelChanges = Counter(
         "model_changes_total", "Row changes applied to the read model since the start.")
     package let residentBytes = Gauge("process_resident_bytes", "Resident memory of the daemon.")

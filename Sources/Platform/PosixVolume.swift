@@ -300,6 +300,27 @@ extension FileFailure {
         FileFailure(.read, path, errorNumber: EAGAIN)
     }
 
+    /// Whether the bytes are on another machine, for which the reader may not wait.
+    package var isWouldFetch: Bool { errorNumber == EINPROGRESS }
+
+    package static func wouldFetch(_ path: String) -> FileFailure {
+        FileFailure(.read, path, errorNumber: EINPROGRESS)
+    }
+
+    /// An archive that cannot be reached.
+    package static func archiveUnreachable(_ object: String, _ detail: String) -> FileFailure {
+        FileFailure(.read, object, errorNumber: EHOSTUNREACH, detail)
+    }
+
+    package var isArchiveUnreachable: Bool { errorNumber == EHOSTUNREACH }
+
+    /// No copy has the bytes that were archived.
+    package static func archiveDamaged(_ object: String, _ detail: String) -> FileFailure {
+        FileFailure(.read, object, errorNumber: EREMOTEIO, detail)
+    }
+
+    package var isArchiveDamaged: Bool { errorNumber == EREMOTEIO }
+
     /// Whether the file is missing, or something else is in its place.
     package var isOutOfPlace: Bool {
         [ENOENT, ENOTDIR, EISDIR, ELOOP, EINVAL, ENXIO].contains(errorNumber)
@@ -323,6 +344,7 @@ extension FileFailure {
     package static let inputOutputNumber = EIO
     package static let missingNumber = ENOENT
     package static let existsNumber = EEXIST
+    package static let readOnlyNumber = EROFS
     package static let inUseNumber = EWOULDBLOCK
     /// A path no longer leads to the file or folder that was opened.
     package static let movedNumber = ESTALE

@@ -58,6 +58,12 @@ package protocol VolumeFile: AnyObject, Sendable {
         into buffer: inout [UInt8], _ range: Range<Int>, at offset: Int
     ) throws(FileFailure) -> Int?
 
+    /// The same without waiting for another machine. Returns fewer bytes also if the rest is
+    /// elsewhere; fails with `isWouldFetch` if fewer than `wanted` are here.
+    func readLocal(
+        into buffer: inout [UInt8], _ range: Range<Int>, atLeast wanted: Int, at offset: Int
+    ) throws(FileFailure) -> Int
+
     /// Writes all of `bytes`, or throws. After a failure any part of them may have been written.
     func write(_ bytes: Span<UInt8>, at offset: Int) throws(FileFailure)
 
@@ -78,6 +84,9 @@ package protocol VolumeFile: AnyObject, Sendable {
 
 /// Whether a reader may wait for the disk.
 package enum ReadAccess: Hashable, Sendable {
+    /// It may wait for the disk, and for other machines that have the bytes.
+    case fetching
+    /// It may wait for the disk. A read of bytes that are elsewhere fails with `isWouldFetch`.
     case blocking
     /// A read of data that is not in memory fails with `isWouldBlock`.
     case cachedOnly
@@ -95,7 +104,12 @@ extension VolumeFile {
         into buffer: inout [UInt8], _ range: Range<Int>, atLeast wanted: Int, at offset: Int,
         _ access: ReadAccess
     ) throws(FileFailure) -> Int {
-        guard access == .cachedOnly else { return try read(into: &buffer, range, at: offset) }
+        switch access {
+        case .fetching: return try read(into: &buffer, range, at: offset)
+        case .blocking:
+            return try readLocal(into: &buffer, range, atLeast: wanted, at: offset)
+        case .cachedOnly: break
+        }
         // A short read may mean the end of the file. Only a reader that may wait finds out.
         guard let count = try readCached(into: &buffer, range, at: offset), count >= wanted else {
             throw .wouldBlock(path)
@@ -104,16 +118,26 @@ extension VolumeFile {
     }
 }
 
+extension VolumeFile {
+    /// Every byte is here.
+    package func readLocal(
+        into buffer: inout [UInt8], _ range: Range<Int>, atLeast wanted: Int, at offset: Int
+    ) throws(FileFailure) -> Int { try read(into: &buffer, range, at: offset) }
+}
+
 /// A system call that failed.
 package struct FileFailure: Error, Hashable, Sendable, CustomStringConvertible {
     package var operation: Operation
     package var path: String
     package var errorNumber: Int32
+    /// What is known beside the number, of a file that is not on this machine's disk.
+    package var detail: String?
 
-    package init(_ operation: Operation, _ path: String, errorNumber: Int32) {
-        self.operation = operation
-        self.path = path
-        self.errorNumber = errorNumber
+    package init(
+        _ operation: Operation, _ path: String, errorNumber: Int32, _ detail: String? = nil
+    ) {
+        (self.operation, self.path) = (operation, path)
+        (self.errorNumber, self.detail) = (errorNumber, detail)
     }
 
     package enum Operation: String, Sendable {
@@ -126,7 +150,7 @@ package struct FileFailure: Error, Hashable, Sendable, CustomStringConvertible {
         if errorNumber == Self.movedNumber {
             return "\(path) is no longer what this process opened: it was moved or removed"
         }
-        return "could not \(operation.rawValue) \(path): \(errorName(errorNumber))"
+        return "could not \(operation.rawValue) \(path): \(detail ?? errorName(errorNumber))"
     }
 }
 

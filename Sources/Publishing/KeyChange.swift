@@ -1,4 +1,3 @@
-internal import Glibc
 package import LedgerFormat
 package import LedgerStorage
 package import Platform
@@ -57,8 +56,17 @@ package enum KeyChange {
             try SigningKeys.write(new, to: LedgerLayout.key(new.verifier), keys)
         } catch { throw .file(error) }
         guard var writer = opened.writer.take() else { throw .readOnly }
-        try append(
-            rotation.payload(signedBy: old, new), to: &writer, volume, now, using: &generator)
+        // A crash during this leaves the old key in force, or the whole change.
+        do throws(OperatorEntry.Failure) {
+            try OperatorEntry.append(
+                .keyRotation, rotation.payload(signedBy: old, new), to: &writer, volume, now,
+                using: &generator)
+        } catch {
+            switch error {
+            case .file(let failure): throw .file(failure)
+            case .write(let failure): throw .write(failure)
+            }
+        }
         return rotation
     }
 
@@ -75,28 +83,5 @@ package enum KeyChange {
         do throws(OpenFailure) {
             return try TreePublisher.open(opened.map, opened.identity, keys: keys).history
         } catch { throw .open(error) }
-    }
-
-    private static func append(
-        _ payload: [UInt8], to writer: inout LedgerWriter, _ volume: any Volume, _ now: Timestamp,
-        using generator: inout some RandomNumberGenerator
-    ) throws(Failure) {
-        do throws(LedgerWriter.Failure) {
-            if !writer.hasRoom(payloadBytes: payload.count) {
-                let next: PreparedSegment
-                do throws(FileFailure) {
-                    next = try PreparedSegment(volume, bytes: StorageLimits.segmentBytes)
-                } catch { throw .failed(error) }
-                try writer.roll(into: next)
-            }
-            let draft = LedgerWriter.Draft(
-                stardustID: nil, createdAt: nil, payloadDigest: .sha256(payload),
-                peer: Entry.Peer(uid: geteuid(), gid: getegid()), kind: .keyRotation)
-            _ = try writer.stage(draft, payload: payload.span, now: now, using: &generator)
-            // A crash during this leaves the old key in force, or the whole change.
-            try writer.commit()
-        } catch { throw .write(error) }
-        // The change is durable. A crash before the marker leaves the old one, which is still true.
-        do throws(FileFailure) { try writer.writeCloseMarker() } catch { throw .file(error) }
     }
 }

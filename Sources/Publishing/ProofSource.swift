@@ -70,11 +70,12 @@ package struct ProofSource: Sendable {
     }
 
     /// The file that proves an entry, with the entry itself as its extra data.
-    package func proof(of record: StoredRecord) throws(Failure) -> TLogProof {
-        let position = record.entry.position
+    package func proof(of entry: Entry) throws(Failure) -> TLogProof {
+        let bytes = entry.bytes
         return TLogProof(
-            extra: record.entry.bytes, index: position.value,
-            path: try inclusion(of: position, record.entryHash), checkpoint: published.note.bytes)
+            extra: bytes, index: entry.position.value,
+            path: try inclusion(of: entry.position, Merkle.leaf(bytes.span)),
+            checkpoint: published.note.bytes)
     }
 
     package struct Consistency: Sendable {

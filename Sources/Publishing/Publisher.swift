@@ -21,6 +21,8 @@ package final class Publisher: Sendable {
         var plan: PublishingPlan
         /// The newest checkpoint that may be shown.
         var published: SignedCheckpoint?
+        /// Bytes of the file of checkpoints that are durable.
+        var checkpointBytes: Int
         var waiters: [Int: Waiter] = [:]
         var lastWaiter = 0
         /// The thread sleeps until the ledger grows.
@@ -68,7 +70,9 @@ package final class Publisher: Sendable {
             metrics.publishingStopped.set(1)
         }
         metrics.publishedSize.set(Int(plan.publishedSize.entries))
-        monitor = Monitor(State(plan: plan, published: published))
+        monitor = Monitor(
+            State(
+                plan: plan, published: published, checkpointBytes: publisher.checkpointBytes))
         start(publisher)
     }
 
@@ -107,6 +111,9 @@ package final class Publisher: Sendable {
 
     /// What is known of each witness that is asked.
     package var witnessReports: [WitnessCouncil.Report] { witnesses.reports }
+
+    /// Bytes of the file of checkpoints that are durable.
+    package var checkpointBytes: Int { monitor.withLock { $0.checkpointBytes } }
 
     /// The newest published checkpoint.
     package var published: SignedCheckpoint? { monitor.withLock { $0.published } }
@@ -176,7 +183,11 @@ package final class Publisher: Sendable {
             if case .end = work { break }
             do throws(PublishFailure) {
                 try perform(work, &publisher)
-                monitor.change { $0.plan.succeeded() }
+                let bytes = publisher.checkpointBytes
+                monitor.change { state in
+                    state.plan.succeeded()
+                    state.checkpointBytes = bytes
+                }
             } catch { recover(from: error) }
         }
         close(&publisher)
@@ -335,8 +346,10 @@ package final class Publisher: Sendable {
                 if witnesses.isEnough(signed) { publish(signed) }
             } catch { logger.warning("could not sign the last checkpoint: \(error)") }
         }
+        let bytes = publisher.checkpointBytes
         let waiters = monitor.change { state in
             state.plan.life.go(to: .stopped)
+            state.checkpointBytes = bytes
             return state.takeWaiters()
         }
         for waiter in waiters { waiter.tell(.failure(.closing)) }

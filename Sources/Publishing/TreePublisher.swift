@@ -60,6 +60,12 @@ package struct TreePublisher: ~Copyable {
         if case .failure(let failure) = signers { failure } else { nil }
     }
 
+    /// Signs an epoch with the ledger's key; nil if the key is not there.
+    package func signed(_ epoch: EpochNote) -> [UInt8]? {
+        guard case .success(let signers) = signers else { return nil }
+        return epoch.content(signedBy: signers[0])
+    }
+
     private mutating func compare(with newest: Checkpoint) throws(OpenFailure) {
         do throws(ReadFailure) {
             if try root(at: newest.size) == newest.root { return }
@@ -85,7 +91,7 @@ package struct TreePublisher: ~Copyable {
             let history = try map.keyHistory(first: identity.verifierKey)
             if let newest {
                 let last = newest.checkpoint.size.entries
-                let time = try last > 0 ? map.read(Position(last - 1))?.entry.receivedAt : nil
+                let time = try last > 0 ? map.entry(Position(last - 1))?.receivedAt : nil
                 if let problem = problem(newest, identity, history, lastReceivedAt: time) {
                     throw .damaged(problem)
                 }
@@ -172,9 +178,9 @@ package struct TreePublisher: ~Copyable {
 
     private func rootOfEntries(_ size: LedgerSize) throws(ReadFailure) -> Digest {
         var range = tree.range
-        try map.walk(from: tree.size.nextPosition) { record, _ in
-            guard size.contains(record.entry.position) else { return false }
-            range.append(record.entryHash)
+        try map.walkEntries(from: tree.size.nextPosition) { entry, hash in
+            guard size.contains(entry.position) else { return false }
+            range.append(hash)
             return true
         }
         return range.root
@@ -183,6 +189,9 @@ package struct TreePublisher: ~Copyable {
     // MARK: Growing
 
     package var newest: SignedCheckpoint? { log.newest }
+
+    /// Bytes of the file of checkpoints that are durable.
+    package var checkpointBytes: Int { log.end }
 
     /// The last checkpoints in the log at the time of opening, in order.
     package var recent: [SignedCheckpoint] { log.recent }
@@ -211,8 +220,8 @@ package struct TreePublisher: ~Copyable {
 
     private mutating func read(atMost limit: Int) throws(ReadFailure) {
         var hashes: [Digest] = []
-        try map.walk(from: tree.size.nextPosition) { record, _ in
-            hashes.append(record.entryHash)
+        try map.walkEntries(from: tree.size.nextPosition) { _, hash in
+            hashes.append(hash)
             return hashes.count < limit
         }
         do throws(FileFailure) { try extend(hashes) } catch { throw .file(error) }

@@ -133,7 +133,7 @@ package struct Witness: ~Copyable {
     }
 
     /// Answers the body of an `add-checkpoint` request. Blocks on the disk before it answers 200.
-    package mutating func add(_ body: [UInt8]) -> WitnessAnswer {
+    package mutating func add(_ body: [UInt8]) -> PlainAnswer {
         let request: AddCheckpoint
         switch AddCheckpoint.read(body, hashesMax: Self.hashesMax) {
         case .failure(let problem): return .text(400, problem.description)
@@ -160,7 +160,7 @@ package struct Witness: ~Copyable {
         }
         let known = latest[origin]?.checkpoint
         guard old == known?.size ?? .empty else {
-            return WitnessAnswer(
+            return PlainAnswer(
                 status: 409, contentType: "text/x.tlog.size",
                 body: Array("\(known?.size ?? .empty)\n".utf8))
         }
@@ -175,7 +175,7 @@ package struct Witness: ~Copyable {
     private mutating func cosign(
         _ checkpoint: Checkpoint, _ note: SignedNote, _ log: NoteVerifier,
         _ signers: [NoteVerifier]
-    ) -> WitnessAnswer {
+    ) -> PlainAnswer {
         let seconds = UInt64(max(0, clock().microseconds)) / 1_000_000
         let cosignature = signer.signature(of: note.text, time: seconds)
         // The line of each key that was verified, which is its first; nothing else is kept.
@@ -198,15 +198,15 @@ package struct Witness: ~Copyable {
             return .text(503, "could not store the checkpoint: \(error)")
         }
         latest[log.keyName.name] = kept
-        return WitnessAnswer(
+        return PlainAnswer(
             status: 200, contentType: "text/plain; charset=utf-8", body: cosignature.line)
     }
 }
 
-extension WitnessAnswer {
+extension PlainAnswer {
     /// An answer of one line of text, for people.
-    package static func text(_ status: Int, _ text: String) -> WitnessAnswer {
-        WitnessAnswer(
+    package static func text(_ status: Int, _ text: String) -> PlainAnswer {
+        PlainAnswer(
             status: status, contentType: "text/plain; charset=utf-8",
             body: Array((text + "\n").utf8))
     }

@@ -7,7 +7,7 @@ internal import Synchronization
 package final class WitnessCouncil: Sendable {
     /// Sends a body to a witness's `add-checkpoint`. Blocks for at most the given duration.
     package typealias Transport =
-        @Sendable (_ url: String, _ body: [UInt8], Duration) -> Result<WitnessAnswer, Unreachable>
+        @Sendable (_ url: String, _ body: [UInt8], Duration) -> Result<PlainAnswer, Unreachable>
 
     package struct Unreachable: Error, Sendable {
         package var reason: String

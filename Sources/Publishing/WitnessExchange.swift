@@ -2,7 +2,7 @@ package import LedgerFormat
 internal import LedgerStorage
 
 /// A witness's answer over HTTP.
-package struct WitnessAnswer: Hashable, Sendable {
+package struct PlainAnswer: Hashable, Sendable {
     package var status: Int
     package var contentType: String?
     package var body: [UInt8]
@@ -72,7 +72,7 @@ package struct WitnessExchange: Sendable {
     }
 
     /// What an answer means.
-    package mutating func take(_ answer: WitnessAnswer) -> Action {
+    package mutating func take(_ answer: PlainAnswer) -> Action {
         let text = String(
             decoding: answer.body.prefix(200).prefix { $0 != 0x0A && $0 != 0x0D }, as: UTF8.self)
         switch answer.status {
@@ -103,7 +103,7 @@ package struct WitnessExchange: Sendable {
         hasCosigned && isPossible ? .fork(detail) : .failed(detail)
     }
 
-    private mutating func conflict(_ answer: WitnessAnswer, _ text: String) -> Action {
+    private mutating func conflict(_ answer: PlainAnswer, _ text: String) -> Action {
         // Media types may have parameters and ignore case (RFC 9110 section 8.3.1).
         let type = (answer.contentType ?? "").prefix { $0 != ";" && $0 != " " }
         guard type.lowercased() == "text/x.tlog.size" else {

@@ -23,6 +23,9 @@ package enum ModelFailure: Error, Sendable, CustomStringConvertible {
                 + "`stardust model sync --resync`"
         case .locked(let detail), .missing(let detail): detail
         case .tooSlow: "this took too long; ask for less"
+        case .database(let failure) where failure.isOfFile:
+            "\(failure). Replace it with a new copy: `stardust model sync --resync`; or, for a change "
+                + "feed, remove the model's files and send the feed again"
         case .database(let failure): failure.description
         case .file(let failure): failure.description
         }

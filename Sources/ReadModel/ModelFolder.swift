@@ -39,29 +39,10 @@ package struct ModelFolder: Sendable {
         return Int(name.dropFirst(6).dropLast(7))
     }
 
-    /// Creates an empty file that others may not read. Until it is in use, a file beside it names
-    /// `slot`, since the copy itself may be unreadable after a crash.
-    func make(_ number: Int, slot: String?) throws(FileFailure) {
-        let volume = try PosixVolume(root: path)
-        // A crash after this leaves an empty copy without a slot; the next copy removes it.
-        _ = try volume.open(Self.name(number), .create())
-        // A crash after this leaves the slot's name, even if the slot was never created.
-        if let slot { try volume.replace(Self.slotName(number), with: Array(slot.utf8)) }
-    }
-
-    private static func slotName(_ number: Int) -> String { "model-\(number).slot" }
-
-    /// Replication slots that interrupted copies created, or were about to create.
-    package func unfinishedSlots() throws(FileFailure) -> Set<String> {
-        let (volume, current) = (try PosixVolume(root: path), current)
-        let names = Set(try volume.list(""))
-        var slots: Set<String> = []
-        for number in try numbers() where number != current {
-            guard names.contains(Self.slotName(number)) else { continue }
-            let content = try volume.content(of: Self.slotName(number))
-            slots.insert(String(decoding: content, as: UTF8.self))
-        }
-        return slots
+    /// Creates an empty file that others may not read. A crash after this leaves an empty copy; the
+    /// next copy removes it.
+    func make(_ number: Int) throws(FileFailure) {
+        _ = try PosixVolume(root: path).open(Self.name(number), .create())
     }
 
     /// Durably puts a copy in use and removes the others. The copy must already be synced.
@@ -76,16 +57,14 @@ package struct ModelFolder: Sendable {
         }
         try volume.rename("model.tmp", to: "model.sqlite")
         try volume.syncFolder("")
-        // The new copy is in use for good. A crash here leaves files that nobody reads: the slot's
-        // name is ignored for the copy in use, and the next copy removes the others.
-        unsafe unlink("\(path)/\(Self.slotName(number))")
+        // The new copy is in use for good. A crash here leaves files that nobody reads, and that the
+        // next copy removes.
         for other in try numbers() where other != number { remove(other) }
     }
 
     package func remove(_ number: Int) {
         // A copy that remains is removed with the next one.
         for suffix in ["", "-wal", "-shm", "-journal"] { unsafe unlink(file(number) + suffix) }
-        unsafe unlink("\(path)/\(Self.slotName(number))")
     }
 
     /// Puts another copy in use if a copy of the folder by hard links shares the one in use: SQLite
@@ -101,7 +80,7 @@ package struct ModelFolder: Sendable {
         do throws(FileFailure) {
             number = (try numbers().last ?? current) + 1
             // A crash before it is in use leaves a copy that the next one removes.
-            try make(number, slot: nil)
+            try make(number)
         } catch { throw .file(error) }
         do throws(SQLiteFailure) {
             let target = file(number).replacing("'", with: "''")
@@ -111,6 +90,14 @@ package struct ModelFolder: Sendable {
             try PosixVolume(root: path).open(Self.name(number), .update).sync()
             try use(number)
         } catch { throw .file(error) }
+    }
+
+    /// Bytes of the write-ahead log of the copy in use. It grows as long as somebody reads the file
+    /// within one transaction.
+    package var logBytes: Int {
+        var status = stat()
+        guard let current, unsafe stat(file(current) + "-wal", &status) == 0 else { return 0 }
+        return Int(status.st_size)
     }
 
     private static func links(_ path: String) -> Int {
@@ -143,12 +130,26 @@ package struct ModelFolder: Sendable {
         deinit { close(descriptor) }
     }
 
+    /// Whether some process writes the read model now.
+    package var isBeingWritten: Bool {
+        let descriptor = unsafe open(lockPath, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        return flock(descriptor, LOCK_SH | LOCK_NB) != 0
+    }
+
     package func lock() throws(ModelFailure) -> Lock {
         let descriptor = unsafe open(lockPath, O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
         guard descriptor >= 0 else {
             throw .file(FileFailure(.open, lockPath, errorNumber: errno))
         }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+        var isTaken = flock(descriptor, LOCK_EX | LOCK_NB) == 0
+        // Whoever only looks whether it is taken has it for a moment.
+        for _ in 0..<5 where !isTaken {
+            usleep(20_000)
+            isTaken = flock(descriptor, LOCK_EX | LOCK_NB) == 0
+        }
+        guard isTaken else {
             close(descriptor)
             throw .locked(
                 "another process is writing the read model in \(path): the daemon with its own "

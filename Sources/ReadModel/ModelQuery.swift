@@ -28,6 +28,15 @@ package struct ModelRelation: Sendable {
         package var next: UInt64?
     }
 
+    /// SQLite's name for a row's place, which a column of that name hides. Tables with columns of all
+    /// three names are not followed.
+    private var place: String {
+        let hidden = Set(columns.map { $0.name.lowercased() })
+        return Self.placeNames.first { !hidden.contains($0) } ?? "rowid"
+    }
+
+    package static let placeNames = ["rowid", "_rowid_", "oid"]
+
     /// Rows that match every filter, starting at a given place: a table's in order of arrival, a
     /// view's in the view's own order.
     package func page(
@@ -36,11 +45,11 @@ package struct ModelRelation: Sendable {
     ) throws(ModelFailure) -> Page {
         let isKeyset = !isView || SQLiteSchema.isMaterialised(name)
         var conditions = filter.map { "\($0.column.quoted) = ?" }
-        if isKeyset { conditions.append("rowid >= ?") }
+        if isKeyset { conditions.append("\(place) >= ?") }
         let sql =
-            "SELECT \(isKeyset ? "rowid" : "0"), * FROM \(name)"
+            "SELECT \(isKeyset ? place : "0"), * FROM \(name)"
             + (conditions.isEmpty ? "" : " WHERE " + conditions.joined(separator: " AND "))
-            + (isKeyset ? " ORDER BY rowid LIMIT ?" : " LIMIT ? OFFSET ?")
+            + (isKeyset ? " ORDER BY \(place) LIMIT ?" : " LIMIT ? OFFSET ?")
         var values = filter.map(\.value)
         let from = ModelValue.integer(Int64(clamping: start))
         let count = ModelValue.integer(Int64(limit + 1))

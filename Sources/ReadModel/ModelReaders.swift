@@ -37,7 +37,7 @@ package final class ModelReaders: Sendable {
     }
 
     package static let noModel =
-        "there is no read model yet: create it with `stardust model sync` or `stardust model apply`"
+        "there is no read model: create it with `stardust model sync` or `stardust model apply`"
 
     /// The file in use, for a caller that opens its own connection.
     package func path() throws(ModelFailure) -> String {

@@ -32,7 +32,7 @@ extension JSONWriter {
         case .real(let number): double(number)
         case .text(let bytes):
             // A union's column has the type of its first part, so the text might not be JSON.
-            if type?.isJSON == true, (try? JSONDocument(bytes, limits: .answer)) != nil {
+            if type?.isJSON == true, (try? JSONDocument(bytes, limits: .row)) != nil {
                 json(bytes)
             } else {
                 string(String(decoding: bytes, as: UTF8.self))

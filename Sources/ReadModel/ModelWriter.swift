@@ -9,6 +9,7 @@ internal import Platform
 package final class ModelWriter {
     package let folder: ModelFolder
     package let number: Int
+    private let identity: FileIdentity?
     package let connection: SQLiteConnection
     package private(set) var tables: [ModelTable] = []
     /// What the source's catalogue said about the tables, as far as it is known.
@@ -47,11 +48,9 @@ package final class ModelWriter {
         self.number = number
         do throws(SQLiteFailure) {
             connection = try SQLiteConnection(folder.file(number), .readWrite)
+            identity = FileIdentity(folder.file(number))
             guard let state = try ModelState(connection) else {
-                throw SQLiteFailure(
-                    code: 0,
-                    message: "not a read model of this version; remove it and copy or apply again",
-                    place: folder.link)
+                throw SQLiteFailure.notAModel(folder.link)
             }
             self.state = state
             savedState = state
@@ -68,12 +67,13 @@ package final class ModelWriter {
         self.folder = folder
         do throws(FileFailure) {
             number = (try folder.numbers().last ?? 0) + 1
-            try folder.make(number, slot: state.slot)
+            try folder.make(number)
         } catch { throw .file(error) }
         self.state = state
         savedState = state
         do throws(SQLiteFailure) {
             connection = try SQLiteConnection(folder.file(number), .create)
+            identity = FileIdentity(folder.file(number))
             try connection.run("PRAGMA page_size = \(Self.pageBytes)", "PRAGMA synchronous = FULL")
             try connection.run("BEGIN", SQLiteSchema.state, SourceTable.schema)
             try state.save(connection)
@@ -162,6 +162,16 @@ package final class ModelWriter {
 
     package func table(_ name: some StringProtocol) -> ModelTable? {
         tables.first { $0.name == name }
+    }
+
+    /// Throws `missing` if readers no longer see what is written here: somebody removed the files or
+    /// put others in their place.
+    package func checkInUse() throws(ModelFailure) {
+        guard folder.current == number, identity == FileIdentity(folder.file(number)) else {
+            throw .missing(
+                "\(folder.link) was removed or replaced while changes were applied to it. Make a new "
+                    + "copy: `stardust model sync --resync`")
+        }
     }
 
     // MARK: Transactions

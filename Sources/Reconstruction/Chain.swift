@@ -69,13 +69,14 @@ package struct Chain: Sendable {
 
     struct Evidence: Sendable {
         let digest: String
-        fileprivate(set) var citedBy: [Citation] = []
-        /// What each packet that lists it says of it.
-        fileprivate(set) var statements: [Statement] = []
-        private var known: Set<Citation> = []
-        private var stated: Set<Statement> = []
+        private var citations = DistinctValues<Citation>()
+        private var stated = DistinctValues<Statement>()
 
-        struct Statement: Hashable {
+        var citedBy: [Citation] { citations.all }
+        /// What each packet that lists it says of it.
+        var statements: [Statement] { stated.all }
+
+        struct Statement: Hashable, Sendable {
             let packet: UUID128
             let members: [RepeatedMember]
         }
@@ -83,10 +84,9 @@ package struct Chain: Sendable {
         fileprivate init(digest: String) { self.digest = digest }
 
         fileprivate mutating func cite(by citer: Citation, _ item: EvidenceItem?) {
-            if known.insert(citer).inserted { citedBy.append(citer) }
+            citations.append(citer)
             guard let item else { return }
-            let statement = Statement(packet: citer.packet, members: item.members)
-            if stated.insert(statement).inserted { statements.append(statement) }
+            stated.append(Statement(packet: citer.packet, members: item.members))
         }
 
         /// The members on which all agree who state them.

@@ -19,6 +19,7 @@ private struct ChainText {
     }
 
     var text: String {
+        guard !chain.packets.isEmpty else { return "no packets\n" }
         var lines = [title, summary, ""]
         for entry in chain.packets {
             let steps = stepsByPacket[entry.packet.position] ?? []

@@ -6,9 +6,10 @@
         /// The caller holds the folder's lock. Gives what was done, in sentences. What is gone already
         /// is no failure; the read model stays as it is, and says that it follows nothing.
         package static func run(
-            _ folder: ModelFolder, _ settings: SyncSettings
+            _ folder: ModelFolder, _ settings: SyncSettings, _ context: SourceContext
         ) throws(ReplicationFailure) -> [String] {
-            let catalog = SourceCatalog(try PostgresClient(settings.source, .sql), settings)
+            let catalog = SourceCatalog(
+                try PostgresClient(settings.source, .sql, context), settings)
             // A read model of another version, or a damaged one, cannot say what is its own.
             let writer = (try? ModelWriter(folder)) ?? nil
             let isOwn = try isOwn(folder, settings, writer?.state, catalog)
@@ -21,8 +22,8 @@
             if let slot = try catalog.slot(settings.slot) {
                 guard isOwn else {
                     throw .setup(
-                        "this read model did not make the slot \(settings.slot). If nobody uses it: "
-                            + "SELECT pg_drop_replication_slot('\(settings.slot)')")
+                        "this ledger did not make the slot \(settings.slot); another one may have. If "
+                            + "nobody uses it: SELECT pg_drop_replication_slot('\(settings.slot)')")
                 }
                 if let pid = slot.activePID {
                     throw .setup(
@@ -36,6 +37,7 @@
             } else {
                 done.append("there is no slot \(settings.slot)")
             }
+            if isOwn { folder.disown() }
             try mark(writer)
             done.append(
                 isOwn
@@ -49,18 +51,27 @@
             _ folder: ModelFolder, _ settings: SyncSettings, _ state: ModelState?,
             _ catalog: SourceCatalog
         ) throws(ReplicationFailure) -> Bool {
-            if (try? folder.unfinishedSlots())?.contains(settings.slot) == true { return true }
-            guard let state, state.slot == settings.slot else { return false }
+            let owned: OwnedSlot?
+            do throws(ModelFailure) { owned = try folder.ownedSlot() } catch {
+                throw .model(error)
+            }
+            let makers = [
+                (owned?.name, owned?.systemID), (state?.slot, state?.systemID),
+            ].filter { $0.0 == settings.slot }
+            guard !makers.isEmpty else { return false }
             let system = try catalog.client.rows(
                 "SELECT system_identifier::text FROM pg_control_system()",
                 within: ReplicationLimits.catalogueTime)
-            return system.first?.first == state.systemID
+            return makers.contains { $0.1 != nil && $0.1 == system.first?.first }
         }
 
         private static func mark(_ writer: ModelWriter?) throws(ReplicationFailure) {
             guard let writer, writer.state.source == .postgres else { return }
             (writer.state.phase, writer.state.slot) = (.needsResync, nil)
-            writer.state.lastError = "it was detached from its source with `stardust model detach`"
+            writer.state.retainedBytes = nil
+            writer.state.lastError =
+                "it was detached from its source with `stardust model detach`; `stardust model sync "
+                + "--resync` makes a new copy"
             do throws(ModelFailure) { try writer.save() } catch { throw .model(error) }
         }
 

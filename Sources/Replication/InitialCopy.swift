@@ -10,8 +10,10 @@
         let replication: PostgresClient
         let systemID: String
         let timeline: Int64
+        /// Whether the ledger was on record as the slot's maker before.
+        let wasOwner: Bool
+        let observer: any SyncObserver
         let logger: Logger
-        let isStopped: @Sendable () -> Bool
 
         func run(dropsSlot: Bool) throws(ReplicationFailure) -> ModelWriter {
             var state = ModelState(.postgres, .copying)
@@ -20,31 +22,62 @@
             let schemas = try schemas(&state)
             let writer: ModelWriter
             do throws(ModelFailure) {
-                // Before the slot exists: after a crash at any later point, the file beside the
-                // copy shows that the slot is ours, and the next attempt may replace both.
                 writer = try ModelWriter(copyingInto: folder, schemas, state)
                 try removeLeftovers(but: writer.number)
+                // Before the slot exists: after a crash at any later point, this shows that the slot
+                // is ours, and the next attempt may replace it.
+                try folder.own(slot(of: writer.number, isFinished: false))
             } catch { throw .model(error) }
-            if dropsSlot {
-                _ = try replication.rows("DROP_REPLICATION_SLOT \(settings.slot.quoted)")
-            }
-            logger.notice("creating a slot; this waits for open transactions")
-            let made = try replication.rows(
-                "CREATE_REPLICATION_SLOT \(settings.slot.quoted) LOGICAL pgoutput EXPORT_SNAPSHOT")
-            guard let row = made.first, row.count >= 3, let lsn = row[1].flatMap({ LSN($0) }),
-                let snapshot = row[2]
-            else { throw .protocolViolated("a slot without a snapshot") }
             do throws(ReplicationFailure) {
+                if dropsSlot {
+                    _ = try replication.rows("DROP_REPLICATION_SLOT \(settings.slot.quoted)")
+                }
+                let creation = SlotCreation(
+                    replication: replication, catalog: catalog, observer: observer, logger: logger)
+                let (lsn, snapshot) = try creation.run(settings.slot)
                 try copyAll(writer, within: snapshot)
+                writer.state.phase = .live
+                (writer.state.lsn, writer.state.sourceLSN) = (lsn, lsn)
+                do throws(ModelFailure) {
+                    let finished = try writer.finishCopy()
+                    try folder.own(slot(of: finished.number, isFinished: true))
+                    return finished
+                } catch { throw .model(error) }
             } catch {
-                // A slot that nobody reads would retain the log. If the connection is gone, the
-                // file beside the copy tells the next attempt about the slot.
-                _ = try? replication.rows("DROP_REPLICATION_SLOT \(settings.slot.quoted)")
+                // A slot that nobody reads would retain the log. If it may remain, the record does,
+                // too, and the next attempt drops it.
+                if case .server(state: "42710", _) = error {
+                    // Another ledger made a slot of this name meanwhile (duplicate_object).
+                    if !wasOwner { folder.disown() }
+                } else if dropSlot() {
+                    folder.disown()
+                }
+                if folder.current != writer.number { folder.remove(writer.number) }
                 throw error
             }
-            writer.state.phase = .live
-            (writer.state.lsn, writer.state.sourceLSN) = (lsn, lsn)
-            do throws(ModelFailure) { return try writer.finishCopy() } catch { throw .model(error) }
+        }
+
+        private func slot(of copy: Int, isFinished: Bool) -> OwnedSlot {
+            OwnedSlot(
+                name: settings.slot, systemID: systemID, copy: copy, isFinished: isFinished)
+        }
+
+        /// Whether the slot is gone. Does not wait for long, whatever the server does.
+        private func dropSlot() -> Bool {
+            let end = ContinuousClock.now + ReplicationLimits.cancelTime
+            var brief = SourceContext(logger) { ContinuousClock.now > end }
+            brief.cancels = false
+            do throws(ReplicationFailure) {
+                let client = try PostgresClient(settings.source, .sql, brief)
+                _ = try client.rows(
+                    """
+                    SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
+                    WHERE slot_name = $1 AND NOT active
+                    """, [settings.slot])
+                return try client.rows(
+                    "SELECT 1 FROM pg_replication_slots WHERE slot_name = $1", [settings.slot]
+                ).isEmpty
+            } catch { return false }
         }
 
         private func copyAll(
@@ -145,7 +178,6 @@
                 } catch { throw .model(.database(error)) }
                 rows += 1
                 guard rows.isMultiple(of: 4096) else { return }
-                if isStopped() { throw .setup("stopped while rows were being copied") }
                 if ContinuousClock.now - told >= ReplicationLimits.progressInterval {
                     told = .now
                     logger.notice(

@@ -16,6 +16,11 @@ package enum ReplicationLimits {
     package static let silenceMax: Duration = .seconds(60)
     /// How long a query of the catalogue may take.
     package static let catalogueTime: Duration = .seconds(30)
+    /// How long to wait for the outcome of a statement that was cancelled, and then for the removal of
+    /// what it left. Both together leave a stop within 5 seconds.
+    package static let cancelTime: Duration = .milliseconds(1500)
+    /// How often to look up what a statement waits for.
+    package static let reportInterval: Duration = .seconds(1)
     /// How often to check for a request to stop.
     package static let wakeInterval: Duration = .milliseconds(100)
     /// Pause between two attempts after a failure.

@@ -62,7 +62,7 @@
             var suspects: [String: [String: RowPair]] = [:]
             for round in 0..<Limits.rounds {
                 try catchUp()
-                let source = try Snapshot(settings)
+                let source = try Snapshot(settings, logger)
                 let model = try model(reaching: source.lsn)
                 report.lsn = source.lsn
                 if round == 0 {
@@ -121,6 +121,7 @@
             let text = Monitor<String?>(nil)
 
             func applied(_ rows: Int, _ state: ModelState) {}
+            func waits(for reason: String?) {}
             func failed(_ failure: ReplicationFailure, willRetryIn: Duration?) {
                 text.change { $0 = failure.description }
             }
@@ -153,9 +154,7 @@
                     connection = try SQLiteConnection(folder.file(number), .readOnly)
                     try connection.run("BEGIN")
                     guard let state = try ModelState(connection) else {
-                        throw SQLiteFailure(
-                            code: 0, message: "not a read model of this version",
-                            place: folder.link)
+                        throw SQLiteFailure.notAModel(folder.link)
                     }
                     self.state = state
                 } catch { throw .model(.database(error)) }
@@ -168,8 +167,9 @@
             let lsn: LSN
             var client: PostgresClient { catalog.client }
 
-            init(_ settings: SyncSettings) throws(ReplicationFailure) {
-                catalog = SourceCatalog(try PostgresClient(settings.source, .sql), settings)
+            init(_ settings: SyncSettings, _ logger: Logger) throws(ReplicationFailure) {
+                catalog = SourceCatalog(
+                    try PostgresClient(settings.source, .sql, SourceContext(logger)), settings)
                 _ = try catalog.client.rows(
                     "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 // The snapshot is taken with the first statement, before the position is read.

@@ -9,6 +9,10 @@
         // Safety: open until deinit.
         private let handle: OpaquePointer
         private let address: SourceAddress
+        private let context: SourceContext
+        private let notices: NoticeLog
+        /// A statement was given up, and its outcome did not come: nothing more can be asked.
+        private var isSpent = false
 
         enum Kind { case sql, replication }
 
@@ -20,39 +24,56 @@
             -c idle_in_transaction_session_timeout=0 -c row_security=off
             """
 
-        init(_ url: String, _ kind: Kind) throws(ReplicationFailure) {
+        init(
+            _ url: String, _ kind: Kind, _ context: SourceContext
+        ) throws(ReplicationFailure) {
             let address: SourceAddress
             do throws(SourceAddress.Malformed) { address = try SourceAddress(url) } catch {
                 throw .setup("--from: \(error)")
             }
-            self.address = address
-            var parameters = address.parameters
-            parameters["options"] = [parameters["options"], Self.options].compactMap(\.self)
-                .joined(separator: " ")
-            parameters["client_encoding"] = "UTF8"
-            parameters["application_name"] = parameters["application_name"] ?? "stardust"
-            parameters["connect_timeout"] = parameters["connect_timeout"] ?? "10"
-            parameters["tcp_user_timeout"] = parameters["tcp_user_timeout"] ?? "30000"
-            if kind == .replication { parameters["replication"] = "database" }
-            let names = Array(parameters.keys)
-            let opened = unsafe Self.withTexts(names) { keywords in
-                unsafe Self.withTexts(names.map { parameters[$0]! }) { values in
-                    unsafe PQconnectdbParams(keywords, values, 0)
-                }
-            }
+            (self.address, self.context) = (address, context)
+            notices = NoticeLog(context.logger)
+            let opened = unsafe try PostgresWait.connection(
+                Self.parameters(address, kind), notices, context)
             guard let opened = unsafe opened else { throw .connection("libpq ran out of memory") }
             guard unsafe PQstatus(opened) == CONNECTION_OK else {
                 let message = unsafe String(cString: PQerrorMessage(opened)).oneLine
                 unsafe PQfinish(opened)
-                throw .connection("PostgreSQL: \(address.withoutSecrets(message))")
+                throw .connection(
+                    "PostgreSQL: "
+                        + (message.isEmpty
+                            ? "the server does not answer" : address.withoutSecrets(message)))
             }
             unsafe handle = opened
+            try stayIdle()
         }
 
         deinit { unsafe PQfinish(handle) }
 
+        private static func parameters(_ address: SourceAddress, _ kind: Kind) -> [String: String] {
+            var parameters = address.parameters
+            parameters["options"] = [parameters["options"], Self.options].compactMap(\.self)
+                .joined(separator: " ")
+            parameters["client_encoding"] = "UTF8"
+            let defaults = [
+                ("application_name", "stardust"), ("connect_timeout", "10"),
+                ("tcp_user_timeout", "15000"), ("keepalives_idle", "30"),
+                ("keepalives_interval", "10"), ("keepalives_count", "3"),
+            ]
+            for (name, value) in defaults { parameters[name] = parameters[name] ?? value }
+            if kind == .replication { parameters["replication"] = "database" }
+            return parameters
+        }
+
+        /// Between two questions this connection may be idle for long; servers before 14 do not
+        /// know the setting.
+        private func stayIdle() throws(ReplicationFailure) {
+            guard unsafe PQserverVersion(handle) >= 140_000 else { return }
+            _ = try rows("SET idle_session_timeout = 0")
+        }
+
         /// Lends a list of C strings that ends with nil.
-        private static func withTexts<Result>(
+        static func withTexts<Result>(
             _ texts: [String], _ body: (UnsafePointer<UnsafePointer<CChar>?>) -> Result
         ) -> Result {
             let copies = unsafe texts.map { unsafe strdup($0) }
@@ -67,43 +88,63 @@
         // MARK: Queries
 
         /// The rows of a statement, with every value as text. `within` limits how long the server
-        /// may take.
+        /// may take, if anything does: creating a slot waits for the transactions of others. Throws
+        /// `stopped` if the context says so first. `whileWaiting` is called now and then.
         func rows(
-            _ sql: String, _ values: [String] = [], within limit: Duration
+            _ sql: String, _ values: [String] = [],
+            within limit: Duration? = ReplicationLimits.catalogueTime, whileWaiting: () -> Void = {}
         ) throws(ReplicationFailure) -> [[String?]] {
-            let isSent = unsafe Self.withTexts(values) { texts in
-                unsafe PQsendQueryParams(
-                    handle, sql, Int32(values.count), nil, texts, nil, nil, 0) == 1
-            }
-            guard isSent else { throw connectionFailure }
-            let deadline = ContinuousClock.now + limit
-            while unsafe PQisBusy(handle) == 1 {
-                let left = (deadline - .now) / .milliseconds(1)
-                var descriptor = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
-                guard left > 0 else {
-                    throw .connection("PostgreSQL has not answered within \(limit)")
-                }
-                // An interrupted wait merely ends early.
-                _ = unsafe poll(&descriptor, 1, Int32(left) + 1)
-                try consume()
-            }
-            let result = unsafe PQgetResult(handle)
+            let result = unsafe try result(sql, values, within: limit, whileWaiting)
             defer { unsafe PQclear(result) }
             while let more = unsafe PQgetResult(handle) { unsafe PQclear(more) }
             return unsafe try rows(of: result)
         }
 
-        /// The same without a limit: creating a slot waits for the transactions of others.
-        func rows(
-            _ sql: String, _ values: [String] = []
-        ) throws(ReplicationFailure) -> [[String?]] {
-            let result = unsafe Self.withTexts(values) { texts in
-                unsafe values.isEmpty
-                    ? PQexec(handle, sql)
-                    : PQexecParams(handle, sql, Int32(values.count), nil, texts, nil, nil, 0)
+        /// Replication commands take no values, and need the simple protocol.
+        private func result(
+            _ sql: String, _ values: [String] = [],
+            within limit: Duration? = ReplicationLimits.catalogueTime,
+            _ whileWaiting: () -> Void = {}
+        ) throws(ReplicationFailure) -> OpaquePointer? {
+            guard !isSpent else {
+                throw .connection("PostgreSQL: an earlier statement was given up")
             }
-            defer { unsafe PQclear(result) }
-            return unsafe try rows(of: result)
+            let isSent = unsafe Self.withTexts(values) { texts in
+                unsafe values.isEmpty
+                    ? PQsendQuery(handle, sql) == 1
+                    : PQsendQueryParams(
+                        handle, sql, Int32(values.count), nil, texts, nil, nil, 0) == 1
+            }
+            guard isSent else { throw connectionFailure }
+            let deadline = limit.map { ContinuousClock.now + $0 }
+            var reported = ContinuousClock.now
+            while unsafe PQisBusy(handle) == 1 {
+                if context.isStopped() { throw givenUp(.stopped) }
+                if let deadline, let limit, ContinuousClock.now > deadline {
+                    throw givenUp(.connection("PostgreSQL has not answered within \(limit)"))
+                }
+                waitForInput()
+                try consume()
+                if ContinuousClock.now - reported > ReplicationLimits.reportInterval {
+                    reported = .now
+                    whileWaiting()
+                }
+            }
+            return unsafe PQgetResult(handle)
+        }
+
+        /// Ends the statement at the server, if it still answers.
+        private func givenUp(_ failure: ReplicationFailure) -> ReplicationFailure {
+            isSpent = unsafe !(context.cancels && PostgresWait.cancel(handle))
+            return failure
+        }
+
+        /// Waits until something arrives, but not for long.
+        private func waitForInput() {
+            var descriptor = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
+            let milliseconds = Int32(ReplicationLimits.wakeInterval / .milliseconds(1))
+            // An interrupted wait merely ends early.
+            _ = unsafe poll(&descriptor, 1, milliseconds)
         }
 
         private func rows(of result: OpaquePointer?) throws(ReplicationFailure) -> [[String?]] {
@@ -123,12 +164,12 @@
         func copyOut(
             _ sql: String, _ take: (Span<UInt8>) throws(ReplicationFailure) -> Void
         ) throws(ReplicationFailure) {
-            let result = unsafe PQexec(handle, sql)
+            let result = unsafe try result(sql, within: nil)
             defer { unsafe PQclear(result) }
             guard unsafe PQresultStatus(result) == PGRES_COPY_OUT else {
                 throw unsafe failure(result)
             }
-            while let message = try nextCopyData(waits: true) { try message.lend(take) }
+            while let message = try waitForCopyData() { try message.lend(take) }
             let end = unsafe PQgetResult(handle)
             defer { unsafe PQclear(end) }
             // Read until nothing more comes: only then is the connection free again.
@@ -141,7 +182,7 @@
         // MARK: Streaming
 
         func beginStreaming(_ sql: String) throws(ReplicationFailure) {
-            let result = unsafe PQexec(handle, sql)
+            let result = unsafe try result(sql)
             defer { unsafe PQclear(result) }
             guard unsafe PQresultStatus(result) == PGRES_COPY_BOTH else {
                 throw unsafe failure(result)
@@ -170,20 +211,31 @@
             }
         }
 
-        /// The next message; nil at the end of a copy, or if none has arrived and `waits` is false.
-        func nextCopyData(waits: Bool) throws(ReplicationFailure) -> CopyData? {
+        /// The next message of a stream; nil if none has arrived.
+        func nextCopyData() throws(ReplicationFailure) -> CopyData? {
             var bytes: UnsafeMutablePointer<CChar>?
-            let count = unsafe PQgetCopyData(handle, &bytes, waits ? 0 : 1)
+            let count = unsafe PQgetCopyData(handle, &bytes, 1)
             if count > 0 { return unsafe CopyData(bytes!, Int(count)) }
             if count == 0 { return nil }
-            if count == -1, waits { return nil }
-            if count == -1 {
-                let result = unsafe PQgetResult(handle)
-                defer { unsafe PQclear(result) }
-                throw unsafe PQresultStatus(result) == PGRES_FATAL_ERROR
-                    ? failure(result) : .connection("PostgreSQL has ended the stream")
+            guard count == -1 else { throw connectionFailure }
+            let result = unsafe PQgetResult(handle)
+            defer { unsafe PQclear(result) }
+            throw unsafe PQresultStatus(result) == PGRES_FATAL_ERROR
+                ? failure(result) : .connection("PostgreSQL has ended the stream")
+        }
+
+        /// The next message of a copy; nil at its end. Throws `stopped`.
+        private func waitForCopyData() throws(ReplicationFailure) -> CopyData? {
+            while true {
+                var bytes: UnsafeMutablePointer<CChar>?
+                let count = unsafe PQgetCopyData(handle, &bytes, 1)
+                if count > 0 { return unsafe CopyData(bytes!, Int(count)) }
+                if count == -1 { return nil }
+                guard count == 0 else { throw connectionFailure }
+                if context.isStopped() { throw givenUp(.stopped) }
+                waitForInput()
+                try consume()
             }
-            throw connectionFailure
         }
 
         /// Reads what the socket has.
@@ -203,6 +255,9 @@
         }
 
         var socket: Int32 { unsafe PQsocket(handle) }
+
+        /// The server's process for this connection.
+        var serverPID: Int32 { unsafe PQbackendPID(handle) }
 
         // MARK: Failures
 
@@ -230,7 +285,7 @@
 
     extension String {
         /// The same on one line.
-        fileprivate var oneLine: String {
+        var oneLine: String {
             split(whereSeparator: \.isWhitespace).joined(separator: " ")
         }
     }

@@ -14,6 +14,8 @@ package enum ReplicationFailure: Error, Sendable, CustomStringConvertible {
     case denied(String)
     /// The source's tables have changed in a way that cannot be followed.
     case schema(String)
+    /// The same, found earlier: it was said with its advice.
+    case outdated(String)
     /// The server sent something it should not.
     case protocolViolated(String)
     case model(ModelFailure)
@@ -21,7 +23,7 @@ package enum ReplicationFailure: Error, Sendable, CustomStringConvertible {
     package var description: String {
         switch self {
         case .connection(let detail), .unreachable(let detail), .setup(let detail),
-            .denied(let detail):
+            .denied(let detail), .outdated(let detail):
             detail
         case .server(let state, let message): "PostgreSQL (\(state)): \(message)"
         case .schema(let detail):
@@ -36,7 +38,9 @@ package enum ReplicationFailure: Error, Sendable, CustomStringConvertible {
     package var needsResync: Bool {
         switch self {
         case .schema, .model(.drifted): true
-        case .connection, .unreachable, .server, .setup, .denied, .protocolViolated, .model: false
+        case .connection, .unreachable, .server, .setup, .denied, .outdated, .protocolViolated,
+            .model:
+            false
         }
     }
 
@@ -49,7 +53,7 @@ package enum ReplicationFailure: Error, Sendable, CustomStringConvertible {
         case .server(let state, _):
             ["08", "40", "53", "55", "57", "58"].contains { state.hasPrefix($0) }
         case .model(.database(let failure)): failure.isBusy || failure.isFull
-        case .unreachable, .setup, .denied, .schema, .protocolViolated, .model: false
+        case .unreachable, .setup, .denied, .schema, .outdated, .protocolViolated, .model: false
         }
     }
 }

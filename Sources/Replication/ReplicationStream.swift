@@ -26,9 +26,9 @@
         /// The next message; nil if none has arrived.
         func next() throws(ReplicationFailure) -> PostgresClient.CopyData? {
             try lock.withLock { _ throws(ReplicationFailure) in
-                if let message = try client.nextCopyData(waits: false) { return message }
+                if let message = try client.nextCopyData() { return message }
                 try client.consume()
-                return try client.nextCopyData(waits: false)
+                return try client.nextCopyData()
             }
         }
 

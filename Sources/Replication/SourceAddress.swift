@@ -9,10 +9,9 @@
         private let secrets: [String]
 
         package struct Malformed: Error, CustomStringConvertible {
-            package var description: String {
+            package var description =
                 "this is not a libpq connection string. In a URL, write % as %25, @ as %40, : as "
-                    + "%3A and / as %2F in user and password"
-            }
+                + "%3A and / as %2F in user and password"
         }
 
         /// Parses a URL or a list of libpq settings.
@@ -38,6 +37,12 @@
             guard found["host"]?.contains("@") != true,
                 ports.allSatisfy({ UInt16($0) != nil })
             else { throw Malformed() }
+            guard found["replication"] == nil else {
+                throw Malformed(
+                    description:
+                        "take `replication` out of the address: Stardust opens connections "
+                        + "of both kinds, and sets it itself")
+            }
             parameters = found
             secrets = Self.secrets(text, found["password"])
         }

@@ -287,10 +287,23 @@ enum SourceClock {
 
         func obstacle() throws(ReplicationFailure) -> String? {
             switch try obstacle(publication: publication) {
-            case nil: nil
+            case nil: try children()
             case .missing: "the publication \(publication) is gone"
             case .wrong(let detail): "the publication \(publication) \(detail)"
             }
+        }
+
+        /// Rows of a table that inherits are read as the table's own, but not sent as such.
+        private func children() throws(ReplicationFailure) -> String? {
+            let names = EngineSchema.tables.map { "'\($0.name)'" }.joined(separator: ", ")
+            let rows = try client.rows(
+                """
+                SELECT i.inhrelid::regclass, c.relname FROM pg_inherits i
+                JOIN pg_class c ON c.oid = i.inhparent
+                JOIN pg_namespace n ON n.oid = c.relnamespace
+                WHERE n.nspname = $1 AND c.relname IN (\(names)) LIMIT 1
+                """, [schema], within: Self.patience)
+            return rows.first.map { "\($0[0] ?? "a table") inherits from \($0[1] ?? "another")" }
         }
 
         /// Why the publication is not suitable; nil if it is.

@@ -239,6 +239,14 @@
                                 remedy: "\(alter) \(own.type.postgresDefinition);"))
                     }
                 }
+                if ModelRelation.placeNames.allSatisfy({ seen[$0] != nil }) {
+                    let names = ModelRelation.placeNames.joined(separator: ", ")
+                    found.append(
+                        Obstacle(
+                            problem: "\(table.name) has all of the columns \(names), which leaves "
+                                + "SQLite no name for a row's place",
+                            remedy: "Rename one of them"))
+                }
             }
             return found
         }

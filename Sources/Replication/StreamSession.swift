@@ -121,6 +121,8 @@
             // After a crash before this commit, the server sends the transactions again. After a
             // crash between commit and report, it sends them again too, and they are skipped.
             try applier.commit()
+            // What is reported is gone at the source: a removed file must not count as durable.
+            try checkInUse()
             pendingSince = nil
             lastSaved = .now
             heartbeat.durable(applier.reportable)
@@ -140,10 +142,15 @@
             }
             guard ContinuousClock.now - lastLooked >= ReplicationLimits.idleInterval else { return }
             lastLooked = .now
+            try checkInUse()
             do throws(ReplicationFailure) { try checkSource() } catch {
                 guard error.needsResync else { throw error }
                 ending = (error, try applier.sourcePosition())
             }
+        }
+
+        private func checkInUse() throws(ReplicationFailure) {
+            do throws(ModelFailure) { try writer.checkInUse() } catch { throw .model(error) }
         }
 
         private func checkSource() throws(ReplicationFailure) {

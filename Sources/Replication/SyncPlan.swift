@@ -34,12 +34,16 @@ package enum SyncPlan: Hashable, Sendable {
     case copy(dropsSlot: Bool, because: String)
     /// Somebody must decide.
     case refuse(String)
+    /// Only a new copy helps, as was said before.
+    case outdated(String)
 
     /// What the decision depends on.
     package struct Facts: Hashable, Sendable {
         /// Nil if there is no read model.
         package var state: ModelState?
-        /// Whether an interrupted copy created this slot, or was about to.
+        /// Whether this ledger is on record as the slot's maker, or was about to make it.
+        package var ownsSlot: Bool
+        /// Whether the copy that the slot was made for never came into use.
         package var hasUnfinishedCopy: Bool
         package var slotName: String
         package var slot: SlotFacts?
@@ -53,11 +57,11 @@ package enum SyncPlan: Hashable, Sendable {
         package var resyncs: Bool
 
         package init(
-            state: ModelState?, hasUnfinishedCopy: Bool, slotName: String, slot: SlotFacts?,
-            systemID: String, timeline: Int64, serverLSN: LSN = LSN(.max), creates: Bool,
-            resyncs: Bool
+            state: ModelState?, ownsSlot: Bool = false, hasUnfinishedCopy: Bool,
+            slotName: String, slot: SlotFacts?, systemID: String, timeline: Int64,
+            serverLSN: LSN = LSN(.max), creates: Bool, resyncs: Bool
         ) {
-            self.serverLSN = serverLSN
+            (self.serverLSN, self.ownsSlot) = (serverLSN, ownsSlot)
             (self.state, self.hasUnfinishedCopy) = (state, hasUnfinishedCopy)
             (self.slotName, self.slot) = (slotName, slot)
             (self.systemID, self.timeline) = (systemID, timeline)
@@ -75,12 +79,12 @@ package enum SyncPlan: Hashable, Sendable {
             return
         }
         let isOurs =
-            facts.hasUnfinishedCopy
+            facts.ownsSlot || facts.hasUnfinishedCopy
             || (facts.state?.slot == name && facts.state?.systemID == facts.systemID)
         guard !hasSlot || isOurs else {
             self = .refuse(
-                "the slot \(name) exists, but this read model did not create it. If nobody uses "
-                    + "it, drop it with SELECT pg_drop_replication_slot('\(name)'); otherwise "
+                "the slot \(name) exists, but this read model did not create it; another ledger's may "
+                    + "have. If nobody uses it, drop it with SELECT pg_drop_replication_slot('\(name)'); otherwise "
                     + "choose another name with --slot")
             return
         }
@@ -95,11 +99,6 @@ package enum SyncPlan: Hashable, Sendable {
             self = .copy(dropsSlot: hasSlot, because: "a new copy was requested")
             return
         }
-        // An interrupted copy leaves a slot whose snapshot is gone.
-        if facts.hasUnfinishedCopy {
-            self = copy("a copy was interrupted")
-            return
-        }
         guard let state = facts.state else {
             self = copy("there is no read model yet")
             return
@@ -110,10 +109,15 @@ package enum SyncPlan: Hashable, Sendable {
                     + "another ledger")
             return
         }
+        // An interrupted copy leaves a slot whose snapshot is gone.
+        if facts.hasUnfinishedCopy {
+            self = copy("a copy was interrupted")
+            return
+        }
         guard state.phase == .live else {
-            self = .refuse(
-                (state.lastError ?? "the source's tables have changed")
-                    + ". The read model needs a new copy: --resync")
+            self = .outdated(
+                state.lastError
+                    ?? "the source's tables have changed; make a new copy with --resync")
             return
         }
         self = Self.following(state, facts, copy)

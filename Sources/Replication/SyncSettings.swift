@@ -38,5 +38,7 @@ package struct SyncSettings: Hashable, Sendable {
 /// Receives progress reports. Called from the thread that applies changes.
 package protocol SyncObserver: Sendable {
     func applied(_ rows: Int, _ state: ModelState)
+    /// A copy cannot begin until others have ended what `reason` names; nil once it can.
+    func waits(for reason: String?)
     func failed(_ failure: ReplicationFailure, willRetryIn: Duration?)
 }

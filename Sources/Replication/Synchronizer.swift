@@ -26,6 +26,10 @@
 
         private var isStopped: Bool { stopped.withLock { $0 } }
 
+        private var context: SourceContext {
+            SourceContext(logger) { [stopped] in stopped.withLock { $0 } }
+        }
+
         /// Follows until `stop`, or until somebody must decide: then the returned failure says
         /// what. The caller holds the folder's lock. Blocks.
         package func run() -> ReplicationFailure? {
@@ -106,6 +110,8 @@
             guard let writer = try? ModelWriter(folder), writer.state.source == .postgres else {
                 return
             }
+            // The reason for a new copy stays; what follows from it is not a reason of its own.
+            guard writer.state.phase == .live else { return }
             writer.state.lastError = failure.description
             if failure.needsResync { writer.state.phase = .needsResync }
             try? writer.save()
@@ -113,11 +119,14 @@
 
         /// Whether a source can be followed. Throws `setup` or `denied` with all that stands in the
         /// way, and what to do about it. Changes nothing. Blocks.
-        package static func check(_ settings: SyncSettings) throws(ReplicationFailure) {
-            let catalog = SourceCatalog(try PostgresClient(settings.source, .sql), settings)
+        package static func check(
+            _ settings: SyncSettings, _ context: SourceContext
+        ) throws(ReplicationFailure) {
+            let catalog = SourceCatalog(
+                try PostgresClient(settings.source, .sql, context), settings)
             try checkServer(try catalog.server())
             try preflight(catalog, settings)
-            _ = try PostgresClient(settings.source, .replication).rows("IDENTIFY_SYSTEM")
+            _ = try PostgresClient(settings.source, .replication, context).rows("IDENTIFY_SYSTEM")
         }
 
         private static func checkServer(
@@ -170,31 +179,34 @@
             // Before a copy, everything that stands in its way is said at once.
             if writer == nil || resyncs { try Self.preflight(catalog, settings) }
             let slot = try catalog.slot(settings.slot)
+            let owned = try ownedSlot(systemID)
             let plan = SyncPlan(
                 SyncPlan.Facts(
-                    state: writer?.state, hasUnfinishedCopy: try hasUnfinishedCopy(),
+                    state: writer?.state, ownsSlot: owned != nil,
+                    hasUnfinishedCopy: owned.map { !$0.isFinished } ?? false,
                     slotName: settings.slot, slot: slot, systemID: systemID, timeline: timeline,
                     serverLSN: server.lsn, creates: settings.creates, resyncs: resyncs))
             var confirmed: LSN?
             switch plan {
             case .refuse(let reason): throw .setup(reason)
+            case .outdated(let reason): throw .outdated(reason)
             case .stream:
                 try preparePublication(catalog)
                 confirmed = slot?.confirmed
+                if owned == nil, let number = folder.current {
+                    let slot = OwnedSlot(
+                        name: settings.slot, systemID: systemID, copy: number, isFinished: true)
+                    do throws(ModelFailure) { try folder.own(slot) } catch { throw .model(error) }
+                }
             case .copy(let dropsSlot, let reason):
                 if writer != nil, !resyncs { try Self.preflight(catalog, settings) }
                 try preparePublication(catalog)
                 logger.notice("copying all tables", metadata: ["reason": "\(reason)"])
-                if let slot = writer?.state.slot, slot != settings.slot {
-                    logger.warning(
-                        "the slot used until now remains at its source; drop it there",
-                        metadata: ["slot": "\(slot)"])
-                }
                 writer = nil
                 let copy = InitialCopy(
                     folder: folder, settings: settings, catalog: catalog, replication: replication,
-                    systemID: systemID, timeline: timeline, logger: logger,
-                    isStopped: { [self] in isStopped })
+                    systemID: systemID, timeline: timeline, wasOwner: owned != nil,
+                    observer: observer, logger: logger)
                 writer = try copy.run(dropsSlot: dropsSlot)
                 resyncs = false
             }
@@ -209,9 +221,10 @@
         private func connect(
             _ kind: PostgresClient.Kind
         ) throws(ReplicationFailure) -> PostgresClient {
-            do throws(ReplicationFailure) { return try PostgresClient(settings.source, kind) } catch
-            {
-                guard settings.endsWhenCaughtUp else { throw error }
+            do throws(ReplicationFailure) {
+                return try PostgresClient(settings.source, kind, context)
+            } catch {
+                guard settings.endsWhenCaughtUp, case .connection = error else { throw error }
                 throw .unreachable(error.description)
             }
         }
@@ -230,17 +243,18 @@
             }
         }
 
-        /// Whether a copy with our slot was interrupted.
-        private func hasUnfinishedCopy() throws(ReplicationFailure) -> Bool {
-            do throws(FileFailure) {
-                let slots = try folder.unfinishedSlots()
-                for slot in slots where slot != settings.slot {
-                    logger.warning(
-                        "an interrupted copy may have left a slot at its source",
-                        metadata: ["slot": "\(slot)"])
-                }
-                return slots.contains(settings.slot)
-            } catch { throw .model(.file(error)) }
+        /// What is recorded about the slot, if this ledger made it at this server.
+        private func ownedSlot(_ systemID: String) throws(ReplicationFailure) -> OwnedSlot? {
+            let owned: OwnedSlot?
+            do throws(ModelFailure) { owned = try folder.ownedSlot() } catch {
+                throw .model(error)
+            }
+            guard let owned else { return nil }
+            if owned.name == settings.slot, owned.systemID == systemID { return owned }
+            logger.warning(
+                "the slot used until now may remain at its source; if so, drop it there",
+                metadata: ["slot": "\(owned.name)"])
+            return nil
         }
 
         private func follow(
@@ -253,6 +267,7 @@
                 replication, slot: settings.slot, publication: settings.publication,
                 from: confirmed ?? writer.state.lsn)
             // Shows that the file can be written, before anybody is told that it is followed.
+            writer.state.lastError = nil
             do throws(ModelFailure) { try writer.save() } catch { throw .model(error) }
             logger.notice("following", metadata: ["lsn": "\(writer.state.lsn)"])
             observer.applied(0, writer.state)
@@ -276,7 +291,13 @@
             let session = StreamSession(
                 stream, applier, heartbeat, until: target, stepsUntil: stepsUntil, observer,
                 isStopped: { [self] in isStopped })
-            try session.run()
+            do throws(ReplicationFailure) { try session.run() } catch {
+                // The server decodes old changes with the publications of their time (42704).
+                guard case .server(state: "42704", let message) = error else { throw error }
+                throw .schema(
+                    "the publication \(settings.publication) was dropped, or dropped and created "
+                        + "again, and nothing says what was not published since (\(message))")
+            }
         }
     }
 #endif

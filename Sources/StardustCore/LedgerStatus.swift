@@ -18,6 +18,7 @@ extension RunningLedger {
     package var unreadiness: [String] {
         switch phase {
         case .recovering: return ["the ledger is being opened"]
+        case .readOnly(.asked): return indexing
         case .readOnly(let reason): return ["read only: \(reason)"]
         case .broken(let failure): return ["appending has stopped: \(failure)"]
         case .failed(let failure): return ["could not be opened: \(failure)"]
@@ -31,7 +32,9 @@ extension RunningLedger {
 
     /// A source that cannot be reached is only tried again.
     private var modelFailure: String? {
-        guard let service = model?.service, service.needsDecision else { return nil }
+        guard let service = model?.service else { return nil }
+        if let reason = service.waitingFor { return "the read model waits: \(reason)" }
+        guard service.needsDecision else { return nil }
         return "the read model has stopped following: \(service.failure ?? "?")"
     }
 

@@ -34,6 +34,15 @@ package enum LedgerLimits {
     /// Positions that such a walk takes from one list at a time.
     package static let chainListPiece = 4096
 
+    /// With an archive, a segment that has entries is sealed after this at the latest.
+    package static let segmentAge: Duration = .seconds(86_400)
+    /// How long sealing waits after it failed.
+    static let sealingPause: Duration = .seconds(60)
+    /// How often it is looked whether a segment may leave the disk.
+    static let leaverPause: Duration = .seconds(5)
+    /// Bytes of a copy that are asked of the archive process at once.
+    static let archivePieceBytes = 1 << 20
+
     /// How far an entry's time of receipt may be ahead of the one before: no engine rests for a year.
     package static let clockStepMax: Duration = .seconds(366 * 86_400)
     /// Open connections: far more than any engine needs, far fewer than a process may have.

@@ -34,6 +34,10 @@ package final class RunningLedger: Sendable {
         var follower: IndexFollower
         /// Nil if the files are damaged.
         var publisher: Publisher?
+        /// Nil if there is no archive.
+        var epoch: WriterEpoch?
+        /// Nil if nothing leaves the disk.
+        var leaver: SegmentLeaver?
     }
 
     package struct Settings: Sendable {
@@ -53,6 +57,17 @@ package final class RunningLedger: Sendable {
         package var keysFolder: String?
         /// The folder of the read model, which is the ledger's folder; nil for no read model.
         package var modelFolder: String?
+        /// Nothing is appended, whether or not it could be. What is derived and missing is made on
+        /// the volume, which then has room for it elsewhere.
+        package var isReadOnly = false
+        /// Paths of members that no packet may have.
+        package var forbidden: [[String]] = []
+        /// What names this machine in the notes of epochs; nil for a ledger without an archive.
+        package var machine: String?
+        /// How long the newest segment may have entries, if there is an archive.
+        package var segmentAge = LedgerLimits.segmentAge
+        /// Where the segments are that have left the disk; nil if nobody can be asked.
+        package var archive: ArchiveAccess?
 
         package init() {}
     }
@@ -68,19 +83,6 @@ package final class RunningLedger: Sendable {
         /// It could not be opened at all.
         case failed(OpenFailure)
         case stopped
-    }
-
-    /// Why nothing can be appended to a ledger that can be read.
-    package enum ReadOnlyReason: Hashable, Sendable, CustomStringConvertible {
-        case damaged(Finding)
-        case fileSystem(String)
-
-        package var description: String {
-            switch self {
-            case .damaged(let finding): "the ledger is damaged: \(finding)"
-            case .fileSystem(let path): "the file system of \(path) takes no changes"
-            }
-        }
     }
 
     /// Prepares to run a ledger whose lock the caller holds. `start` opens it.
@@ -135,54 +137,55 @@ package final class RunningLedger: Sendable {
 
     private func run() -> RunFailure? {
         var opened: OpenedLedger
-        do throws(OpenFailure) { opened = try Ledger.open(volume) } catch {
-            monitor.change { $0 = .failed(error) }
-            inbox.close()
-            drain(.readOnly(error.description))
-            return .open(error)
-        }
-        for repair in opened.repairs {
-            logger.notice("\(repair)")
-            if case .tornTailCut = repair { metrics.tornTailsCut.add() }
-        }
+        let archive = settings.archive?.client(time: settings.queryTime, metrics, logger)
+        do throws(OpenFailure) {
+            opened = try Ledger.open(volume, isReadOnly: settings.isReadOnly, archive: archive)
+        } catch { return refuseAll(error) }
         let map = opened.map
-        map.keepOpen(segments: settings.sealedFiles)
-        map.whenDamageIsFound { [logger, metrics] finding in
-            logger.error("damage was found: \(finding)")
-            metrics.damageFound.set(1)
-        }
-        metrics.ledgerSize.set(Int(map.head.size.entries))
-        var (publisher, damage): (Publisher?, Finding?) = (nil, opened.damage)
+        watch(map, opened.repairs)
+        var (publisher, epoch, damage): (Publisher?, WriterEpoch?, Finding?) = (
+            nil, nil, opened.damage
+        )
         let isWritable = damage == nil && opened.writer != nil
         if isWritable {
-            do throws(OpenFailure) { publisher = try openPublisher(map) } catch {
-                guard case .damaged(let finding) = error else {
-                    monitor.change { $0 = .failed(error) }
-                    inbox.close()
-                    drain(.readOnly(error.description))
-                    return .open(error)
-                }
+            do throws(OpenFailure) { (publisher, epoch) = try openPublisher(map) } catch {
+                guard case .damaged(let finding) = error else { return refuseAll(error) }
                 damage = finding
             }
         }
         let follower = IndexFollower(
-            map, identity: identity, keepsFiles: publisher != nil, logger: logger,
-            metrics: metrics)
-        self.opened.change { $0 = Opened(map: map, follower: follower, publisher: publisher) }
+            map, identity: identity, keepsFiles: publisher != nil || settings.isReadOnly,
+            logger: logger, metrics: metrics)
+        let leaver = leaver(map, publisher, archive)
+        self.opened.change {
+            $0 = Opened(
+                map: map, follower: follower, publisher: publisher, epoch: epoch, leaver: leaver)
+        }
         defer {
+            leaver?.stop()
             publisher?.stop()
             follower.stop()
             monitor.change { $0 = .stopped }
         }
+        if opened.mark == .superseded {
+            // What this writer took last is still to be archived.
+            let stored = try? WriterEpoch.stored(volume, identity)
+            self.opened.change { $0?.epoch = stored }
+        }
         guard let publisher else {
-            let reason = damage.map(ReadOnlyReason.damaged) ?? .fileSystem("the ledger's folder")
-            logger.critical("read-only: \(reason)")
+            let reason =
+                damage.map(ReadOnlyReason.damaged)
+                ?? (settings.isReadOnly
+                    ? .asked
+                    : opened.mark.map(ReadOnlyReason.init)
+                        ?? .fileSystem("the ledger's folder"))
+            if reason != .asked { logger.critical("read-only: \(reason)") }
             monitor.change { $0 = .readOnly(reason) }
             drain(.readOnly(reason.description))
             return nil
         }
         let writer = opened.writer.take()!
-        let failure = serve(map, writer, follower, publisher)
+        let failure = serve(map, writer, follower, publisher, leaver)
         guard case .sync(let cause) = failure else { return failure }
         logger.critical("\(cause)")
         monitor.change { $0 = .broken(cause) }
@@ -191,8 +194,32 @@ package final class RunningLedger: Sendable {
         return failure
     }
 
-    /// Resumes publishing. The failure is damage if the ledger differs from what was signed.
-    private func openPublisher(_ map: LedgerMap) throws(OpenFailure) -> Publisher {
+    /// Answers everything with why the ledger could not be opened.
+    private func refuseAll(_ failure: OpenFailure) -> RunFailure {
+        monitor.change { $0 = .failed(failure) }
+        inbox.close()
+        drain(.readOnly(failure.description))
+        return .open(failure)
+    }
+
+    private func watch(_ map: LedgerMap, _ repairs: [OpenedLedger.Repair]) {
+        for repair in repairs {
+            logger.notice("\(repair)")
+            if case .tornTailCut = repair { metrics.tornTailsCut.add() }
+        }
+        map.keepOpen(segments: settings.sealedFiles)
+        map.whenDamageIsFound { [logger, metrics] finding in
+            logger.error("damage was found: \(finding)")
+            metrics.damageFound.set(1)
+        }
+        metrics.ledgerSize.set(Int(map.head.size.entries))
+    }
+
+    /// Resumes publishing, and finds out which writer this is. The failure is damage if the ledger
+    /// differs from what was signed.
+    private func openPublisher(
+        _ map: LedgerMap
+    ) throws(OpenFailure) -> (Publisher, WriterEpoch?) {
         let keys: (any Volume)?
         do throws(FileFailure) {
             keys =
@@ -200,27 +227,58 @@ package final class RunningLedger: Sendable {
         } catch { throw .file(error) }
         let publisher = try TreePublisher.open(map, identity, keys: keys)
         for repair in publisher.repairs { logger.notice("\(repair)") }
+        var epoch: WriterEpoch?
+        if let machine = settings.machine {
+            epoch = try WriterEpoch.open(
+                map, identity, machine: machine, publisher, now: .systemNow())
+        }
         let council: WitnessCouncil
         do throws(FileFailure) {
             council = try WitnessCouncil(
                 settings.witnessPolicy, volume, recent: publisher.recent, transport)
         } catch { throw .file(error) }
-        return Publisher(publisher, map, council, logger: logger, metrics: metrics)
+        return (Publisher(publisher, map, council, logger: logger, metrics: metrics), epoch)
+    }
+
+    /// Moves old segments to the archive, where the ledger can be written.
+    private func leaver(
+        _ map: LedgerMap, _ publisher: Publisher?, _ archive: ArchiveClient?
+    ) -> SegmentLeaver? {
+        guard let publisher, let archive, let retention = settings.archive?.retention else {
+            return nil
+        }
+        let root = (volume as? PosixVolume)?.root
+        return SegmentLeaver(
+            map, identity.ledgerID, publisher, archive, retention,
+            SegmentLeaver.Devices(
+                own: root.flatMap(FileSystemID.of), of: { FileSystemID.of(path: $0) }),
+            logger: logger, metrics: metrics)
     }
 
     private func serve(
         _ map: LedgerMap, _ writer: consuming LedgerWriter, _ follower: IndexFollower,
-        _ publisher: Publisher
+        _ publisher: Publisher, _ leaver: SegmentLeaver?
     ) -> RunFailure? {
-        let preparer = SegmentPreparer(volume, segmentBytes: settings.segmentBytes)
+        let least = StorageLimits.segmentBytesMin(payloadBytes: settings.packetBytes)
+        let preparer = SegmentPreparer(
+            volume, sizes: min(least, settings.segmentBytes)...settings.segmentBytes,
+            last: writer.segmentBytes)
         defer { preparer.stop() }
         let sequencer = Sequencer(
             writer: writer, size: map.head.size, inbox: inbox, preparer: preparer,
             follower: follower, publisher: publisher, metrics: metrics, logger: logger,
-            clock: clock, room: room)
+            clock: clock, room: room, age: age(of: map), leaver: leaver)
         clock.note(map.head.lastReceivedAt ?? identity.createdAt)
         monitor.change { $0 = .serving }
         return sequencer.run()
+    }
+
+    /// Since when the newest segment has entries.
+    private func age(of map: LedgerMap) -> SegmentAge {
+        let first = map.extents.last.flatMap { try? map.entry($0.first) }
+        return SegmentAge(
+            limit: settings.machine == nil ? nil : settings.segmentAge,
+            firstReceivedAt: first?.receivedAt, now: .systemNow())
     }
 
     /// Refuses every further submission until the inbox is closed.
@@ -244,6 +302,7 @@ package final class RunningLedger: Sendable {
         switch phase {
         case .recovering: .recovering
         case .serving: inbox.offer(submission)
+        case .readOnly(.superseded): .superseded(ReadOnlyReason.superseded.description)
         case .readOnly(let reason): .readOnly(reason.description)
         case .broken(let failure): .outcomeUnknown(failure.description)
         case .failed(let failure): .readOnly(failure.description)
@@ -262,13 +321,14 @@ package final class RunningLedger: Sendable {
     package func resolve(
         _ payload: [UInt8], digest: Digest, at position: Position
     ) throws(ReadFailure) -> Replay {
-        guard let record = try map?.read(position) else {
+        guard let entry = try map?.entry(position) else {
             // The batch that contained the id did not become durable.
             throw .file(
                 FileFailure(.read, "position \(position)", errorNumber: FileFailure.missingNumber))
         }
-        let receipt = Receipt(record.entry, hash: record.entryHash)
-        if record.entry.payloadDigest == digest { return .same(receipt) }
+        let receipt = Receipt(entry, hash: Merkle.leaf(entry.bytes.span))
+        if entry.payloadDigest == digest { return .same(receipt) }
+        guard let record = try map?.read(position) else { return .conflict(receipt) }
         // Both were admitted, so one that does not parse was admitted by another version.
         let isSame = (try? isSameJSON(payload, record.payload)) ?? false
         return isSame ? .same(receipt) : .conflict(receipt)
@@ -285,4 +345,25 @@ package final class RunningLedger: Sendable {
 
     /// Nil while the ledger recovers, and if it is damaged.
     package var publisher: Publisher? { opened.withLock { $0?.publisher } }
+
+    /// Nil while the ledger recovers, and if nothing is archived or could be appended.
+    package var epoch: WriterEpoch? { opened.withLock { $0?.epoch } }
+
+    /// Nil if nothing leaves the disk.
+    package var leaver: SegmentLeaver? { opened.withLock { $0?.leaver } }
+
+    /// Bytes of the file of checkpoints that are durable; nil if nothing is to be archived.
+    package var checkpointBytes: Int? {
+        if let publisher { return publisher.checkpointBytes }
+        guard case .readOnly(.superseded) = phase else { return nil }
+        guard let file = try? volume.open(LedgerLayout.checkpoints, .read) else { return 0 }
+        return try? file.size()
+    }
+
+    /// Keeps the note of the epoch that ends this writer, and takes no more packets.
+    func keepSuperseding(_ note: [UInt8]) throws(FileFailure) {
+        try volume.replace(LedgerLayout.superseded, with: note)
+        logger.critical("read-only: \(ReadOnlyReason.superseded)")
+        monitor.change { if case .serving = $0 { $0 = .readOnly(.superseded) } }
+    }
 }

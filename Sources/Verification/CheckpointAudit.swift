@@ -23,6 +23,8 @@ struct CheckpointAudit {
     private var findings: [Finding] = []
     /// A later version wrote an entry so far, which may have changed the key.
     private var keysMayBeUnknown = false
+    /// The last epoch that began.
+    private var epoch: UInt64 = 0
     /// Names of the supplied checkpoints that were compared.
     private var compared: Set<String> = []
     /// Bytes behind the last record, and what was found of them.
@@ -128,14 +130,18 @@ struct CheckpointAudit {
         }
     }
 
-    /// Adds the next segment's changes of key and trees. The segment ends before `end`.
+    /// Adds the next segment's changes of key, epochs and trees. The segment ends before `end`.
     mutating func take(
-        _ rotations: [(entry: Entry, payload: [UInt8])], _ moments: [UInt64: Moment],
+        _ others: [(entry: Entry, payload: [UInt8])], _ moments: [UInt64: Moment],
         upTo end: LedgerSize, keysMayBeUnknown: Bool = false
     ) throws(FileFailure) {
         self.keysMayBeUnknown = keysMayBeUnknown
-        for (entry, payload) in rotations {
-            if let problem = history?.follow(entry, payload: payload) {
+        for (entry, payload) in others {
+            if entry.kind == .epoch {
+                if let problem = history?.checkEpoch(entry, payload: payload, after: &epoch) {
+                    findings.append(Finding(.epochInvalid, position: entry.position, problem))
+                }
+            } else if let problem = history?.follow(entry, payload: payload) {
                 findings.append(
                     Finding(.keyRotationInvalid, position: entry.position, problem))
             }
@@ -276,6 +282,11 @@ struct CheckpointAudit {
                     .rolledBack, file: LedgerLayout.checkpoints, position: size.nextPosition,
                     "a checkpoint was signed for \(newest.checkpoint.size) entries, but the ledger "
                         + "has \(size)"))
+        }
+        if end == 0, copy == nil, size > .empty {
+            result.notes.append(
+                "there is no checkpoint: none was published, or the files were removed; nothing here "
+                    + "shows what others were promised")
         }
         judgeCopy(isBeingWritten, &result)
         judgeAnchors(size, &result)

@@ -59,6 +59,10 @@ struct SegmentChain: ~Copyable {
             tree = nil
         }
         markerHash = markerHash ?? inspection.markerHash
+        result.firstReceivedAt = result.firstReceivedAt ?? inspection.firstReceivedAt
+        result.lastReceivedAt = last.lastReceivedAt ?? result.lastReceivedAt
+        result.keyChanges += inspection.others.count { $0.entry.kind == .keyRotation }
+        result.epochs += inspection.others.count { $0.entry.kind == .epoch }
         expected = RecordChecker(
             next: last.next, lastHash: last.lastHash,
             lastReceivedAt: last.lastReceivedAt ?? expected.lastReceivedAt)

@@ -23,7 +23,7 @@ struct SegmentInspection: Sendable {
     /// The first difference in the tree's files.
     var treeFinding: Finding?
     /// Entries that change the ledger's key.
-    var rotations: [(entry: Entry, payload: [UInt8])] = []
+    var others: [(entry: Entry, payload: [UInt8])] = []
 
     private let place: Place
     private let seal: LedgerSeal
@@ -53,10 +53,20 @@ struct SegmentInspection: Sendable {
     private mutating func read(_ volume: any Volume) throws(FileFailure) {
         let file: any VolumeFile
         do throws(FileFailure) { file = try volume.open(place.path, .read) } catch {
+            if error.path.folder == LedgerLayout.archived {
+                findings.append(
+                    Finding(
+                        .segmentHeaderDamaged, file: error.path, error.detail ?? "\(error)"))
+                return
+            }
             guard error.isNoFile || error.isMissing else { throw error }
             findings.append(
                 Finding(.segmentHeaderDamaged, file: place.path, "this is not a regular file"))
             return
+        }
+        if let archived = file as? ArchivedSegmentFile {
+            header = archived.entries.header.segment
+            return try walk(archived.entries)
         }
         switch try SegmentCursor.open(file, name: place.path) {
         case .failure(let problem): findings.append(problem)
@@ -101,12 +111,12 @@ struct SegmentInspection: Sendable {
                 let problems = check(record, cursor, &checker)
                 guard let torn = problems.first, Self.codesOfTornRecords.contains(torn.code) else {
                     hasSkipped = false
-                    take(record, problems, &range, &tree)
+                    take(record.entry, record.entryHash, problems, &range, &tree)
                     continue
                 }
                 if try !isUnfinished(torn, isWritten, file, header, retries) {
                     hasSkipped = false
-                    take(record, problems, &range, &tree)
+                    take(record.entry, record.entryHash, problems, &range, &tree)
                     continue
                 }
                 checker = before
@@ -131,6 +141,42 @@ struct SegmentInspection: Sendable {
         }
         last = checker
         leaves = range
+    }
+
+    /// Follows the entries of a segment whose payloads are in the archive only.
+    private mutating func walk(_ entries: EntriesFile) throws(FileFailure) {
+        let header = entries.header.segment
+        var range: CompactRange? = CompactRange(from: header.firstPosition)
+        var tree = TreeComparison(seal.treeFiles, seal.treeSize)
+        if seal.closedAt.entries > 0, seal.closedAt.nextPosition == header.firstPosition {
+            markerHash = header.previous
+        }
+        var kept: [(Int, Entry)] = []
+        let scan = try entries.follow(
+            RecordChecker(next: header.firstPosition, lastHash: header.previous)
+        ) { entry, hash in
+            take(entry, hash, [], &range, &tree)
+            if entry.kind != .packet {
+                kept.append((Int(entry.position.value - header.firstPosition.value), entry))
+            }
+        }
+        for (ordinal, entry) in kept {
+            let payload = try entries.keptPayload(ordinal)
+            guard Digest.sha256(payload) == entry.payloadDigest else {
+                findings.append(
+                    Finding(
+                        .payloadDigestMismatch, file: entries.path, position: entry.position,
+                        "the payload that was kept does not match its entry"))
+                continue
+            }
+            others.append((entry, payload))
+        }
+        if let (code, detail) = scan.problem {
+            findings.append(
+                Finding(code, file: entries.path, position: scan.checker.next, detail))
+        }
+        treeFinding = tree.finding
+        (last, leaves) = (scan.checker, scan.problem == nil ? range : nil)
     }
 
     /// How often a place in the newest segment is read again while a daemon writes: 2 s in all.
@@ -159,20 +205,19 @@ struct SegmentInspection: Sendable {
 
     /// Adds a record and its problems to the result.
     private mutating func take(
-        _ record: SegmentCursor.Record, _ problems: [Finding], _ range: inout CompactRange?,
+        _ entry: Entry, _ hash: Digest, _ problems: [Finding], _ range: inout CompactRange?,
         _ tree: inout TreeComparison
     ) {
-        let entry = record.entry
         findings += problems
         firstReceivedAt = firstReceivedAt ?? entry.receivedAt
         idHashes.append(DuplicateFinder.hash(entry.stardustID))
-        if entry.position.next == seal.closedAt.nextPosition { markerHash = record.entryHash }
+        if entry.position.next == seal.closedAt.nextPosition { markerHash = hash }
         guard range?.end == entry.position else {
             range = nil
             return
         }
-        range?.append(record.entryHash) { tree.compare($0, $1) }
-        tree.compareLeaf(entry.position, record.entryHash)
+        range?.append(hash) { tree.compare($0, $1) }
+        tree.compareLeaf(entry.position, hash)
         let size = entry.position.next.value
         if seal.wants(size), let range {
             prefixes.append((size, range, entry.receivedAt))
@@ -183,7 +228,7 @@ struct SegmentInspection: Sendable {
     private mutating func compare(
         _ entry: Entry, _ payload: Span<UInt8>, _ problems: inout [(Finding.Code, String)]
     ) {
-        if entry.kind == .keyRotation { return rotations.append((entry, [UInt8](payload))) }
+        if entry.kind != .packet { return others.append((entry, [UInt8](payload))) }
         if entry.flags.contains(.createdAtAssigned), entry.createdAt != entry.receivedAt {
             problems.append((.createdAtMismatch, "an assigned created_at is not received_at"))
         }

@@ -6,7 +6,15 @@ package struct Verification: Sendable {
     package var findings: [Finding] = []
     /// What is unusual but not damage, such as a tail that is still being written.
     package var notes: [String] = []
+    /// Nil if the identity is damaged.
+    package var identity: LedgerIdentity?
     package var size = LedgerSize.empty
+    /// When the first and the last entry were received; nil if there is none.
+    package var firstReceivedAt: Timestamp?
+    package var lastReceivedAt: Timestamp?
+    package var keyChanges = 0
+    /// Epochs that began with an entry.
+    package var epochs = 0
     /// Nil if the entries are not contiguous, so that there is no tree over them.
     package var root: Digest?
     /// The size that the close marker vouches for.

@@ -37,7 +37,7 @@ package struct Verifier: Sendable {
         _ volume: any Volume, _ options: Options = Options(),
         isBeingWritten: @autoclosure @escaping @Sendable () -> Bool
     ) {
-        self.volume = volume
+        self.volume = ArchivedVolume(volume, nil)
         self.options = options
         let wasBeingWritten = isBeingWritten()
         self.isBeingWritten = { wasBeingWritten || isBeingWritten() }
@@ -52,6 +52,7 @@ package struct Verifier: Sendable {
         do throws(FileFailure) {
             let identityBytes = try volume.content(of: LedgerLayout.identity)
             let identity = identity(identityBytes, &result)
+            result.identity = identity
             let marker = try closeMarker(&result)
             let audit = try CheckpointAudit(
                 volume, identity,
@@ -140,7 +141,7 @@ package struct Verifier: Sendable {
             result.notes += inspection.notes
             let moments = chain.add(inspection, firsts[ordinal], &result)
             try audit.take(
-                inspection.rotations, moments, upTo: chain.size,
+                inspection.others, moments, upTo: chain.size,
                 keysMayBeUnknown: result.hasUnknownEntries)
             try duplicates.add(inspection.idHashes)
             progress(ordinal + 1, firsts.count)
@@ -148,6 +149,12 @@ package struct Verifier: Sendable {
         if firsts.isEmpty {
             result.findings.append(
                 Finding(.segmentMissing, file: LedgerLayout.segments, "there is no segment"))
+        }
+        let archived = try volume.list(LedgerLayout.archived).count
+        if archived > 0 {
+            result.notes.append(
+                "segments whose payloads are in the archive only: \(archived); "
+                    + "`stardust verify --archive` reads them there")
         }
         chain.finish(&result)
         try audit.finish(
@@ -164,6 +171,24 @@ package struct Verifier: Sendable {
         for first in firsts {
             let path = LedgerLayout.segment(first)
             let file = try volume.open(path, .read)
+            func compare(_ id: UUID128, _ position: Position, _ offset: Int?) {
+                guard candidates.contains(DuplicateFinder.hash(id)) else { return }
+                guard let earlier = seen[id] else {
+                    seen[id] = position
+                    return
+                }
+                result.findings.append(
+                    Finding(
+                        .stardustIDDuplicate, file: path, position: position,
+                        offset: offset.map { ByteOffset($0) },
+                        "the stardust_id \(id) already exists at position \(earlier)"))
+            }
+            if let archived = file as? ArchivedSegmentFile {
+                _ = try archived.entries.follow(
+                    RecordChecker(next: first, lastHash: archived.entries.header.segment.previous)
+                ) { entry, _ in compare(entry.stardustID, entry.position, nil) }
+                continue
+            }
             guard case .success(let header) = try SegmentCursor.open(file, name: path) else {
                 continue
             }
@@ -173,17 +198,7 @@ package struct Verifier: Sendable {
                 case .end: break walk
                 case .damage: guard try cursor.skipDamage() else { break walk }
                 case .record(let record):
-                    let (id, position) = (record.entry.stardustID, record.entry.position)
-                    guard candidates.contains(DuplicateFinder.hash(id)) else { continue }
-                    guard let earlier = seen[id] else {
-                        seen[id] = position
-                        continue
-                    }
-                    result.findings.append(
-                        Finding(
-                            .stardustIDDuplicate, file: path, position: position,
-                            offset: ByteOffset(record.offset),
-                            "the stardust_id \(id) already exists at position \(earlier)"))
+                    compare(record.entry.stardustID, record.entry.position, record.offset)
                 }
             }
         }

@@ -20,7 +20,8 @@ struct Stardust: AsyncParsableCommand {
             HistoryCommand.self, FindCommand.self, ChainCommand.self, FollowCommand.self,
             CheckpointCommand.self, ProveCommand.self, CheckProofCommand.self, VerifyCommand.self,
             ExportCommand.self, ReindexCommand.self, RotateKeyCommand.self, ModelCommand.self,
-            WitnessCommand.self,
+            WitnessCommand.self, ArchiveCommand.self, RestoreCommand.self, BackupCommand.self,
+            TakeOverCommand.self,
             StatusCommand.self,
         ])
 
@@ -111,8 +112,12 @@ extension Failure {
             case .notALedger: .cannotOpenInput
             case .damaged: .badInput
             case .inUse: .locked
-            case .shared: .badConfiguration
+            case .shared, .otherMachine: .badConfiguration
             }
-        self.init(exit, failure.description)
+        var hint = ""
+        if case .file(let failure) = failure, failure.isNoFolder {
+            hint = ". A ledger is a folder; unpack a tar file first"
+        }
+        self.init(exit, failure.description + hint)
     }
 }

@@ -35,7 +35,7 @@ package final class Background: @unchecked Sendable {
 
     /// Waits until it has said something on standard error.
     package func waitFor(_ words: String) throws {
-        let deadline = Date() + 20
+        let deadline = Date() + 120
         while Date() < deadline {
             if error.contains(words) { return }
             guard process.isRunning else { break }
@@ -52,9 +52,15 @@ package final class Background: @unchecked Sendable {
         return process.isRunning ? -1 : process.terminationStatus
     }
 
+    /// The exit status, once it has ended by itself.
+    package func waitForEnd() -> Int32 {
+        awaitEnd()
+        return process.isRunning ? -1 : process.terminationStatus
+    }
+
     /// Not `waitUntilExit`, which waits for whatever other children have inherited, too.
     private func awaitEnd() {
-        let deadline = Date() + 10
+        let deadline = Date() + 120
         while process.isRunning, Date() < deadline { usleep(2000) }
     }
 

@@ -122,7 +122,12 @@ import Testing
         let own = [
             "connections": 1, "jobs": 1, "body_bytes": 0, "answer_bytes": 0, "followers": 0,
         ]
-        while try Self.budgets(daemon) != own, ContinuousClock.now < deadline { usleep(100_000) }
-        #expect(try Self.budgets(daemon) == own)
+        // A question that is over may still count when the next one is asked.
+        var used = try Self.budgets(daemon)
+        while used != own, ContinuousClock.now < deadline {
+            usleep(100_000)
+            used = try Self.budgets(daemon)
+        }
+        #expect(used == own)
     }
 }

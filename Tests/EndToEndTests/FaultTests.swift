@@ -57,14 +57,21 @@ import Testing
     @Test func `a second daemon is turned away at once, by any path, and changes nothing`() throws {
         let daemon = try Daemon()
         #expect(try HTTPClient(daemon.socket).emit(Sample.packet(Sample.id)).status == 201)
-        usleep(200_000)
         let link = daemon.folder.path + "/link"
         try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: daemon.ledger)
         func state() throws -> [String] {
             try run(["find", daemon.ledger, "-type", "f", "-printf", "%p %s %T@\\n"]).output
                 .split(separator: "\n").map(String.init).sorted()
         }
-        let before = try state()
+        // The daemon itself prepares a segment and signs a checkpoint first.
+        _ = try daemon.checkpoint(covering: 1)
+        var (before, quiet) = (try state(), 0)
+        let deadline = Date() + 120
+        while quiet < 3, Date() < deadline {
+            usleep(500_000)
+            let now = try state()
+            (before, quiet) = (now, now == before ? quiet + 1 : 0)
+        }
         for path in [daemon.ledger, link, daemon.ledger + "/../ledger/."] {
             let second = try run([
                 Repository.program, "serve", path, "--socket", daemon.folder.path + "/t",

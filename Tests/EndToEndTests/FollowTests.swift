@@ -53,12 +53,14 @@ import Testing
             return lines.first { $0.hasPrefix(name) }.flatMap { Int($0.dropFirst(name.count)) }
                 ?? -1
         }
+        // The connection of one question may still be closing when the next one is asked.
         let deadline = Date() + 60
-        while try (held("followers"), held("connections")) != (0, 1), Date() < deadline {
+        var last = try (held("followers"), held("connections"))
+        while last != (0, 1), Date() < deadline {
             usleep(20_000)
+            last = try (held("followers"), held("connections"))
         }
-        #expect(try held("followers") == 0)
-        #expect(try held("connections") == 1)
+        #expect(last == (0, 1))
     }
 
     @Test func `packets come in order, without loss or repetition, also after resuming`() throws {

@@ -119,10 +119,14 @@ struct ModelSlotTests {
     @Test func `a copying that was killed while it wrote is begun again`() throws {
         let following = try Following()
         try following.server.psql(SourceRow.creator(1))
-        // What such a copying leaves: its slot, a file that cannot be read, and the name beside it.
+        // What such a copying leaves: its slot, a file that cannot be read, and the slot's record.
         try following.server.psql(
             "SELECT pg_create_logical_replication_slot('stardust', 'pgoutput')")
-        for (name, text) in [("model-3.sqlite", "SQLite format 3"), ("model-3.slot", "stardust")] {
+        let system = try following.server.psql("SELECT system_identifier FROM pg_control_system()")
+        for (name, text) in [
+            ("model-3.sqlite", "SQLite format 3"),
+            ("replication.slot", "stardust \(system[0]) 3 copying\n"),
+        ] {
             try Data(text.utf8).write(to: URL(fileURLWithPath: following.ledger + "/" + name))
         }
         let result = try following.catchUp()
@@ -151,9 +155,13 @@ struct ModelSlotTests {
         }
         func wait(_ condition: () throws -> Bool) throws {
             let deadline = Date() + 40
-            while try !condition(), Date() < deadline { usleep(100_000) }
+            var isMet = try condition()
+            while !isMet, Date() < deadline {
+                usleep(100_000)
+                isMet = try condition()
+            }
             let status = try client.get("/v1/model/status").text
-            #expect(try condition(), "\(status)")
+            #expect(isMet, "\(status)")
         }
         try wait {
             (try client.get("/v1/model/status").json["tables"] as? [String: Int])?["creators"] == 1

@@ -64,7 +64,7 @@ struct ModelSourceTests {
         #expect(try following.query("SELECT count(*) FROM creators") == ["6"])
         #expect(try following.query("SELECT phase FROM model_state") == ["needs_resync"])
         let again = try following.catchUp()
-        #expect(again.status == 78 && again.error.contains("--resync"), "\(again.error)")
+        #expect(again.status == 1 && again.error.contains("--resync"), "\(again.error)")
         let mended = try following.catchUp("--resync")
         #expect(mended.status == 0, "\(mended.error)")
         #expect(try following.query("SELECT count(*) FROM creators") == ["7"])

@@ -48,6 +48,22 @@ struct ModelVerifyTests {
         #expect(try Self.verify(following).status == 0)
     }
 
+    @Test func `more differing rows than are looked at again are still a difference`() throws {
+        let following = try Following()
+        try following.server.psql(
+            """
+            INSERT INTO creators (creator_id, platform, username)
+            SELECT ('00000000-0000-4000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'p', 'u' || n
+            FROM generate_series(1, 10200) n
+            """)
+        #expect(try following.catchUp().status == 0)
+        #expect(try Self.verify(following).status == 0)
+        let changed = try run(["sqlite3", following.model, "UPDATE creators SET username = 'me'"])
+        #expect(changed.status == 0, "\(changed.error)")
+        let found = try Self.verify(following)
+        #expect(found.status == 1 && found.output.contains("DIFFERENT"), "\(found)")
+    }
+
     @Test func `rows are compared while they change and are followed`() throws {
         let following = try Following()
         let server = following.server

@@ -207,7 +207,8 @@ import Testing
     }
 
     @Test func `a pattern that is costly to compare holds up nobody, and is told`() throws {
-        let daemon = try Daemon(configuration: "{\"query_ms_max\": 2000}")
+        // What a comparison may cost is bounded by work, which comes before this time on any machine.
+        let daemon = try Daemon(configuration: "{\"query_ms_max\": 600000}")
         let client = try HTTPClient(daemon.socket)
         let pairs = String(repeating: "[1],[2],", count: 6_000)
         let packet = Story.packet(1).replacingOccurrences(
@@ -222,8 +223,8 @@ import Testing
                 "GET /v1/packets?lineage=%7B%22x%22:\(pattern)%7D HTTP/1.1\r\nhost: x\r\n\r\n")
             #expect(try client.get("/livez").status == 200)
             answer = try slow.receive()
-            // On a busy machine the thread may get no processor in time.
-        } while answer.problemCode == "time_is_over"
+            // On a busy machine the thread may get no processor in time, or not enough for the page.
+        } while answer.problemCode == "time_is_over" || answer.json["cut"] as? Bool == true
         #expect(
             answer.json["not_compared"] as? [Int] == [0],
             "\(answer.status) \(answer.text.prefix(300))")

@@ -163,7 +163,7 @@ import Verification
                     checkpoint, key: witness.signer.verifier, oldSize: LedgerSize(3),
                     hasCosigned: true, retries: 1)
                 _ = exchange.take(
-                    WitnessAnswer(status: status, contentType: "text/x.tlog.size", body: bytes))
+                    PlainAnswer(status: status, contentType: "text/x.tlog.size", body: bytes))
             }
         }
     }

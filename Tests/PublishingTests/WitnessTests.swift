@@ -231,8 +231,8 @@ import Testing
 
     private static func answer(
         _ status: Int, _ body: String, _ type: String? = "text/plain"
-    ) -> WitnessAnswer {
-        WitnessAnswer(status: status, contentType: type, body: Array(body.utf8))
+    ) -> PlainAnswer {
+        PlainAnswer(status: status, contentType: type, body: Array(body.utf8))
     }
 
     @Test func `a good answer is a line that holds, whatever stands beside it`() throws {
@@ -294,7 +294,7 @@ import Testing
     @Test func `another history is believed of a witness that has cosigned this one alone`() {
         let larger = Self.answer(409, "21\n", "text/x.tlog.size")
         let inconsistent = Self.answer(422, "inconsistent")
-        func isFork(_ answer: WitnessAnswer, old: Int = 9, hasCosigned: Bool = true) -> Bool {
+        func isFork(_ answer: PlainAnswer, old: Int = 9, hasCosigned: Bool = true) -> Bool {
             var exchange = Self.exchange(20, old: old, hasCosigned: hasCosigned)
             if case .fork = exchange.take(answer) { return true }
             return false

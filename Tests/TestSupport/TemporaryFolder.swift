@@ -4,8 +4,9 @@ import Foundation
 package final class TemporaryFolder: Sendable {
     package let path: String
 
-    package init() throws {
-        var template = Array((NSTemporaryDirectory() + "/stardust-test-XXXXXX").utf8CString)
+    /// In the folder for temporary files, or in another one, such as one on another file system.
+    package init(in parent: String = NSTemporaryDirectory()) throws {
+        var template = Array((parent + "/stardust-test-XXXXXX").utf8CString)
         guard mkdtemp(&template) != nil else { throw CocoaError(.fileWriteUnknown) }
         path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }

@@ -12,7 +12,8 @@ package struct CheckpointLog: ~Copyable {
     private let volume: any Volume
     /// Nil until there is a first record.
     private var file: (any VolumeFile)?
-    private var end: Int
+    /// Bytes of the file that are durable.
+    package private(set) var end: Int
     /// `checkpoint` is not yet a copy of the last record.
     private var isCopyBehind: Bool
     /// The last record.

@@ -34,7 +34,7 @@ package enum SigningKeys {
             case .exposed(let path, let mode):
                 "\(path) is a private key with mode \(String(mode, radix: 8)): others may read "
                     + "it. Stop the daemon and `chmod 400` it. If somebody may have read it, then "
-                    + "change the key: `stardust rotate-key --overlap-days 0`"
+                    + "change the key: `stardust rotate-key LEDGER --overlap-days 0`"
             case .notAKey(let path): "\(path) is not an Ed25519 private key"
             case .otherKey(let path, let found, let wanted):
                 "\(path) holds the key \(found), but the ledger's is \(wanted)"
@@ -92,9 +92,43 @@ extension LedgerMap {
         }
         return history
     }
+
+    /// The payloads of the changes of key, in order.
+    package func keyRotations() throws(ReadFailure) -> [[UInt8]] {
+        var payloads: [[UInt8]] = []
+        for position in otherEntries {
+            guard let record = try read(position), record.entry.kind == .keyRotation else {
+                continue
+            }
+            payloads.append(record.payload)
+        }
+        return payloads
+    }
 }
 
 extension KeyHistory {
+    /// Checks an entry of kind 3. `number` is the epoch before it, and becomes the entry's. Returns
+    /// why it does not begin an epoch here; nil if it does.
+    package func checkEpoch(
+        _ entry: Entry, payload: [UInt8], after number: inout UInt64
+    ) -> String? {
+        let note: EpochNote
+        do throws(EpochNote.DecodeError) { note = try EpochNote(payload, firstKey: first) } catch {
+            return error.description
+        }
+        guard note.start == entry.position, note.previous == entry.previous else {
+            return "the epoch was signed for another place in the ledger"
+        }
+        guard (try? note.keys(first: first).all) == all else {
+            return "the epoch's changes of key are not the ledger's"
+        }
+        guard note.number > number else {
+            return "epoch \(note.number) follows epoch \(number)"
+        }
+        number = note.number
+        return nil
+    }
+
     /// Applies an entry of kind 1. Returns why it is not a valid change of key; nil if it is.
     package mutating func follow(_ entry: Entry, payload: [UInt8]) -> String? {
         let rotation: KeyRotation

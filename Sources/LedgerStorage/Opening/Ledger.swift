@@ -61,9 +61,15 @@ package enum Ledger {
         return identity
     }
 
-    /// Opens a ledger for writing. The caller holds its lock.
-    package static func open(_ volume: any Volume) throws(OpenFailure) -> OpenedLedger {
-        try LedgerOpening(volume).open()
+    /// Opens a ledger for writing; the caller holds its lock. Or only for reading: then nothing is
+    /// changed, and whoever writes it may go on. `archive` has the segments that left the disk.
+    package static func open(
+        _ volume: any Volume, isReadOnly: Bool = false, takesOver: Bool = false,
+        archive: (any ArchivedBytes)? = nil
+    ) throws(OpenFailure) -> OpenedLedger {
+        try LedgerOpening(
+            ArchivedVolume(volume, archive), isReadOnly: isReadOnly, takesOver: takesOver
+        ).open()
     }
 
     /// The identity alone, without checking the rest.

@@ -19,11 +19,17 @@ struct LedgerOpening {
     /// An unfinished write for which there was no room to keep it.
     private var torn: TornTail?
     private var marker: CloseMarker?
+    /// Nothing is changed, whether or not it could be.
+    private let isReadOnly: Bool
+    /// It may be taken over although it came out of an archive.
+    private let takesOver: Bool
+    /// Why nothing in it is changed, if a mark says so.
+    private var mark: OpenedLedger.Mark?
     /// Size of the newest checkpoint: everything below it was durable.
     private var signedSize = LedgerSize.empty
 
-    init(_ volume: any Volume) throws(OpenFailure) {
-        self.volume = volume
+    init(_ volume: any Volume, isReadOnly: Bool, takesOver: Bool) throws(OpenFailure) {
+        (self.volume, self.isReadOnly, self.takesOver) = (volume, isReadOnly, takesOver)
         identity = try Self.identity(volume)
         checker = RecordChecker(next: Position(0), lastHash: identity.digest)
         state = LedgerMap.State(
@@ -65,7 +71,8 @@ struct LedgerOpening {
                 map: map, segment: tail.file, header: tail.header, scan: tail.scan, torn: torn)
         }
         return OpenedLedger(
-            identity: identity, map: map, writer: writer, damage: damage, repairs: repairs)
+            identity: identity, map: map, writer: writer, damage: damage, repairs: repairs,
+            mark: mark)
     }
 
     private mutating func note(_ finding: Finding?) { damage = damage ?? finding }
@@ -78,6 +85,16 @@ struct LedgerOpening {
         let names = LedgerLayout.SegmentNames(try volume.list(LedgerLayout.segments))
         let firsts = names.firsts
         guard let last = firsts.last else {
+            note(names.problem)
+            return firsts
+        }
+        let marks = try volume.list("")
+        if marks.contains(LedgerLayout.superseded) {
+            mark = .superseded
+        } else if marks.contains(LedgerLayout.restored), !takesOver {
+            mark = .restored
+        }
+        if mark != nil || isReadOnly {
             note(names.problem)
             return firsts
         }
@@ -174,7 +191,7 @@ struct LedgerOpening {
         let header = SegmentHeader(
             ledgerID: identity.ledgerID, firstPosition: checker.next, previous: checker.lastHash)
         state.sealed.append(
-            LedgerMap.SealedSegment(header: header, count: Int(missing), slots: []))
+            LedgerMap.SealedSegment(header: header, count: Int(missing), bytes: 0, slots: []))
         checker = RecordChecker(next: position, lastHash: checker.lastHash)
         return true
     }
@@ -198,7 +215,7 @@ struct LedgerOpening {
             let ids = IDsFile(fileContent: content),
             ids.describes(header, segmentBytes: try file.size())
         {
-            return seal(header, ids, isStored: true)
+            return seal(header, ids, file, isStored: true)
         }
         let path = LedgerLayout.segment(header.firstPosition)
         var scan = try SegmentScan(file, header, checker)
@@ -227,7 +244,7 @@ struct LedgerOpening {
         }
         let ids = IDsFile(
             header: header, segmentBytes: scan.end, last: scan.checker, slots: scan.slots)
-        seal(header, ids, isStored: keep(ids, header, path))
+        seal(header, ids, file, isStored: keep(ids, header, path))
     }
 
     /// Stores what was derived of a sealed segment. Not synced: if it cannot be written it is kept in
@@ -249,11 +266,14 @@ struct LedgerOpening {
         return true
     }
 
-    private mutating func seal(_ header: SegmentHeader, _ ids: IDsFile, isStored: Bool) {
+    private mutating func seal(
+        _ header: SegmentHeader, _ ids: IDsFile, _ file: any VolumeFile, isStored: Bool
+    ) {
         note(ids.slots, from: header.firstPosition)
         state.sealed.append(
             LedgerMap.SealedSegment(
-                header: header, count: ids.slots.count, slots: isStored ? nil : ids.slots))
+                header: header, count: ids.slots.count, bytes: Int(ids.segmentBytes),
+                slots: isStored ? nil : ids.slots, isArchived: file is ArchivedSegmentFile))
         checker = RecordChecker(
             next: Position(header.firstPosition.value + UInt64(ids.slots.count)),
             lastHash: ids.lastHash, lastReceivedAt: ids.lastReceivedAt)
@@ -275,7 +295,8 @@ struct LedgerOpening {
         }
         note(slots, from: header.firstPosition)
         state.sealed.append(
-            LedgerMap.SealedSegment(header: header, count: slots.count, slots: slots))
+            LedgerMap.SealedSegment(
+                header: header, count: slots.count, bytes: scan.fileBytes, slots: slots))
         skip(to: next)
     }
 
@@ -301,7 +322,8 @@ struct LedgerOpening {
         }
         checker = scan.checker
         note(scan.slots, from: header.firstPosition)
-        state.open = LedgerMap.OpenSegment(header: header, file: file, slots: scan.slots)
+        state.open = LedgerMap.OpenSegment(
+            header: header, file: file, slots: scan.slots, bytes: scan.end)
         tail = (file, header, scan)
     }
 

@@ -10,6 +10,16 @@ package struct OpenedLedger: ~Copyable {
     package let damage: Finding?
     /// What was repaired, for the log.
     package let repairs: [Repair]
+    /// Why there is no writer, if a mark says so.
+    package let mark: Mark?
+
+    /// A file that says that nothing in the folder is changed.
+    package enum Mark: Hashable, Sendable {
+        /// It came out of an archive, and its writer may live on.
+        case restored
+        /// Another machine writes the ledger.
+        case superseded
+    }
 
     package enum Repair: Hashable, Sendable, CustomStringConvertible {
         /// The tail of a batch whose sync never completed was cut from its segment and kept.
@@ -37,6 +47,8 @@ package enum OpenFailure: Error, Sendable, CustomStringConvertible {
     case inUse(path: String)
     /// A copy by hard links shares this file, so writing it would change both.
     case shared(path: String, links: Int)
+    /// The ledger's newest epoch is another machine's.
+    case otherMachine(EpochNote, own: String)
 
     package init(_ failure: ReadFailure) {
         switch failure {
@@ -52,6 +64,9 @@ package enum OpenFailure: Error, Sendable, CustomStringConvertible {
         case .damaged(let finding): finding.description
         case .inUse(let path):
             "another process writes \(path), which is part of this ledger; stop it first"
+        case .otherMachine(let epoch, let own):
+            "epoch \(epoch.number) of this ledger belongs to the machine \(epoch.machine), and this "
+                + "is \(own): if the other daemon has ended for good, run `stardust take-over` here"
         case .shared(let path, let links):
             "\(path) has \(links) names: a copy by hard links shares it, and writing one ledger "
                 + "would change the other. Copy ledgers with `cp -a` or rsync, never with `cp -l`. "

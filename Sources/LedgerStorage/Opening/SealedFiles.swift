@@ -18,7 +18,7 @@ final class SealedFiles: Sendable {
     ) throws(FileFailure) -> SealedFile {
         let first = header.firstPosition
         if let known = files.withLock({ $0[first.value] }) { return known }
-        guard access == .blocking else { throw .wouldBlock(LedgerLayout.segment(first)) }
+        guard access != .cachedOnly else { throw .wouldBlock(LedgerLayout.segment(first)) }
         let segment = try volume.open(LedgerLayout.segment(first), .read)
         let ids: IDsFile.Reader?
         do throws(FileFailure) {
@@ -34,8 +34,11 @@ final class SealedFiles: Sendable {
     }
 
     /// Drops the files because they returned damaged data. The next look-up opens them again.
-    func forget(_ header: SegmentHeader) {
-        files.withLock { _ = $0.removeValue(forKey: header.firstPosition.value) }
+    func forget(_ header: SegmentHeader) { forget(first: header.firstPosition) }
+
+    /// Likewise, because the segment has left the disk or come back.
+    func forget(first: Position) {
+        files.withLock { _ = $0.removeValue(forKey: first.value) }
     }
 }
 

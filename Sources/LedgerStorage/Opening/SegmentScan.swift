@@ -18,6 +18,10 @@ struct SegmentScan {
         _ file: any VolumeFile, _ header: SegmentHeader, _ checker: RecordChecker
     ) throws(FileFailure) {
         self.checker = checker
+        if let archived = file as? ArchivedSegmentFile {
+            try readEntries(of: archived, header)
+            return
+        }
         var cursor = try SegmentCursor(file, header: header)
         fileBytes = cursor.fileBytes
         while damage == nil {
@@ -29,6 +33,16 @@ struct SegmentScan {
             case .record(let record): take(record, cursor, header)
             }
         }
+    }
+
+    /// What an archived segment's entries say. Its payloads stay where they are.
+    private mutating func readEntries(
+        of archived: ArchivedSegmentFile, _ header: SegmentHeader
+    ) throws(FileFailure) {
+        let found = try archived.entries.follow(checker)
+        (slots, checker, fileBytes) = (found.slots, found.checker, try archived.size())
+        end = fileBytes
+        if let (code, detail) = found.problem { note(code, detail, header) }
     }
 
     private mutating func take(

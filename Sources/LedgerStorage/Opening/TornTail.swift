@@ -56,6 +56,26 @@ package struct TornTail {
             bytes: content.count, kept: kept, .sha256(content))
     }
 
+    /// Cuts the entries of the newest segment beyond a size, and keeps their bytes in the same way. False
+    /// if the segment begins at or beyond the size.
+    static func cut(
+        _ volume: any Volume, newest first: Position, to size: LedgerSize
+    ) throws(FileFailure) -> Bool {
+        guard first < size.nextPosition else { return false }
+        let path = LedgerLayout.segment(first)
+        let file = try volume.open(path, .update)
+        guard case .success(let header) = try SegmentCursor.open(file, name: path) else {
+            return false
+        }
+        var cursor = try SegmentCursor(file, header: header)
+        while case .record(let record) = try cursor.next() {
+            guard record.entry.position == size.nextPosition else { continue }
+            _ = try TornTail(volume, file, header, start: record.offset).cut(file)
+            return true
+        }
+        return false
+    }
+
     private func save() throws(FileFailure) -> String {
         let names = try volume.list(LedgerLayout.segments)
         var path = LedgerLayout.torn(header.firstPosition, from: ByteOffset(start))
@@ -77,5 +97,14 @@ package struct TornTail {
             throw error
         }
         return path
+    }
+}
+
+extension LedgerMap {
+    /// Cuts the entries beyond a size from the newest segment of a ledger that nobody writes, and
+    /// keeps their bytes. False if the segment begins at or beyond the size. Durable on return.
+    package func cutNewest(to size: LedgerSize) throws(FileFailure) -> Bool {
+        guard let newest = extents.last else { return false }
+        return try TornTail.cut(volume, newest: newest.first, to: size)
     }
 }

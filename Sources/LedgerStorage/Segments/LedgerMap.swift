@@ -14,7 +14,7 @@ package final class LedgerMap: Sendable {
     /// read count as entries, and reading them reports damage.
     package let damage: Finding?
     private let state: Mutex<State>
-    private let sealedFiles: SealedFiles
+    let sealedFiles: SealedFiles
     private let found = Mutex(FoundDamage())
 
     private struct FoundDamage {
@@ -25,8 +25,12 @@ package final class LedgerMap: Sendable {
     struct SealedSegment: Sendable {
         var header: SegmentHeader
         var count: Int
+        /// Size of the file.
+        var bytes: Int
         /// Where the records are, if no ids file has it; those beyond cannot be read.
         var slots: [IDsFile.Slot]?
+        /// Its payloads are in the archive only.
+        var isArchived = false
 
         var end: Position { Position(header.firstPosition.value + UInt64(count)) }
     }
@@ -35,6 +39,8 @@ package final class LedgerMap: Sendable {
         var header: SegmentHeader
         var file: any VolumeFile
         var slots: [IDsFile.Slot] = []
+        /// Where the synced records end.
+        var bytes = SegmentHeader.byteCount
     }
 
     struct State: Sendable {
@@ -196,7 +202,7 @@ package final class LedgerMap: Sendable {
             let ordinal = Int(position.value - header.firstPosition.value)
             let file = try sealedFiles.file(of: header, access)
             if let slot = try file.ids?.slot(ordinal, &window, access) { return slot }
-            guard access == .blocking else { throw .wouldBlock(file.segment.path) }
+            guard access != .cachedOnly else { throw .wouldBlock(file.segment.path) }
             // The ids file was lost or damaged after opening. Read the ids from the segment itself.
             let ids = try SegmentScan.ids(of: header, volume)
             sealedFiles.forget(header)

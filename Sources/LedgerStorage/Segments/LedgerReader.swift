@@ -22,6 +22,11 @@ package enum ReadFailure: Error, Sendable, CustomStringConvertible {
         if case .file(let failure) = self { failure.isWouldBlock } else { false }
     }
 
+    /// Whether it would have had to wait for the archive.
+    package var isWouldFetch: Bool {
+        if case .file(let failure) = self { failure.isWouldFetch } else { false }
+    }
+
     package var description: String {
         switch self {
         case .file(let failure): failure.description
@@ -34,7 +39,7 @@ extension LedgerMap {
     /// Reads the entry at a position and its payload, and checks both against their digests. Nil
     /// beyond the ledger. Any thread may call it.
     package func read(
-        _ position: Position, _ access: ReadAccess = .blocking
+        _ position: Position, _ access: ReadAccess = .fetching
     ) throws(ReadFailure) -> StoredRecord? {
         var reader = RecordReader(self, access)
         return try reader.read(position)
@@ -42,6 +47,20 @@ extension LedgerMap {
 }
 
 extension LedgerMap {
+    /// The entry at a position, without its payload; nil beyond the ledger.
+    package func entry(
+        _ position: Position, _ access: ReadAccess = .blocking
+    ) throws(ReadFailure) -> Entry? {
+        do throws(FileFailure) {
+            guard let bytes = try entryBytes(position, access) else { return nil }
+            guard let entry = try? Entry(bytes.span, at: 0) else {
+                throw FileFailure(
+                    .read, "position \(position)", errorNumber: FileFailure.inputOutputNumber)
+            }
+            return entry
+        } catch { throw .file(error) }
+    }
+
     /// The entry hash at a position, from the entry alone; nil beyond the ledger.
     package func entryHash(_ position: Position) throws(FileFailure) -> Digest? {
         guard let bytes = try entryBytes(position, .blocking) else { return nil }

@@ -2,6 +2,33 @@ package import LedgerFormat
 internal import Platform
 
 extension LedgerMap {
+    /// Passes the synced entries from `start` on to `body`, likewise, but without their payloads: of
+    /// archived segments nothing is fetched. Each entry comes with its hash.
+    package func walkEntries(
+        from start: Position, _ body: (Entry, Digest) -> Bool
+    ) throws(ReadFailure) {
+        var position = start
+        var slots = ReadWindow(firstBytes: IDsFile.slotBytes)
+        var goesOn = true
+        while goesOn, let place = try record(at: position, &slots, .blocking) {
+            if let archived = place.file as? ArchivedSegmentFile {
+                do throws(FileFailure) {
+                    position = try archived.entries.read(from: position) { entry, hash in
+                        goesOn = body(entry, hash)
+                        return goesOn
+                    }
+                } catch { throw .file(error) }
+                continue
+            }
+            let end = extent(from: place.header.firstPosition)?.end
+            try walk(from: position) { record, _ in
+                goesOn = body(record.entry, record.entryHash)
+                position = record.entry.position.next
+                return goesOn && position != end
+            }
+        }
+    }
+
     /// Passes the synced records from `start` on to `body` in ledger order, until `body` returns
     /// false or the ledger ends. Reads the segments from front to back. Any thread may call it.
     /// Does not check the chain or payload digests.

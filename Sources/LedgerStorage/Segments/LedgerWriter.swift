@@ -92,6 +92,9 @@ package struct LedgerWriter: ~Copyable {
         slots = scan.slots
     }
 
+    /// Size of the newest segment's file.
+    package var segmentBytes: Int { capacity }
+
     // MARK: Staging
 
     package var stagedCount: Int { staged.count }
@@ -195,7 +198,11 @@ package struct LedgerWriter: ~Copyable {
         let head = LedgerMap.Head(
             size: LedgerSize(next.next.value), lastHash: next.lastHash,
             lastReceivedAt: next.lastReceivedAt)
-        map.update { $0.head = head }
+        let bytes = tail
+        map.update { state in
+            state.head = head
+            state.open?.bytes = bytes
+        }
     }
 
     /// A batch buffer of up to this size is kept for the next batch.
@@ -252,20 +259,16 @@ package struct LedgerWriter: ~Copyable {
     /// at any step `LedgerOpening` finishes the roll or discards it.
     package mutating func roll(into prepared: PreparedSegment) throws(Failure) {
         precondition(staged.isEmpty && !isPoisoned)
+        if tail == SegmentHeader.byteCount { return try replaceEmpty(with: prepared) }
         let sealed = header
         let newHeader = SegmentHeader(
             ledgerID: map.ledgerID, firstPosition: next.next, previous: next.lastHash)
-        do throws(FileFailure) {
-            // A crash before the rename leaves only `next.tmp`, which opening discards.
-            try cutTornTail()
-            try prepared.file.lock()
-            try prepared.file.write(newHeader.bytes.span, at: 0)
-            try prepared.file.sync()
+        let volume = volume
+        try place(prepared, newHeader) { (next, path) throws(FileFailure) in
             // If this fails, nothing has changed yet. A crash before the folder's sync leaves
             // either name: opening discards `next.tmp`, or finishes the roll to the empty segment.
-            try volume.renameNew(
-                LedgerLayout.nextSegment, to: LedgerLayout.segment(newHeader.firstPosition))
-        } catch { throw error.isNoSpace ? .noSpace(error) : .failed(error) }
+            try volume.renameNew(next, to: path)
+        }
         do throws(FileFailure) {
             // Must come before the first record in the new segment: a crash that lost the name
             // would lose the record with it.
@@ -284,11 +287,43 @@ package struct LedgerWriter: ~Copyable {
         // rebuilt from the segment when it is needed.
         try? volume.replaceDerived(LedgerLayout.ids(sealed.firstPosition), with: ids.fileContent)
         begin(newHeader, prepared)
-        let (count, file) = (ids.slots.count, segment)
+        let (count, file, bytes) = (ids.slots.count, segment, Int(ids.segmentBytes))
         map.update { state in
-            state.sealed.append(LedgerMap.SealedSegment(header: sealed, count: count))
+            state.sealed.append(
+                LedgerMap.SealedSegment(header: sealed, count: count, bytes: bytes))
             state.open = LedgerMap.OpenSegment(header: newHeader, file: file)
         }
+    }
+
+    /// Gives a prepared segment its header and, by `rename`, its name. A crash before the rename leaves
+    /// only `next.tmp`, which opening discards.
+    private mutating func place(
+        _ prepared: PreparedSegment, _ header: SegmentHeader,
+        _ rename: (_ next: String, _ path: String) throws(FileFailure) -> Void
+    ) throws(Failure) {
+        do throws(FileFailure) {
+            try cutTornTail()
+            try prepared.file.lock()
+            try prepared.file.write(header.bytes.span, at: 0)
+            try prepared.file.sync()
+            try rename(LedgerLayout.nextSegment, LedgerLayout.segment(header.firstPosition))
+        } catch { throw error.isNoSpace ? .noSpace(error) : .failed(error) }
+    }
+
+    /// Puts a prepared segment in the place of the newest one, which has no record: it may be too small
+    /// for the next record, or shared. A crash leaves either of the two empty files.
+    private mutating func replaceEmpty(with prepared: PreparedSegment) throws(Failure) {
+        let volume = volume
+        try place(prepared, header) { (next, path) throws(FileFailure) in
+            try volume.rename(next, to: path)
+        }
+        do throws(FileFailure) { try volume.syncFolder(LedgerLayout.segments) } catch {
+            isPoisoned = true
+            throw .broken(error)
+        }
+        begin(header, prepared)
+        let (header, file) = (header, segment)
+        map.update { $0.open = LedgerMap.OpenSegment(header: header, file: file) }
     }
 
     private mutating func begin(_ newHeader: SegmentHeader, _ prepared: PreparedSegment) {

@@ -22,9 +22,24 @@ package struct RecordChecker: Sendable {
         report: (Finding.Code, String) -> Void
     ) {
         let entry = record.entry
+        guard follow(entry, record.entryHash, payloadBytes: record.payloadBytes, report) else {
+            return
+        }
+        let digest = Digest.sha256(payload)
+        if entry.payloadDigest != digest {
+            report(
+                .payloadDigestMismatch,
+                "the entry says \(entry.payloadDigest.tagged), but the payload is \(digest.tagged)")
+        }
+    }
+
+    /// Checks an entry against its predecessor alone, and continues likewise. False for a stray copy.
+    mutating func follow(
+        _ entry: Entry, _ hash: Digest, payloadBytes: Int, _ report: (Finding.Code, String) -> Void
+    ) -> Bool {
         if entry.position != next {
             report(.positionMismatch, "the entry says position \(entry.position), expected \(next)")
-            if entry.position < next { return }
+            if entry.position < next { return false }
         }
         if entry.previous != lastHash {
             report(
@@ -35,21 +50,16 @@ package struct RecordChecker: Sendable {
         if let last = lastReceivedAt, entry.receivedAt < last {
             report(.timeReversed, "received at \(entry.receivedAt), the previous one at \(last)")
         }
-        if entry.payloadBytes != UInt64(record.payloadBytes) {
+        if entry.payloadBytes != UInt64(payloadBytes) {
             report(
                 .payloadLengthMismatch,
                 "the entry says \(entry.payloadBytes) payload bytes, but the frame says "
-                    + "\(record.payloadBytes)")
-        }
-        let digest = Digest.sha256(payload)
-        if entry.payloadDigest != digest {
-            report(
-                .payloadDigestMismatch,
-                "the entry says \(entry.payloadDigest.tagged), but the payload is \(digest.tagged)")
+                    + "\(payloadBytes)")
         }
         next = entry.position.next
-        lastHash = record.entryHash
+        lastHash = hash
         lastReceivedAt = entry.receivedAt
+        return true
     }
 
     /// Continues after damage, at the next record that was found.

@@ -10,7 +10,7 @@ package struct RecordReader: ~Copyable {
     /// The first read contains most packets of the workload.
     private var records = ReadWindow(firstBytes: 4096)
 
-    package init(_ map: LedgerMap, _ access: ReadAccess = .blocking) {
+    package init(_ map: LedgerMap, _ access: ReadAccess = .fetching) {
         (self.map, self.access) = (map, access)
     }
 

@@ -20,7 +20,7 @@ package struct SegmentCursor: ~Copyable {
     /// Nil if the cursor began within a segment and does not yet know where a batch begins.
     private var lastBatchStart: ByteOffset?
 
-    /// An intact record. `withPayload` and `entryBytes` return its bytes until the next step.
+    /// An intact record. `withPayload` and `headBytes` return its bytes until the next step.
     package struct Record: Sendable {
         package var offset: Int
         package var frame: RecordFrame
@@ -138,7 +138,7 @@ package struct SegmentCursor: ~Copyable {
         } catch {
             return damage(Finding.Code(error), error.description, isWritten: true)
         }
-        guard [.packet, .keyRotation].contains(entry.kind) else {
+        guard [.packet, .keyRotation, .epoch].contains(entry.kind) else {
             return damage(
                 .entryKindUnknown,
                 "cannot judge: this program does not know kind \(entry.kind.rawValue)",
@@ -171,10 +171,10 @@ package struct SegmentCursor: ~Copyable {
         return body(buffer.span.extracting(start..<start + record.payloadBytes))
     }
 
-    /// The bytes of the last step's entry.
-    package borrowing func entryBytes(of record: Record) -> [UInt8] {
-        let start = record.offset - bufferStart + RecordFrame.byteCount
-        return Array(buffer[start..<start + Entry.byteCount])
+    /// The bytes of the last step's frame and entry.
+    package borrowing func headBytes(of record: Record) -> ArraySlice<UInt8> {
+        let start = record.offset - bufferStart
+        return buffer[start..<start + RecordFrame.payloadOffset]
     }
 
     // MARK: After damage

@@ -50,7 +50,8 @@ extension JSONError.Code {
         case .exponentTooLarge:
             "an exponent must be within ±\(PacketLimits.exponentMagnitudeMax)"
         case .duplicateKey: "this key occurs twice in the same object"
-        case .tooDeep: "objects and arrays may nest at most \(PacketLimits.depthMax) deep"
+        case .tooDeep:
+            "objects and arrays nest too deeply; in a packet at most \(PacketLimits.depthMax) levels"
         case .tooLong: "a document may have at most \(PacketLimits.packetBytesMax) bytes"
         case .tooManyMembers: "an object may have at most \(PacketLimits.membersMax) members"
         }

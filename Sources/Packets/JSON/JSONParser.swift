@@ -17,12 +17,25 @@ package struct JSONParser: ~Copyable {
     package struct Limits: Sendable {
         var depth: Int
         var bytes: Int
+        var members: Int
+        var numberCharacters: Int
+        var refusesDuplicates = true
 
         package static let packet = Limits(
-            depth: PacketLimits.depthMax, bytes: PacketLimits.packetBytesMax)
-        /// An answer from the daemon, which nests packets a few levels deep.
+            depth: PacketLimits.depthMax, bytes: PacketLimits.packetBytesMax,
+            members: PacketLimits.membersMax, numberCharacters: PacketLimits.numberCharactersMax)
+        /// JSON in a row, which others have written by their own rules. Each level of nesting takes
+        /// some of the thread's stack.
+        package static let row = Limits(
+            depth: 4096, bytes: Int(UInt32.max), members: .max, numberCharacters: .max,
+            refusesDuplicates: false)
+        /// An answer from the daemon, which nests packets and rows a few levels deep.
         package static let answer = Limits(
-            depth: PacketLimits.depthMax + 8, bytes: Int(UInt32.max))
+            depth: row.depth + 8, bytes: Int(UInt32.max), members: .max, numberCharacters: .max,
+            refusesDuplicates: false)
+        /// A line of a change feed, which holds a row.
+        package static let feed = Limits(
+            depth: row.depth + 2, bytes: Int(UInt32.max), members: .max, numberCharacters: .max)
     }
 
     package init(limits: Limits = .packet) { self.limits = limits }
@@ -79,7 +92,7 @@ package struct JSONParser: ~Copyable {
                 throw JSONError(.unexpectedByte, at: index)
             }
             members += 1
-            guard members <= PacketLimits.membersMax else {
+            guard members <= limits.members else {
                 throw JSONError(.tooManyMembers, at: index)
             }
             try string(.key, bytes, &index)
@@ -91,7 +104,9 @@ package struct JSONParser: ~Copyable {
             guard try continues(until: UInt8(ascii: "}"), bytes, &index) else { break }
         }
         endContainer(token, &index)
-        if members > 1 { try refuseDuplicates(in: token, members: members, bytes) }
+        if members > 1, limits.refusesDuplicates {
+            try refuseDuplicates(in: token, members: members, bytes)
+        }
     }
 
     private mutating func array(
@@ -279,7 +294,7 @@ package struct JSONParser: ~Copyable {
         }
         // A digit here can only follow a leading zero.
         if index < bytes.count, isDigit(bytes[index]) { throw JSONError(.invalidNumber, at: index) }
-        guard index - start <= PacketLimits.numberCharactersMax else {
+        guard index - start <= limits.numberCharacters else {
             throw JSONError(.numberTooLong, at: start)
         }
         append(.number, from: start, to: index)

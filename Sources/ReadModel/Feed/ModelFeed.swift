@@ -98,7 +98,7 @@ package final class ModelFeed {
         var bytes: [UInt8] = []
         for index in text.indices { bytes.append(text[index]) }
         let document: JSONDocument
-        do throws(JSONError) { document = try JSONDocument(bytes, limits: .answer) } catch {
+        do throws(JSONError) { document = try JSONDocument(bytes, limits: .feed) } catch {
             answer(.notJSON(error))
             losePlace()
             doom()

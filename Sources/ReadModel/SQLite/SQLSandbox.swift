@@ -101,7 +101,7 @@ package import Packets
         to json: inout JSONWriter
     ) throws(Refusal) {
         let statement = try prepare(sql)
-        if let parameters { try bind(parameters, index, statement) }
+        try bind(parameters, index, statement)
         let columns = (0..<statement.columnCount).map { (statement.name($0), statement.type($0)) }
         json.key("columns")
         json.array(columns) { $1.string($0.0) }
@@ -117,6 +117,10 @@ package import Packets
                 if isCut { break }
                 json.beginArray()
                 for (place, column) in columns.enumerated() {
+                    guard !statement.isBinary(place) else {
+                        throw SQLiteFailure.mismatch(
+                            "\(column.0) holds bytes that are no text; hex() shows them", place: "")
+                    }
                     json.value(statement.value(place), column.1)
                     isCut = json.bytes.count - start > limits.bytes
                     guard isCut else { continue }
@@ -148,6 +152,8 @@ package import Packets
         guard another == nil else {
             throw .malformed("only one statement is allowed", offset: nil)
         }
+        let bytes = ModelLimits.valueBytes(functions: guardian.functionsCalled)
+        unsafe sqlite3_limit(connection.handle, SQLITE_LIMIT_LENGTH, bytes)
         return statement
     }
 
@@ -162,12 +168,20 @@ package import Packets
                     + failure.message)
         case SQLITE_ERROR where failure.message.contains("use function"):
             return .notARead(
-                "only functions that compute from their arguments are allowed: " + failure.message)
+                guardian.functionsCalled > ModelLimits.functionsMax
+                    ? "a statement may call functions \(ModelLimits.functionsMax) times"
+                    : "only the functions that Docs/ReadModel.md lists are allowed: "
+                        + failure.message)
         case SQLITE_ERROR where Self.isDenial(failure.message):
             return .notARead(
                 "only statements that read tables, views, json_each and json_tree are allowed: "
                     + failure.message)
-        case SQLITE_ERROR, SQLITE_TOOBIG, SQLITE_MISMATCH, SQLITE_RANGE:
+        case SQLITE_TOOBIG:
+            return .malformed(
+                "the statement or a value is too long for the limits that Docs/ReadModel.md lists; "
+                    + "a long list fits in a parameter: IN (SELECT value FROM json_each(?))",
+                offset: nil)
+        case SQLITE_ERROR, SQLITE_MISMATCH, SQLITE_RANGE:
             let offset = unsafe sqlite3_error_offset(connection.handle)
             return .malformed(failure.message, offset: offset < 0 ? nil : Int(offset))
         default: return .failed(failure)
@@ -183,11 +197,16 @@ package import Packets
     // MARK: Parameters
 
     private func bind(
-        _ document: JSONDocument, _ index: Int, _ statement: SQLiteStatement
+        _ document: JSONDocument?, _ index: Int, _ statement: SQLiteStatement
     ) throws(Refusal) {
         let count = unsafe Int(sqlite3_bind_parameter_count(statement.handle))
+        guard let document, document.tokens[index].kind != .null else {
+            guard count == 0 else {
+                throw .badParameters("the statement has \(count) parameters, and none was given")
+            }
+            return
+        }
         switch document.tokens[index].kind {
-        case .null: break
         case .array:
             let values = Array(JSONChildren(document.tokens, of: index))
             guard values.count == count else {

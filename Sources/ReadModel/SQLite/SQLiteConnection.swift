@@ -14,6 +14,12 @@ package struct SQLiteFailure: Error, Sendable, CustomStringConvertible {
 
     package var description: String { "\(place): SQLite: \(message)" }
 
+    /// A file that holds something else.
+    package static func notAModel(_ path: String) -> SQLiteFailure {
+        SQLiteFailure(
+            code: SQLITE_NOTADB, message: "not a read model of this version", place: path)
+    }
+
     /// A value that does not have the type of its column.
     package static func mismatch(_ message: String, place: String) -> SQLiteFailure {
         SQLiteFailure(code: SQLITE_MISMATCH, message: message, place: place)
@@ -23,6 +29,10 @@ package struct SQLiteFailure: Error, Sendable, CustomStringConvertible {
     package var isConstraint: Bool { primaryCode == SQLITE_CONSTRAINT }
     /// Whether a row violates the primary key.
     package var isOfKey: Bool { code == SQLITE_CONSTRAINT | 6 << 8 }
+    /// Whether the file is missing, damaged, or holds no read model of this version.
+    package var isOfFile: Bool {
+        [SQLITE_CORRUPT, SQLITE_NOTADB, SQLITE_CANTOPEN].contains(primaryCode)
+    }
     package var isFull: Bool { primaryCode == SQLITE_FULL }
     package var isBusy: Bool { primaryCode == SQLITE_BUSY || primaryCode == SQLITE_LOCKED }
     package var isInterrupted: Bool { primaryCode == SQLITE_INTERRUPT }
@@ -230,6 +240,20 @@ package struct SQLiteFailure: Error, Sendable, CustomStringConvertible {
         guard let text = unsafe sqlite3_column_decltype(handle, Int32(column)) else { return nil }
         let declared = unsafe String(cString: text)
         return ColumnType(declared: declared)
+    }
+
+    /// Whether a value is a blob, or a text with U+0000, which no JSON text of ours has.
+    package func isBinary(_ column: Int) -> Bool {
+        let column = Int32(column)
+        switch unsafe sqlite3_column_type(handle, column) {
+        case SQLITE_BLOB: return true
+        case SQLITE_TEXT:
+            // Safety: as for the value. Text first, then count.
+            guard let bytes = unsafe sqlite3_column_text(handle, column) else { return false }
+            let count = Int(unsafe sqlite3_column_bytes(handle, column))
+            return unsafe UnsafeBufferPointer(start: bytes, count: count).contains(0)
+        default: return false
+        }
     }
 
     package func value(_ column: Int) -> ModelValue {

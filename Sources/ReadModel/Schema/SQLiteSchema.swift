@@ -234,11 +234,12 @@ package enum SQLiteSchema {
     /// Whether a log's metadata violates its schema. NULL is fit: a log need not name an entity.
     /// There is no index on this, because SQLite refuses JSON functions in an untrusted schema.
     package static let isUnfit = """
-        metadata IS NOT NULL AND NOT coalesce(json_valid(metadata) AND json_type(metadata) = 'object' \
+        metadata IS NOT NULL AND NOT coalesce(CASE WHEN json_valid(metadata) THEN \
+        json_type(metadata) = 'object' \
         AND coalesce(json_type(metadata, '$.entity_type') = 'text', 1) \
         AND coalesce(json_extract(metadata, '$.entity_type') IN (\(entityTypes)), 1) \
         AND \(isUUID("$.entity_id")) AND \(isUUID("$.stardust_id")) \
-        AND (json_type(metadata, '$.entity_type') IS NULL) = (json_type(metadata, '$.entity_id') IS NULL), 0)
+        AND (json_type(metadata, '$.entity_type') IS NULL) = (json_type(metadata, '$.entity_id') IS NULL) END, 0)
         """
 
     private static let entityTypes = EngineSchema.tables.map { "'\($0.name)'" }

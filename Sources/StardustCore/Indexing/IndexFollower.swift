@@ -157,10 +157,11 @@ package final class IndexFollower: Sendable {
     /// Hash of the last entry below a size; nil beyond the ledger.
     private func hash(before size: LedgerSize) throws(IndexFailure) -> Digest? {
         guard size > .empty else { return identity.digest }
-        do throws(ReadFailure) {
-            return try map.read(Position(size.entries - 1))?.entryHash
+        do throws(FileFailure) {
+            return try map.entryHash(Position(size.entries - 1))
         } catch {
-            if case .damaged = error { return nil }
+            // The entry cannot be read, so the index cannot be compared with it.
+            if error.isInputOutput { return nil }
             throw .failed(error.description)
         }
     }

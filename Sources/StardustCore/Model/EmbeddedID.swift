@@ -11,11 +11,10 @@ package struct EmbeddedID: Sendable {
     package var entityType: String?
     package var entityID: String?
 
-    /// All ids in a column's value, in document order. None if the parser refuses the value, which
-    /// columns of valid JSON do not contain.
-    package static func all(in text: [UInt8]) -> [EmbeddedID] {
-        guard let document = try? JSONDocument(text, limits: .answer) else { return [] }
-        return all(in: document, at: 0)
+    /// All ids in a column's value, in document order. Throws if the value is not JSON, or nests too
+    /// deeply.
+    package static func all(in text: [UInt8]) throws(JSONError) -> [EmbeddedID] {
+        all(in: try JSONDocument(text, limits: .row), at: 0)
     }
 
     /// All ids within one value of a document.
@@ -52,7 +51,7 @@ package struct EmbeddedID: Sendable {
 }
 
 extension String {
-    fileprivate var pointerEscaped: String {
+    package var pointerEscaped: String {
         var escaped = ""
         for character in self {
             switch character {

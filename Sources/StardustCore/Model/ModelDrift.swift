@@ -23,6 +23,7 @@ package struct ModelDrift: Sendable {
         case wrongStardustID = "wrong_stardust_id"
         case votesDiffer = "votes_differ"
         case unfitLog = "log_unfit"
+        case unreadValue = "value_unread"
     }
 
     package struct Finding: Sendable {
@@ -128,7 +129,14 @@ package struct ModelDrift: Sendable {
             } catch { throw .model(.database(error)) }
             while let (id, text) = try Self.next(statement) {
                 if patience.isOver { throw .timeIsOver }
-                for embedded in EmbeddedID.all(in: text) {
+                let all: [EmbeddedID]
+                do throws(JSONError) { all = try EmbeddedID.all(in: text) } catch {
+                    add(
+                        .unreadValue, table.name, id, "\(column.name) was not looked into: \(error)"
+                    )
+                    continue
+                }
+                for embedded in all {
                     guard let detail = try Self.mismatch(embedded, table.name, id, map, size) else {
                         continue
                     }
@@ -187,8 +195,16 @@ package struct ModelDrift: Sendable {
 
     private mutating func findUnfitLogs(_ connection: SQLiteConnection) throws(SQLiteFailure) {
         for row in try connection.rows(
-            "SELECT log_id, metadata FROM logs WHERE \(SQLiteSchema.isUnfit)")
+            "SELECT log_id, metadata, json_valid(metadata) FROM logs WHERE \(SQLiteSchema.isUnfit)")
         {
+            if row[2].integer == 0,
+                (try? JSONDocument(Array((row[1].string ?? "").utf8), limits: .row)) != nil
+            {
+                add(
+                    .unreadValue, "logs", row[0].string ?? "",
+                    "metadata nests more deeply than SQLite reads")
+                continue
+            }
             add(
                 .unfitLog, "logs", row[0].string ?? "",
                 "metadata does not match the schema: \(row[1].string?.prefix(200) ?? "")")

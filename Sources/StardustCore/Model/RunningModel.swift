@@ -35,6 +35,8 @@ package final class RunningModel: Sendable {
         /// Why it is not following.
         package var failure: String?
         package var failingSince: Timestamp?
+        /// Whose transaction a new copy waits for.
+        package var waitingFor: String?
         /// Whether somebody has to change something before it can go on.
         package var needsDecision = false
     }
@@ -47,6 +49,10 @@ package final class RunningModel: Sendable {
 
     package func serviceFollows() {
         serviceState.withLock { $0 = Service(isFollowing: true) }
+    }
+
+    package func serviceWaits(for reason: String?) {
+        serviceState.withLock { $0?.waitingFor = reason }
     }
 
     package func serviceFailed(_ reason: String, needsDecision: Bool) {
@@ -115,15 +121,23 @@ package final class RunningModel: Sendable {
         do throws(ModelFailure) {
             let lock = try folder.lock()
             let existing = try ModelWriter(folder)
-            let writer: ModelWriter
-            if let existing { writer = existing } else { writer = try .makeEmpty(folder) }
-            if writer.state.source == .feed {
+            // If only the files are gone, the slot still keeps the source's log.
+            let isOwner = try folder.ownedSlot() != nil
+            let isSource = existing.map { $0.state.source == .postgres } ?? isOwner
+            if !isSource {
+                let writer = if let existing { existing } else { try ModelWriter.makeEmpty(folder) }
                 let session = FeedSession(try ModelFeed(writer), self, lock)
                 hasBegun = true
                 return session
             }
         } catch { throw .failed(error) }
         throw .followsPostgres
+    }
+
+    /// Whether rows come from PostgreSQL, and nobody follows it now.
+    package func isSilent(_ state: ModelState) -> Bool {
+        guard state.source == .postgres else { return false }
+        return service.map { !$0.isFollowing } ?? !folder.isBeingWritten
     }
 
     /// The lag behind the source; nil if there is no read model.
@@ -133,7 +147,7 @@ package final class RunningModel: Sendable {
         guard let snapshot = try? readers.snapshot(until: deadline) else { return nil }
         let state = snapshot.state
         // While replication is down, nothing reports how far ahead the source is.
-        let isSilent = service.map { !$0.isFollowing } ?? false
+        let isSilent = isSilent(state)
         let known = (isSilent ? state.updatedAt : state.behindSince).flatMap {
             Timestamp(rfc3339: $0)
         }

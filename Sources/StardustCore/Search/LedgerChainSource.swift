@@ -82,7 +82,7 @@ package final class LedgerChainSource: ChainSource {
         guard self.work >= Self.workBetweenLooks else { return }
         self.work = 0
         guard ContinuousClock.now > deadline else { return }
-        throw index.access == .blocking ? .timeIsOver : .wouldBlock
+        throw index.access != .cachedOnly ? .timeIsOver : .wouldBlock
     }
 
     package func position(of id: UUID128) throws(Failure) -> Position? {

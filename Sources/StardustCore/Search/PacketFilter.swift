@@ -62,7 +62,7 @@ struct PacketMatcher: ~Copyable {
     init(_ filter: PacketFilter, _ access: ReadAccess) {
         self.filter = filter
         steps =
-            access == .blocking ? JSONContainment.stepsMax : JSONContainment.quickStepsMax
+            access != .cachedOnly ? JSONContainment.stepsMax : JSONContainment.quickStepsMax
         lineage = filter.lineage.map { JSONContainment($0) }
         decisionChain = filter.decisionChain.map { JSONContainment($0) }
     }

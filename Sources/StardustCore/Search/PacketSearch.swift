@@ -141,7 +141,7 @@ package struct PacketSearch: Sendable {
                     guard let entity = try matcher.match(record) else { continue }
                     return Found(record: record, entity: entity)
                 } catch {
-                    guard access == .blocking else { throw .wouldBlock }
+                    guard access != .cachedOnly else { throw .wouldBlock }
                     notCompared.append(position)
                 }
             }
@@ -183,7 +183,7 @@ package struct PacketSearch: Sendable {
             let middle = (low + high) / 2
             let received: Timestamp?
             do throws(ReadFailure) {
-                received = try map.read(Position(middle), index.access)?.entry.receivedAt
+                received = try map.entry(Position(middle), index.access)?.receivedAt
             } catch { throw error.isWouldBlock ? .wouldBlock : .failed(error.description) }
             if let received, received < time { low = middle + 1 } else { high = middle }
         }

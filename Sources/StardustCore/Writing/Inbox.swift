@@ -38,9 +38,13 @@ package final class Inbox: Sendable {
 
     /// Returns the waiting submissions, up to a batch. Blocks until there is one. Empty once the
     /// inbox is closed and drained.
-    func take() -> [Submission] {
+    func take() -> [Submission] { take(until: nil)! }
+
+    /// The same; nil if there is none until an instant.
+    func take(until deadline: ContinuousClock.Instant?) -> [Submission]? {
         awaitBriefly()
-        return takeWaiting()
+        guard let deadline else { return monitor.wait(Self.takeWaiting) }
+        return monitor.wait(until: deadline, Self.takeWaiting)
     }
 
     /// A lone worker sends its next packet as soon as it has a receipt. Polling for that long costs
@@ -54,18 +58,16 @@ package final class Inbox: Sendable {
         }
     }
 
-    private func takeWaiting() -> [Submission] {
-        monitor.wait { state in
-            if state.waiting.isEmpty { return state.isClosed ? [] : nil }
-            var (count, bytes) = (0, 0)
-            while count < state.waiting.count, bytes < LedgerLimits.batchBytes {
-                bytes += state.waiting[count].bytes.count
-                state.packets -= state.waiting[count].packets.count
-                count += 1
-            }
-            defer { state.waiting.removeFirst(count) }
-            return Array(state.waiting.prefix(count))
+    private static func takeWaiting(_ state: inout State) -> [Submission]? {
+        if state.waiting.isEmpty { return state.isClosed ? [] : nil }
+        var (count, bytes) = (0, 0)
+        while count < state.waiting.count, bytes < LedgerLimits.batchBytes {
+            bytes += state.waiting[count].bytes.count
+            state.packets -= state.waiting[count].packets.count
+            count += 1
         }
+        defer { state.waiting.removeFirst(count) }
+        return Array(state.waiting.prefix(count))
     }
 
     /// Refuses new submissions. Those already queued are still processed.

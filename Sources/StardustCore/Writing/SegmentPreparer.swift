@@ -7,7 +7,7 @@ internal import Platform
 /// A crash leaves at most the unused `next.tmp`, which the next opening discards.
 final class SegmentPreparer: Sendable {
     private let volume: any Volume
-    private let segmentBytes: Int
+    private let sizes: ClosedRange<Int>
     private let monitor = Monitor(State())
 
     private struct State {
@@ -24,10 +24,10 @@ final class SegmentPreparer: Sendable {
         }
     }
 
-    init(_ volume: any Volume, segmentBytes: Int) {
-        self.volume = volume
-        self.segmentBytes = segmentBytes
-        startThread("preparer") { self.run() }
+    /// Each segment is twice as large as the last, within `sizes`; `last` is the newest one's size.
+    init(_ volume: any Volume, sizes: ClosedRange<Int>, last: Int) {
+        (self.volume, self.sizes) = (volume, sizes)
+        startThread("preparer") { self.run(last) }
     }
 
     /// The next segment. Waits while it is being prepared. Throws at once if that last failed.
@@ -56,11 +56,14 @@ final class SegmentPreparer: Sendable {
         if hasEnded == true { try? PreparedSegment.discard(volume) }
     }
 
-    private func run() {
+    private func run(_ last: Int) {
+        var bytes = last
         while waitUntilWanted() {
             let made: State.Result
+            let next = StorageLimits.nextSegmentBytes(after: bytes, in: sizes)
             do throws(FileFailure) {
-                made = .ready(try PreparedSegment(volume, bytes: segmentBytes))
+                made = .ready(try PreparedSegment(volume, bytes: next))
+                bytes = next
             } catch { made = .failed(error) }
             monitor.change { $0.segment = made }
         }

@@ -32,12 +32,17 @@ struct Sequencer: ~Copyable {
     /// Whether the last entry kept the time of the one before.
     private var isHeldBack = false
     private var isTooFarAhead = false
+    private var age: SegmentAge
+    private let leaver: SegmentLeaver?
 
     init(
         writer: consuming LedgerWriter, size: LedgerSize, inbox: Inbox, preparer: SegmentPreparer,
         follower: IndexFollower, publisher: Publisher, metrics: Metrics, logger: Logger,
-        clock: ClockState, room: DiskRoom
+        clock: ClockState, room: DiskRoom, age: SegmentAge,
+        leaver: SegmentLeaver?
     ) {
+        self.leaver = leaver
+        self.age = age
         self.writer = writer
         self.size = size
         self.inbox = inbox
@@ -54,10 +59,14 @@ struct Sequencer: ~Copyable {
     /// ended it earlier, returns that: nothing may be written afterwards.
     consuming func run() -> RunningLedger.RunFailure? {
         while true {
-            let submissions = inbox.take()
+            guard let submissions = inbox.take(until: age.deadline) else {
+                if let failure = sealAgedSegment() { return .sync(failure) }
+                continue
+            }
             if submissions.isEmpty { break }
             let refusal =
                 follower.awaitNearness(to: size) ?? publisher.noSpace.map(AppendRefusal.noSpace)
+                ?? leaver?.refusal.map(AppendRefusal.archiveBehind)
             if let refusal {
                 for submission in submissions { refuse(submission, refusal) }
                 continue
@@ -183,6 +192,16 @@ struct Sequencer: ~Copyable {
         } catch { return error }
     }
 
+    /// Goes on in a new segment, because this one is so old that it is to be archived whole.
+    private mutating func sealAgedSegment() -> FileFailure? {
+        do throws(LedgerWriter.Failure) { try roll() } catch {
+            if case .broken(let failure) = error { return failure }
+            logger.warning("the newest segment is to be sealed, and cannot be: \(error)")
+            age.isTried()
+        }
+        return nil
+    }
+
     private mutating func roll() throws(LedgerWriter.Failure) {
         var prepared: PreparedSegment
         do throws(FileFailure) {
@@ -196,6 +215,7 @@ struct Sequencer: ~Copyable {
         }
         defer { preparer.prepareNext() }
         try writer.roll(into: prepared)
+        age.isSealed()
         metrics.segmentsRolled.add()
     }
 
@@ -232,6 +252,7 @@ struct Sequencer: ~Copyable {
         metrics.commitMicroseconds.add(Int(microseconds))
         metrics.batches.add()
         room.isThere()
+        age.hasEntries()
         metrics.packetsAppended.add(count)
         metrics.payloadBytes.add(stagedPayloadBytes)
         publisher.add(fresh.map(\.place.entryHash), from: size.nextPosition)

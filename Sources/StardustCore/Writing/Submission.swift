@@ -69,6 +69,10 @@ package enum AppendRefusal: Error, Hashable, Sendable {
     case stopping
     /// The files are damaged; the finding says where.
     case readOnly(String)
+    /// Another machine writes the ledger.
+    case superseded(String)
+    /// Nothing could be shipped to the archive for longer than the settings allow.
+    case archiveBehind(String)
     /// The clock is so far ahead of the last entry that it cannot be right.
     case clockAhead(String)
     case noSpace(String)

@@ -213,7 +213,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
         let parameters = try endpoint.read(text)
         guard case .query(let parse) = endpoint.handler else { return .follow(parameters) }
         let query = try parse(
-            QueryRequest(ledger: server.ledger, variables: variables, parameters: parameters))
+            QueryRequest(
+                ledger: server.ledger, variables: variables, parameters: parameters,
+                range: fields.range))
         return .query(PreparedQuery(endpoint, query))
     }
 

@@ -67,6 +67,8 @@ package enum ConnectionLimits {
     package static let sqlThreads = 2
     package static let feedThreads = 1
     package static let driftThreads = 1
+    /// Each waits for one answer of the archive at a time.
+    package static let archiveThreads = 4
 
     package static func checkRelations() {
         precondition(drainTime + poolPatience < .seconds(5))

@@ -11,6 +11,14 @@ extension ConnectionHandler {
             }
             return
         }
+        if let wait = prepared.query.wait, wait.until > .now, !wait.isOver(), !state.isDraining,
+            state.phase != .closed
+        {
+            eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(QueryLimits.sourcePause)) {
+                self.answer(prepared)
+            }
+            return
+        }
         guard let size = prepared.query.awaits else { return answerNow(prepared) }
         let ledger = server.ledger
         CheckpointWait.begin(
@@ -61,18 +69,35 @@ extension ConnectionHandler {
         }
         let bound = NIOLoopBound((turn: turn, place: place), eventLoop: eventLoop)
         let loop = eventLoop
-        server.pools[pool].submit(party) {
-            let answer: Answer
-            do throws(Problem) {
-                guard ContinuousClock.now < end else {
-                    throw Problem(PacketSearch.Failure.timeIsOver, context.ledger)
-                }
-                answer = try body(context)
-            } catch { answer = Answer(error) }
+        let finish = { @Sendable (answer: Answer) in
             loop.execute {
                 bound.value.place.end()
                 bound.value.turn.end(answer)
             }
+        }
+        let (pools, party) = (server.pools, party)
+        pools[pool].submit(party) {
+            let answer = Self.answer(body, context, until: end)
+            guard answer == nil else { return finish(answer!) }
+            pools[.archive].submit(party) {
+                finish(Self.answer(body, context.fetching, until: end)!)
+            }
+        }
+    }
+
+    /// Nil if the answer needs a thread that may wait for the archive.
+    private static func answer(
+        _ body: (QueryContext) throws(Problem) -> Answer, _ context: QueryContext,
+        until end: ContinuousClock.Instant
+    ) -> Answer? {
+        do throws(Problem) {
+            guard ContinuousClock.now < end else {
+                throw Problem(PacketSearch.Failure.timeIsOver, context.ledger)
+            }
+            return try body(context)
+        } catch {
+            if error.isWouldFetch, context.access != .fetching { return nil }
+            return Answer(error)
         }
     }
 

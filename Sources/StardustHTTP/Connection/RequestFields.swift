@@ -12,6 +12,7 @@ struct RequestFields {
     private(set) var transferCodings: [String] = []
     private(set) var contentCodings: [String] = []
     private(set) var expectations: [String] = []
+    private(set) var range: String?
     private(set) var sites: [String] = []
     private(set) var origins: [String] = []
     /// Whether the client asks to speak something else on the connection (RFC 9110 section 7.8).
@@ -23,6 +24,7 @@ struct RequestFields {
             // Most names are told apart by their length.
             switch name.utf8.count {
             case 4 where name.isSame("host"): Self.note(value, &host, &hosts)
+            case 5 where name.isSame("range"): range = value
             case 6 where name.isSame("expect"): expectations.append(value)
             case 6 where name.isSame("origin"): origins.append(value)
             case 7 where name.isSame("upgrade"): wantsOtherProtocol = true

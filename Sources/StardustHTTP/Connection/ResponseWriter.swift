@@ -31,7 +31,8 @@ final class ResponseWriter {
         end()
     }
 
-    /// Begins an answer of lines to a request with this HTTP version.
+    /// Begins an answer of lines to a request with this HTTP version. Sends its head at once, because
+    /// the first line may be long in coming.
     func beginStreaming(_ version: HTTPVersion, isLast: Bool) {
         var headers = HTTPHeaders()
         headers.add(name: "content-type", value: "application/x-ndjson")
@@ -39,6 +40,7 @@ final class ResponseWriter {
         if version != .http1_0 { headers.add(name: "transfer-encoding", value: "chunked") }
         if isLast { headers.add(name: "connection", value: "close") }
         write(.head(HTTPResponseHead(version: version, status: .ok, headers: headers)))
+        context?.flush()
     }
 
     /// Calls `taken` once the client has taken the lines, or has gone.

@@ -33,6 +33,8 @@ package enum Pool: Sendable, CaseIterable {
     case feed
     /// Compares all rows with all packets.
     case drift
+    /// Answers what needs bytes from the archive, however slow that is.
+    case archive
 
     fileprivate var threads: Int {
         switch self {
@@ -42,6 +44,7 @@ package enum Pool: Sendable, CaseIterable {
         case .sql: ConnectionLimits.sqlThreads
         case .feed: ConnectionLimits.feedThreads
         case .drift: ConnectionLimits.driftThreads
+        case .archive: ConnectionLimits.archiveThreads
         }
     }
 

@@ -103,6 +103,7 @@ final class SingleEmission: RequestBody {
         guard connection.grant.allowsAppending(facts.entityType) else {
             throw .forbidden(appending: facts.entityType)
         }
+        if let refused = ledger.settings.refusal(of: payload) { throw refused }
         submission.append(payload, facts)
         guard connection.grant.isLimited else { return nil }
         return Amendments.packet([UInt8](payload), facts)

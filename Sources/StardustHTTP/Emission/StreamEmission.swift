@@ -217,6 +217,8 @@ final class StreamEmission: RequestBody {
                 problem = .forbidden(appending: facts.entityType)
             } else if let refused {
                 problem = refused.problem
+            } else if let refused = ledger.settings.refusal(of: payload) {
+                problem = refused
             } else {
                 submission.append(payload, facts)
                 return .packet(line: line, ordinal: submission.packets.count - 1)

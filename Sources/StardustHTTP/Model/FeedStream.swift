@@ -188,7 +188,10 @@ extension Problem {
             self.init(
                 .feedBusy, "another change feed is being applied; try again", retryAfterSeconds: 1)
         case .followsPostgres:
-            self.init(.followsPostgres, "the read model's rows come from PostgreSQL")
+            self.init(
+                .followsPostgres,
+                "the read model's rows come from PostgreSQL: `stardust model sync --resync` makes a "
+                    + "new copy, `stardust model detach` ends that")
         case .failed(let failure): self.init(failure)
         }
     }

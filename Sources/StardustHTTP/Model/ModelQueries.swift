@@ -107,12 +107,24 @@ enum ModelQueries {
             do throws(ModelFailure) {
                 census = try ModelCensus.unlessTooSlow(snapshot.connection)
             } catch { throw Problem(error) }
-            let (state, lag) = (snapshot.state, model.lag())
+            var (state, lag) = (snapshot.state, model.lag())
+            let logBytes = model.folder.logBytes
+            if logBytes > ModelRequestLimits.logBytesWarning {
+                state.warnings.append(
+                    "model.sqlite's write-ahead log has \(logBytes >> 20) MiB: a large transaction was "
+                        + "applied, or somebody reads the file in one that does not end")
+            }
+            if model.isSilent(state) {
+                state.warnings.append(
+                    "nobody follows the source since \(state.updatedAt ?? "?"): rows may be out of date"
+                )
+            }
             return Answer { json in
                 json.beginObject()
                 json.member("folder", model.folder.path)
                 state.write(to: &json)
                 json.member("lag_ms", lag?.milliseconds ?? 0)
+                json.member("wal_bytes", logBytes)
                 json.service(model.service)
                 json.member("counted", census != nil)
                 census?.write(to: &json)
@@ -182,6 +194,8 @@ extension JSONWriter {
         member("following", service.isFollowing)
         key("error")
         if let failure = service.failure { string(failure) } else { null() }
+        key("waiting_for")
+        if let reason = service.waitingFor { string(reason) } else { null() }
         key("failing_since")
         if let since = service.failingSince { string("\(since)") } else { null() }
         endObject()

@@ -8,4 +8,7 @@ package enum ModelRequestLimits {
     package static let driftTime: Duration = .seconds(300)
     /// Bytes of one row change.
     package static let changeBytes = 16 << 20
+    /// Bytes of the read model's write-ahead log above which its status has a warning: SQLite resets
+    /// the log at 32 MiB, unless a reader holds it.
+    package static let logBytesWarning = 256 << 20
 }

@@ -14,6 +14,8 @@ struct Answer: Sendable {
     var allow: String?
     /// The `cache-control` header; nil if nobody should keep the answer.
     var cacheControl: String?
+    /// The `content-range` header of a 206 or 416.
+    var contentRange: String?
 
     init(_ status: Int = 200, _ contentType: String = "application/json", _ body: [UInt8]) {
         self.status = status
@@ -27,6 +29,9 @@ struct Answer: Sendable {
         self.init(problem.status, "application/problem+json", json.bytes)
         retryAfterSeconds = problem.retryAfterSeconds
         allow = problem.allow
+        if problem.code == .request(.rangeNotSatisfiable), let end = problem.limit {
+            contentRange = "bytes */\(end)"
+        }
     }
 
     init(_ status: Int = 200, _ write: (inout JSONWriter) -> Void) {
@@ -44,6 +49,7 @@ extension Answer {
         ]
         if let retryAfterSeconds { headers.append(("retry-after", String(retryAfterSeconds))) }
         if let cacheControl { headers.append(("cache-control", cacheControl)) }
+        if let contentRange { headers.append(("content-range", contentRange)) }
         if let allow { headers.append(("allow", allow)) }
         if isLast { headers.append(("connection", "close")) }
         return headers
@@ -84,12 +90,12 @@ extension JSONWriter {
         endObject()
     }
 
-    /// Writes an entry that changes the ledger's key.
-    mutating func keyRotation(_ record: StoredRecord) {
+    /// Writes an entry other than a packet: a change of key or the beginning of an epoch.
+    mutating func operatorEntry(_ record: StoredRecord) {
         let entry = record.entry
         beginObject()
         member("position", entry.position.value)
-        member("kind", "key_rotation")
+        member("kind", entry.kind == .keyRotation ? "key_rotation" : "epoch")
         member("received_at", entry.receivedAt)
         member("entry_hash", record.entryHash)
         member("payload_sha256", entry.payloadDigest)

@@ -84,6 +84,8 @@ struct QueryRequest {
     let ledger: RunningLedger
     let variables: PathVariables
     let parameters: Parameters
+    /// The header's range of bytes.
+    var range: String?
 
     /// The ledger's current entries.
     func map() throws(Problem) -> LedgerMap {
@@ -99,10 +101,18 @@ struct Query: Sendable {
     /// The size a published checkpoint must cover before the answer, if that is known now. The wait
     /// happens on the event loop, so that it does not occupy a thread.
     var awaits: LedgerSize?
+    /// What else to wait for, likewise.
+    var wait: Wait?
     let answer: @Sendable (QueryContext) throws(Problem) -> Answer
 
     init(_ answer: @escaping @Sendable (QueryContext) throws(Problem) -> Answer) {
         self.answer = answer
+    }
+
+    /// A wait for something that may come, with an end.
+    struct Wait: Sendable {
+        var until: ContinuousClock.Instant
+        var isOver: @Sendable () -> Bool
     }
 
     func awaiting(_ size: LedgerSize?) -> Query {

@@ -4,7 +4,7 @@ extension Endpoint {
     /// Every request the socket accepts. The first is the one workers send.
     package static let all: [Endpoint] =
         emitting + packets + entries + lists + auditing + model
-        + operating
+        + source + operating
 
     static let router = Router(all)
 
@@ -97,7 +97,27 @@ extension Endpoint {
         .get("/v1/model/drift", .read, .on(.drift), .none, ModelQueries.drift),
     ]
 
+    private static let source: [Endpoint] = [
+        .get("/v1/source", .audit, .onLoop, .none, SourceQueries.source),
+        .get("/v1/source/identity", .audit, .onLoop, .none, SourceQueries.identity),
+        .get("/v1/source/epoch", .audit, .onLoop, .none, SourceQueries.epoch),
+        Endpoint(
+            .post, "/v1/source/superseded", .audit, .withBody, .none,
+            .body { (connection, _) throws(Problem) in SourceQueries.superseded(connection) }),
+        .get(
+            "/v1/source/segments/{position}", .audit, .on(.disk), SourceQueries.parameters,
+            SourceQueries.segment),
+        .get(
+            "/v1/source/checkpoints", .audit, .on(.disk), SourceQueries.parameters,
+            SourceQueries.checkpoints),
+    ]
+
     private static let operating: [Endpoint] = [
+        Endpoint(
+            .post, "/v1/archive/recall", .admin, .withBody, .none,
+            .body { (connection, _) throws(Problem) in
+                try ArchiveQueries.beginRecall(connection)
+            }),
         .get("/v1/status", .admin, .onLoop, .ignored, OperatorQueries.status),
         .get("/metrics", .admin, .on(.waiting), .ignored, OperatorQueries.metrics),
         .get("/livez", nil, .onLoop, .ignored, OperatorQueries.livez),

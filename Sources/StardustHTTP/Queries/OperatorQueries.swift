@@ -3,6 +3,7 @@ internal import LedgerStorage
 internal import Packets
 internal import Platform
 internal import Publishing
+internal import ReadModel
 internal import StardustCore
 
 /// Queries for operators and load balancers.
@@ -41,6 +42,7 @@ enum OperatorQueries {
             metrics.modelLagBytes.set(lag?.bytes ?? 0)
             metrics.modelLagMilliseconds.set(lag?.milliseconds ?? 0)
             metrics.modelRetainedBytes.set(lag?.retainedBytes ?? 0)
+            metrics.modelLogBytes.set(ledger.model?.folder.logBytes ?? 0)
             metrics.modelFollowing.set(ledger.model?.service?.isFollowing == false ? 0 : 1)
             metrics.ready.set(ledger.unreadiness.isEmpty ? 1 : 0)
             metrics.bytesInFlight.set(ledger.bytesInFlight)
@@ -62,6 +64,8 @@ enum OperatorQueries {
                 json.member("origin", ledger.identity.origin)
                 json.member("verifier_key", ledger.identity.verifierKey.description)
                 json.member("phase", ledger.phaseName)
+                json.key("reasons")
+                json.array(ledger.unreadiness) { $1.string($0) }
                 json.member("ledger_size", Int(head?.size.entries ?? 0))
                 json.key("last_entry_hash")
                 if let head { json.string(head.lastHash.tagged) } else { json.null() }
@@ -70,6 +74,8 @@ enum OperatorQueries {
                 json.index(ledger.follower)
                 json.key("publishing")
                 json.publishing(ledger.publisher)
+                json.key("archive")
+                json.archive(ledger)
                 json.key("clock_warning")
                 if let warning = ledger.clock.warning {
                     json.string(warning)
@@ -91,6 +97,17 @@ extension JSONWriter {
         member("size", Int(progress?.size.entries ?? 0))
         member("phase", progress?.phase.name ?? "closed")
         member("file_bytes", follower?.fileBytes ?? 0)
+        endObject()
+    }
+
+    fileprivate mutating func archive(_ ledger: RunningLedger) {
+        let segments = ledger.map?.extents ?? []
+        beginObject()
+        member("segments", segments.count(where: \.isArchived))
+        key("epoch")
+        if let epoch = ledger.epoch?.note { integer(epoch.number) } else { null() }
+        key("obstacle")
+        if let obstacle = ledger.leaver?.obstacle { string(obstacle) } else { null() }
         endObject()
     }
 

@@ -53,7 +53,7 @@ enum PacketQueries {
     }
 
     private static func shown(_ record: StoredRecord) throws(Problem) -> Answer {
-        if record.entry.kind == .keyRotation { return Answer { $0.keyRotation(record) } }
+        if record.entry.kind != .packet { return Answer { $0.operatorEntry(record) } }
         guard let entity = PacketEntity(record.payload.span) else {
             throw Problem(
                 .damaged, "position \(record.entry.position) does not hold a packet")

@@ -16,7 +16,8 @@ extension Problem {
         package static var all: [Code] {
             JSONError.Code.allCases.map(Code.json) + SchemaViolation.Code.allCases.map(Code.packet)
                 + ModelRefusal.Code.allCases.map(Code.row)
-                + RequestCode.allCases.filter { $0 != .wouldBlock }.map(Code.request)
+                + RequestCode.allCases.filter { $0 != .wouldBlock && $0 != .wouldFetch }.map(
+                    Code.request)
         }
 
         package var text: String {
@@ -64,6 +65,7 @@ extension Problem {
         // 404
         case notFound = "not_found"
         case noModel = "no_model"
+        case noArchive = "no_archive"
         // 405, 408
         case methodNotAllowed = "method_not_allowed"
         case requestTimeout = "request_timeout"
@@ -75,7 +77,8 @@ extension Problem {
         case packetTooLarge = "packet_too_large"
         case tooLarge = "too_large"
         case unsupportedMediaType = "unsupported_media_type"
-        // 417, 421
+        // 416, 417, 421
+        case rangeNotSatisfiable = "range_not_satisfiable"
         case expectationFailed = "expectation_failed"
         case misdirected
         // 431
@@ -86,6 +89,8 @@ extension Problem {
         // 501
         case notImplemented = "not_implemented"
         // 503
+        case forbiddenMember = "forbidden_member"
+        case archiveBehind = "archive_behind"
         case tooMuchInFlight = "too_much_in_flight"
         case tooManyConnections = "too_many_connections"
         case tooManyFollowers = "too_many_followers"
@@ -94,6 +99,7 @@ extension Problem {
         case recovering
         case stopping
         case readOnly = "read_only"
+        case superseded
         case outcomeUnknown = "outcome_unknown"
         case failed
         case readFailed = "read_failed"
@@ -105,8 +111,12 @@ extension Problem {
         case treeDamaged = "tree_damaged"
         case feedBusy = "feed_busy"
         case modelFailed = "model_failed"
+        case archiveUnreachable = "archive_unreachable"
+        case archiveDamaged = "archive_damaged"
         /// Never sent. The answer must come from a thread that may wait for the disk.
         case wouldBlock = "would_block"
+        /// Never sent. The answer must come from a thread that may wait for the archive.
+        case wouldFetch = "would_fetch"
         // 507
         case noSpace = "no_space"
 
@@ -116,21 +126,26 @@ extension Problem {
                 .answerTooLarge:
                 400
             case .forbidden, .notARead, .crossSite: 403
-            case .notFound, .noModel: 404
+            case .notFound, .noModel, .noArchive: 404
             case .methodNotAllowed: 405
             case .requestTimeout: 408
             case .stardustIDConflict, .followsPostgres, .modelLocked: 409
             case .packetTooLarge, .tooLarge: 413
             case .unsupportedMediaType: 415
+            case .rangeNotSatisfiable: 416
             case .expectationFailed: 417
             case .misdirected: 421
+            case .forbiddenMember: 422
             case .headerTooLarge: 431
             case .damaged, .modelDrifted: 500
             case .notImplemented: 501
-            case .tooMuchInFlight, .tooManyConnections, .tooManyFollowers, .tooManyQueries,
-                .clockAhead, .recovering, .stopping, .readOnly, .outcomeUnknown, .failed,
+            case .archiveBehind, .tooMuchInFlight, .tooManyConnections, .tooManyFollowers,
+                .tooManyQueries,
+                .clockAhead, .recovering, .stopping, .readOnly, .superseded, .outcomeUnknown,
+                .failed,
                 .readFailed, .indexBehind, .indexFailed, .timeIsOver, .tooMuchMemory,
-                .notPublished, .treeDamaged, .feedBusy, .modelFailed, .wouldBlock:
+                .notPublished, .treeDamaged, .feedBusy, .modelFailed, .archiveUnreachable,
+                .archiveDamaged, .wouldBlock, .wouldFetch:
                 503
             case .noSpace: 507
             }

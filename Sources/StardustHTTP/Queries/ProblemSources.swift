@@ -1,6 +1,7 @@
 internal import LedgerFormat
 internal import LedgerStorage
 internal import Packets
+internal import Platform
 internal import StardustCore
 
 /// Converts failures of the lower layers to problems.
@@ -38,6 +39,9 @@ extension Problem {
                 .readOnly,
                 "nothing is accepted until an operator intervenes: \(reason)",
                 retryAfterSeconds: 60)
+        case .superseded(let reason): self.init(.superseded, reason, retryAfterSeconds: 60)
+        case .archiveBehind(let reason):
+            self.init(.archiveBehind, reason, retryAfterSeconds: 30)
         case .clockAhead(let reason):
             self.init(.clockAhead, reason, retryAfterSeconds: 60)
         case .noSpace(let reason):
@@ -59,12 +63,26 @@ extension Problem {
 
     var isWouldBlock: Bool { code == .request(.wouldBlock) }
 
+    /// Internal only: the query must be answered again on a thread that may ask the archive.
+    static let wouldFetch = Problem(.wouldFetch, "the answer would have to wait for the archive")
+
+    var isWouldFetch: Bool { code == .request(.wouldFetch) }
+
     init(_ failure: ReadFailure) {
         guard !failure.isWouldBlock else {
             self = .wouldBlock
             return
         }
         switch failure {
+        case .file(let failure) where failure.isWouldFetch: self = .wouldFetch
+        case .file(let failure) where failure.isArchiveUnreachable:
+            self.init(
+                .archiveUnreachable, "\(failure); `stardust archive status` says more",
+                retryAfterSeconds: 5)
+        case .file(let failure) where failure.isArchiveDamaged:
+            self.init(
+                .archiveDamaged, "\(failure); `stardust verify --archive` names what is damaged",
+                retryAfterSeconds: 60)
         case .file(let failure): self.init(.readFailed, "\(failure); try again")
         case .damaged(let finding):
             self.init(

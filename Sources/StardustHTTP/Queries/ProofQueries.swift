@@ -14,13 +14,16 @@ enum ProofQueries {
     // MARK: Checkpoints
 
     static func checkpoint(_ request: QueryRequest) -> Query {
-        Query { (context) throws(Problem) in
+        let query = Query { (context) throws(Problem) in
             let published = try context.publisher().published
             guard let published else { throw try context.unpublished() }
             var answer = Answer(200, "text/plain; charset=utf-8", published.note.bytes)
             answer.cacheControl = briefly
             return answer
         }
+        // The first one follows the first packets at once.
+        guard let map = request.ledger.map, map.head.size > .empty else { return query }
+        return query.awaiting(request.unpublished(LedgerSize(1)))
     }
 
     // MARK: Proofs
@@ -29,7 +32,10 @@ enum ProofQueries {
         let id = request.variables.id("stardust_id")
         let map = try request.map()
         let query = Query { (context) throws(Problem) in
-            try proof(of: try context.packet(id, map, at: LedgerSize(.max)), context)
+            guard let position = try context.position(of: id, map),
+                let entry = try context.entry(position, map), entry.kind == .packet
+            else { throw context.unknown("the packet \(id)") }
+            return try proof(of: entry, context)
         }
         // If the position is not in memory, `proof` waits for the checkpoint instead.
         let position = (try? map.position(of: id, .cachedOnly)) ?? nil
@@ -41,26 +47,26 @@ enum ProofQueries {
         let position = request.variables.position("position")
         let map = try request.map()
         let query = Query { (context) throws(Problem) in
-            guard let record = try context.read(position, map) else {
+            guard let entry = try context.entry(position, map) else {
                 throw context.unknown("position \(position)")
             }
-            return try proof(of: record, context)
+            return try proof(of: entry, context)
         }
         guard map.head.size.contains(position) else { return query }
         return query.awaiting(request.unpublished(LedgerSize(position.value + 1)))
     }
 
     private static func proof(
-        of record: StoredRecord, _ context: QueryContext
+        of entry: Entry, _ context: QueryContext
     ) throws(Problem) -> Answer {
         let source = try context.published(
-            covering: LedgerSize(record.entry.position.value + 1))
+            covering: LedgerSize(entry.position.value + 1))
         // Only a thread that may wait reads the tree's files.
         try context.mayWait()
         return Answer(
             200, "text/plain; charset=utf-8",
             try context.proving { () throws(ProofSource.Failure) in
-                try source.proof(of: record).bytes
+                try source.proof(of: entry).bytes
             })
     }
 

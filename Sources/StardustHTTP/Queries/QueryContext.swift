@@ -26,6 +26,11 @@ struct QueryContext: Sendable {
             ledger: ledger, access: .blocking, deadline: began + ledger.settings.queryTime)
     }
 
+    /// The same answer on a thread that may also wait for the archive.
+    var fetching: QueryContext {
+        QueryContext(ledger: ledger, access: .fetching, deadline: deadline)
+    }
+
     var isBrief: Bool { access == .cachedOnly }
 
     /// Leaves the query to a thread that may wait, unless this is one.
@@ -43,6 +48,13 @@ struct QueryContext: Sendable {
 
     func read(_ position: Position, _ map: LedgerMap) throws(Problem) -> StoredRecord? {
         do throws(ReadFailure) { return try map.read(position, access) } catch {
+            throw Problem(error)
+        }
+    }
+
+    /// An entry without its payload.
+    func entry(_ position: Position, _ map: LedgerMap) throws(Problem) -> Entry? {
+        do throws(ReadFailure) { return try map.entry(position, access) } catch {
             throw Problem(error)
         }
     }
@@ -76,7 +88,10 @@ struct QueryContext: Sendable {
             index.access = access
             return index
         }
-        if let index = follower.snapshot(reflecting: size, until: deadline) { return index }
+        if var index = follower.snapshot(reflecting: size, until: deadline) {
+            index.access = access
+            return index
+        }
         throw Problem(
             .indexBehind,
             "the index reflects \(follower.progress.size) of \(size) packets; try again once it "

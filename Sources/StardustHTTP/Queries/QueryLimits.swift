@@ -25,6 +25,10 @@ package enum QueryLimits {
     package static let followPause: Duration = .milliseconds(1)
     package static let followPauseMax: Duration = .milliseconds(250)
 
+    /// Bytes of the ledger's files in one answer, and how often a request that waits for more looks.
+    package static let sourceBytes = 1 << 20
+    package static let sourcePause: Duration = .milliseconds(50)
+
     package static func checkRelations() {
         precondition(pageDefault <= pageMax)
         precondition(briefPackets <= pageMax)

@@ -1,5 +1,6 @@
 import ArgumentParser
 internal import LedgerFormat
+internal import Packets
 internal import Reconstruction
 
 struct ChainCommand: AsyncParsableCommand {
@@ -58,6 +59,7 @@ struct ChainCommand: AsyncParsableCommand {
     var asOf: UInt64?
 
     @OptionGroup var options: ClientOptions
+    @OptionGroup var folder: LedgerFolderOption
 
     func validate() throws {
         let targets = [!entity.isEmpty, packet != nil, trace != nil].count { $0 }
@@ -76,6 +78,10 @@ struct ChainCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        try await folder.asking(options) { options in try await run(options) }
+    }
+
+    private func run(_ options: ClientOptions) async throws {
         var terminal = Terminal()
         let usual: ChainFormat = options.json || rows || !terminal.isTerminal ? .json : .text
         let format = summary ? .summary : format ?? usual
@@ -90,6 +96,7 @@ struct ChainCommand: AsyncParsableCommand {
                 ("max_depth", maxDepth.map(String.init)),
                 ("max_packets", maxPackets.map(String.init)), ("as_of", asOf.map(String.init)),
             ])
+        if format == .json, Self.isEmpty(bytes) { Output.error("no packets") }
         terminal.beginPaging()
         defer { terminal.endPaging() }
         guard format == .text || format == .summary, terminal.hasColor else {
@@ -100,6 +107,14 @@ struct ChainCommand: AsyncParsableCommand {
         ).dropLast() {
             try Output.line(painted(Output.safe(String(line)), terminal))
         }
+    }
+
+    private static func isEmpty(_ chain: [UInt8]) -> Bool {
+        // A chain with a packet is longer, and may be very long.
+        guard chain.count < 4096, let document = try? JSONDocument(answer: chain),
+            let packets = document.member("packets", of: 0)
+        else { return false }
+        return JSONChildren(document.tokens, of: packets).first { _ in true } == nil
     }
 
     private var path: String {

@@ -88,7 +88,7 @@ struct DaemonClient {
                 throw Failure(.unreachable, "\(socket): the daemon closed the connection")
             }
         } catch let failure as Failure { throw failure } catch {
-            throw Failure(.unreachable, "\(socket): \(LineExchange.sentence(error))")
+            throw LineExchange.failure(error, socket)
         }
     }
 
@@ -113,6 +113,7 @@ struct DaemonClient {
         return switch response.status {
         case 404: Failure(.no, detail)
         case 403: Failure(.notPermitted, detail)
+        case 409: Failure(.locked, detail)
         case 400..<500: Failure(.badInput, detail)
         case 503: Failure(.unreachable, "the daemon cannot answer now: \(detail)")
         default: Failure(.inputOutput, "the daemon answered \(response.status): \(detail)")

@@ -36,10 +36,10 @@ struct EmitCommand: AsyncParsableCommand {
                 failure.exit, "\(failure.message). \(tally.accepted) packets are durable")
         } catch {
             try tally.endProgress()
-            throw Failure(
-                .unreachable,
-                "\(socket): \(LineExchange.sentence(error)). \(tally.accepted) packets are durable; "
-                    + "run the same command again, no packet is stored twice")
+            throw LineExchange.failure(
+                error, socket,
+                ". \(tally.accepted) packets are durable; once that is mended, run the same command "
+                    + "again: no packet is stored twice")
         }
         try tally.endProgress()
         try tally.finish(expected: input.packetsSent)
@@ -111,8 +111,9 @@ private struct EmissionTally {
         if turnedAway > 0 || answered < expected {
             throw Failure(
                 .unreachable,
-                "\(max(turnedAway, expected - accepted - refused)) packets were not accepted; run "
-                    + "the same command again, no packet is stored twice")
+                "\(max(turnedAway, expected - accepted - refused)) packets were not accepted; once "
+                    + "the daemon takes them, run the same command again: no packet is stored twice"
+            )
         }
         if refused > 0 {
             throw Failure(

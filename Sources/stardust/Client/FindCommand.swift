@@ -22,8 +22,13 @@ struct FindCommand: AsyncParsableCommand {
 
     @OptionGroup var page: PageOptions
     @OptionGroup var options: ClientOptions
+    @OptionGroup var folder: LedgerFolderOption
 
     func run() async throws {
+        try await folder.asking(options) { options in try await run(options) }
+    }
+
+    private func run(_ options: ClientOptions) async throws {
         guard count else {
             var (lister, page) = (
                 PacketLister(options: options, page: page, showsEntity: true), page

@@ -15,8 +15,13 @@ struct GetCommand: AsyncParsableCommand {
     var raw = false
 
     @OptionGroup var options: ClientOptions
+    @OptionGroup var folder: LedgerFolderOption
 
     func run() async throws {
+        try await folder.asking(options, needsIndex: false) { options in try await run(options) }
+    }
+
+    private func run(_ options: ClientOptions) async throws {
         let isPosition = name.utf8.allSatisfy { (0x30...0x39).contains($0) }
         let path = isPosition ? "/v1/entries/\(name)" : "/v1/packets/\(name.percentEncoded)"
         let bytes = try await options.client.get(path)

@@ -14,8 +14,13 @@ struct HistoryCommand: AsyncParsableCommand {
 
     @OptionGroup var page: PageOptions
     @OptionGroup var options: ClientOptions
+    @OptionGroup var folder: LedgerFolderOption
 
     func run() async throws {
+        try await folder.asking(options) { options in try await run(options) }
+    }
+
+    private func run(_ options: ClientOptions) async throws {
         let path = "/v1/entities/\(type.percentEncoded)/\(id.percentEncoded)/packets"
         try await PacketLister(options: options, page: page, showsEntity: false).run(path, [])
     }

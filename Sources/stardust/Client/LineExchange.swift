@@ -1,8 +1,10 @@
+internal import ArgumentParser
 internal import Glibc
 internal import LedgerStorage
 internal import NIOCore
 internal import NIOHTTP1
 internal import NIOPosix
+internal import Packets
 internal import Platform
 
 /// One NDJSON request to the daemon: lines are sent while answers arrive.
@@ -125,18 +127,42 @@ struct LineExchange {
     }
 
     private static func refusal(_ status: HTTPResponseStatus, _ body: String) -> Failure {
-        Failure(
-            status == .forbidden ? .notPermitted : .unreachable,
-            "the daemon answered \(status.code): \(body)")
+        let detail = (try? JSONDocument(Array(body.utf8))).flatMap { document in
+            document.member("detail", of: 0).flatMap(document.string)
+        }
+        let exit: ExitCode =
+            switch status {
+            case .forbidden: .notPermitted
+            case .conflict: .locked
+            default: .unreachable
+            }
+        return Failure(
+            exit,
+            "the daemon answered \(status.code): \(detail ?? body)")
+    }
+
+    /// A failed connection; `more` is what else there is to say.
+    static func failure(_ error: any Error, _ socket: String, _ more: String = "") -> Failure {
+        let exit: ExitCode =
+            switch error {
+            case UnixSocket.Failure.system(_, EACCES): .notPermitted
+            case UnixSocket.Failure.pathTooLong: .usage
+            default: .unreachable
+            }
+        return Failure(exit, "\(socket): \(sentence(error))\(more)")
     }
 
     /// The message for a failed connection.
     static func sentence(_ error: any Error) -> String {
         switch error {
         case UnixSocket.Failure.system(_, ENOENT):
-            "there is no socket here; is the daemon running? `stardust serve` starts it"
+            "there is no socket here; is the daemon running? `stardust serve` starts it, --socket or "
+                + "$STARDUST_SOCKET names another"
         case UnixSocket.Failure.system(_, ECONNREFUSED):
             "nothing listens on this socket; `stardust serve` starts the daemon"
+        case UnixSocket.Failure.system(_, EACCES):
+            "you may not connect: only the daemon's user and the socket's group may, or a folder on "
+                + "the way is closed to you"
         case UnixSocket.Failure.system(_, EAGAIN): "too many clients wait to be connected"
         case UnixSocket.Failure.system(_, let number): errorName(number)
         case UnixSocket.Failure.pathTooLong:

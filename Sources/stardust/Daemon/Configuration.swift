@@ -16,6 +16,10 @@ struct Configuration {
     var policy = AccessPolicy(ownUser: geteuid())
     /// The PostgreSQL the read model follows.
     var source: SyncSettings?
+    /// Where the archive process ships the ledger to.
+    var archive: ArchiveSettings?
+    /// What names this machine among a ledger's writers; nil for a hash of its machine-id.
+    var machine: String?
 
     /// Uses the defaults if there is no path.
     init(path: String?) throws(Failure) {
@@ -54,8 +58,9 @@ struct Configuration {
         else { return }
         throw Failure(
             .badConfiguration,
-            "\(path) can be replaced by others, because everybody may write to \(folder); run "
-                + "`chmod o-w \(folder)`")
+            "\(path) can be replaced by others, because everybody may write to \(folder); move it to "
+                + "a folder that only root or the daemon's user may write to, such as /etc/stardust"
+        )
     }
 
     private mutating func read(_ object: ConfigurationObject) throws(Failure) {
@@ -77,6 +82,23 @@ struct Configuration {
             case "witness_policy": settings.witnessPolicy = try witnessPolicy(try member.string())
             case "keys": settings.keysFolder = try member.string()
             case "model": source = try source(try member.object())
+            case "archive": archive = try ArchiveSettings(try member.object())
+            case "forbidden":
+                for text in try member.strings() {
+                    guard let path = Self.pointer(text) else {
+                        throw member.wrong(
+                            "\(text) is not a JSON Pointer to a member, as in /lineage/username")
+                    }
+                    settings.forbidden.append(path)
+                }
+            case "machine":
+                let text = try member.string()
+                guard EpochNote.isMachine(text) else {
+                    throw member.wrong(
+                        "\(text) is not a name of at most 100 letters, digits, dots, dashes and "
+                            + "underscores")
+                }
+                machine = text
             case "access":
                 for element in try member.elements() { policy.rules.append(try rule(element)) }
             default: throw member.unknown
@@ -93,6 +115,15 @@ struct Configuration {
             throw Failure(
                 .badConfiguration,
                 "\(object.path): in_flight_bytes_max must be at least packet_bytes_max")
+        }
+    }
+
+    /// The names in a JSON Pointer (RFC 6901); nil if it is none, or of the whole packet.
+    private static func pointer(_ text: String) -> [String]? {
+        let unescaped = text.replacing("~0", with: "").replacing("~1", with: "")
+        guard text.hasPrefix("/"), text.count > 1, !unescaped.contains("~") else { return nil }
+        return text.dropFirst().split(separator: "/", omittingEmptySubsequences: false).map {
+            String($0.replacing("~1", with: "/").replacing("~0", with: "~"))
         }
     }
 
@@ -196,110 +227,5 @@ struct Configuration {
             }
         }
         return AccessPolicy.Rule(subject, roles, entityTypes: types)
-    }
-}
-
-/// A configuration object, with its path for error messages.
-private struct ConfigurationObject {
-    let document: JSONDocument
-    let index: Int
-    let path: String
-
-    init(_ document: JSONDocument, path: String) throws(Failure) {
-        try self.init(document, 0, path)
-    }
-
-    fileprivate init(_ document: JSONDocument, _ index: Int, _ path: String) throws(Failure) {
-        guard document.tokens[index].kind == .object else {
-            throw Failure(.badConfiguration, "\(path): must be an object")
-        }
-        (self.document, self.index, self.path) = (document, index, path)
-    }
-
-    var members: [Member] {
-        JSONChildren(document.tokens, of: index).map { key in
-            let name = String(
-                decoding: document.bytes.span.text(document.tokens[key]), as: UTF8.self)
-            return Member(document: document, value: key + 1, name: name, path: "\(path): \(name)")
-        }
-    }
-
-    struct Member {
-        let document: JSONDocument
-        let value: Int
-        let name: String
-        let path: String
-
-        private var token: JSONToken { document.tokens[value] }
-
-        func wrong(_ detail: String) -> Failure { Failure(.badConfiguration, "\(path): \(detail)") }
-        var unknown: Failure { wrong("unknown setting") }
-
-        func string() throws(Failure) -> String { try string(value) }
-
-        private func string(_ index: Int) throws(Failure) -> String {
-            guard document.tokens[index].kind == .string else { throw wrong("must be a string") }
-            return String(decoding: document.bytes.span.text(document.tokens[index]), as: UTF8.self)
-        }
-
-        func integer(in range: ClosedRange<Int>) throws(Failure) -> Int {
-            let text = String(decoding: document.bytes[token.bytes], as: UTF8.self)
-            guard token.kind == .number, let number = Int(text), range.contains(number) else {
-                throw wrong(
-                    "must be a whole number from \(range.lowerBound) to \(range.upperBound)")
-            }
-            return number
-        }
-
-        func boolean() throws(Failure) -> Bool {
-            guard token.kind == .true || token.kind == .false else {
-                throw wrong("must be true or false")
-            }
-            return token.kind == .true
-        }
-
-        func object() throws(Failure) -> ConfigurationObject {
-            try ConfigurationObject(document, value, path)
-        }
-
-        private func children() throws(Failure) -> [Int] {
-            guard token.kind == .array else { throw wrong("must be an array") }
-            return Array(JSONChildren(document.tokens, of: value))
-        }
-
-        func strings() throws(Failure) -> [String] {
-            var result: [String] = []
-            for child in try children() { result.append(try string(child)) }
-            return result
-        }
-
-        func elements() throws(Failure) -> [ConfigurationObject] {
-            var result: [ConfigurationObject] = []
-            for child in try children() {
-                result.append(try ConfigurationObject(document, child, "\(path)/\(result.count)"))
-            }
-            return result
-        }
-
-        /// A user by number or name.
-        func userID() throws(Failure) -> UInt32 {
-            // The last number stands for no user.
-            if token.kind == .number { return UInt32(try integer(in: 0...Int(UInt32.max) - 1)) }
-            let name = try string()
-            // Safety: the entry is read at once, before another lookup can reuse its memory.
-            guard let entry = unsafe getpwnam(name) else {
-                throw wrong("there is no user \(name); a number is written without quotes")
-            }
-            return unsafe entry.pointee.pw_uid
-        }
-
-        func groupID() throws(Failure) -> UInt32 {
-            if token.kind == .number { return UInt32(try integer(in: 0...Int(UInt32.max) - 1)) }
-            let name = try string()
-            guard let entry = unsafe getgrnam(name) else {
-                throw wrong("there is no group \(name); a number is written without quotes")
-            }
-            return unsafe entry.pointee.gr_gid
-        }
     }
 }

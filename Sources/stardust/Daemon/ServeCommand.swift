@@ -29,19 +29,30 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "Configuration file; Docs/Configuration.md describes it.")
     var config: String?
 
+    @Flag(
+        help: """
+            Only answer queries, and change nothing in the folder, whoever else uses it. What is \
+            derived and missing is made in a temporary folder.
+            """)
+    var readOnly = false
+
+    /// For a command that starts a daemon of its own.
+    @Flag(help: .hidden)
+    var untilInputEnds = false
+
     func run() async throws {
         var configuration = try Configuration(path: config)
         configuration.settings.keysFolder = configuration.settings.keysFolder ?? .credentials
-        configuration.settings.modelFolder = Self.absolute(ledger)
         Signals.ignoreForDaemons()
         Signals.leaveNoBacktrace()
-        let (volume, lock) = try LockedLedger.open(ledger)
-        defer { withExtendedLifetime(lock) {} }
+        let (volume, hold) = try readOnly ? open(&configuration) : openLocked(&configuration)
+        defer { withExtendedLifetime(hold) {} }
         try SystemNeeds.plan(&configuration.settings)
         Self.keepFreedMemory()
         Self.keepKeysOutOfDumps()
+        configuration.settings.archive = configuration.archive?.access
         let logger = Logger(label: "stardust") { JSONLogHandler(label: $0) }
-        if Self.isReadableByOthers(ledger) {
+        if !readOnly, Self.isReadableByOthers(ledger) {
             logger.warning(
                 "others can read the ledger's files, whatever their roles are; chmod -R go= \(ledger)"
             )
@@ -65,8 +76,51 @@ struct ServeCommand: AsyncParsableCommand {
             }
         #endif
         defer { JSONLogHandler.flush() }
+        if untilInputEnds { Self.endWithInput() }
         try await run(services, logger)
         logger.notice("stopped")
+    }
+
+    /// Takes the folder for this process. The second value is held as long as it runs.
+    private func openLocked(
+        _ configuration: inout Configuration
+    ) throws(Failure) -> (any Volume, any Sendable) {
+        configuration.settings.modelFolder = Self.absolute(ledger)
+        if configuration.archive != nil {
+            configuration.settings.machine = try configuration.thisMachine()
+            configuration.settings.segmentAge = configuration.archive!.segmentAge
+        }
+        try Self.checkKeys(configuration.settings.keysFolder)
+        let (volume, lock) = try LockedLedger.open(ledger)
+        try Self.refuseShared(ledger, "")
+        return (volume, lock)
+    }
+
+    /// Opens the folder beside whoever else uses it.
+    private func open(
+        _ configuration: inout Configuration
+    ) throws(Failure) -> (any Volume, any Sendable) {
+        configuration.settings.isReadOnly = true
+        configuration.source = nil
+        do throws(FileFailure) {
+            let scratch = try ScratchFolder(
+                in: String.environment("TMPDIR") ?? "/tmp", "stardust-read")
+            return (
+                OverlayVolume(
+                    lower: try PosixVolume(root: ledger),
+                    upper: try PosixVolume(root: scratch.path)), scratch
+            )
+        } catch { throw Failure(OpenFailure.file(error)) }
+    }
+
+    /// Stops the daemon, as SIGTERM would, once standard input ends.
+    private static func endWithInput() {
+        startThread("input") {
+            var byte: UInt8 = 0
+            // Safety: the buffer is one byte.
+            while unsafe read(0, &byte, 1) != 0 {}
+            kill(getpid(), SIGTERM)
+        }
     }
 
     private func run(_ services: [any Service], _ logger: Logger) async throws {
@@ -95,6 +149,22 @@ struct ServeCommand: AsyncParsableCommand {
         }
     }
 
+    /// Refuses a folder of keys that is missing, closed to the daemon, or without keys. The ledger
+    /// says later which key it needs.
+    private static func checkKeys(_ folder: String?) throws(Failure) {
+        guard let folder else { return }
+        let names: [String]
+        do throws(FileFailure) { names = try PosixVolume(root: folder).list("") } catch {
+            throw Failure(.cannotOpenInput, "keys: \(error)")
+        }
+        try refuseShared(folder, "keys: ")
+        guard names.contains(where: { $0 == LedgerLayout.key || $0.hasPrefix("key-") }) else {
+            throw Failure(
+                .cannotOpenInput,
+                "keys: \(folder) holds no key; it needs the ledger's file \(LedgerLayout.key)")
+        }
+    }
+
     /// Refuses another ledger's policy.
     private static func checkPolicy(_ policy: WitnessPolicy, _ origin: String) throws(Failure) {
         guard !policy.logs.isEmpty,
@@ -103,6 +173,16 @@ struct ServeCommand: AsyncParsableCommand {
         throw Failure(
             .badConfiguration,
             "witness_policy: none of its log lines names this ledger, \(origin)")
+    }
+
+    /// Refuses a folder in which everybody could replace the files.
+    fileprivate static func refuseShared(_ folder: String, _ what: String) throws(Failure) {
+        var status = stat()
+        guard unsafe stat(folder, &status) == 0, status.st_mode & 0o002 != 0 else { return }
+        throw Failure(
+            .notPermitted,
+            "\(what)everybody may write to \(folder), and so could replace its files; run "
+                + "`chmod go= \(folder)`, and look whether somebody has: `stardust verify`")
     }
 
     /// Whether others reach the ledger's files, as early versions made them.

@@ -59,7 +59,7 @@ struct WitnessCommand: AsyncParsableCommand {
         var quiet = Logger(label: "stardust") { JSONLogHandler(label: $0) }
         let logger = quiet
         quiet.logLevel = .error
-        let server = WitnessServer(witness, address: listen, logger: logger)
+        let server = PlainServer(witness, address: listen, logger: logger)
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
                 services: [

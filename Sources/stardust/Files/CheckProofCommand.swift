@@ -43,7 +43,7 @@ struct CheckProofCommand: ParsableCommand {
         guard !keys.isEmpty else {
             throw Failure(.usage, "no verifier key given: use --vkey KEY, or a policy that has it")
         }
-        let content = try InputFile.content(file)
+        let content = try InputFile.note(file)
         let proof: TLogProof
         do throws(TLogProof.DecodeError) { proof = try TLogProof(content) } catch {
             throw Failure(.badInput, "\(file): \(error)")
@@ -54,6 +54,11 @@ struct CheckProofCommand: ParsableCommand {
         }
         switch outcome {
         case .success(let check): try json ? printJSON(check) : printText(check)
+        case .failure(.note(let error)):
+            throw Failure(
+                .badInput,
+                "\(file): its checkpoint: \(error). Every byte counts: get it again, as an attachment"
+            )
         case .failure(let problem):
             try printProblem(problem)
             if case .laterVersion = problem { throw ExitCode.cannotJudge }

@@ -1,4 +1,5 @@
 import ArgumentParser
+internal import CPlatform
 internal import Glibc
 internal import LedgerFormat
 internal import LedgerStorage
@@ -19,7 +20,7 @@ struct ExportCommand: ParsableCommand {
     @Argument(help: "The ledger's folder.")
     var ledger: String
 
-    @Argument(help: "The file; replaced as a whole.")
+    @Argument(help: "The file, which must not exist yet.")
     var file: String
 
     func run() throws {
@@ -30,6 +31,10 @@ struct ExportCommand: ParsableCommand {
         let identity: LedgerIdentity
         do throws(OpenFailure) { identity = try Ledger.identity(volume) } catch {
             throw Failure(error)
+        }
+        guard !volume.contains(file) else {
+            throw Failure(
+                .cannotCreate, "\(file) would lie in the ledger's own folder; name another place")
         }
         let archive = try TarFile(file)
         var entries = 0
@@ -58,6 +63,16 @@ struct ExportCommand: ParsableCommand {
     }
 }
 
+extension PosixVolume {
+    /// Whether a path's folder is this one, or within it.
+    fileprivate func contains(_ path: String) -> Bool {
+        // Safety: the system allocates the text; it is copied and freed.
+        guard let folder = unsafe realpath(path.givenFolder, nil) else { return false }
+        defer { unsafe free(folder) }
+        return unsafe (String(cString: folder) + "/").hasPrefix(root + "/")
+    }
+}
+
 /// Writes the `ustar` format (POSIX.1-2017, pax, "ustar Interchange Format") beside a file, and puts it
 /// in that file's place at the end.
 private final class TarFile {
@@ -71,6 +86,10 @@ private final class TarFile {
 
     init(_ path: String) throws(Failure) {
         (self.path, beside) = (path, "\(path).\(getpid()).tmp")
+        var status = stat()
+        guard unsafe lstat(path, &status) != 0 else {
+            throw Failure(.cannotCreate, "\(path) exists already; name a file that does not")
+        }
         descriptor = unsafe open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else {
             throw Failure(.cannotCreate, "\(path): \(errorName(errno))")
@@ -149,8 +168,13 @@ private final class TarFile {
         do throws(FileFailure) {
             try write([UInt8](repeating: 0, count: 2 * Self.block))
         } catch { throw Failure(.inputOutput, error.description) }
-        guard fsync(descriptor) == 0, unsafe rename(beside, path) == 0 else {
+        guard fsync(descriptor) == 0 else {
             throw Failure(.inputOutput, "\(path) could not be written: \(errorName(errno))")
+        }
+        // Somebody may have made the file meanwhile.
+        let code = unsafe stardust_rename_new(beside, path)
+        guard code == 0 else {
+            throw Failure(.cannotCreate, "\(path) could not be made: \(errorName(-code))")
         }
         isFinished = true
     }

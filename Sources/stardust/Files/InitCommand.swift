@@ -21,8 +21,8 @@ struct InitCommand: ParsableCommand {
             valueName: "name"))
     var origin: String?
 
-    @Option(help: "Size of the first segment; the configuration sets the size of later ones.")
-    var segmentBytes = StorageLimits.segmentBytes
+    @Option(help: "Size of the first segment. Each is twice the last, up to the configured size.")
+    var segmentBytes = StorageLimits.firstSegmentBytes
 
     func validate() throws {
         guard (1 << 16...StorageLimits.segmentBytesMax).contains(segmentBytes) else {
@@ -41,6 +41,9 @@ struct InitCommand: ParsableCommand {
             defer { withExtendedLifetime(lock) {} }
             if try Ledger.isUnfinishedCreation(volume) {
                 try Ledger.removeUnfinishedCreation(volume)
+            }
+            if try volume.list("").contains(LedgerLayout.identity) {
+                throw Failure(.cannotCreate, "\(ledger) is a ledger already")
             }
             let names = try volume.list("").filter {
                 ![LedgerLayout.segments, LedgerLayout.ids].contains($0)

@@ -33,9 +33,22 @@ enum InputFile {
         }
     }
 
+    /// A signed note, checkpoint or proof, less what mail and editors do to it: a byte order mark,
+    /// CRLF for LF, and more or fewer line ends at the end.
+    static func note(_ path: String) throws(Failure) -> [UInt8] {
+        var bytes = try content(path)
+        if bytes.starts(with: [0xEF, 0xBB, 0xBF]) { bytes.removeFirst(3) }
+        let text = bytes
+        bytes = text.indices.filter { place in
+            text[place] != 0x0D || place + 1 == text.count || text[place + 1] != 0x0A
+        }.map { text[$0] }
+        while bytes.last == 0x0A { bytes.removeLast() }
+        return bytes.isEmpty ? [] : bytes + [0x0A]
+    }
+
     /// A witness policy (C2SP tlog-policy).
     static func policy(_ path: String, _ exit: ExitCode) throws(Failure) -> WitnessPolicy {
-        let text = String(decoding: try content(path), as: UTF8.self)
+        let text = String(decoding: try note(path), as: UTF8.self)
         do throws(WitnessPolicy.DecodeError) { return try WitnessPolicy(text) } catch {
             throw Failure(exit, "\(path): \(error)")
         }
@@ -45,6 +58,8 @@ enum InputFile {
 /// Verifier keys given on the command line.
 enum VerifierKeyArgument {
     static func read(_ text: String) throws(Failure) -> NoteVerifier {
+        // A shell keeps the carriage return that mail put behind a line.
+        let text = String(text.unicodeScalars.filter { !$0.properties.isWhitespace })
         do throws(NoteVerifier.DecodeError) { return try NoteVerifier(text) } catch {
             throw Failure(.usage, "\(text): \(error)")
         }

@@ -24,8 +24,12 @@ struct RotateKeyCommand: ParsableCommand {
     @Option(help: "Number of days the old key keeps signing.")
     var overlapDays = 30.0
 
-    @Option(help: "Folder of the private keys, if not the ledger's folder.")
+    @Option(
+        help: "Folder of the private keys. Default: the configuration's, or the ledger's folder.")
     var keys: String?
+
+    @Option(help: "The daemon's configuration file, which may name the folder of the keys.")
+    var config: String?
 
     @Flag(help: "Print one JSON object.")
     var json = false
@@ -37,6 +41,7 @@ struct RotateKeyCommand: ParsableCommand {
     }
 
     func run() throws {
+        let configured = try Configuration(path: config).settings.keysFolder
         let (volume, lock) = try LockedLedger.open(ledger)
         defer { withExtendedLifetime(lock) {} }
         let rotation: KeyRotation
@@ -45,7 +50,7 @@ struct RotateKeyCommand: ParsableCommand {
             let folder: any Volume
             do throws(FileFailure) {
                 folder =
-                    try (keys ?? .credentials).map { (path) throws(FileFailure) in
+                    try (keys ?? configured ?? .credentials).map { (path) throws(FileFailure) in
                         try PosixVolume(root: path)
                     }
                     ?? volume

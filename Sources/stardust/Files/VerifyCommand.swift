@@ -1,6 +1,8 @@
+internal import Archive
 import ArgumentParser
 internal import LedgerFormat
 internal import LedgerStorage
+internal import ObjectStore
 internal import Packets
 internal import Platform
 internal import StardustCore
@@ -18,26 +20,12 @@ struct VerifyCommand: ParsableCommand {
             them are parts that a later version wrote and this one cannot judge.
             """)
 
-    @Argument(help: "The ledger's folder.")
-    var ledger: String
+    @Argument(help: "The ledger's folder; left out, --archive names a copy to check by itself.")
+    var ledger: String?
 
-    @Option(
-        name: .customLong("checkpoint"),
-        help: ArgumentHelp(
-            "A checkpoint of this ledger that you kept; repeatable.", valueName: "file"))
-    var checkpoints: [String] = []
+    @OptionGroup var trust: TrustOptions
 
-    @Option(
-        name: .customLong("vkey"),
-        help: ArgumentHelp(
-            "A key that you know to be the ledger's; repeatable.", valueName: "key"))
-    var vkeys: [String] = []
-
-    @Option(
-        help: ArgumentHelp(
-            "Witness policy (C2SP tlog-policy) that the checkpoints you give must satisfy.",
-            valueName: "file"))
-    var policy: String?
+    @OptionGroup var archive: ArchivedLedgerOptions
 
     @Flag(help: "Print one JSON object.")
     var json = false
@@ -55,29 +43,34 @@ struct VerifyCommand: ParsableCommand {
         guard (1...64).contains(threads) else {
             throw ValidationError("--threads must be from 1 to 64")
         }
-        guard policy == nil || !checkpoints.isEmpty else {
-            throw ValidationError(
-                "--policy judges the checkpoints that you give; add --checkpoint FILE")
+        guard ledger != nil || !archive.urls.isEmpty else {
+            throw ValidationError("name the ledger's folder, or an archive with --archive URL")
         }
     }
 
     func run() throws {
-        var options = Verifier.Options()
+        var options = try trust.options()
         options.threads = threads
         options.checksPackets = packets
         options.comparesDerived = index
-        options.temporaryFolder = String.environment("TMPDIR") ?? "/tmp"
-        options.policy = try policy.map { try InputFile.policy($0, .badInput) }
-        options.keys = try vkeys.map { try VerifierKeyArgument.read($0) }
-        options.anchors = try checkpoints.map { file in
-            let content = try InputFile.content(file)
-            do throws(SignedCheckpoint.DecodeError) {
-                return (try SignedCheckpoint(content), file)
-            } catch {
-                throw Failure(.badInput, "\(file): \(error)")
+        var result = Verification()
+        if let ledger { result = try verify(ledger, options) }
+        if !archive.urls.isEmpty {
+            let found = try verifyArchive(options)
+            if ledger == nil {
+                result = found
+            } else {
+                result.compare(withArchive: found)
             }
         }
-        let result: Verification
+        try json ? printJSON(result) : printText(result)
+        if result.cannotBeJudged { throw ExitCode.cannotJudge }
+        if !result.isSound { throw ExitCode.no }
+    }
+
+    private func verify(
+        _ ledger: String, _ options: Verifier.Options
+    ) throws(Failure) -> Verification {
         do throws(OpenFailure) {
             let volume: PosixVolume
             do throws(FileFailure) { volume = try PosixVolume(root: ledger) } catch {
@@ -85,22 +78,42 @@ struct VerifyCommand: ParsableCommand {
             }
             let verifier = Verifier(
                 volume, options, isBeingWritten: LedgerLock.holder(of: volume.root) != nil)
-            let showsProgress = Output.isErrorATerminal
-            result = try verifier.run { done, all in
-                if showsProgress { Output.progress("segment \(done) of \(all)") }
-            }
-            if showsProgress { Output.progress("") }
+            return try verifier.run(withProgressOf: "segment")
         } catch { throw Failure(error) }
-        try json ? printJSON(result) : printText(result)
-        if result.cannotBeJudged { throw ExitCode.cannotJudge }
-        if !result.isSound { throw ExitCode.no }
+    }
+
+    /// Checks what a store has, by itself.
+    private func verifyArchive(_ options: Verifier.Options) throws(Failure) -> Verification {
+        let showsProgress = Output.isErrorATerminal
+        let (findings, volume): ([Finding], ArchiveVolume)
+        do throws(ArchiveFailure) {
+            let shipped = try archive.ledger(.ofCommand)
+            findings = try ArchiveAudit.run(shipped, .ofCommand) { done, all in
+                if showsProgress { Output.progress("sealed segment \(done) of \(all)") }
+            }
+            guard findings.isEmpty else {
+                var result = Verification()
+                (result.identity, result.findings) = (shipped.identity, findings)
+                result.notes = ["the archived records were not followed: objects are not right"]
+                return result
+            }
+            volume = try ArchiveVolume(shipped, .ofCommand)
+        } catch { throw Failure(error) }
+        var options = options
+        options.comparesDerived = false
+        do throws(OpenFailure) {
+            var result = try Verifier(volume, options, isBeingWritten: false)
+                .run(withProgressOf: "archived segment")
+            result.findings = volume.findings + result.findings
+            return result
+        } catch { throw Failure(error) }
     }
 
     private func printText(_ result: Verification) throws(Failure) {
         for finding in result.findings { try Output.line(Output.safe(finding.description)) }
         for note in result.notes { try Output.line("note: \(Output.safe(note))") }
         let root = result.root?.tagged ?? "none"
-        let closed = result.closedAt.map { "closed at \($0)" } ?? "never closed"
+        let closed = result.closedAt.map { "last closed at \($0)" } ?? "not closed"
         let signed =
             result.checkpoint.map { "checkpoint at \($0.checkpoint.size) by \($0.key)" }
             ?? "no checkpoint"
@@ -111,10 +124,30 @@ struct VerifyCommand: ParsableCommand {
                     ? "CANNOT JUDGE: a later version wrote part of the ledger"
                     : "NOT SOUND: \(result.findings.count) finding"
                         + "\(result.findings.count == 1 ? "" : "s") in \(result.size) entries")
+        try printSummary(result)
         if !packets {
             try Output.line("Payloads were hashed, not parsed; --packets parses them.")
         }
         try Output.line(anchoring(result))
+    }
+
+    /// What a statement about the ledger names.
+    private func printSummary(_ result: Verification) throws(Failure) {
+        if let identity = result.identity {
+            try Output.line(
+                "Ledger \(Output.safe(identity.origin)), created \(identity.createdAt), first key "
+                    + "\(identity.verifierKey)")
+        }
+        // Of a ledger with gaps, nobody knows what is missing.
+        if result.root != nil, let first = result.firstReceivedAt, let last = result.lastReceivedAt
+        {
+            try Output.line(
+                "\(result.size.entries - UInt64(result.keyChanges + result.epochs)) packets and "
+                    + "\(result.keyChanges) change\(result.keyChanges == 1 ? "" : "s") of key"
+                    + (result.epochs == 0 ? "" : ", \(result.epochs) later epochs")
+                    + ", received from \(first) to \(last); "
+                    + "\(result.checkpointCount) checkpoints")
+        }
     }
 
     /// How many entries are vouched for by anything but this host.
@@ -122,11 +155,12 @@ struct VerifyCommand: ParsableCommand {
         let size = result.size.entries
         guard let anchored = result.anchoredSize?.entries else {
             let reason =
-                checkpoints.isEmpty ? "you gave no checkpoint" : "no checkpoint you gave holds"
+                trust.checkpoints.isEmpty
+                ? "you gave no checkpoint" : "no checkpoint you gave holds"
             return "Not anchored: \(reason), so all \(size) entries rest on this host's word."
         }
         let trust =
-            vkeys.isEmpty ? " Pass --vkey to confirm whose key signed the checkpoint." : ""
+            trust.vkeys.isEmpty ? " Pass --vkey to confirm whose key signed the checkpoint." : ""
         guard anchored < size else {
             return "Your checkpoint covers all \(size) entries.\(trust)"
         }
@@ -143,7 +177,19 @@ struct VerifyCommand: ParsableCommand {
         json.member("sound", result.isSound)
         json.member("cannot_judge", result.cannotBeJudged)
         json.member("packets_parsed", packets)
+        json.key("origin")
+        if let identity = result.identity { json.string(identity.origin) } else { json.null() }
         json.member("entries", result.size.entries)
+        json.member("key_changes", result.keyChanges)
+        json.member("epochs", result.epochs)
+        for (name, time) in [
+            ("created_at", result.identity?.createdAt),
+            ("first_received_at", result.firstReceivedAt),
+            ("last_received_at", result.lastReceivedAt),
+        ] {
+            json.key(name)
+            if let time { json.string("\(time)") } else { json.null() }
+        }
         json.key("root")
         if let root = result.root { json.string(root.tagged) } else { json.null() }
         json.key("checkpoint")
@@ -188,5 +234,33 @@ struct VerifyCommand: ParsableCommand {
         if let offset = finding.offset { json.integer(offset.bytes) } else { json.null() }
         json.member("detail", finding.detail)
         json.endObject()
+    }
+}
+
+extension Verification {
+    /// Adds what an archive of this ledger says of it.
+    fileprivate mutating func compare(withArchive archive: Verification) {
+        findings += archive.findings
+        notes += archive.notes.map { "archive: \($0)" }
+        guard let own = identity, let other = archive.identity else { return }
+        guard own.ledgerID == other.ledgerID else {
+            findings.append(
+                Finding(
+                    .archiveForeign,
+                    "the archive is of the ledger \(other.ledgerID), and the folder of \(own.ledgerID)"
+                ))
+            return
+        }
+        if archive.size < size {
+            notes.append("the archive has \(archive.size) of \(size) entries")
+        } else if archive.size > size {
+            notes.append("the folder has \(size) of the archive's \(archive.size) entries")
+        } else if archive.root != root {
+            findings.append(
+                Finding(
+                    .archiveFork, position: nil,
+                    "folder and archive have \(size) entries each, and other roots: two writers, or "
+                        + "one was changed"))
+        }
     }
 }

@@ -24,10 +24,8 @@ struct ModelApplyCommand: AsyncParsableCommand {
         do {
             try await exchange.run(FileInput.Plain(input: input)) { line, _ in tally.take(line) }
         } catch let failure as Failure { throw failure } catch {
-            throw Failure(
-                .unreachable,
-                "\(options.socket): \(LineExchange.sentence(error)), after \(tally.applied) "
-                    + "durable changes")
+            throw LineExchange.failure(
+                error, options.socket, ", after \(tally.applied) durable changes")
         }
         try tally.finish(asJSON: options.json)
     }

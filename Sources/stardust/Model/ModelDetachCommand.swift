@@ -1,7 +1,9 @@
 #if PostgreSQL
     import ArgumentParser
+    internal import Logging
     internal import ReadModel
     internal import Replication
+    internal import StardustCore
 
     struct ModelDetachCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -22,7 +24,8 @@
             defer { withExtendedLifetime(lock) {} }
             let done: [String]
             do throws(ReplicationFailure) {
-                done = try Detachment.run(folder, source.settings)
+                let logger = Logger(label: "stardust") { JSONLogHandler(label: $0) }
+                done = try Detachment.run(folder, source.settings, SourceContext(logger))
             } catch { throw Failure(error) }
             for sentence in done { try Output.line(sentence) }
         }

@@ -41,6 +41,8 @@
             model.serviceFollows()
         }
 
+        func waits(for reason: String?) { model.serviceWaits(for: reason) }
+
         func failed(_ failure: ReplicationFailure, willRetryIn: Duration?) {
             model.serviceFailed(failure.description, needsDecision: willRetryIn == nil)
         }

@@ -33,6 +33,9 @@
 
         func validate() throws {
             if let obstacle = settings.obstacle { throw ValidationError(obstacle) }
+            do throws(SourceAddress.Malformed) { _ = try SourceAddress(from) } catch {
+                throw ValidationError("--from: \(error)")
+            }
         }
 
         func ledgerFolder() async throws(Failure) -> String {

@@ -5,7 +5,6 @@
     internal import Platform
     internal import Replication
     internal import StardustCore
-    internal import UnixSignals
 
     struct ModelSyncCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -54,25 +53,13 @@
         }
 
         private func checkSource() throws(Failure) {
-            do throws(ReplicationFailure) { try Synchronizer.check(settings) } catch {
+            let logger = Logger(label: "stardust") { JSONLogHandler(label: $0) }
+            do throws(ReplicationFailure) {
+                try Synchronizer.check(settings, SourceContext(logger))
+            } catch {
                 throw Failure(error)
             }
             try Output.line("the source can be followed")
-        }
-
-        /// Calls `run`, which blocks, on its own thread, and `stop` when a signal asks it to end.
-        private func withSignals(
-            stop: @escaping @Sendable () -> Void,
-            run: @escaping @Sendable () -> ReplicationFailure?
-        ) async -> ReplicationFailure? {
-            let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
-            return await withTaskGroup(of: Void.self) { group in
-                group.addTask { for await _ in signals { stop() } }
-                defer { group.cancelAll() }
-                return await withCheckedContinuation { continuation in
-                    startThread("model") { continuation.resume(returning: run()) }
-                }
-            }
         }
     }
 
@@ -83,6 +70,8 @@
             Output.progress("applied up to \(state.lsn), the source is at \(state.sourceLSN)")
         }
 
+        // The log says it.
+        func waits(for reason: String?) {}
         func failed(_ failure: ReplicationFailure, willRetryIn: Duration?) {}
     }
 
@@ -93,7 +82,7 @@
                 case .connection, .unreachable, .server: .unreachable
                 case .setup: .badConfiguration
                 case .denied: .notPermitted
-                case .schema, .protocolViolated: .no
+                case .schema, .outdated, .protocolViolated: .no
                 case .model(let failure): Failure(failure).exit
                 }
             self.init(exit, failure.description)

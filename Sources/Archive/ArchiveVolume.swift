@@ -1,0 +1,197 @@
+internal import LedgerFormat
+package import LedgerStorage
+package import ObjectStore
+package import Platform
+
+/// A shipped ledger as a folder that is only read, so that whatever reads a ledger's files can read it
+/// in its store. Nothing in it is trusted.
+package struct ArchiveVolume: Volume {
+    private let files: [String: any VolumeFile]
+    /// Parts that are missing between others.
+    package let findings: [Finding]
+
+    /// Reads the first lines of the parts and all checkpoints.
+    package init(_ ledger: ShippedLedger, _ patience: Patience) throws(ArchiveFailure) {
+        var files: [String: any VolumeFile] = [
+            LedgerLayout.identity: Self.file(LedgerLayout.identity, ledger.identityBytes)
+        ]
+        func pieces(_ name: String, _ pieces: [Piece]) -> RemoteFile {
+            Self.file(name, pieces, ledger.stores, patience)
+        }
+        var (checkpoints, findings): ([Piece], [Finding]) = ([], [])
+        for segment in ledger.segments {
+            let path = LedgerLayout.segment(segment.first)
+            switch segment {
+            case .sealed(let mark, let epoch):
+                let key = ledger.layout.segment(mark.first, epoch, .segment)
+                files[path] = pieces(path, [Piece(key: key, start: 0, count: mark.bytes)])
+                Self.add(
+                    Piece(
+                        key: ledger.layout.segment(mark.first, epoch, .checkpoints), start: 0,
+                        count: mark.checkpoints.count), at: mark.checkpoints.lowerBound,
+                    to: &checkpoints)
+            case .inParts(let first, let epoch):
+                let read = try Self.read(
+                    first, epoch, ledger, patience, &findings)
+                files[path] = pieces(
+                    path,
+                    read.map { Piece(key: $0.key, start: $0.part.line.count, count: $0.part.bytes) }
+                )
+                for (key, part) in read {
+                    Self.add(
+                        Piece(
+                            key: key, start: part.line.count + part.bytes,
+                            count: part.checkpointBytes), at: part.checkpointOffset,
+                        to: &checkpoints)
+                }
+            }
+        }
+        checkpoints.removeAll { $0.count == 0 }
+        if !checkpoints.isEmpty {
+            let file = pieces(LedgerLayout.checkpoints, checkpoints)
+            files[LedgerLayout.checkpoints] = file
+            do throws(FileFailure) {
+                if let newest = try Self.newest(in: file) {
+                    files[LedgerLayout.checkpoint] = Self.file(LedgerLayout.checkpoint, newest)
+                }
+            } catch { throw .file(error) }
+        }
+        (self.files, self.findings) = (files, findings)
+    }
+
+    /// Bytes of an object that stand in a file.
+    private struct Piece: Sendable {
+        var key: String
+        var start: Int
+        var count: Int
+    }
+
+    /// Adds what stands at a place of the original's file, in the place of what was there from it on.
+    private static func add(_ piece: Piece, at offset: Int, to pieces: inout [Piece]) {
+        var end = pieces.reduce(0) { $0 + $1.count }
+        while end > offset, let last = pieces.last {
+            let kept = max(0, last.count - (end - offset))
+            end -= last.count - kept
+            pieces[pieces.count - 1].count = kept
+            if kept == 0 { pieces.removeLast() }
+        }
+        pieces.append(piece)
+    }
+
+    /// The parts of a segment that follow each other, with their first lines, from the store that has
+    /// most of it.
+    private static func read(
+        _ first: Position, _ epoch: UInt64, _ ledger: ShippedLedger, _ patience: Patience,
+        _ findings: inout [Finding]
+    ) throws(ArchiveFailure) -> [(key: String, part: ArchivePart)] {
+        let parts = ledger.parts(of: epoch)
+        let store = parts.indices.max {
+            (parts[$0].chain(first).last?.offset ?? -1)
+                < (parts[$1].chain(first).last?.offset ?? -1)
+        }!
+        var (found, offset): ([(String, ArchivePart)], Int) = ([], 0)
+        for part in parts[store].chain(first) {
+            var objects = ShippedObjects(ledger, patience)
+            var head: [UInt8] = []
+            let count = min(part.objectBytes, ArchivePart.lineBytesMax)
+            try objects.read(part.key, 0..<count, in: store) { () throws(ArchiveFailure) in
+                head = []
+            } take: { (piece) throws(ArchiveFailure) in
+                for index in piece.indices { head.append(piece[index]) }
+            } isRight: { () throws(ArchiveFailure) in
+                ArchivePart(head)?.objectBytes == part.objectBytes
+                    ? nil : "the object is not a part"
+            }
+            let read = ArchivePart(head)!
+            found.append((part.key, read))
+            offset = read.offset + read.bytes
+        }
+        if let beyond = parts[store].all(first).filter({ $0.offset > offset }).min(by: {
+            $0.offset < $1.offset
+        }) {
+            findings.append(
+                Finding(
+                    .archiveGap, file: "\(ledger.stores[store].name)/\(beyond.key)",
+                    position: first, offset: ByteOffset(offset),
+                    "the part before this one is missing"))
+        }
+        return found
+    }
+
+    private static func newest(in file: any VolumeFile) throws(FileFailure) -> [UInt8]? {
+        var cursor = try CheckpointCursor(file)
+        var newest: [UInt8]?
+        while case .record(let record) = try cursor.next() { newest = record.published.note.bytes }
+        return newest
+    }
+
+    private static func file(_ name: String, _ bytes: [UInt8]) -> RemoteFile {
+        RemoteFile(name, bytes: bytes.count) { (offset, count) throws(StoreFailure) in
+            Array(bytes[offset...].prefix(count))
+        }
+    }
+
+    private static func file(
+        _ name: String, _ pieces: [Piece], _ stores: [any ObjectStore], _ patience: Patience
+    ) -> RemoteFile {
+        var starts: [Int] = []
+        var end = 0
+        for piece in pieces {
+            starts.append(end)
+            end += piece.count
+        }
+        let places = starts
+        return RemoteFile(name, bytes: end) { (offset, count) throws(StoreFailure) in
+            let index = places.lastIndex { $0 <= offset }!
+            let (piece, place) = (pieces[index], offset - places[index])
+            let first = piece.start + place
+            let range = first..<first + min(count, piece.count - place)
+            var failure: StoreFailure?
+            for store in stores {
+                var bytes: [UInt8] = []
+                do throws(StoreFailure) {
+                    try store.get(piece.key, range, version: nil, patience) { part in
+                        for index in part.indices { bytes.append(part[index]) }
+                    }
+                    return bytes
+                } catch { failure = failure ?? error }
+            }
+            throw failure ?? StoreFailure(.missing, piece.key, "there is no store")
+        }
+    }
+
+    // MARK: Volume
+
+    package func open(_ path: String, _ access: FileAccess) throws(FileFailure) -> any VolumeFile {
+        guard access == .read else { throw readOnly(.open, path) }
+        guard let file = files[path] else {
+            throw FileFailure(.open, path, errorNumber: FileFailure.missingNumber)
+        }
+        return file
+    }
+
+    package func list(_ folder: String) throws(FileFailure) -> [String] {
+        let prefix = folder.isEmpty ? "" : folder + "/"
+        return Set(
+            files.keys.filter { $0.hasPrefix(prefix) }
+                .map { String($0.dropFirst(prefix.count).prefix { $0 != "/" }) }
+        ).sorted()
+    }
+
+    private func readOnly(_ operation: FileFailure.Operation, _ path: String) -> FileFailure {
+        FileFailure(operation, path, errorNumber: FileFailure.readOnlyNumber)
+    }
+
+    package func makeFolder(_ path: String) throws(FileFailure) {
+        throw readOnly(.makeFolder, path)
+    }
+    package func rename(_ old: String, to new: String) throws(FileFailure) {
+        throw readOnly(.rename, old)
+    }
+    package func renameNew(_ old: String, to new: String) throws(FileFailure) {
+        throw readOnly(.rename, old)
+    }
+    package func remove(_ path: String) throws(FileFailure) { throw readOnly(.remove, path) }
+    package func requireInPlace() throws(FileFailure) {}
+    package func syncFolder(_ folder: String) throws(FileFailure) {}
+}

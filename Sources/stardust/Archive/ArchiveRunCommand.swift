@@ -1,0 +1,98 @@
+internal import Archive
+internal import ArgumentParser
+internal import Logging
+internal import ObjectStore
+internal import Platform
+internal import Publishing
+internal import ServiceLifecycle
+internal import StardustCore
+internal import StardustHTTP
+internal import UnixSignals
+
+struct ArchiveRunCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run",
+        abstract: "Ship the ledger to its stores as it grows.",
+        discussion: """
+            Reads a running daemon, which must grant this user the role audit. It never changes the \
+            ledger and never deletes in a store. If the configuration names a socket, it reads archived \
+            segments for the daemon there. Logs JSON lines to standard error. SIGTERM or SIGINT stops \
+            it. Exit codes: 65 another writer of this ledger was found, 75 another machine has taken \
+            the ledger over, 78 a store fails the checks of `archive check`.
+            """)
+
+    @OptionGroup var options: ArchiveOptions
+
+    func run() async throws {
+        Signals.leaveNoBacktrace()
+        let (archive, source) = try options.settings()
+        var stores: [any ObjectStore] = []
+        for settings in archive.stores { stores.append(try settings.open()) }
+        let locked = Set(
+            zip(stores, archive.stores).filter { $1.objectLock != nil }.map(\.0.name))
+        var quiet = Logger(label: "stardust") { JSONLogHandler(label: $0) }
+        let logger = quiet
+        quiet.logLevel = .error
+        let process = ArchiveProcess(source, stores, archive.shipping, logger: logger) {
+            (store, patience) throws(StoreFailure) in
+            try ArchiveCheckCommand.holds(store, isLocked: locked.contains(store.name), patience)
+        }
+        defer { JSONLogHandler.flush() }
+        var services: [any Service] = [ArchiveService(process: process)]
+        if let socket = archive.socket {
+            services.append(server(process, source, stores, socket, logger))
+        }
+        logger.notice("archiving", metadata: ["stores": "\(stores.map(\.name))"])
+        let group = ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: services.map { service in
+                    ServiceGroupConfiguration.ServiceConfiguration(
+                        service: service,
+                        successTerminationBehavior: .gracefullyShutdownGroup,
+                        failureTerminationBehavior: .gracefullyShutdownGroup)
+                },
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
+        EndInTime.watch()
+        do { try await group.run() } catch let failure as ArchiveFailure {
+            throw Failure(failure)
+        } catch let refused as SocketFile.Refused {
+            throw Failure(.cannotCreate, refused.description)
+        }
+        logger.notice("stopped")
+    }
+
+    private func server(
+        _ process: ArchiveProcess, _ source: SocketSource, _ stores: [any ObjectStore],
+        _ socket: String, _ logger: Logger
+    ) -> PlainServer {
+        let reader = ArchivedReader(
+            source, stores, lag: { process.lagSeconds }, patience: { Patience(.seconds(4)) })
+        return PlainServer(
+            archive: { target in
+                if target == "/metrics" {
+                    return PlainAnswer(
+                        status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8",
+                        body: Array(process.metrics.utf8))
+                }
+                let answer = reader.answer(target)
+                return PlainAnswer(
+                    status: answer.status, contentType: answer.type, body: answer.body)
+            }, socket: socket, group: options.socketGroup, logger: logger)
+    }
+}
+
+/// Shipping as a service: ends when the group shuts down, or when another writer is found.
+private struct ArchiveService: Service {
+    let process: ArchiveProcess
+
+    func run() async throws {
+        let failure = await withGracefulShutdownHandler {
+            await withCheckedContinuation { continuation in
+                startThread("archive") { continuation.resume(returning: process.run()) }
+            }
+        } onGracefulShutdown: {
+            process.stop()
+        }
+        if let failure { throw failure }
+    }
+}
