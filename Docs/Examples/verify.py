@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """A second verifier of Stardust ledgers, written from ledger-format.md alone.
 
-    verify.py LEDGER [--checkpoint FILE]... [--vkey KEY]...
+    verify.py [LEDGER] [--archive FOLDER] [--checkpoint FILE]... [--vkey KEY]...
 
 Checks the identity, every segment, record, entry and payload, the chain, the changes of key, the close
 marker, and every checkpoint with its signatures, but no packets against their schema and no cosignatures.
-Also checks checkpoints that you kept, and keys that you know from elsewhere to be the ledger's. Prints
+Also checks checkpoints that you kept, and keys that you know from elsewhere to be the ledger's. FOLDER is a
+copy of the ledger's own folder in a store: alone it is checked as a ledger, beside LEDGER it has what left the disk. Prints
 findings and a summary. Exit status: 0 sound, 1 findings, 2 all of them written by a later version, 64 wrong
 arguments, 65 a damaged checkpoint, 66 no such file, 77 a file may not be read, 74 a file cannot be read. Standard library only.
 """
@@ -219,9 +220,144 @@ def unique(pairs):
     return dict(pairs)
 
 
+class Archive:
+    """The files of a ledger that its folder in a store makes, with `<ledger id>` for its name."""
+
+    def __init__(self, folder):
+        self.folder, self.problems, self.segments, self.checkpoints = folder, [], {}, b""
+        identity = self.content("identity")
+        if identity is None:
+            raise FileNotFoundError(errno.ENOENT, "there is no archive of a ledger here", folder)
+        key = argument(lambda path: Key(identity.decode().split("\n")[3]), os.path.join(folder, "identity"), 65)
+        starts = {0: 0}
+        for name in (n for n in self.names("epochs") if re.fullmatch(r"\d{20}", n)):
+            try:
+                starts[int(name)] = self.start(int(name), self.content(f"epochs/{name}"), key)
+            except (ValueError, IndexError) as error:
+                self.problems.append(("archive_foreign", f"epochs/{name}: {error}"))
+        used = {int(n) for n in self.names("open") if n.isdigit()} | {int(n[21:41]) for n in self.names("segments")
+                                                                     if re.fullmatch(r"\d{20}\.\d{20}\.sealed", n)}
+        self.problems += [("archive_missing", f"epochs/{number:020}, of which there are objects") for number in used - {*starts}]
+        # Each epoch ends where the first later one begins.
+        self.ends = {number: min([start for other, start in starts.items() if other > number], default=ENTRIES_MAX)
+                     for number in sorted(starts, reverse=True)}
+        position = 0
+        while (end := self.sealed(position) or self.parts(position)) and end > position:
+            position = end
+        beyond = [n for n in self.names("segments") if re.fullmatch(r"\d{20}\.\d{20}\.sealed", n) and int(n[:20]) > position]
+        if beyond and int(beyond[-1][21:41]) == max(starts):
+            self.problems.append(("archive_gap", f"there is {beyond[-1]}, but nothing at position {position}"))
+        self.files = {"identity": identity, **{f"segments/{first:020}.seg": data for first, data in self.segments.items()}}
+        if self.checkpoints:
+            self.files["checkpoints"] = self.checkpoints
+
+    def content(self, name):
+        path = os.path.join(self.folder, name)
+        if not os.path.isfile(path):
+            return None
+        with open(path, "rb") as file:
+            return file.read()
+
+    def names(self, folder):
+        path = os.path.join(self.folder, folder)
+        return sorted(os.listdir(path)) if os.path.isdir(path) else []
+
+    @staticmethod
+    def start(number, content, key):
+        """Where an epoch begins, from its note; the note's own changes of key lead to the key that signed it."""
+        text, signatures = note(content)
+        lines = text.decode().split("\n")
+        for line in lines[7:-1]:
+            change, signed = note(base64.b64decode(line))
+            old, new = (Key(word) for word in change.decode().split("\n")[4:6])
+            if old.text != key.text or len(signers(change, signed, [old, new])) != 2:
+                raise ValueError("a change of key in it does not hold")
+            key = new
+        if (lines[0], lines[2]) != ("stardust-epoch/1", str(number)) or not signers(text, signatures, [key]):
+            raise ValueError("the ledger's key did not sign it as this epoch")
+        return int(lines[3])
+
+    @staticmethod
+    def records(data):
+        """Where each record is, as (offset, bytes with its frame), as far as frames lead."""
+        offset = 128
+        while offset + 176 <= len(data):
+            length = FRAME.unpack_from(data, offset)[1]
+            if not 160 <= length <= 160 + PAYLOAD_MAX or offset + 16 + length > len(data):
+                return
+            yield offset, 16 + length
+            offset += 16 + length + -length % 8
+
+    def sealed(self, first):
+        """Takes the sealed segment at a position, and returns where it ends; None if there is none that counts."""
+        for epoch, end in self.ends.items():
+            name = f"segments/{first:020}.{epoch:020}"
+            mark = self.content(name + ".sealed")
+            if mark is None:
+                continue
+            lines = mark.decode("latin-1").split("\n")
+            pattern = rf"stardust-sealed/1\n({NUMBER}\n){{3}}{NUMBER} {NUMBER}\n(sha256:[0-9a-f]{{64}}\n){{4}}crc32c:[0-9a-f]{{8}}\n"
+            body = mark[:mark.rfind(b"crc32c:")]
+            if not re.fullmatch(pattern, mark.decode("latin-1")) or int(lines[9][7:], 16) != crc32c(body) or int(lines[1]) != first:
+                self.problems.append(("archive_damaged", f"{name}.sealed is not this segment's mark"))
+                continue
+            count, (begin, stop) = int(lines[2]), (int(number) for number in lines[4].split())
+            if first + count > end:
+                continue
+            found = [self.content(f"{name}.{kind}") for kind in ("seg", "entries", "checkpoints")]
+            for kind, data, digest in zip(("seg", "entries", "checkpoints"), found, lines[5:8]):
+                if data is None:
+                    self.problems.append(("archive_missing", f"{name}.{kind}"))
+                elif "sha256:" + sha256(data).hex() != digest:
+                    self.problems.append(("archive_damaged", f"{name}.{kind} has other bytes than were sealed"))
+            data, entries, records = (content or b"" for content in found)
+            if entries and entries != self.entries(data, int(lines[3]), count, bytes.fromhex(lines[8][7:])):
+                self.problems.append(("archive_damaged", f"{name}.entries is not what the segment has"))
+            self.segments[first] = data
+            self.checkpoints = self.checkpoints[:begin] + records[:stop - begin]
+            return first + count
+        return None
+
+    def entries(self, data, size, count, last):
+        """The file of entries that a segment has."""
+        found = list(self.records(data))
+        head = bytes.fromhex("5344454E541A0D0A") + struct.pack("<II", 1, 256) + data[:128]
+        head += struct.pack("<QQ", size, count) + sha256(data) + last
+        head += bytes(252 - len(head))
+        kept = [data[o + 176:o + size] for o, size in found if struct.unpack_from("<H", data, o + 18)[0]]
+        if len(found) != count or found and sha256(b"\0" + data[found[-1][0] + 16:found[-1][0] + 176]) != last:
+            return None
+        return b"".join([head, struct.pack("<I", crc32c(head)), *(data[o:o + 176] for o, _ in found), *kept])
+
+    def parts(self, first):
+        """Takes what there is in parts of the segment at a position, of the newest epoch; None if there is nothing."""
+        for epoch, end in self.ends.items():
+            folder, data = f"open/{epoch:020}/{first:020}", b""
+            names = self.names(folder) if first < end else []
+            for name in names:
+                line, _, rest = self.content(f"{folder}/{name}").partition(b"\n")
+                match = re.fullmatch(rf"stardust-part/1 ({NUMBER}) ({NUMBER}) ({NUMBER}) ({NUMBER}) ({NUMBER})".encode(), line)
+                _, offset, size, begin, more = (int(number) for number in match.groups()) if match else (0, 0, -1, 0, 0)
+                if size + more != len(rest) or name != f"{offset:020}-{begin:020}":
+                    self.problems.append(("archive_damaged", f"{folder}/{name} is not a part"))
+                    break
+                if offset != len(data):
+                    self.problems.append(("archive_gap", f"{folder}/{name}: the part before it is missing"))
+                    break
+                data += rest[:size]
+                self.checkpoints = self.checkpoints[:begin] + rest[size:]
+            if data:
+                found = list(self.records(data))[:end - first]
+                if found and first + len(found) == end:
+                    data = data[:found[-1][0] + found[-1][1] + -found[-1][1] % 8]
+                self.segments[first] = data
+                return first + len(found)
+        return None
+
+
 class Verifier:
-    def __init__(self, folder, anchors=(), trusted=()):
-        self.folder, self.anchors, self.trusted, self.anchored = folder, anchors, trusted, 0
+    def __init__(self, folder, anchors=(), trusted=(), archive=None):
+        self.folder, self.anchors, self.trusted, self.anchored, self.archive = folder, anchors, trusted, 0, archive
         self.findings, self.unknown, self.position, self.received_at, self.ids = [], 0, 0, None, {}
         # A later version wrote entries: behind them nothing is missing as far as anybody can tell.
         self.has_unknown_entries = False
@@ -238,6 +374,8 @@ class Verifier:
 
     def read(self, name, limit=1 << 20, passed=()):
         """The content of a file, cut behind a limit; None if it is missing, or fails in a way that is passed."""
+        if self.archive and (self.folder is None or not os.path.lexists(os.path.join(self.folder, name))):
+            return self.archive.files.get(name)
         path = os.path.join(self.folder, name)
         try:
             if os.path.exists(path) and not os.path.isfile(path):
@@ -255,8 +393,7 @@ class Verifier:
         self.roots_at[0] = (self.tree.root(), None)
         self.marker, self.records = self.close_marker(), self.checkpoints()
         self.sizes = {size for _, size, _, _, _ in [*self.records, *self.anchors]}
-        segments = os.path.join(self.folder, "segments")
-        names = os.listdir(segments) if os.path.lexists(segments) else []
+        names = self.segment_names()
         valid = [n for n in names if re.fullmatch(r"[0-9]{20}\.seg", n) and int(n[:20]) < ENTRIES_MAX]
         for name in sorted(n for n in names if n.endswith(".seg") and n not in valid):
             self.report("segment", f"{name}: no segment has this name")
@@ -268,6 +405,22 @@ class Verifier:
         if not self.has_unknown_entries:
             self.compare_marker()
         self.judge_checkpoints()
+
+    def segment_names(self):
+        """Those of the folder, and of those that have left it."""
+        if self.folder is None:
+            return [name[9:] for name in self.archive.files if name.startswith("segments/")]
+        segments, archived = (os.path.join(self.folder, name) for name in ("segments", "archived"))
+        names = set(os.listdir(segments) if os.path.lexists(segments) else [])
+        for name in os.listdir(archived) if os.path.isdir(archived) else []:
+            left = re.fullmatch(r"([0-9]{20})\.entries", name)
+            if left and f"{left[1]}.seg" not in names:
+                names.add(f"{left[1]}.seg")
+                if not self.archive:
+                    self.report("archived", f"segments/{left[1]}.seg has left the disk: give --archive")
+                elif self.read(f"archived/{name}", SEGMENT_MAX)[176:208] != sha256(self.read(f"segments/{left[1]}.seg") or b""):
+                    self.report("archive_damaged", f"segments/{left[1]}.seg: the archive has another one than left the disk")
+        return sorted(names)
 
     def later(self, name, content, known):
         """Reports a file whose first line names another version of its format."""
@@ -584,7 +737,7 @@ def mended(path):
 def argument(make, name, code, advice=""):
     try:
         return make(name)
-    except ValueError as error:
+    except (ValueError, IndexError) as error:
         print(f"{name}: {error}{advice}", file=sys.stderr)
         sys.exit(code)
 
@@ -592,14 +745,21 @@ def argument(make, name, code, advice=""):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.error = lambda text: (print(f"verify.py: {text}; see --help", file=sys.stderr), sys.exit(64))
-    parser.add_argument("ledger")
+    parser.add_argument("ledger", nargs="?")
+    parser.add_argument("--archive", metavar="FOLDER")
     parser.add_argument("--checkpoint", metavar="FILE", action="append", default=[])
     parser.add_argument("--vkey", metavar="KEY", action="append", default=[])
-    given, advice = parser.parse_args(), ". Every byte counts: get it again, as an attachment"
+    given = parser.parse_args()
+    if not (given.ledger or given.archive):
+        parser.error("give a ledger's folder, or --archive")
+    advice = ". Every byte counts: get it again, as an attachment"
     try:
         keys = [argument(Key, text.strip(), 64) for text in given.vkey]
         anchors = [(n, *argument(lambda name: checkpoint(mended(name)), n, 65, advice)) for n in given.checkpoint]
-        (verifier := Verifier(given.ledger, anchors, keys)).run()
+        archive = Archive(given.archive) if given.archive else None
+        (verifier := Verifier(given.ledger, anchors, keys, archive)).run()
+        for code, text in archive.problems if archive else []:
+            verifier.report(code, text)
     except OSError as error:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)
         sys.exit({errno.ENOENT: 66, errno.ENOTDIR: 66, errno.EACCES: 77}.get(error.errno, 74))

@@ -18,6 +18,8 @@ package final class ArchiveProcess: Sendable {
     package struct Settings: Hashable, Sendable {
         package var shipBytes = ArchiveLimits.shipBytes
         package var shipTime = ArchiveLimits.shipTime
+        /// The file that says when a drill last passed; nil if nobody keeps one.
+        package var drill: String?
 
         package init() {}
     }
@@ -141,7 +143,20 @@ package final class ArchiveProcess: Sendable {
         for (store, lag) in lag {
             text += "stardust_archive_pending_bytes{store=\"\(store)\"} \(lag.bytes)\n"
         }
-        return text
+        return text + drillMetric
+    }
+
+    private var drillMetric: String {
+        guard let path = settings.drill else { return "" }
+        let age = DrillRecord(of: path).map {
+            Double(Timestamp.systemNow().microseconds - $0.time.microseconds) / 1e6
+        }
+        return """
+            # HELP stardust_drill_age_seconds Time since a restore was last tried and came out right.
+            # TYPE stardust_drill_age_seconds gauge
+            stardust_drill_age_seconds \(age.map { "\($0)" } ?? "+Inf")
+
+            """
     }
 
     private func pause(_ time: Duration) {

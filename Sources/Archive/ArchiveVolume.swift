@@ -33,10 +33,16 @@ package struct ArchiveVolume: Volume {
             case .inParts(let first, let epoch):
                 let read = try Self.read(
                     first, epoch, ledger, patience, &findings)
-                files[path] = pieces(
-                    path,
-                    read.map { Piece(key: $0.key, start: $0.part.line.count, count: $0.part.bytes) }
-                )
+                var all = read.map {
+                    Piece(key: $0.key, start: $0.part.line.count, count: $0.part.bytes)
+                }
+                // What came after the epoch's end is not of this ledger.
+                if let end = ledger.epochs.end(of: epoch),
+                    let count = try Self.bytes(of: pieces(path, all), path, before: end)
+                {
+                    Self.cut(&all, to: count)
+                }
+                files[path] = pieces(path, all)
                 for (key, part) in read {
                     Self.add(
                         Piece(
@@ -68,14 +74,36 @@ package struct ArchiveVolume: Volume {
 
     /// Adds what stands at a place of the original's file, in the place of what was there from it on.
     private static func add(_ piece: Piece, at offset: Int, to pieces: inout [Piece]) {
+        cut(&pieces, to: offset)
+        pieces.append(piece)
+    }
+
+    private static func cut(_ pieces: inout [Piece], to count: Int) {
         var end = pieces.reduce(0) { $0 + $1.count }
-        while end > offset, let last = pieces.last {
-            let kept = max(0, last.count - (end - offset))
+        while end > count, let last = pieces.last {
+            let kept = max(0, last.count - (end - count))
             end -= last.count - kept
             pieces[pieces.count - 1].count = kept
             if kept == 0 { pieces.removeLast() }
         }
-        pieces.append(piece)
+    }
+
+    /// Bytes of a segment before the record of a position; nil if it has none.
+    private static func bytes(
+        of file: any VolumeFile, _ name: String, before end: Position
+    ) throws(ArchiveFailure) -> Int? {
+        do throws(FileFailure) {
+            guard case .success(let header) = try SegmentCursor.open(file, name: name) else {
+                return nil
+            }
+            var cursor = try SegmentCursor(file, header: header)
+            var offset = cursor.offset
+            while case .record(let record) = try cursor.next() {
+                if record.entry.position >= end { return offset }
+                offset = cursor.offset
+            }
+            return nil
+        } catch { throw .file(error) }
     }
 
     /// The parts of a segment that follow each other, with their first lines, from the store that has

@@ -112,21 +112,18 @@ package final class ArchivedReader: Sendable {
             request.store.map { [$0].filter(stores.indices.contains) } ?? Array(stores.indices)
         var (skip, last): (Int, StoreFailure?) = (request.skip, nil)
         let patience = patience()
-        for store in wanted {
+        // Older versions come after all current ones: an overwriting hides nothing.
+        let turns =
+            wanted.map { ($0, true) } + (request.store == nil ? wanted : []).map { ($0, false) }
+        for (store, isCurrent) in turns {
             do throws(StoreFailure) {
                 guard let copy = try copy(request.first, store, patience) else { continue }
-                if skip > 0 {
-                    skip -= 1
+                let versions = isCurrent ? [nil] : try older(copy, store, patience)
+                guard skip < versions.count else {
+                    skip -= versions.count
                     continue
                 }
-                guard request.from < copy.bytes else {
-                    return Answer(status: 200, type: "application/octet-stream", body: [])
-                }
-                let range = request.from..<min(request.from + request.bytes, copy.bytes)
-                var bytes: [UInt8] = []
-                bytes.reserveCapacity(range.count)
-                try stores[store].get(copy.key, range, version: nil, patience) { bytes.append($0) }
-                return Answer(status: 200, type: "application/octet-stream", body: bytes)
+                return try read(request, copy, store, version: versions[skip], patience)
             } catch {
                 last = error
                 guard error.kind == .missing || error.kind == .damaged else { continue }
@@ -140,6 +137,26 @@ package final class ArchivedReader: Sendable {
             404, "no \(request.skip > 0 ? "other " : "")store has the segment at \(request.first)")
     }
 
+    private func read(
+        _ request: Request, _ copy: Copy, _ store: Int, version: String?, _ patience: Patience
+    ) throws(StoreFailure) -> Answer {
+        var bytes: [UInt8] = []
+        if request.from < copy.bytes {
+            let range = request.from..<min(request.from + request.bytes, copy.bytes)
+            bytes.reserveCapacity(range.count)
+            try stores[store].get(copy.key, range, version: version, patience) { bytes.append($0) }
+        }
+        return Answer(status: 200, type: "application/octet-stream", body: bytes)
+    }
+
+    /// Versions that may have been the segment.
+    private func older(
+        _ copy: Copy, _ store: Int, _ patience: Patience
+    ) throws(StoreFailure) -> [String?] {
+        try stores[store].versions(of: copy.key, patience)
+            .filter { $0.version != nil && $0.bytes == copy.bytes }.map(\.version)
+    }
+
     private func identity() throws(StoreFailure) -> LedgerIdentity {
         guard let identity = try? LedgerIdentity(fileContent: try source.identity()) else {
             throw StoreFailure(.source, "", "the daemon's identity is damaged")
@@ -147,7 +164,8 @@ package final class ArchivedReader: Sendable {
         return identity
     }
 
-    /// Nil if the store does not have the segment whole.
+    /// Nil if the store does not have the segment whole. Where only an epoch has it that had ended by
+    /// then, it is what the machine of that epoch took.
     private func copy(
         _ first: Position, _ store: Int, _ patience: Patience
     ) throws(StoreFailure) -> Copy? {
@@ -157,20 +175,29 @@ package final class ArchivedReader: Sendable {
         let layout = ArchiveLayout(identity.ledgerID)
         let epochs = try ArchivedEpochs(
             [stores[store]], layout, firstKey: identity.verifierKey, patience)
+        var ended: Copy?
         for epoch in Set(epochs.all.map(\.note.number)).union([0]).sorted(by: >) {
             let key = layout.segment(first, epoch, .mark)
-            guard try stores[store].size(of: key, patience) != nil else { continue }
-            let content = try stores[store].bytes(
-                of: key, atMost: SealedMark.bytesMax, patience)
-            guard let mark = SealedMark(fileContent: content), mark.first == first else {
+            var isThere = false
+            let found = try stores[store].anyVersion(
+                of: key, atMost: SealedMark.bytesMax, patience
+            ) { content in
+                isThere = isThere || !content.isEmpty
+                return SealedMark(fileContent: content).flatMap { $0.first == first ? $0 : nil }
+            }
+            guard let mark = found else {
+                guard isThere else { continue }
                 throw StoreFailure(
                     .damaged, "\(stores[store].name)/\(key)", "it is not a segment's mark")
             }
-            guard epochs.counts(mark, of: epoch) else { continue }
             let copy = Copy(key: layout.segment(first, epoch, .segment), bytes: mark.bytes)
+            guard epochs.counts(mark, of: epoch) else {
+                ended = ended ?? copy
+                continue
+            }
             known.withLock { $0[place] = copy }
             return copy
         }
-        return nil
+        return ended
     }
 }

@@ -2,6 +2,8 @@
 package enum ArchiveLimits {
     /// Bytes that are fetched at once: a daemon's answer has no more.
     static let pieceBytes = 1 << 20
+    /// Segments of which the archive process keeps a copy: the open one, and the one before it.
+    static let copiesMax = 2
     /// What is shipped, and how long a byte may wait for more.
     package static let shipBytes = 8 << 20
     package static let shipTime = Duration.seconds(5)

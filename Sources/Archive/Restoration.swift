@@ -101,8 +101,13 @@ package struct Restoration: ~Copyable {
         try objects.copy(
             ledger.layout.segment(mark.first, epoch, .segment), mark.segmentDigest,
             bytes: mark.bytes, to: file, at: 0)
-        checker = try Self.followed(file, from: 0, checker, ledger) {
-            ArchiveFailure.ledger("\(LedgerLayout.segment(mark.first)): \($0)")
+        if case .time = target {
+            checker = try Self.followed(file, from: 0, checker, ledger) {
+                ArchiveFailure.ledger("\(LedgerLayout.segment(mark.first)): \($0)")
+            }
+        } else {
+            // Its bytes are those that were sealed, and the caller verifies what they say.
+            checker = RecordChecker(next: mark.end, lastHash: mark.lastHash)
         }
         try copyCheckpoints(mark, epoch)
     }
@@ -246,6 +251,11 @@ package struct Restoration: ~Copyable {
         }
         // What no store has right would have gone on.
         if let failure, !isReached, !isCovered(candidates.last!.part, reached) { throw failure }
+        // What came after the epoch's end is not of this ledger.
+        guard let end = ledger.epochs.end(of: epoch), checker.next > end else { return }
+        do throws(FileFailure) {
+            try cut(file, first) { $0.entry.position < end }
+        } catch { throw .file(error) }
     }
 
     private static func isBefore(_ one: ArchivedParts.Part, _ other: ArchivedParts.Part) -> Bool {
@@ -313,7 +323,14 @@ package struct Restoration: ~Copyable {
         let names = LedgerLayout.SegmentNames(try volume.list(LedgerLayout.segments))
         for first in names.firsts {
             let file = try volume.open(LedgerLayout.segment(first), .update)
-            if first == names.firsts.last { try cut(file, first) }
+            if first == names.firsts.last {
+                switch target {
+                case .all: break
+                case .size(let size):
+                    try cut(file, first) { size.contains($0.entry.position) }
+                case .time(let time): try cut(file, first) { $0.entry.receivedAt <= time }
+                }
+            }
             try file.sync()
         }
         try volume.syncFolder(LedgerLayout.segments)
@@ -335,8 +352,10 @@ package struct Restoration: ~Copyable {
         try volume.syncFolder("")
     }
 
-    private mutating func cut(_ file: any VolumeFile, _ first: Position) throws(FileFailure) {
-        if case .all = target, ledger.end == nil { return }
+    /// Cuts a segment behind the records that are wanted.
+    private mutating func cut(
+        _ file: any VolumeFile, _ first: Position, _ isWanted: (SegmentCursor.Record) -> Bool
+    ) throws(FileFailure) {
         guard
             case .success(let header) = try SegmentCursor.open(
                 file, name: LedgerLayout.segment(first))
@@ -344,15 +363,7 @@ package struct Restoration: ~Copyable {
         var cursor = try SegmentCursor(file, header: header)
         var end = RecordChecker(next: header.firstPosition, lastHash: header.previous)
         var offset = cursor.offset
-        while case .record(let record) = try cursor.next() {
-            if let end = ledger.end, record.entry.position >= end { break }
-            let isWanted =
-                switch target {
-                case .all: true
-                case .size(let size): size.contains(record.entry.position)
-                case .time(let time): record.entry.receivedAt <= time
-                }
-            guard isWanted else { break }
+        while case .record(let record) = try cursor.next(), isWanted(record) {
             end = RecordChecker(
                 next: record.entry.position.next, lastHash: record.entryHash,
                 lastReceivedAt: record.entry.receivedAt)

@@ -67,6 +67,11 @@ package struct SegmentShipper {
     /// Ships the oldest sealed segment that is not whole in the store. Returns it, or nil if there is
     /// none, or if its checkpoints are not all known yet: those after it begin only later.
     package mutating func ship(_ state: SourceState) throws(ArchiveFailure) -> SealedMark? {
+        guard let known = marks else { return nil }
+        // The answer that a mark was written may have been lost; the daemon has found it since.
+        if state.segments.contains(where: { $0.isArchived && known[$0.first] == nil }) {
+            try resume(state)
+        }
         guard let marks else { return nil }
         var checkpoints = 0
         for segment in state.segments where segment.isSealed {

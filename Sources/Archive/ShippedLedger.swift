@@ -213,11 +213,13 @@ package struct ShippedLedger: Sendable {
     ) throws(ArchiveFailure) -> SealedMark? {
         do throws(StoreFailure) {
             let found = try store.anyVersion(of: key, atMost: SealedMark.bytesMax, patience) {
-                SealedMark(fileContent: $0)
+                (content) throws(StoreFailure) -> SealedMark? in
+                guard let mark = SealedMark(fileContent: content), mark.first == first else {
+                    return nil
+                }
+                return try isOurs(mark, key, store, patience) ? mark : nil
             }
-            if let found, found.first == first, try isOurs(found, key, store, patience) {
-                return found
-            }
+            if let found { return found }
         } catch { throw .store(error) }
         note(.archiveDamaged, key, store, first, "it does not say what this ledger's segment has")
         return nil

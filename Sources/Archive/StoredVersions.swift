@@ -5,13 +5,14 @@ extension ObjectStore {
     /// What `read` makes of a small object: of its current version, else of the newest older one that it
     /// accepts. A deletion or an overwriting so hides nothing. Nil if it accepts none.
     func anyVersion<Content>(
-        of key: String, atMost limit: Int, _ patience: Patience, _ read: ([UInt8]) -> Content?
+        of key: String, atMost limit: Int, _ patience: Patience,
+        _ read: ([UInt8]) throws(StoreFailure) -> Content?
     ) throws(StoreFailure) -> Content? {
-        do throws(StoreFailure) {
-            if let found = read(try bytes(of: key, atMost: limit, patience)) { return found }
-        } catch {
+        var current: [UInt8] = []
+        do throws(StoreFailure) { current = try bytes(of: key, atMost: limit, patience) } catch {
             guard error.kind == .missing || error.kind == .damaged else { throw error }
         }
+        if let found = try read(current) { return found }
         for version in (try? versions(of: key, patience)) ?? []
         where version.version != nil && version.bytes <= limit {
             var bytes: [UInt8] = []
@@ -21,7 +22,7 @@ extension ObjectStore {
                 guard error.kind == .missing || error.kind == .damaged else { throw error }
                 continue
             }
-            if let found = read(bytes) { return found }
+            if let found = try read(bytes) { return found }
         }
         return nil
     }

@@ -1,6 +1,7 @@
 package import LedgerFormat
 internal import LedgerStorage
 package import ObjectStore
+internal import Platform
 
 /// What a writer took after another machine had taken over its ledger. Nothing of it counts, and none
 /// of it is lost: its parts are copied to where no rule of a store removes them.
@@ -106,20 +107,91 @@ package struct SupersededParts {
                 !known.contains("\($0.first) \($0.offset) \($0.checkpointOffset)")
             }
         } catch { throw .store(error) }
-        parts.sort { ($0.first, $0.offset) < ($1.first, $1.offset) }
-        for part in parts {
-            let content: [UInt8]
-            do throws(StoreFailure) {
-                content = try bytes(part, 0..<part.objectBytes)
-            } catch { throw .store(error) }
-            for (entry, payload) in try records(of: part, content) where entry.position >= next {
-                guard entry.position == next else {
-                    throw .store(damaged(part, "the part before it is missing: position \(next)"))
-                }
-                try take(entry, payload)
-                next = entry.position.next
+        let sealed = try self.sealed()
+        for first in Set(parts.map(\.first)).union(sealed.keys).sorted() {
+            // What left the old machine's disk is whole in a segment, and need not be in parts.
+            if let mark = sealed[first], mark.end > next, try read(mark, from: &next, take) {
+                continue
+            }
+            for part in parts.filter({ $0.first == first }).sorted(by: { $0.offset < $1.offset }) {
+                try read(part, from: &next, take)
             }
         }
+    }
+
+    private func read(
+        _ part: ArchivedParts.Part, from next: inout Position,
+        _ take: (Entry, [UInt8]) throws(ArchiveFailure) -> Void
+    ) throws(ArchiveFailure) {
+        let content: [UInt8]
+        do throws(StoreFailure) { content = try bytes(part, 0..<part.objectBytes) } catch {
+            throw .store(error)
+        }
+        for (entry, payload) in try records(of: part, content) where entry.position >= next {
+            guard entry.position == next else {
+                throw .store(damaged(part, "the part before it is missing: position \(next)"))
+            }
+            try take(entry, payload)
+            next = entry.position.next
+        }
+    }
+
+    /// The epoch's sealed segments that end beyond it.
+    private func sealed() throws(ArchiveFailure) -> [Position: SealedMark] {
+        var found: [Position: SealedMark] = [:]
+        do throws(StoreFailure) {
+            for object in try store.list(layout.segments, patience) {
+                guard case .segment(let first, epoch, .mark) = layout.name(of: object.key),
+                    let mark = SealedMark(
+                        fileContent: try store.bytes(
+                            of: object.key, atMost: SealedMark.bytesMax, patience)),
+                    mark.first == first, mark.end > end
+                else { continue }
+                found[first] = mark
+            }
+        } catch { throw .store(error) }
+        return found
+    }
+
+    /// Passes a sealed segment's entries on likewise. False if the segment is not what was sealed, or
+    /// does not go on where the one before ended: then its parts may.
+    private func read(
+        _ mark: SealedMark, from next: inout Position,
+        _ take: (Entry, [UInt8]) throws(ArchiveFailure) -> Void
+    ) throws(ArchiveFailure) -> Bool {
+        let (store, patience) = (store, patience)
+        let key = layout.segment(mark.first, epoch, .segment)
+        let file = RemoteFile(key, bytes: mark.bytes) { (offset, count) throws(StoreFailure) in
+            var bytes: [UInt8] = []
+            try store.get(key, offset..<offset + count, version: nil, patience) {
+                bytes.append($0)
+            }
+            return bytes
+        }
+        var failure: ArchiveFailure?
+        do throws(FileFailure) {
+            guard case .success(let header) = try SegmentCursor.open(file, name: key) else {
+                return false
+            }
+            var cursor = try SegmentCursor(file, header: header)
+            while failure == nil, case .record(let record) = try cursor.next() {
+                guard record.entry.position >= next else { continue }
+                var payload: [UInt8] = []
+                cursor.withPayload(of: record) { payload.append($0) }
+                guard record.entry.position == next,
+                    Digest.sha256(payload) == record.entry.payloadDigest
+                else { return false }
+                do throws(ArchiveFailure) { try take(record.entry, payload) } catch {
+                    failure = error
+                    break
+                }
+                next = next.next
+            }
+        } catch {
+            return false
+        }
+        if let failure { throw failure }
+        return next == mark.end
     }
 
     /// The position after a part's last entry; nil if it has none.

@@ -64,6 +64,16 @@ int stardust_open(const char *path, int flags, uint32_t mode) {
     return descriptor < 0 ? -errno : descriptor;
 }
 
+int stardust_open_nameless(const char *folder) {
+    return stardust_open(folder, O_TMPFILE | O_RDWR, 0600);
+}
+
+int stardust_link_nameless(int descriptor, const char *path) {
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
+    return linkat(AT_FDCWD, link, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0 ? 0 : -errno;
+}
+
 int stardust_rename_new(const char *from, const char *to) {
     if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return 0;
     if (errno != EINVAL && errno != ENOSYS) return -errno;

@@ -31,6 +31,9 @@ package enum StorageLimits {
     /// limit on descriptors.
     package static let sealedFilesOpen = 256
 
+    /// Bytes of a segment's copy that are asked of the archive at once.
+    static let copyPieceBytes = 1 << 20
+
     /// The smallest segment that can hold a payload of this size.
     package static func segmentBytesMin(payloadBytes: Int) -> Int {
         SegmentHeader.byteCount + RecordFrame.recordBytes(payloadBytes: payloadBytes)

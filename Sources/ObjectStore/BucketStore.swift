@@ -177,6 +177,10 @@ final class BucketStore: ObjectStore {
             var wrong = try credentials.current()
             wrong.secret = String(wrong.secret.reversed()) + "x"
             answer = try sendOnce(call, wrong, patience, nil)
+            // Only a refusal of the signature is one; a server that fails says nothing about it.
+            guard (200..<300).contains(answer.status) || [401, 403].contains(answer.status) else {
+                throw StoreAnswer(answer).failure(object(key), settings)
+            }
         case .deletion(let version):
             var call = Call(method: "DELETE", key: key)
             if let version { call.query.append(("versionId", version)) }

@@ -3,7 +3,7 @@ internal import Platform
 internal import Synchronization
 
 /// A folder as a store, for another disk or a file system of another machine. An object is a file; a
-/// name that begins with a dot is one that is being written.
+/// name that begins with a dot is none.
 final class FolderStore: ObjectStore {
     let name: String
     private let volume: PosixVolume
@@ -38,24 +38,12 @@ final class FolderStore: ObjectStore {
         do throws(FileFailure) {
             try volume.requireInPlace()
             try makeFolders(key.folder)
-            let prefix = key.folder.isEmpty ? "" : key.folder + "/"
-            let beside = "\(prefix).\(key.lastName).\(UInt64.random(in: 0 ... .max))"
-            let file = try volume.open(beside, .create(mode: 0o640))
-            defer { try? volume.remove(beside) }
-            try write(body, to: file)
-            try file.sync()
-            // The name comes last, and only if nobody has it. A crash leaves the other name, which
-            // nobody reads.
-            guard unsafe link(path(beside), path(key)) == 0 else {
-                guard errno == EEXIST else {
-                    throw FileFailure(.create, path(key), errorNumber: errno)
-                }
-                // A crash may have left the name before it was durable.
-                try volume.syncFolder(key.folder)
-                return .exists
+            let isNew = try volume.createWhole(key, mode: 0o640) { (file) throws(FileFailure) in
+                try write(body, to: file)
             }
+            // A crash may have left the name before it was durable.
             try volume.syncFolder(key.folder)
-            return .created
+            return isNew ? .created : .exists
         } catch { throw failure(error, key) }
     }
 

@@ -59,6 +59,46 @@ package struct PosixVolume: Volume {
         return file
     }
 
+    /// A new file without a name, which is gone with the process (open(2), O_TMPFILE).
+    package func openNameless(in folder: String = "") throws(FileFailure) -> any VolumeFile {
+        let descriptor = unsafe stardust_open_nameless(full(folder))
+        guard descriptor >= 0 else {
+            throw FileFailure(.create, full(folder), errorNumber: -descriptor)
+        }
+        return PosixFile(descriptor: descriptor, path: full(folder))
+    }
+
+    /// Makes a file that has its name only once `write` has written all of it, and it is durable. False
+    /// if the name exists. The name itself is durable once the folder is synced. A crash leaves nothing,
+    /// or on file systems without nameless files one that begins with a dot.
+    package func createWhole(
+        _ path: String, mode: UInt32, _ write: (any VolumeFile) throws(FileFailure) -> Void
+    ) throws(FileFailure) -> Bool {
+        let beside = "\(root)/\(path.folder)/.\(path.lastName).\(UInt64.random(in: 0 ... .max))"
+        var descriptor = unsafe stardust_open_nameless(full(path.folder))
+        let isNameless = descriptor >= 0
+        if [-EOPNOTSUPP, -EISDIR, -EINVAL].contains(descriptor) {
+            descriptor = unsafe stardust_open(beside, O_RDWR | O_CREAT | O_EXCL, mode)
+        }
+        guard descriptor >= 0 else {
+            throw FileFailure(.create, full(path), errorNumber: -descriptor)
+        }
+        defer { if !isNameless { _ = unsafe unlink(beside) } }
+        let file = PosixFile(descriptor: descriptor, path: full(path))
+        guard fchmod(descriptor, mode) == 0 else {
+            throw FileFailure(.create, full(path), errorNumber: errno)
+        }
+        try write(file)
+        try file.sync()
+        var status = unsafe isNameless ? stardust_link_nameless(descriptor, full(path)) : 0
+        if !isNameless, unsafe link(beside, full(path)) != 0 { status = -errno }
+        guard status == 0 || status == -EEXIST else {
+            throw FileFailure(.create, full(path), errorNumber: -status)
+        }
+        withExtendedLifetime(file) {}
+        return status == 0
+    }
+
     package func list(_ folder: String) throws(FileFailure) -> [String] {
         guard let stream = unsafe opendir(full(folder)) else {
             if errno == ENOENT { return [] }

@@ -40,8 +40,9 @@ package enum LedgerLimits {
     static let sealingPause: Duration = .seconds(60)
     /// How often it is looked whether a segment may leave the disk.
     static let leaverPause: Duration = .seconds(5)
-    /// Bytes of a copy that are asked of the archive process at once.
-    static let archivePieceBytes = 1 << 20
+    /// Blocks of the archive's cache whose files stay open: 1 GiB, and a fraction of a process's limit
+    /// on descriptors.
+    package static let blocksOpen = 4096
 
     /// How far an entry's time of receipt may be ahead of the one before: no engine rests for a year.
     package static let clockStepMax: Duration = .seconds(366 * 86_400)

@@ -7,8 +7,8 @@ import PipelineWorkload
 import Platform
 import Synchronization
 
-/// A store in memory that fails: answers are lost, come late or broken, and writes happen after their
-/// answers said that they did not. What it confirmed it keeps. One seed is one run.
+/// A store in memory that fails: answers are lost or broken, and writes happen later than their answers
+/// say, or twice. What it confirmed it keeps, unless it lies. One seed is one run.
 final class SimulatedStore: ObjectStore {
     let name: String
     private let state: Mutex<State>
@@ -20,15 +20,15 @@ final class SimulatedStore: ObjectStore {
         var generator: SeededGenerator
         /// How many of a hundred calls fail.
         var faults = 0
-        /// Confirms without writing: a store that lies, which a test must notice.
-        var forgets = false
+        /// How many of a hundred whole segments are confirmed and not kept: a store that lies.
+        var forgets = 0
 
         mutating func fails(_ share: Int) -> Bool {
             Int.random(in: 0..<100, using: &generator) < faults * share / 100
         }
     }
 
-    init(_ name: String, seed: UInt64, faults: Int, forgets: Bool = false) {
+    init(_ name: String, seed: UInt64, faults: Int, forgets: Int = 0) {
         self.name = name
         state = Mutex(
             State(generator: SeededGenerator(seed: seed), faults: faults, forgets: forgets))
@@ -67,7 +67,11 @@ final class SimulatedStore: ObjectStore {
                 return .failure(lost(key))
             }
             if state.objects[key] != nil { return .success(.exists) }
-            if !state.forgets { state.objects[key] = bytes }
+            let isForgotten =
+                key.hasSuffix(".seg")
+                && Int.random(in: 0..<100, using: &state.generator) < state.forgets
+            if !isForgotten { state.objects[key] = bytes }
+            if state.fails(20) { state.late.append((key, bytes)) }
             return state.fails(40) ? .failure(lost(key)) : .success(.created)
         }
         return try outcome.get()
@@ -130,82 +134,4 @@ final class SimulatedStore: ObjectStore {
     func allows(
         _ misuse: StoreMisuse, of key: String, _ patience: Patience
     ) throws(StoreFailure) -> Bool? { nil }
-}
-
-/// A ledger in memory as a source, without the daemon around it.
-final class FixtureSource: LedgerSource {
-    let volume: SimulatedVolume
-    private let now: Mutex<(map: LedgerMap, checkpointBytes: Int)>
-    private let ended = Mutex<[UInt8]?>(nil)
-
-    /// Begins epoch 0 where there is none yet.
-    init(_ volume: SimulatedVolume, _ map: LedgerMap) throws {
-        self.volume = volume
-        now = Mutex((map, 0))
-        guard !(try volume.list("").contains(LedgerLayout.epoch)) else { return }
-        let identity = try Ledger.identity(volume)
-        let note = EpochNote(
-            origin: identity.origin, number: 0, start: Position(0), previous: identity.digest,
-            machine: "first", time: identity.createdAt, rotations: [])
-        let signer = try SigningKeys.read(LedgerLayout.key, .ed25519, volume)
-        try volume.replace(LedgerLayout.epoch, with: note.content(signedBy: signer))
-    }
-
-    /// What is durable now.
-    func set(_ map: LedgerMap, checkpointBytes: Int) {
-        now.withLock { $0 = (map, checkpointBytes) }
-    }
-
-    func state() throws(StoreFailure) -> SourceState {
-        let (map, checkpointBytes) = now.withLock { $0 }
-        return SourceState(
-            ledgerID: map.ledgerID,
-            segments: map.extents.map {
-                SourceState.Segment(
-                    first: $0.first, end: $0.end, bytes: $0.bytes, isSealed: $0.isSealed)
-            }, checkpointBytes: checkpointBytes)
-    }
-
-    func identity() throws(StoreFailure) -> [UInt8] {
-        do throws(FileFailure) { return try volume.content(of: LedgerLayout.identity) } catch {
-            throw StoreFailure(.source, "", "\(error)")
-        }
-    }
-
-    func epoch() throws(StoreFailure) -> [UInt8] {
-        do throws(FileFailure) { return try volume.content(of: LedgerLayout.epoch) } catch {
-            throw StoreFailure(.source, "", "\(error)")
-        }
-    }
-
-    func supersede(_ note: [UInt8]) throws(StoreFailure) { ended.withLock { $0 = note } }
-
-    /// The note that ended the writer.
-    var successor: [UInt8]? { ended.withLock { $0 } }
-
-    func read(
-        _ file: SourceFile, _ offset: Int, atMost count: Int
-    ) throws(StoreFailure) -> [UInt8] {
-        do throws(FileFailure) {
-            let (map, checkpointBytes) = now.withLock { $0 }
-            let bytes: [UInt8]
-            switch file {
-            case .segment(let first):
-                guard let extent = map.extent(from: first) else {
-                    throw FileFailure(.read, "\(first)", errorNumber: FileFailure.missingNumber)
-                }
-                bytes = try map.bytes(offset..<offset + count, of: extent)
-            case .checkpoints:
-                var piece = [UInt8](
-                    repeating: 0, count: max(0, min(count, checkpointBytes - offset)))
-                let file = try volume.open(LedgerLayout.checkpoints, .read)
-                let found = try file.read(into: &piece, 0..<piece.count, at: offset)
-                bytes = Array(piece.prefix(found))
-            }
-            guard !bytes.isEmpty else {
-                throw FileFailure(.read, "\(file)", errorNumber: 0, "416: nothing is there yet")
-            }
-            return bytes
-        } catch { throw StoreFailure(.source, "", "\(error)") }
-    }
 }

@@ -25,10 +25,12 @@ struct TwoWritersTests {
     }
 
     /// A second machine: the ledger as the stores have it, taken over.
-    private func second(of first: Shipping, seed: UInt64) throws -> (Shipping, EpochNote)? {
+    private func second(
+        of first: Shipping, seed: UInt64, reaching stores: [Reach]
+    ) throws -> (Shipping, EpochNote)? {
         let shipped: (SimulatedVolume, Verification)
         do {
-            shipped = try persistently { try first.restored(first.stores) }
+            shipped = try persistently { try first.restored(stores) }
         } catch ArchiveFailure.ledger {
             // Nothing that hangs together is there yet.
             return nil
@@ -47,35 +49,31 @@ struct TwoWritersTests {
         let epoch = ArchivedEpochs.Epoch(note: note, content: prepared.content)
         let layout = ArchiveLayout(first.fixture.map.ledgerID)
         try persistently {
-            try ArchivedEpochs.publish(epoch, layout, in: first.stores, Shipping.once)
+            try ArchivedEpochs.publish(epoch, layout, in: stores, Shipping.once)
         }
         try TakeOver.finish(prepared, volume, now: now, using: &generator)
         var fixture = try LedgerFixture(opening: volume, 8192, generator)
         fixture.now = now
-        return (try Shipping(fixture, seed: seed &+ 5, stores: first.stores), note)
+        return (try Shipping(fixture, seed: seed &+ 5, stores: stores), note)
     }
 
     /// One run. Returns what is wrong in the end.
-    private func run(seed: UInt64) throws -> String? {
+    private func run(seed: UInt64, _ defect: Reach.Defect? = nil) throws -> String? {
         let stores = (0..<2).map { number in
             SimulatedStore("sim\(number)", seed: seed &* 3 &+ UInt64(number), faults: 30)
         }
-        let first = try Shipping(seed: seed, stores: stores)
+        let first = try Shipping(seed: seed, stores: stores.map { Reach($0, defect) })
         var generator = SeededGenerator(seed: seed &+ 7)
-        func step(_ machine: Shipping) throws {
-            switch Int.random(in: 0..<10, using: &generator) {
-            case 0..<4: try machine.grow()
-            case 4..<8: try machine.ship(Int.random(in: 0..<2, using: &generator))
-            case 8: machine.restart()
-            default: try machine.sign()
-            }
+        for _ in 0..<Int.random(in: 5...20, using: &generator) { try first.step(&generator) }
+        let reached = stores.map { Reach($0, defect) }
+        guard let (second, note) = try second(of: first, seed: seed &+ 11, reaching: reached) else {
+            return nil
         }
-        for _ in 0..<Int.random(in: 5...20, using: &generator) { try step(first) }
-        guard let (second, note) = try second(of: first, seed: seed &+ 11) else { return nil }
         for _ in 0..<Int.random(in: 0...30, using: &generator) {
-            try step(Bool.random(using: &generator) ? first : second)
+            try (Bool.random(using: &generator) ? first : second).step(&generator)
         }
         for store in stores { store.heal() }
+        for reach in first.stores + second.stores { reach.isAway = false }
         try second.grow()
         try second.sign()
         for _ in 0..<40 {
@@ -85,7 +83,10 @@ struct TwoWritersTests {
             }
         }
         guard first.hasEnded else { return "the first machine goes on" }
-        for store in stores {
+        for machine in [first, second] {
+            if let problem = try machine.fixture.problems().first { return problem }
+        }
+        for store in reached {
             let (volume, found) = try second.restored([store])
             guard found.isSound, found.size == second.fixture.map.head.size else {
                 return "\(store.name) has \(found.size) entries: \(found.findings)"
@@ -101,7 +102,7 @@ struct TwoWritersTests {
 
     /// Whether a store lacks what the first machine acknowledged beyond the end of its epoch.
     private func lost(
-        of first: Shipping, beyond end: Position, _ store: SimulatedStore
+        of first: Shipping, beyond end: Position, _ store: Reach
     ) throws -> String? {
         var found: Set<UUID128> = []
         let ledger = try ShippedLedger([store], nil, Shipping.once)
@@ -122,5 +123,21 @@ struct TwoWritersTests {
             #expect(problem == nil, "seed \(seed): \(problem ?? "")")
             return problem == nil
         }
+    }
+
+    @Test("a program whose names say no epoch is caught")
+    func namesNoEpoch() throws {
+        let found = try (1...60 as ClosedRange<UInt64>).filter { seed in
+            do { return try run(seed: seed, .namesNoEpoch) != nil } catch let failure
+                as ArchiveFailure
+            {
+                // Two writers meet under one name, or what one wrote hides the other's.
+                switch failure {
+                case .fork, .ledger: return true
+                default: throw failure
+                }
+            }
+        }
+        #expect(found.count > 10, "caught with seeds \(found)")
     }
 }

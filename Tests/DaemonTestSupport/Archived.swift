@@ -18,7 +18,8 @@ package final class Archived: @unchecked Sendable {
     /// With `leaves`, none of them stays on the disk once it is archived.
     package init(
         _ stores: [String], segmentBytes: Int = 1 << 17, packetBytes: Int = 4096,
-        leaves: Bool = false, more: String = "", environment: [String: String] = [:]
+        leaves: Bool = false, more: String = "", environment: [String: String] = [:],
+        daemonWrapper: [String] = []
     ) throws {
         folder = try TemporaryFolder()
         try FileManager.default.createDirectory(
@@ -32,7 +33,10 @@ package final class Archived: @unchecked Sendable {
              "archive": {"stores": [\(stores.joined(separator: ", "))], "ship_after_ms": 100
              \(leaves ? leaving : "")\(more)}}
             """
-        daemon = try Daemon(configuration: settings)
+        daemon = try Daemon(
+            configuration: settings, wrapper: daemonWrapper, starts: daemonWrapper.isEmpty)
+        // With a wrapper its opening may fail.
+        if !daemonWrapper.isEmpty { try? daemon.start() }
         configuration = daemon.folder.path + "/config.json"
         self.environment = environment
     }
@@ -48,8 +52,10 @@ package final class Archived: @unchecked Sendable {
         "{\"url\": \"s3://\(bucket)/\(prefix)\", \"endpoint\": \"\(server.url)\"}"
     }
 
-    package func start() throws {
-        process = try Background(arguments("run"), environment: environment)
+    package func start(wrapper: [String] = []) throws {
+        process = try Background(
+            wrapper + [Repository.program] + arguments("run"), program: "/usr/bin/env",
+            environment: environment)
     }
 
     private func arguments(_ command: String) -> [String] {

@@ -63,10 +63,11 @@ package final class Daemon: @unchecked Sendable {
         return .milliseconds((user + system) * 1000 / sysconf(Int32(_SC_CLK_TCK)))
     }
 
-    package func start(waits: Bool = true) throws {
+    package func start(waits: Bool = true, wrapped: Bool = true) throws {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        var arguments = wrapper + [Repository.program, "serve", ledger, "--socket", socket]
+        var arguments =
+            (wrapped ? wrapper : []) + [Repository.program, "serve", ledger, "--socket", socket]
         if let configuration { arguments += ["--config", configuration] }
         process.arguments = arguments
         let log = folder.path + "/log"

@@ -44,9 +44,10 @@ package struct LedgerFixture: ~Copyable {
     /// Opens what is there. Throws where it is damaged.
     package init(
         opening volume: SimulatedVolume, acknowledged: [Acknowledged] = [],
-        _ segmentBytes: Int = 8192, _ generator: SeededGenerator = SeededGenerator(seed: 1)
+        _ segmentBytes: Int = 8192, _ generator: SeededGenerator = SeededGenerator(seed: 1),
+        archive: (any ArchivedBytes)? = nil
     ) throws {
-        var opened = try Ledger.open(volume)
+        var opened = try Ledger.open(volume, archive: archive)
         if let damage = opened.damage { throw Refused(reason: damage.description) }
         self.volume = volume
         map = opened.map

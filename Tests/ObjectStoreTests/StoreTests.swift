@@ -257,6 +257,42 @@ struct HostileAnswerTests {
     }
 }
 
+@Suite("stores behind TLS", .needs(Repository.has("openssl"), "openssl is not installed"))
+struct CertificateTests {
+    @Test("are not believed with a certificate that nobody trusts")
+    func untrusted() throws {
+        let folder = try TemporaryFolder()
+        let (certificate, key) = (folder.path + "/certificate", folder.path + "/key")
+        let made = try run([
+            "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+            "/CN=store", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out",
+            certificate,
+        ])
+        #expect(made.status == 0, "\(made)")
+        let server = try Background(
+            [
+                "python3", Repository.root + "/Tests/ObjectStoreTests/hostile_store.py",
+                certificate, key,
+            ], program: "/usr/bin/env")
+        try server.waitFor("\n")
+        let port = server.error.split(separator: "\n")[0]
+        func list(_ host: String, _ certificates: String?) throws {
+            var settings = StoreSettings(try StoreURL("s3://none/x"))
+            settings.endpoint = "https://\(host):\(port)"
+            settings.certificates = certificates
+            let store = try settings.open { ObjectStoreServer.environment[$0] }
+            #expect(try store.list("", Patience(.seconds(600))).isEmpty)
+        }
+        try list("127.0.0.1", certificate)
+        // Not signed by anybody whom the system trusts; and of another host.
+        for (host, certificates) in [("127.0.0.1", nil), ("localhost", certificate)] {
+            let failure = #expect(throws: StoreFailure.self) { try list(host, certificates) }
+            #expect(failure?.kind == .refused)
+            #expect(failure?.detail.contains("certificate") == true, "\(failure?.detail ?? "")")
+        }
+    }
+}
+
 @Suite("URLs of stores")
 struct StoreURLTests {
     @Test(

@@ -1,5 +1,9 @@
-"""A store that answers what no store should: the bucket's name says what. Prints its port."""
+"""A store that answers what no store should: the bucket's name says what. Prints its port.
+
+    hostile_store.py [CERTIFICATE KEY]     with both, it speaks TLS
+"""
 import http.server
+import ssl
 import sys
 
 HEAD = b'<?xml version="1.0"?><ListBucketResult>'
@@ -23,6 +27,8 @@ class Answers(http.server.BaseHTTPRequestHandler):
                            b"</ListBucketResult>")
         elif bucket == "page":
             body = b"<html><body>Please sign in</body></html>"
+        elif bucket == "none":
+            body = HEAD + b"</ListBucketResult>"
         elif bucket == "cut":
             body = HEAD
         elif bucket == "large":
@@ -42,5 +48,9 @@ class Answers(http.server.BaseHTTPRequestHandler):
 
 
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+if len(sys.argv) > 1:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(sys.argv[1], sys.argv[2])
+    server.socket = context.wrap_socket(server.socket, server_side=True)
 print(server.server_port, file=sys.stderr, flush=True)
 server.serve_forever()

@@ -101,6 +101,12 @@ int stardust_peer(int descriptor, uint32_t *uid, uint32_t *gid, uint32_t *groups
 /// or -errno.
 int stardust_open(const char *path, int flags, uint32_t mode);
 
+/// A new file without a name in a folder, for reading and writing. Returns the descriptor or -errno.
+int stardust_open_nameless(const char *folder);
+
+/// Gives such a file a name that nobody has. Returns 0 or -errno.
+int stardust_link_nameless(int descriptor, const char *path);
+
 /// Tells malloc to keep up to `bytes` of freed memory, and not to mmap smaller blocks individually.
 void stardust_keep_freed_memory(int bytes);
 

@@ -41,14 +41,16 @@ package final class ArchivedSegmentFile: ReadOnlyFile {
     package func readLocal(
         into buffer: inout [UInt8], _ range: Range<Int>, atLeast wanted: Int, at offset: Int
     ) throws(FileFailure) -> Int {
-        let count = try fill(&buffer, range, at: offset, .blocking) ?? 0
+        let count = try fill(&buffer, range, atLeast: wanted, at: offset, .blocking) ?? 0
         guard count >= min(wanted, max(0, try size() - offset)) else { throw .wouldFetch(path) }
         return count
     }
 
-    /// Fills what can be had with `access`, from the front. Nil if that is nothing.
+    /// Fills what can be had with `access`, from the front. Nil if that is nothing. Whoever must not
+    /// wait reads record by record, and gets no more than one: its neighbors would cost as much again.
     private func fill(
-        _ buffer: inout [UInt8], _ range: Range<Int>, at offset: Int, _ access: ReadAccess
+        _ buffer: inout [UInt8], _ range: Range<Int>, atLeast least: Int = 0, at offset: Int,
+        _ access: ReadAccess
     ) throws(FileFailure) -> Int? {
         let wanted = range.prefix(max(0, try size() - offset))
         var done = 0
@@ -84,6 +86,7 @@ package final class ArchivedSegmentFile: ReadOnlyFile {
                 let padding = end - payloadStart - payloadBytes
                 copy([UInt8](repeating: 0, count: padding), from: payloadStart + payloadBytes)
             }
+            if access != .fetching, done >= least { break }
             record = (ordinal + 1, end)
         }
         return done

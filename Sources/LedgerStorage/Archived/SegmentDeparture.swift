@@ -1,4 +1,4 @@
-package import LedgerFormat
+internal import LedgerFormat
 package import Platform
 
 /// Removes sealed segments from the disk once they are archived, and brings them back. One at a time,
@@ -18,18 +18,51 @@ extension LedgerMap {
         }
     }
 
-    /// SHA-256 of a segment's file, as it is now.
-    package func digest(of segment: SegmentExtent) throws(FileFailure) -> Digest {
-        try EntriesFile.digest(of: try volume.open(LedgerLayout.segment(segment.first), .read))
+    /// Reads a sealed segment's file and every copy of it, and if all have the same bytes, keeps its
+    /// entries and removes the file. Both are durable on return. A crash leaves the segment, or the
+    /// segment and its entries, of which the segment counts, or the entries alone. `read` returns bytes
+    /// of a copy.
+    package func leave(
+        _ segment: SegmentExtent, copies: Int,
+        _ read: (_ copy: Int, Range<Int>) throws(FileFailure) -> [UInt8]
+    ) throws(DepartureFailure) {
+        precondition(segment.isSealed && !segment.isArchived && copies > 0)
+        let digest: Digest
+        do throws(FileFailure) {
+            let file = try volume.open(LedgerLayout.segment(segment.first), .read)
+            digest = try EntriesFile.digest(of: file)
+        } catch { throw .file(error) }
+        for copy in 0..<copies {
+            let found: Digest
+            do throws(FileFailure) {
+                found = try Self.digest(of: segment) { (range) throws(FileFailure) in
+                    try read(copy, range)
+                }
+            } catch { throw .file(error) }
+            guard found == digest else {
+                throw .different(
+                    "copy \(copy + 1) of the segment at position \(segment.first) has other bytes: "
+                        + "run `stardust verify --archive`")
+            }
+        }
+        try remove(segment, digest)
     }
 
-    /// Keeps a sealed segment's entries and removes its file, whose digest the caller has compared
-    /// with that of every copy. Both are durable on return. A crash leaves the segment, or the segment
-    /// and its entries, of which the segment counts, or the entries alone.
-    package func leave(
-        _ segment: SegmentExtent, digest: Digest
-    ) throws(DepartureFailure) {
-        precondition(segment.isSealed && !segment.isArchived)
+    private static func digest(
+        of segment: SegmentExtent, _ read: (Range<Int>) throws(FileFailure) -> [UInt8]
+    ) throws(FileFailure) -> Digest {
+        var (hasher, offset) = (SHA256Hasher(), 0)
+        while offset < segment.bytes {
+            let end = min(segment.bytes, offset + StorageLimits.copyPieceBytes)
+            let bytes = try read(offset..<end)
+            guard !bytes.isEmpty, bytes.count <= end - offset else { break }
+            hasher.update(bytes.span)
+            offset += bytes.count
+        }
+        return hasher.finish()
+    }
+
+    private func remove(_ segment: SegmentExtent, _ digest: Digest) throws(DepartureFailure) {
         let path = LedgerLayout.archived(segment.first)
         let beside = path + ".tmp"
         do throws(FileFailure) {
@@ -99,7 +132,7 @@ extension LedgerMap {
             let file = try volume.open(beside, .create())
             var (hasher, offset) = (SHA256Hasher(), 0)
             while offset < segment.bytes {
-                let end = min(segment.bytes, offset + (1 << 20))
+                let end = min(segment.bytes, offset + StorageLimits.copyPieceBytes)
                 let bytes = try read(offset..<end)
                 guard !bytes.isEmpty, bytes.count <= end - offset else { break }
                 hasher.update(bytes.span)

@@ -20,7 +20,8 @@ package enum SegmentLink {
             return Finding(
                 .segmentMissing, file: path, position: expected.next,
                 "the previous segment ends at position \(expected.next), this one begins at "
-                    + "\(header.firstPosition)")
+                    + "\(header.firstPosition); if what is between had left the disk, `stardust "
+                    + "archive relink` fetches its entries again")
         }
         if header.previous != expected.lastHash {
             let isFirst = header.firstPosition == Position(0)

@@ -8,6 +8,8 @@ package struct ArchiveAccess: Sendable {
     /// The folder of the cache; nil to keep nothing.
     package var cacheFolder: String?
     package var cacheBytes = 1 << 30
+    /// Blocks of the cache that stay open, each with a descriptor.
+    package var blocksOpen = LedgerLimits.blocksOpen
     /// What stays on the disk; nil if nothing may leave.
     package var retention: SegmentLeaver.Retention?
 
@@ -29,7 +31,8 @@ package struct ArchiveAccess: Sendable {
             }
         }
         return ArchiveClient(
-            transport, BlockCache(volume, bytesMax: cacheBytes, logger: logger), time: time, metrics
-        )
+            transport,
+            BlockCache(volume, bytesMax: cacheBytes, filesOpen: blocksOpen, logger: logger),
+            time: time, metrics)
     }
 }

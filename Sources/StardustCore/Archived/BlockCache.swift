@@ -8,8 +8,6 @@ internal import Synchronization
 /// All of it can be fetched again, so nothing is synced, and what cannot be kept is only read.
 final class BlockCache: Sendable {
     static let blockBytes = 256 << 10
-    /// Each takes a descriptor.
-    private static let filesOpen = 256
 
     struct Block: Hashable, Sendable {
         var first: Position
@@ -41,6 +39,8 @@ final class BlockCache: Sendable {
     /// Nil if nothing is kept.
     private let volume: (any Volume)?
     private let bytesMax: Int
+    /// How many blocks stay open.
+    private let filesOpen: Int
     private let logger: Logger
     private let state: Mutex<State>
 
@@ -66,10 +66,10 @@ final class BlockCache: Sendable {
             if old.file != nil { openFiles -= 1 }
         }
 
-        /// Keeps a file open, and closes all if there are too many.
-        mutating func open(_ file: any VolumeFile, of block: Block) {
+        /// Keeps a file open, and closes all if there are as many as `limit`.
+        mutating func open(_ file: any VolumeFile, of block: Block, _ limit: Int) {
             guard let known = kept[block], known.file == nil else { return }
-            if openFiles >= BlockCache.filesOpen {
+            if openFiles >= limit {
                 for block in kept.keys { kept[block]!.file = nil }
                 openFiles = 0
             }
@@ -78,8 +78,9 @@ final class BlockCache: Sendable {
         }
     }
 
-    init(_ volume: (any Volume)?, bytesMax: Int, logger: Logger) {
+    init(_ volume: (any Volume)?, bytesMax: Int, filesOpen: Int, logger: Logger) {
         (self.volume, self.bytesMax, self.logger) = (volume, bytesMax, logger)
+        self.filesOpen = filesOpen
         var found = State()
         for name in (try? volume?.list("")) ?? [] {
             // Nothing but what was written here is touched.
@@ -110,7 +111,7 @@ final class BlockCache: Sendable {
                 if access == .cachedOnly { return nil }
                 let file = try volume.open(block.name, .read)
                 let count = try file.read(into: &bytes, 0..<bytes.count, at: range.lowerBound)
-                state.withLock { $0.open(file, of: block) }
+                state.withLock { $0.open(file, of: block, filesOpen) }
                 return Array(bytes.prefix(count))
             }
             let count =

@@ -170,18 +170,13 @@ package final class SegmentLeaver: Sendable {
     }
 
     private func leave(_ segment: SegmentExtent) throws {
-        let count = try storesElsewhere()
-        let digest = try map.digest(of: segment)
-        for store in 0..<count {
-            let copy = try self.digest(of: segment, in: store)
-            guard copy == digest else {
-                throw Obstacle(
-                    detail: "store \(store + 1) has other bytes of the segment at position "
-                        + "\(segment.first): run `stardust verify --archive`")
+        try map.leave(segment, copies: try storesElsewhere()) {
+            (store, range) throws(FileFailure) in
+            if isStopping {
+                throw .archiveUnreachable("\(segment.first)", "the daemon is stopping")
             }
-            if isStopping { throw Obstacle(detail: "the daemon is stopping") }
+            return try client.read(segment.first, range, store: store)
         }
-        try map.leave(segment, digest: digest)
         metrics.segmentsLeft.add()
         logger.notice("the segment at position \(segment.first) has left the disk for the archive")
     }
@@ -207,18 +202,6 @@ package final class SegmentLeaver: Sendable {
             )
         }
         return stores.names.count
-    }
-
-    private func digest(of segment: SegmentExtent, in store: Int) throws -> Digest {
-        var (hasher, offset) = (SHA256Hasher(), 0)
-        while offset < segment.bytes {
-            let end = min(segment.bytes, offset + LedgerLimits.archivePieceBytes)
-            let bytes = try client.read(segment.first, offset..<end, store: store)
-            if bytes.isEmpty || isStopping { break }
-            hasher.update(bytes.span)
-            offset += bytes.count
-        }
-        return hasher.finish()
     }
 
     // MARK: Coming back

@@ -17,7 +17,8 @@ struct ArchiveRunCommand: AsyncParsableCommand {
             Reads a running daemon, which must grant this user the role audit. It never changes the \
             ledger and never deletes in a store. If the configuration names a socket, it reads archived \
             segments for the daemon there. Logs JSON lines to standard error. SIGTERM or SIGINT stops \
-            it. Exit codes: 65 another writer of this ledger was found, 75 another machine has taken \
+            it. Keeps copies of up to two segments in $TMPDIR, by default /var/tmp. Exit codes: 65 \
+            another writer of this ledger was found, 75 another machine has taken \
             the ledger over, 78 a store fails the checks of `archive check`.
             """)
 
@@ -33,7 +34,11 @@ struct ArchiveRunCommand: AsyncParsableCommand {
         var quiet = Logger(label: "stardust") { JSONLogHandler(label: $0) }
         let logger = quiet
         quiet.logLevel = .error
-        let process = ArchiveProcess(source, stores, archive.shipping, logger: logger) {
+        let spool = String.environment("TMPDIR") ?? "/var/tmp"
+        let spooled = SpooledSource(source, folder: spool) { [logger] in
+            logger.warning("segments are read again for each store: \($0)")
+        }
+        let process = ArchiveProcess(spooled, stores, archive.shipping, logger: logger) {
             (store, patience) throws(StoreFailure) in
             try ArchiveCheckCommand.holds(store, isLocked: locked.contains(store.name), patience)
         }

@@ -28,6 +28,7 @@ struct ArchiveSettings {
             case "ship_after_bytes":
                 shipping.shipBytes = try member.integer(in: 1 << 10...1 << 30)
             case "socket": socket = try member.absolutePath()
+            case "drill": shipping.drill = try member.absolutePath()
             case "user": user = try member.userID()
             case "seal_after_s":
                 segmentAge = .seconds(try member.integer(in: 10...30 * 86_400))

@@ -55,6 +55,12 @@ struct RestoreCommand: ParsableCommand {
     @Option(help: ArgumentHelp("With --drill: the ledger to compare with.", valueName: "ledger"))
     var against: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "With --drill: a file that gets the time, once the drill has passed.", valueName: "file"
+        ))
+    var record: String?
+
     @OptionGroup var trust: TrustOptions
 
     func validate() throws {
@@ -64,6 +70,7 @@ struct RestoreCommand: ParsableCommand {
             throw ValidationError("give a folder to write, or --drill")
         }
         guard drill || against == nil else { throw ValidationError("--against needs --drill") }
+        guard drill || record == nil else { throw ValidationError("--record needs --drill") }
         guard !drill || !lazy && at == nil && trust.checkpoints.isEmpty else {
             throw ValidationError("--drill chooses by itself what to restore, and reads all of it")
         }
@@ -90,7 +97,8 @@ struct RestoreCommand: ParsableCommand {
     func run() throws {
         guard var path = folder else {
             return try RestoreDrill(
-                urls: urls, ledgerID: ledgerID, against: against, options: trust.options()
+                urls: urls, ledgerID: ledgerID, against: against, record: record,
+                options: trust.options()
             ).run()
         }
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }

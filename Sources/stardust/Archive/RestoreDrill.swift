@@ -11,9 +11,20 @@ struct RestoreDrill {
     let ledgerID: String?
     /// A ledger's folder that must have the same checkpoints.
     let against: String?
+    /// A file that gets the time, once the drill has passed.
+    let record: String?
     let options: Verifier.Options
 
     func run() throws {
+        let newest = try drill()
+        guard let record else { return }
+        do throws(FileFailure) {
+            try DrillRecord(at: .systemNow(), size: newest).write(to: record)
+        } catch { throw Failure(.cannotCreate, "\(error)") }
+    }
+
+    /// Returns the size of the newest checkpoint.
+    private func drill() throws -> LedgerSize {
         let scratch: ScratchFolder
         do throws(FileFailure) {
             scratch = try ScratchFolder(
@@ -30,12 +41,13 @@ struct RestoreDrill {
             "the newest checkpoint, of \(newest.checkpoint.size) entries, comes back: "
                 + "\(newest.checkpoint.root.tagged), with \(whole.size) entries in all")
         let older = checkpoints.dropLast().filter { $0.checkpoint.size > .empty }
-        guard let chosen = older.randomElement() else { return }
+        guard let chosen = older.randomElement() else { return newest.checkpoint.size }
         try compare(chosen, own)
         try restore(chosen, scratch)
         try Output.line(
             "an older one, of \(chosen.checkpoint.size) entries, comes back: "
                 + chosen.checkpoint.root.tagged)
+        return newest.checkpoint.size
     }
 
     /// Everything that was shipped, and the checkpoints in it.

@@ -47,10 +47,10 @@ struct ServeCommand: AsyncParsableCommand {
         Signals.leaveNoBacktrace()
         let (volume, hold) = try readOnly ? open(&configuration) : openLocked(&configuration)
         defer { withExtendedLifetime(hold) {} }
+        configuration.settings.archive = configuration.archive?.access
         try SystemNeeds.plan(&configuration.settings)
         Self.keepFreedMemory()
         Self.keepKeysOutOfDumps()
-        configuration.settings.archive = configuration.archive?.access
         let logger = Logger(label: "stardust") { JSONLogHandler(label: $0) }
         if !readOnly, Self.isReadableByOthers(ledger) {
             logger.warning(

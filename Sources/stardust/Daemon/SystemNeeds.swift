@@ -55,8 +55,8 @@ enum SystemNeeds {
                 + "(`ulimit -u`, TasksMax)")
     }
 
-    /// Takes as many descriptors as the system allows, and divides them: sealed segments that stay
-    /// open, what the daemon needs, and the rest for connections.
+    /// Takes as many descriptors as the system allows, and divides them: sealed segments and blocks of
+    /// the archive that stay open, what the daemon needs, and the rest for connections.
     static func plan(_ settings: inout RunningLedger.Settings) throws(Failure) {
         try checkThreads(threadsOfDaemon)
         var limits = limit(RLIMIT_NOFILE.rawValue)
@@ -65,7 +65,11 @@ enum SystemNeeds {
         _ = unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limits)
         let all = Int(clamping: limit(RLIMIT_NOFILE.rawValue).rlim_cur)
         settings.sealedFiles = max(4, min(StorageLimits.sealedFilesOpen, all / 16))
-        let fixed = 2 * settings.sealedFiles + min(descriptorsOfDaemon, all / 2)
+        let blocks = max(4, min(LedgerLimits.blocksOpen, all / 16))
+        settings.archive?.blocksOpen = blocks
+        let fixed =
+            2 * settings.sealedFiles + (settings.archive == nil ? 0 : blocks)
+            + min(descriptorsOfDaemon, all / 2)
         settings.connections = min(LedgerLimits.connections, all - fixed)
         guard settings.connections >= connectionsMin, all >= 2 * connectionsMin + fixed / 2 else {
             throw Failure(
