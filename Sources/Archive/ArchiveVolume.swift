@@ -19,6 +19,7 @@ package struct ArchiveVolume: Volume {
             Self.file(name, pieces, ledger.stores, patience)
         }
         var (checkpoints, findings): ([Piece], [Finding]) = ([], [])
+        var last: UInt64?
         for segment in ledger.segments {
             let path = LedgerLayout.segment(segment.first)
             switch segment {
@@ -29,7 +30,8 @@ package struct ArchiveVolume: Volume {
                     Piece(
                         key: ledger.layout.segment(mark.first, epoch, .checkpoints), start: 0,
                         count: mark.checkpoints.count), at: mark.checkpoints.lowerBound,
-                    to: &checkpoints)
+                    goesOn: epoch == last, to: &checkpoints)
+                last = epoch
             case .inParts(let first, let epoch):
                 let read = try Self.read(
                     first, epoch, ledger, patience, &findings)
@@ -48,7 +50,8 @@ package struct ArchiveVolume: Volume {
                         Piece(
                             key: key, start: part.line.count + part.bytes,
                             count: part.checkpointBytes), at: part.checkpointOffset,
-                        to: &checkpoints)
+                        goesOn: epoch == last, to: &checkpoints)
+                    last = epoch
                 }
             }
         }
@@ -72,9 +75,19 @@ package struct ArchiveVolume: Volume {
         var count: Int
     }
 
-    /// Adds what stands at a place of the original's file, in the place of what was there from it on.
-    private static func add(_ piece: Piece, at offset: Int, to pieces: inout [Piece]) {
-        cut(&pieces, to: offset)
+    /// Adds what stands at a place of the original's file. What another epoch has takes the place of what
+    /// was there; one epoch's bytes are the same wherever they stand.
+    private static func add(
+        _ piece: Piece, at offset: Int, goesOn: Bool, to pieces: inout [Piece]
+    ) {
+        var piece = piece
+        if goesOn {
+            let known = min(max(0, pieces.reduce(0) { $0 + $1.count } - offset), piece.count)
+            piece.start += known
+            piece.count -= known
+        } else {
+            cut(&pieces, to: offset)
+        }
         pieces.append(piece)
     }
 

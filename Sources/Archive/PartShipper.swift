@@ -137,7 +137,11 @@ package struct PartShipper {
             checkpointBytes: state.checkpointBytes - next.checkpointOffset)
         if part.bytes + part.checkpointBytes > 0 { try put(part, state) }
         // What the store had under the name may have been less.
-        if self.next!.offset < segment.bytes { return true }
+        if self.next!.offset < segment.bytes
+            || self.next!.checkpointOffset < state.checkpointBytes
+        {
+            return true
+        }
         guard segment.isSealed, segment.bytes == self.next?.offset else { return false }
         guard state.segments.contains(where: { $0.first == segment.end }) else { return false }
         do throws(StoreFailure) {

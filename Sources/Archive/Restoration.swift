@@ -16,6 +16,8 @@ package struct Restoration: ~Copyable {
     private var checker: RecordChecker
     /// Written at the places of the original's file.
     private var checkpoints: (any VolumeFile)?
+    /// Of the segment that was written last.
+    private var epoch: UInt64?
 
     /// How far to restore.
     package enum Target: Hashable, Sendable {
@@ -152,6 +154,7 @@ package struct Restoration: ~Copyable {
         _ mark: SealedMark, _ epoch: UInt64
     ) throws(ArchiveFailure) {
         guard let checkpoints else { return }
+        self.epoch = epoch
         try objects.copy(
             ledger.layout.segment(mark.first, epoch, .checkpoints), mark.checkpointsDigest,
             bytes: mark.checkpoints.count, to: checkpoints, at: mark.checkpoints.lowerBound)
@@ -231,7 +234,7 @@ package struct Restoration: ~Copyable {
             }
         }
         candidates.sort { Self.isBefore($0.part, $1.part) }
-        var reached = Reached()
+        var reached = try begin(candidates[0].part, epoch)
         var failure: ArchiveFailure?
         let file = try create(first)
         for (store, part, next) in candidates {
@@ -255,6 +258,19 @@ package struct Restoration: ~Copyable {
         guard let end = ledger.epochs.end(of: epoch), checker.next > end else { return }
         do throws(FileFailure) {
             try cut(file, first) { $0.entry.position < end }
+        } catch { throw .file(error) }
+    }
+
+    /// What there is of a segment before its first part. The checkpoints of one epoch go on from segment to
+    /// segment; another epoch has its own from some place on.
+    private mutating func begin(
+        _ part: ArchivedParts.Part, _ epoch: UInt64
+    ) throws(ArchiveFailure) -> Reached {
+        defer { self.epoch = epoch }
+        guard epoch == self.epoch, let checkpoints else { return Reached() }
+        do throws(FileFailure) {
+            let size = try checkpoints.size()
+            return Reached(checkpoints: size >= part.checkpointOffset ? size : nil)
         } catch { throw .file(error) }
     }
 

@@ -127,11 +127,13 @@ final class BucketStore: ObjectStore {
     func put(
         _ key: String, _ body: ObjectBody, _ patience: Patience
     ) throws(StoreFailure) -> PutOutcome {
-        let answer = try send(creation(key, body), expecting: [412], patience)
+        let answer = try send(try creation(key, body), expecting: [412], patience)
         return answer.status == 412 ? .exists : .created
     }
 
-    private func creation(_ key: String, _ body: ObjectBody) -> Call {
+    private func creation(
+        _ key: String, _ body: ObjectBody
+    ) throws(StoreFailure) -> Call {
         var call = Call(method: "PUT", key: key, body: body)
         switch settings.kind {
         case .google: call.headers.append(("x-goog-if-generation-match", "0"))
@@ -140,7 +142,7 @@ final class BucketStore: ObjectStore {
         // Not every server checks the signed digest, and a locked bucket wants one of these.
         if settings.kind == .amazon {
             call.headers.append(("x-amz-checksum-sha256", body.digest.base64))
-        } else if let md5 = body.md5 {
+        } else if let md5 = try body.md5() {
             call.headers.append(("content-md5", Base64.encoded(md5)))
         }
         if let lock = settings.objectLock {
@@ -162,18 +164,18 @@ final class BucketStore: ObjectStore {
         let refusals: Set<Int> = [400, 401, 403, 405, 409, 412]
         switch misuse {
         case .wrongChecksum:
-            var call = creation(key, ObjectBody(Array("probe".utf8)))
+            var call = try creation(key, ObjectBody(Array("probe".utf8)))
             let wrong = ObjectBody(Array("prove".utf8))
             for index in call.headers.indices {
                 if call.headers[index].name == "x-amz-checksum-sha256" {
                     call.headers[index].value = wrong.digest.base64
                 } else if call.headers[index].name == "content-md5" {
-                    call.headers[index].value = Base64.encoded(wrong.md5 ?? [])
+                    call.headers[index].value = Base64.encoded(try wrong.md5() ?? [])
                 }
             }
             answer = try send(call, expecting: refusals, patience)
         case .wrongSecret:
-            let call = creation(key, ObjectBody(Array("probe".utf8)))
+            let call = try creation(key, ObjectBody(Array("probe".utf8)))
             var wrong = try credentials.current()
             wrong.secret = String(wrong.secret.reversed()) + "x"
             answer = try sendOnce(call, wrong, patience, nil)

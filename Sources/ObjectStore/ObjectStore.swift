@@ -75,19 +75,31 @@ package struct ObjectBody: Sendable {
     package let count: Int
     /// SHA-256 of all bytes, which is signed and sent.
     package let digest: Digest
-    /// Likewise, for stores that know no other checksum; nil where the system forbids it.
-    let md5: [UInt8]?
     let read: Read
 
     /// Fills the array from an offset on. Returns how many bytes it filled: all, unless the body ends.
     package typealias Read =
         @Sendable (_ bytes: inout [UInt8], _ offset: Int) throws(StoreFailure) -> Int
 
-    /// Reads the body once, for its digests.
+    /// Reads the body once, for its digest.
     package init(count: Int, _ read: @escaping Read) throws(StoreFailure) {
         (self.count, self.read) = (count, read)
-        var sha256 = SHA256Hasher()
-        var md5 = MD5Hasher()
+        var hasher = SHA256Hasher()
+        try Self.forEachPiece(of: count, read) { hasher.update($0) }
+        digest = hasher.finish()
+    }
+
+    /// Another digest, for stores that know no better checksum, from one more reading; nil where the system
+    /// forbids it.
+    func md5() throws(StoreFailure) -> [UInt8]? {
+        var hasher = MD5Hasher()
+        try Self.forEachPiece(of: count, read) { hasher.update($0) }
+        return hasher.finish()
+    }
+
+    private static func forEachPiece(
+        of count: Int, _ read: Read, _ take: (Span<UInt8>) -> Void
+    ) throws(StoreFailure) {
         var piece = [UInt8](repeating: 0, count: min(max(count, 1), StoreLimits.pieceBytes))
         var offset = 0
         while offset < count {
@@ -96,11 +108,9 @@ package struct ObjectBody: Sendable {
                 throw StoreFailure(
                     .source, "", "what was to be stored ends after \(offset) of \(count) bytes")
             }
-            sha256.update(piece.span.extracting(0..<found))
-            md5.update(piece.span.extracting(0..<found))
+            take(piece.span.extracting(0..<found))
             offset += found
         }
-        (digest, self.md5) = (sha256.finish(), md5.finish())
     }
 
     /// Fills the array from an offset on. Returns how many bytes it filled.
@@ -111,9 +121,6 @@ package struct ObjectBody: Sendable {
     package init(_ bytes: [UInt8]) {
         count = bytes.count
         digest = .sha256(bytes)
-        var hasher = MD5Hasher()
-        hasher.update(bytes.span)
-        md5 = hasher.finish()
         read = { (piece: inout [UInt8], offset: Int) throws(StoreFailure) in
             let found = min(piece.count, bytes.count - offset)
             if found > 0 { piece.replaceSubrange(0..<found, with: bytes[offset..<offset + found]) }

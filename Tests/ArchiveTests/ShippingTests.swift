@@ -308,7 +308,7 @@ struct ShippingTests {
     @Test("loses nothing that a store confirmed, and everything comes in the end")
     func simulation() throws {
         var departures = 0
-        let runs = try Soak.seeds("shipping", 2_000, soak: 10_000) { seed in
+        let runs = try Soak.seeds("shipping", 600, soak: 10_000) { seed in
             let problem = try run(seed: seed, nil, &departures)
             #expect(problem == nil, "seed \(seed): \(problem ?? "")")
             return problem == nil
@@ -355,7 +355,7 @@ struct ShippingTests {
     @Test("a program that takes a name for its bytes is caught")
     func trustsTheETag() throws {
         var departures = 0
-        let found = try (1...200 as ClosedRange<UInt64>).filter { seed in
+        let found = try (1...400 as ClosedRange<UInt64>).filter { seed in
             do { return try run(seed: seed, .trustsTheETag, &departures) != nil } catch let failure
                 as ArchiveFailure
             {

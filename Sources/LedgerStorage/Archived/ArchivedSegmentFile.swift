@@ -143,6 +143,7 @@ package final class ArchivedSegmentFile: ReadOnlyFile {
 private final class RecordPlaces: Sendable {
     private let entries: EntriesFile
     private let ids: IDsFile.Reader?
+    private static let slotsNear = 256
     /// Without a file of ids: read once from the entries.
     private let offsets = Mutex<[UInt32]?>(nil)
 
@@ -154,9 +155,19 @@ private final class RecordPlaces: Sendable {
     func record(
         containing offset: Int, _ access: ReadAccess
     ) throws(FileFailure) -> (ordinal: Int, offset: Int)? {
-        var window = ReadWindow(firstBytes: IDsFile.slotBytes)
+        var window = ReadWindow(firstBytes: 2 * Self.slotsNear * IDsFile.slotBytes)
         var (low, high) = (0, entries.count)
         var found = SegmentHeader.byteCount
+        // Records are of similar sizes, so the one is near its share of the file, and one read has all
+        // offsets there.
+        let share = Double(offset) / Double(entries.header.segmentBytes)
+        let guess = min(Int(share * Double(entries.count)), entries.count - 1)
+        let near = max(0, guess - Self.slotsNear)..<min(entries.count, guess + Self.slotsNear)
+        guard let first = try start(of: near.lowerBound, &window, access),
+            let last = try start(of: near.upperBound - 1, &window, access)
+        else { return nil }
+        if first <= offset { (low, found) = (near.lowerBound, first) }
+        if last > offset { high = near.upperBound - 1 }
         while high - low > 1 {
             let middle = (low + high) / 2
             guard let start = try start(of: middle, &window, access) else { return nil }

@@ -26,14 +26,14 @@ struct ArchiveRunCommand: AsyncParsableCommand {
 
     func run() async throws {
         Signals.leaveNoBacktrace()
+        // Shipping may wait; whoever waits for a receipt may not.
+        ProcessPriority.lower()
         let (archive, source) = try options.settings()
         var stores: [any ObjectStore] = []
         for settings in archive.stores { stores.append(try settings.open()) }
         let locked = Set(
             zip(stores, archive.stores).filter { $1.objectLock != nil }.map(\.0.name))
-        var quiet = Logger(label: "stardust") { JSONLogHandler(label: $0) }
-        let logger = quiet
-        quiet.logLevel = .error
+        let logger = Logger(label: "stardust") { JSONLogHandler(label: $0) }
         let spool = String.environment("TMPDIR") ?? "/var/tmp"
         let spooled = SpooledSource(source, folder: spool) { [logger] in
             logger.warning("segments are read again for each store: \($0)")
@@ -48,17 +48,8 @@ struct ArchiveRunCommand: AsyncParsableCommand {
             services.append(server(process, source, stores, socket, logger))
         }
         logger.notice("archiving", metadata: ["stores": "\(stores.map(\.name))"])
-        let group = ServiceGroup(
-            configuration: ServiceGroupConfiguration(
-                services: services.map { service in
-                    ServiceGroupConfiguration.ServiceConfiguration(
-                        service: service,
-                        successTerminationBehavior: .gracefullyShutdownGroup,
-                        failureTerminationBehavior: .gracefullyShutdownGroup)
-                },
-                gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
-        EndInTime.watch()
-        do { try await group.run() } catch let failure as ArchiveFailure {
+        do { try await SignalledServices.run(services, logger) } catch let failure as ArchiveFailure
+        {
             throw Failure(failure)
         } catch let refused as SocketFile.Refused {
             throw Failure(.cannotCreate, refused.description)

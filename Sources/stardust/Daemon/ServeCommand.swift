@@ -124,19 +124,9 @@ struct ServeCommand: AsyncParsableCommand {
     }
 
     private func run(_ services: [any Service], _ logger: Logger) async throws {
-        var quiet = logger
-        quiet.logLevel = .error
-        let group = ServiceGroup(
-            configuration: ServiceGroupConfiguration(
-                services: services.map { service in
-                    ServiceGroupConfiguration.ServiceConfiguration(
-                        service: service,
-                        successTerminationBehavior: .gracefullyShutdownGroup,
-                        failureTerminationBehavior: .gracefullyShutdownGroup)
-                },
-                gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
-        EndInTime.watch()
-        do { try await group.run() } catch let failure as RunningLedger.RunFailure {
+        do { try await SignalledServices.run(services, logger) } catch let failure
+            as RunningLedger.RunFailure
+        {
             if case .open(let cause) = failure { throw Failure(cause) }
             throw Failure(.inputOutput, failure.description)
         } catch let refused as SocketFile.Refused {
