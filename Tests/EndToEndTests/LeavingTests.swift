@@ -163,4 +163,67 @@ struct LeavingTests {
         #expect(try status().contains("every store is on the ledger's own file system"))
         #expect(try Self.segments(archived.daemon.ledger).count > 2)
     }
+
+    @Test(
+        arguments: [
+            ("zeros", "has other bytes"), ("short", "has other bytes"),
+            ("flipped", "has other bytes"),
+            ("empty", "has other bytes"), ("long", "instead of at most"), ("fails", "out of luck"),
+            ("silent", "within"), ("foreign", "is of the ledger"),
+        ])
+    func `nothing leaves because an archive process says so`(_ mode: String, _ words: String) throws
+    {
+        let archived = try Archived([Archived.folder("/dev/shm")], leaves: true)
+        let ledger = archived.daemon.ledger
+        let identity = try String(contentsOfFile: ledger + "/identity", encoding: .utf8)
+        let liar = try Background(
+            [
+                "python3", Repository.root + "/Tests/EndToEndTests/lying_archive.py",
+                archived.archiveSocket, String(identity.split(separator: "\n")[1]), mode,
+                ledger + "/segments",
+            ], program: "/usr/bin/env")
+        try liar.waitFor("listening")
+        try archived.emit(0..<300)
+        let before = try Self.segments(ledger)
+        #expect(before.count > 2)
+        func archive() throws -> String {
+            let status = try HTTPClient(archived.daemon.socket).get("/v1/status")
+            return "\(status.json["archive"] ?? status.text)"
+        }
+        let deadline = Date() + 90
+        while try !archive().contains(words) {
+            guard Date() < deadline else { throw Failure("not said: \(try archive())") }
+            usleep(100_000)
+        }
+        #expect(try Self.segments(ledger).keys.sorted() == before.keys.sorted())
+        #expect(archived.daemon.stop() == 0)
+        #expect(try archived.daemon.verify().status == 0)
+    }
+
+    @Test(.needs(Repository.isRoot && Repository.has("mount"), "mounting a tmpfs needs root"))
+    func `a cache that is full, or gone, keeps no answer from anybody`() throws {
+        let stores = try stores()!
+        let archived = try Archived(stores.map { Archived.folder($0.path) }, leaves: true)
+        archived.daemon.stop()
+        let mounted = try run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", archived.cache])
+        #expect(mounted.status == 0, "\(mounted)")
+        defer { _ = try? run(["umount", "-l", archived.cache]) }
+        try archived.daemon.start()
+        try archived.start()
+        try archived.emit(0..<300)
+        try archived.waitUntilLeft()
+        func isThere() throws {
+            let client = try HTTPClient(archived.daemon.socket)
+            for number in stride(from: 0, to: 300, by: 7) {
+                let answer = try client.get("/v1/packets/\(Sample.numbered(number).id)")
+                #expect(answer.status == 200, "\(number): \(answer.text)")
+            }
+        }
+        try isThere()
+        #expect(archived.daemon.log.contains("cannot be kept"))
+        #expect(try run(["umount", "-l", archived.cache]).status == 0)
+        try FileManager.default.removeItem(atPath: archived.cache)
+        try isThere()
+        #expect(archived.daemon.stop() == 0)
+    }
 }

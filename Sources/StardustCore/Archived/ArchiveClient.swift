@@ -102,7 +102,14 @@ package final class ArchiveClient: ArchivedBytes {
         }
         let detail = Self.detail(answer.body)
         switch answer.status {
-        case 200 where answer.body.count <= range.count: return answer.body
+        case 200:
+            guard answer.body.count <= range.count else {
+                throw .archiveUnreachable(
+                    LedgerLayout.segment(first),
+                    "the archive process answered with \(answer.body.count) bytes instead of at most "
+                        + "\(range.count)")
+            }
+            return answer.body
         case 404:
             // The next reader asks every copy again.
             skipped.withLock { $0 = $0.filter { $0.key.first != first } }
