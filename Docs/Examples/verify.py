@@ -329,6 +329,17 @@ class Archive:
             return None
         return b"".join([head, struct.pack("<I", crc32c(head)), *(data[o:o + 176] for o, _ in found), *kept])
 
+    def cut(self, end):
+        """Drops the checkpoints that were signed for more entries than count."""
+        offset, records = 0, self.checkpoints
+        while match := re.match(rb"stardust-checkpoint/1 (0|[1-9][0-9]{0,6}) [0-9a-f]{8}\n", records[offset:offset + 64]):
+            content = records[offset + match.end():offset + match.end() + int(match[1])]
+            lines = content.split(b"\n")
+            if len(lines) < 2 or not lines[1].isdigit() or int(lines[1]) > end:
+                break
+            offset += match.end() + len(content)
+        self.checkpoints = records[:offset]
+
     def parts(self, first):
         """Takes what there is in parts of the segment at a position, of the newest epoch; None if there is nothing."""
         for epoch, end in self.ends.items():
@@ -350,6 +361,7 @@ class Archive:
                 found = list(self.records(data))[:end - first]
                 if found and first + len(found) == end:
                     data = data[:found[-1][0] + found[-1][1] + -found[-1][1] % 8]
+                    self.cut(end)
                 self.segments[first] = data
                 return first + len(found)
         return None
@@ -412,13 +424,18 @@ class Verifier:
             return [name[9:] for name in self.archive.files if name.startswith("segments/")]
         segments, archived = (os.path.join(self.folder, name) for name in ("segments", "archived"))
         names = set(os.listdir(segments) if os.path.lexists(segments) else [])
+        for name in sorted(n for n in names if self.archive and f"segments/{n}" in self.archive.files):
+            one, two = self.read(f"segments/{name}", SEGMENT_MAX) or b"", self.archive.files[f"segments/{name}"]
+            count = min(len(one.rstrip(b"\0")), len(two.rstrip(b"\0")))
+            if one[:count] != two[:count]:
+                self.report("archive_fork", f"segments/{name}: folder and archive have other bytes")
         for name in os.listdir(archived) if os.path.isdir(archived) else []:
             left = re.fullmatch(r"([0-9]{20})\.entries", name)
             if left and f"{left[1]}.seg" not in names:
                 names.add(f"{left[1]}.seg")
                 if not self.archive:
                     self.report("archived", f"segments/{left[1]}.seg has left the disk: give --archive")
-                elif self.read(f"archived/{name}", SEGMENT_MAX)[176:208] != sha256(self.read(f"segments/{left[1]}.seg") or b""):
+                elif self.read(f"archived/{name}", SEGMENT_MAX)[160:192] != sha256(self.read(f"segments/{left[1]}.seg") or b""):
                     self.report("archive_damaged", f"segments/{left[1]}.seg: the archive has another one than left the disk")
         return sorted(names)
 

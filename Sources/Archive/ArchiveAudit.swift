@@ -2,7 +2,8 @@ internal import LedgerFormat
 package import LedgerStorage
 package import ObjectStore
 
-/// Checks every object of the sealed segments in one store against what was sealed.
+/// Checks every object of the segments in each store: of the sealed ones against what was sealed, parts
+/// against each other.
 package enum ArchiveAudit {
     /// Reads all of them once. `progress` is told of each segment.
     package static func run(
@@ -29,6 +30,11 @@ package enum ArchiveAudit {
                 }
             }
             progress(ordinal + 1, ledger.sealed.count)
+        }
+        for case .inParts(let first, let epoch) in ledger.segments {
+            for (store, parts) in zip(ledger.stores, ledger.parts(of: epoch)) {
+                findings += try PartAudit(store, parts, first, patience).findings()
+            }
         }
         return findings
     }

@@ -56,6 +56,11 @@ package struct ArchiveVolume: Volume {
             }
         }
         checkpoints.removeAll { $0.count == 0 }
+        if let end = ledger.end {
+            // Nor does what was signed for it there.
+            let file = pieces(LedgerLayout.checkpoints, checkpoints)
+            Self.cut(&checkpoints, to: try Self.checkpoints(of: file, upTo: end))
+        }
         if !checkpoints.isEmpty {
             let file = pieces(LedgerLayout.checkpoints, checkpoints)
             files[LedgerLayout.checkpoints] = file
@@ -157,6 +162,20 @@ package struct ArchiveVolume: Volume {
                     "the part before this one is missing"))
         }
         return found
+    }
+
+    /// Bytes of the checkpoints of sizes up to a position.
+    private static func checkpoints(
+        of file: any VolumeFile, upTo end: Position
+    ) throws(ArchiveFailure) -> Int {
+        do throws(FileFailure) {
+            var cursor = try CheckpointCursor(file)
+            var count = 0
+            while case .record(let record) = try cursor.next(),
+                record.published.checkpoint.size.entries <= end.value
+            { count = cursor.offset }
+            return count
+        } catch { throw .file(error) }
     }
 
     private static func newest(in file: any VolumeFile) throws(FileFailure) -> [UInt8]? {

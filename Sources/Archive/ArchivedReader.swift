@@ -158,7 +158,8 @@ package final class ArchivedReader: Sendable {
     }
 
     private func identity() throws(StoreFailure) -> LedgerIdentity {
-        guard let identity = try? LedgerIdentity(fileContent: try source.identity()) else {
+        let content = try source.identity()
+        guard let identity = try? LedgerIdentity(fileContent: content) else {
             throw StoreFailure(.source, "", "the daemon's identity is damaged")
         }
         return identity

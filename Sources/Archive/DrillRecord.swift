@@ -1,3 +1,4 @@
+internal import Glibc
 package import LedgerFormat
 package import Platform
 
@@ -15,7 +16,26 @@ package struct DrillRecord: Hashable, Sendable {
     package func write(to path: String) throws(FileFailure) {
         let (folder, name) = Self.parts(path)
         let volume = try PosixVolume(root: folder)
-        try volume.replace(name, with: Array("\(Self.firstLine)\n\(time)\n\(size)\n".utf8))
+        let content = Array("\(Self.firstLine)\n\(time)\n\(size)\n".utf8)
+        // Whoever watches it is another user, and it is no secret.
+        let beside = ".\(name).\(UInt64.random(in: 0 ... .max))"
+        _ = try volume.createWhole(beside, mode: 0o644) { (file) throws(FileFailure) in
+            try file.write(content.span, at: 0)
+        }
+        do throws(FileFailure) { try volume.rename(beside, to: name) } catch {
+            try? volume.remove(beside)
+            throw error
+        }
+        try volume.syncFolder("")
+    }
+
+    /// Fails where the file could not be written.
+    package static func check(_ path: String) throws(FileFailure) {
+        let (folder, name) = parts(path)
+        let volume = try PosixVolume(root: folder)
+        guard !name.isEmpty else { throw FileFailure(.create, path, errorNumber: EISDIR) }
+        guard try volume.list("").contains(name) else { return }
+        _ = try volume.open(name, .update)
     }
 
     /// Nil if no drill has passed, or the file is another one.
@@ -33,8 +53,7 @@ package struct DrillRecord: Hashable, Sendable {
     }
 
     private static func parts(_ path: String) -> (folder: String, name: String) {
-        let name = path.split(separator: "/").last.map(String.init) ?? ""
-        let folder = path.dropLast(name.utf8.count)
-        return (folder.isEmpty ? "." : String(folder), name)
+        guard let slash = path.lastIndex(of: "/") else { return (".", path) }
+        return (String(path[...slash]), String(path[path.index(after: slash)...]))
     }
 }

@@ -102,20 +102,26 @@ package struct ShippedLedger: Sendable {
         _ epoch: UInt64, from end: Position, _ patience: Patience,
         _ take: (Entry, [UInt8]) throws(ArchiveFailure) -> Void
     ) throws(ArchiveFailure) {
-        var (next, failure): (Position, ArchiveFailure?) = (end, nil)
-        for store in stores {
+        var next = end
+        // What one store lacks another may have, and then the first one may have what follows.
+        while true {
             let before = next
-            do throws(ArchiveFailure) {
-                try SupersededParts(store, layout, epoch: epoch, end: end, patience)
-                    .read(from: &next, take)
-                // All that this store has came, as far as the one before did not get.
-                if next > before { failure = nil }
-            } catch {
-                guard case .store(let cause) = error, cause.kind != .stopped else { throw error }
-                failure = error
+            var failure: ArchiveFailure?
+            for store in stores {
+                do throws(ArchiveFailure) {
+                    try SupersededParts(store, layout, epoch: epoch, end: end, patience)
+                        .read(from: &next, take)
+                } catch {
+                    guard case .store(let cause) = error, cause.kind != .stopped else {
+                        throw error
+                    }
+                    failure = failure ?? error
+                }
             }
+            guard next == before else { continue }
+            if let failure { throw failure }
+            return
         }
-        if let failure { throw failure }
     }
 
     // MARK: Which ledger

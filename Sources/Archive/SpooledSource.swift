@@ -12,8 +12,10 @@ package final class SpooledSource: LedgerSource {
     private let folder: String
     private let copies = Mutex<[Position: Copy]>([:])
     private let note: @Sendable (FileFailure) -> Void
+    private let isNoted = Mutex(false)
 
-    /// `note` is told of each segment that cannot be kept; it is then read from the daemon each time.
+    /// `note` is told the first time that a segment cannot be kept, and again after one could be. It is
+    /// then read from the daemon each time.
     package init(
         _ source: any LedgerSource, folder: String,
         note: @escaping @Sendable (FileFailure) -> Void
@@ -36,7 +38,10 @@ package final class SpooledSource: LedgerSource {
         // A whole piece costs the daemon hardly more than a small one.
         let wanted = copy.ends(at: offset) ? max(count, ArchiveLimits.pieceBytes) : count
         let bytes = try source.read(file, offset, atMost: wanted)
-        do throws(FileFailure) { try copy.extend(with: bytes, at: offset) } catch {
+        do throws(FileFailure) {
+            try copy.extend(with: bytes, at: offset)
+            isNoted.withLock { $0 = false }
+        } catch {
             drop(first, error)
         }
         return bytes.count <= count ? bytes : Array(bytes.prefix(count))
@@ -62,11 +67,13 @@ package final class SpooledSource: LedgerSource {
     }
 
     private func drop(_ first: Position, _ failure: FileFailure) {
-        let isNew = copies.withLock { copies in
-            let isNew = copies[first]?.isKept ?? true
+        copies.withLock { copies in
             copies[first] = Copy(nil)
             while copies.count > ArchiveLimits.copiesMax { copies[copies.keys.min()!] = nil }
-            return isNew
+        }
+        let isNew = isNoted.withLock { isNoted in
+            defer { isNoted = true }
+            return !isNoted
         }
         if isNew { note(failure) }
     }

@@ -108,32 +108,55 @@ package struct SupersededParts {
             }
         } catch { throw .store(error) }
         let sealed = try self.sealed()
+        // What is wrong, as long as nothing behind it shows that all of it was there already.
+        var failure: ArchiveFailure?
         for first in Set(parts.map(\.first)).union(sealed.keys).sorted() {
+            if first <= next { failure = nil }
             // What left the old machine's disk is whole in a segment, and need not be in parts.
             if let mark = sealed[first], mark.end > next, try read(mark, from: &next, take) {
                 continue
             }
             for part in parts.filter({ $0.first == first }).sorted(by: { $0.offset < $1.offset }) {
-                try read(part, from: &next, take)
+                do throws(ArchiveFailure) {
+                    let before = next
+                    guard let begin = try read(part, from: &next, take) else { continue }
+                    if begin <= before { failure = nil }
+                } catch {
+                    guard case .store = error else { throw error }
+                    failure = failure ?? error
+                }
+            }
+            if let mark = sealed[first], mark.end > next {
+                failure =
+                    failure
+                    ?? .store(
+                        StoreFailure(
+                            .damaged, "\(store.name)/\(layout.segment(first, epoch, .segment))",
+                            "the object is not what was sealed, or does not go on from position "
+                                + "\(next)"))
             }
         }
+        if let failure { throw failure }
     }
 
+    /// Returns the position of the part's first entry; nil if it has none.
     private func read(
         _ part: ArchivedParts.Part, from next: inout Position,
         _ take: (Entry, [UInt8]) throws(ArchiveFailure) -> Void
-    ) throws(ArchiveFailure) {
+    ) throws(ArchiveFailure) -> Position? {
         let content: [UInt8]
         do throws(StoreFailure) { content = try bytes(part, 0..<part.objectBytes) } catch {
             throw .store(error)
         }
-        for (entry, payload) in try records(of: part, content) where entry.position >= next {
+        let records = try records(of: part, content)
+        for (entry, payload) in records where entry.position >= next {
             guard entry.position == next else {
                 throw .store(damaged(part, "the part before it is missing: position \(next)"))
             }
             try take(entry, payload)
             next = entry.position.next
         }
+        return records.first?.0.position
     }
 
     /// The epoch's sealed segments that end beyond it.

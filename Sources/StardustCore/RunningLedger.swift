@@ -6,6 +6,7 @@ internal import Packets
 package import Platform
 package import Publishing
 internal import ReadModel
+internal import Synchronization
 
 /// An open ledger that many clients append to and read at once.
 package final class RunningLedger: Sendable {
@@ -25,6 +26,7 @@ package final class RunningLedger: Sendable {
     private let logger: Logger
     private let transport: WitnessCouncil.Transport
     private let monitor = Monitor(Phase.recovering)
+    private let supersedingTurn = Mutex(())
     /// Set at opening and kept until the process ends, because answers may still be in progress
     /// after the ledger has stopped.
     private let opened = Monitor<Opened?>(nil)
@@ -362,7 +364,10 @@ package final class RunningLedger: Sendable {
 
     /// Keeps the note of the epoch that ends this writer, and takes no more packets.
     func keepSuperseding(_ note: [UInt8]) throws(FileFailure) {
-        try volume.replace(LedgerLayout.superseded, with: note)
+        // Each store's thread of the archive process may say so.
+        try supersedingTurn.withLock { (_) throws(FileFailure) in
+            try volume.replace(LedgerLayout.superseded, with: note)
+        }
         logger.critical("read-only: \(ReadOnlyReason.superseded)")
         monitor.change { if case .serving = $0 { $0 = .readOnly(.superseded) } }
     }

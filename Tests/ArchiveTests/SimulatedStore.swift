@@ -42,6 +42,21 @@ final class SimulatedStore: ObjectStore {
         }
     }
 
+    /// Flips a bit of some objects, or removes them.
+    func damage(_ share: Int, removes: Bool, using generator: inout SeededGenerator) {
+        state.withLock { state in
+            for key in state.objects.keys.sorted() where key.contains("/0000") {
+                guard Int.random(in: 0..<100, using: &generator) < share else { continue }
+                if removes {
+                    state.objects[key] = nil
+                } else if var bytes = state.objects[key], !bytes.isEmpty {
+                    bytes[Int.random(in: bytes.indices, using: &generator)] ^= 1
+                    state.objects[key] = bytes
+                }
+            }
+        }
+    }
+
     var objects: [String: [UInt8]] { state.withLock { $0.objects } }
 
     private static func settle(_ state: inout State, all: Bool = false) {

@@ -95,17 +95,31 @@ struct TwoWritersTests {
             guard volume.bytes(of: path) == second.fixture.volume.bytes(of: path) else {
                 return "\(store.name): other checkpoints"
             }
-            if let problem = try lost(of: first, beyond: note.start, store) { return problem }
+            if let problem = try lost(of: first, beyond: note.start, [store]) { return problem }
+        }
+        // Where neither store has all of it, it comes from both, or the answer is an error.
+        let orders = [reached, reached.reversed()]
+        let ledgers = try orders.map { try ShippedLedger($0, nil, Shipping.once) }
+        stores[0].damage(20, removes: false, using: &generator)
+        stores[1].damage(20, removes: true, using: &generator)
+        for (order, ledger) in zip(orders, ledgers) {
+            do {
+                if let problem = try lost(of: first, beyond: note.start, order, ledger) {
+                    return problem
+                }
+            } catch ArchiveFailure.store(let failure)
+                where failure.kind == .damaged || failure.kind == .missing
+            {}
         }
         return nil
     }
 
-    /// Whether a store lacks what the first machine acknowledged beyond the end of its epoch.
+    /// Whether stores lack what the first machine acknowledged beyond the end of its epoch.
     private func lost(
-        of first: Shipping, beyond end: Position, _ store: Reach
+        of first: Shipping, beyond end: Position, _ stores: [Reach], _ known: ShippedLedger? = nil
     ) throws -> String? {
         var found: Set<UUID128> = []
-        let ledger = try ShippedLedger([store], nil, Shipping.once)
+        let ledger = try known ?? ShippedLedger(stores, nil, Shipping.once)
         try ledger.superseded(0, from: end, Shipping.once) { entry, _ in
             found.insert(entry.stardustID)
         }
@@ -113,7 +127,7 @@ struct TwoWritersTests {
             $0.position >= end && !found.contains($0.id)
         }
         return missing.isEmpty
-            ? nil : "\(store.name) lacks what was superseded at \(missing[0].position)"
+            ? nil : "\(stores.map(\.name)) lack what was superseded at \(missing[0].position)"
     }
 
     @Test("[A-06] the later epoch counts, and what the earlier one took is kept")

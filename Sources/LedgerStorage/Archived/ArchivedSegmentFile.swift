@@ -116,11 +116,16 @@ package final class ArchivedSegmentFile: ReadOnlyFile {
             .archiveDamaged(
                 path, "the payload of position \(entry.position), byte \(offset): \(detail)")
         }
-        var wasWrong = false
+        var (wasWrong, isLastRound) = (false, false)
         while true {
             let found: [UInt8]?
             do throws(FileFailure) { found = try archive.read(first, range, access) } catch {
                 guard error.isArchiveDamaged else { throw error }
+                // Copies may have been passed over for another payload's sake: once more, from the first.
+                if !isLastRound {
+                    isLastRound = true
+                    continue
+                }
                 throw damaged(
                     wasWrong ? "no copy has the bytes that its entry names" : error.detail ?? "")
             }

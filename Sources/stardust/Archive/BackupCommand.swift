@@ -27,6 +27,12 @@ struct BackupCommand: ParsableCommand {
     @Option(help: ArgumentHelp("How long to wait for shipping.", valueName: "seconds"))
     var patience = 600.0
 
+    func validate() throws {
+        guard (0...86_400).contains(patience) else {
+            throw ValidationError("--patience must be from 0 to 86400 seconds")
+        }
+    }
+
     func run() throws {
         let (archive, source) = try options.settings()
         var stores: [any ObjectStore] = []

@@ -16,6 +16,9 @@ struct RestoreDrill {
     let options: Verifier.Options
 
     func run() throws {
+        do throws(FileFailure) { try record.map(DrillRecord.check) } catch {
+            throw Failure(.cannotCreate, "--record: \(error)")
+        }
         let newest = try drill()
         guard let record else { return }
         do throws(FileFailure) {

@@ -56,11 +56,12 @@ struct VerifyCommand: ParsableCommand {
         var result = Verification()
         if let ledger { result = try verify(ledger, options) }
         if !archive.urls.isEmpty {
-            let found = try verifyArchive(options)
-            if ledger == nil {
-                result = found
-            } else {
+            let (found, archived) = try verifyArchive(options)
+            if let ledger {
                 result.compare(withArchive: found)
+                if result.isSound, let archived { try compare(ledger, &result, archived) }
+            } else {
+                result = found
             }
         }
         try json ? printJSON(result) : printText(result)
@@ -82,20 +83,34 @@ struct VerifyCommand: ParsableCommand {
         } catch { throw Failure(error) }
     }
 
-    /// Checks what a store has, by itself.
-    private func verifyArchive(_ options: Verifier.Options) throws(Failure) -> Verification {
+    /// Compares folder and archive byte by byte, as far as both go.
+    private func compare(
+        _ ledger: String, _ result: inout Verification,
+        _ archived: (shipped: ShippedLedger, volume: ArchiveVolume)
+    ) throws(Failure) {
+        do throws(FileFailure) {
+            let comparison = ArchiveComparison(
+                try PosixVolume(root: ledger), size: result.size, archived.shipped, archived.volume)
+            if let difference = try comparison.difference() { result.findings.append(difference) }
+        } catch { throw Failure(OpenFailure.file(error)) }
+    }
+
+    /// Checks what a store has, by itself. The second value is missing if its records were not followed.
+    private func verifyArchive(
+        _ options: Verifier.Options
+    ) throws(Failure) -> (Verification, (shipped: ShippedLedger, volume: ArchiveVolume)?) {
         let showsProgress = Output.isErrorATerminal
-        let (findings, volume): ([Finding], ArchiveVolume)
+        let (shipped, volume): (ShippedLedger, ArchiveVolume)
         do throws(ArchiveFailure) {
-            let shipped = try archive.ledger(.ofCommand)
-            findings = try ArchiveAudit.run(shipped, .ofCommand) { done, all in
+            shipped = try archive.ledger(.ofCommand)
+            let findings = try ArchiveAudit.run(shipped, .ofCommand) { done, all in
                 if showsProgress { Output.progress("sealed segment \(done) of \(all)") }
             }
             guard findings.isEmpty else {
                 var result = Verification()
                 (result.identity, result.findings) = (shipped.identity, findings)
                 result.notes = ["the archived records were not followed: objects are not right"]
-                return result
+                return (result, nil)
             }
             volume = try ArchiveVolume(shipped, .ofCommand)
         } catch { throw Failure(error) }
@@ -105,7 +120,7 @@ struct VerifyCommand: ParsableCommand {
             var result = try Verifier(volume, options, isBeingWritten: false)
                 .run(withProgressOf: "archived segment")
             result.findings = volume.findings + result.findings
-            return result
+            return (result, (shipped, volume))
         } catch { throw Failure(error) }
     }
 
