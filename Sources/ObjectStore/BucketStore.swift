@@ -4,10 +4,10 @@ internal import Synchronization
 
 /// A bucket of Amazon S3, of a server that speaks its protocol, or of Google Cloud Storage, whose
 /// XML interface differs in the names of headers.
-final class BucketStore: ObjectStore {
+final class BucketStore: ObjectStore, AssetStore {
     let name: String
-    private let settings: StoreSettings
-    private let prefix: String
+    let settings: StoreSettings
+    let prefix: String
     private let credentials: CredentialSource
     private let transport: HTTPTransport
     private let address: Address
@@ -51,7 +51,7 @@ final class BucketStore: ObjectStore {
 
     // MARK: Requests
 
-    private struct Call {
+    struct Call {
         var method: String
         /// Without the prefix; nil for the bucket itself.
         var key: String?
@@ -60,11 +60,11 @@ final class BucketStore: ObjectStore {
         var body: ObjectBody?
     }
 
-    private func object(_ key: String?) -> String { key.map { "\(name)/\($0)" } ?? name }
+    func object(_ key: String?) -> String { key.map { "\(name)/\($0)" } ?? name }
 
     /// Sends a call, again as long as patience lasts and it may help. Answers with an error's status
     /// become failures, but for those in `expected`.
-    private func send(
+    func send(
         _ call: Call, expecting expected: Set<Int> = [], _ patience: Patience,
         _ take: ((Span<UInt8>, HTTPTransport.Answer) throws(StoreFailure) -> Void)? = nil
     ) throws(StoreFailure) -> HTTPTransport.Answer {
@@ -249,130 +249,4 @@ final class BucketStore: ObjectStore {
         }
         return size
     }
-
-    // MARK: Listing
-
-    func list(_ prefix: String, _ patience: Patience) throws(StoreFailure) -> [StoredObject] {
-        var found: [StoredObject] = []
-        var token: String?
-        repeat {
-            var call = Call(method: "GET", key: nil)
-            call.query = [
-                ("list-type", "2"), ("prefix", self.prefix + prefix), ("encoding-type", "url"),
-            ]
-            if let token { call.query.append(("continuation-token", token)) }
-            let page = try document(try send(call, patience))
-            var hasMore = false
-            for object in page.all("Contents") {
-                guard let key = Self.key(of: object, page), key.hasPrefix(self.prefix),
-                    let bytes = object["Size"].flatMap({ Int($0.text) })
-                else { throw malformed }
-                let name = String(key.dropFirst(self.prefix.count))
-                // A listing goes forward, or it would never end.
-                guard found.last.map({ $0.key.utf8.lexicographicallyPrecedes(name.utf8) }) ?? true
-                else { throw malformed }
-                found.append(StoredObject(key: name, bytes: bytes))
-                hasMore = true
-            }
-            let isCut = page["IsTruncated"]?.text == "true"
-            token = isCut ? page["NextContinuationToken"]?.text : nil
-            if isCut, token == nil || !hasMore { throw malformed }
-        } while token != nil
-        return found
-    }
-
-    func hidden(_ prefix: String, _ patience: Patience) throws(StoreFailure) -> [StoredObject] {
-        // Google's interface has no markers of deletion: an object is there or has only versions.
-        if settings.kind == .google { return [] }
-        var markers: Set<String> = []
-        var newest: [String: Int] = [:]
-        try eachPageOfVersions(prefix, patience) { (page) throws(StoreFailure) in
-            for marker in page.all("DeleteMarker") where marker["IsLatest"]?.text == "true" {
-                if let key = Self.key(of: marker, page) { markers.insert(key) }
-            }
-            for version in page.all("Version") {
-                guard let key = Self.key(of: version, page),
-                    let bytes = version["Size"].flatMap({ Int($0.text) })
-                else { throw malformed }
-                newest[key] = newest[key] ?? bytes
-            }
-            return true
-        }
-        return markers.sorted().compactMap { key in
-            newest[key].map {
-                StoredObject(key: String(key.dropFirst(self.prefix.count)), bytes: $0)
-            }
-        }
-    }
-
-    func versions(of key: String, _ patience: Patience) throws(StoreFailure) -> [ObjectVersion] {
-        var found: [ObjectVersion] = []
-        try eachPageOfVersions(key, patience) { (page) throws(StoreFailure) in
-            var isPast = false
-            for version in page.all("Version") + page.all("Contents") {
-                guard let name = Self.key(of: version, page),
-                    let bytes = version["Size"].flatMap({ Int($0.text) })
-                else { throw malformed }
-                guard name == prefix + key else {
-                    isPast = true
-                    continue
-                }
-                let number = version["VersionId"]?.text ?? version["Generation"]?.text
-                found.append(ObjectVersion(version: number, bytes: bytes))
-            }
-            return !isPast
-        }
-        return found
-    }
-
-    /// Passes each page of a listing of versions to `take`, until it returns false.
-    private func eachPageOfVersions(
-        _ prefix: String, _ patience: Patience,
-        _ take: (XMLElement) throws(StoreFailure) -> Bool
-    ) throws(StoreFailure) {
-        var place: (key: String, version: String)?
-        while true {
-            var call = Call(method: "GET", key: nil)
-            call.query = [
-                ("versions", ""), ("prefix", self.prefix + prefix), ("encoding-type", "url"),
-            ]
-            if let place {
-                call.query.append(("key-marker", place.key))
-                call.query.append(("version-id-marker", place.version))
-            }
-            let page = try document(try send(call, patience))
-            guard try take(page), page["IsTruncated"]?.text == "true" else { return }
-            guard let text = page["NextKeyMarker"]?.text,
-                let key = page["EncodingType"]?.text == "url"
-                    ? String(percentEncoded: text.replacing("+", with: " ")) : text
-            else { throw malformed }
-            let next = (key, page["NextVersionIdMarker"]?.text ?? "")
-            // A listing goes forward, or it would never end.
-            guard place.map({ $0 != next }) ?? true else { throw malformed }
-            place = next
-        }
-    }
-
-    /// The name of an object in a listing, which is encoded if the listing says so.
-    private static func key(of object: XMLElement, _ page: XMLElement) -> String? {
-        guard let text = object["Key"]?.text else { return nil }
-        guard page["EncodingType"]?.text == "url" else { return text }
-        return String(percentEncoded: text.replacing("+", with: " "))
-    }
-
-    private var malformed: StoreFailure {
-        StoreFailure(.damaged, name, "the store's listing is not what its protocol says")
-    }
-
-    private func document(_ answer: HTTPTransport.Answer) throws(StoreFailure) -> XMLElement {
-        guard let document = XMLElement(answer.body),
-            ["ListBucketResult", "ListVersionsResult"].contains(document.name)
-        else { throw malformed }
-        return document
-    }
-}
-
-extension StoreSettings {
-    /// The region that requests are signed for.
-    var signedRegion: String { region ?? (kind == .google ? "auto" : "us-east-1") }
 }

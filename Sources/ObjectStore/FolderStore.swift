@@ -1,10 +1,11 @@
 internal import Glibc
+internal import LedgerFormat
 internal import Platform
 internal import Synchronization
 
 /// A folder as a store, for another disk or a file system of another machine. An object is a file; a
 /// name that begins with a dot is none.
-final class FolderStore: ObjectStore {
+final class FolderStore: ObjectStore, AssetStore {
     let name: String
     private let volume: PosixVolume
     /// Folders that this process made durable.
@@ -131,6 +132,25 @@ final class FolderStore: ObjectStore {
             throw failure(error, prefix)
         }
         return found.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
+    }
+
+    func assets(
+        _ patience: Patience, _ take: (StoredAsset) throws(StoreFailure) -> Void
+    ) throws(StoreFailure) {
+        for object in try list("", patience) {
+            var status = stat()
+            guard unsafe lstat(path(object.key), &status) == 0 else {
+                // A file that is gone again was not an asset.
+                if errno == ENOENT { continue }
+                throw failure(FileFailure(.size, path(object.key), errorNumber: errno), object.key)
+            }
+            let (seconds, rest) = (Int64(status.st_mtim.tv_sec), Int64(status.st_mtim.tv_nsec))
+            try take(
+                StoredAsset(
+                    key: object.key, bytes: Int(status.st_size),
+                    tag: "\(status.st_ino)-\(status.st_size)-\(seconds).\(rest)",
+                    changed: Timestamp(microseconds: seconds * 1_000_000 + rest / 1000)))
+        }
     }
 
     private func collect(

@@ -46,7 +46,16 @@ package struct StoreSettings: Hashable, Sendable {
     /// Opens the store, without asking it anything.
     package func open(
         environment: @escaping @Sendable (String) -> String?
-    ) throws(StoreFailure) -> any ObjectStore {
+    ) throws(StoreFailure) -> any ObjectStore { try opened(environment) }
+
+    /// The same for assets, which are not an archive's.
+    package func openAssets(
+        environment: @escaping @Sendable (String) -> String?
+    ) throws(StoreFailure) -> any AssetStore { try opened(environment) }
+
+    private func opened(
+        _ environment: @escaping @Sendable (String) -> String?
+    ) throws(StoreFailure) -> any ObjectStore & AssetStore {
         switch url.place {
         case .folder(let path): return try FolderStore(path, name: url.description)
         case .s3(let bucket, let prefix), .google(let bucket, let prefix):

@@ -1,4 +1,4 @@
-internal import LedgerStorage
+package import LedgerStorage
 internal import Logging
 internal import Platform
 
@@ -21,6 +21,14 @@ package struct ArchiveAccess: Sendable {
         let name = "stardust-blocks"
         if try !parent.list("").contains(name) { try parent.makeFolder(name) }
         return try PosixVolume(root: folder + "/" + name)
+    }
+
+    /// For a command that reads a ledger's folder itself, and keeps nothing.
+    package var reading: any ArchivedBytes {
+        let logger = Logger(label: "stardust") { _ in SwiftLogNoOpLogHandler() }
+        return ArchiveClient(
+            transport, BlockCache(nil, bytesMax: 0, filesOpen: 0, logger: logger),
+            time: LedgerLimits.queryTime, Metrics())
     }
 
     func client(time: Duration, _ metrics: Metrics, _ logger: Logger) -> ArchiveClient {

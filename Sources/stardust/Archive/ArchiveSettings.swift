@@ -82,7 +82,13 @@ struct ArchiveSettings {
         return retention
     }
 
-    private static func store(_ object: ConfigurationObject) throws(Failure) -> StoreSettings {
+    /// Reads a store. `other` takes the members that not every store has.
+    static func store(
+        _ object: ConfigurationObject,
+        _ other: (ConfigurationObject.Member) throws(Failure) -> Void = {
+            (member) throws(Failure) in throw member.unknown
+        }
+    ) throws(Failure) -> StoreSettings {
         var settings: StoreSettings?
         var (endpoint, region, profile): (String?, String?, String?)
         var (certificates, lock): (String?, StoreSettings.ObjectLock?)
@@ -105,7 +111,7 @@ struct ArchiveSettings {
             case "profile": profile = try member.string()
             case "certificates": certificates = try member.string()
             case "object_lock": lock = try objectLock(try member.object())
-            default: throw member.unknown
+            default: try other(member)
             }
         }
         guard var settings else {

@@ -18,6 +18,8 @@ struct Configuration {
     var source: SyncSettings?
     /// Where the archive process ships the ledger to.
     var archive: ArchiveSettings?
+    /// Where assets are that may be cleaned up.
+    var cleanup: CleanupSettings?
     /// What names this machine among a ledger's writers; nil for a hash of its machine-id.
     var machine: String?
 
@@ -83,6 +85,7 @@ struct Configuration {
             case "keys": settings.keysFolder = try member.string()
             case "model": source = try source(try member.object())
             case "archive": archive = try ArchiveSettings(try member.object())
+            case "cleanup": cleanup = try CleanupSettings(try member.object())
             case "forbidden":
                 for text in try member.strings() {
                     guard let path = Self.pointer(text) else {

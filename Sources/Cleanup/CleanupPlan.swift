@@ -1,0 +1,177 @@
+package import LedgerFormat
+internal import Packets
+
+/// What may be deleted, and why; deletes nothing. A file of JSON lines: the plan's facts, then one line an
+/// asset. Whoever approves it approves these bytes.
+package struct CleanupPlan: Hashable, Sendable {
+    package var ledgerID: UUID128
+    /// The read model's position, and the ledger's size, at which the rules were judged.
+    package var lsn: String
+    package var ledgerSize: UInt64
+    package var made: Timestamp
+    /// How much the listings showed.
+    package var objects: Int
+    package var bytes: Int
+    /// What stays, by reason.
+    package var kept: [KeptGroup]
+    package var items: [Item]
+
+    package struct Item: Hashable, Sendable {
+        package var uri: String
+        package var kind: AssetInventory.AssetClass.Kind
+        package var finding: RetentionRules.Finding
+        package var bytes: Int
+        package var tag: String
+        package var changed: Timestamp
+        /// By how many days its rule is exceeded.
+        package var daysOver: Double
+        /// The row whose asset it is, as `table/id`; nil for an orphan.
+        package var owner: String?
+        /// Ids of the records that its deletion will leave, so that repeating one changes nothing.
+        package var records: Records
+    }
+
+    package struct Records: Hashable, Sendable {
+        package var decision: UUID128
+        package var deletion: UUID128
+        package var log: UUID128
+
+        package init(using generator: inout some RandomNumberGenerator) {
+            decision = .random(using: &generator)
+            deletion = .random(using: &generator)
+            log = .random(using: &generator)
+        }
+
+        fileprivate init(_ decision: UUID128, _ deletion: UUID128, _ log: UUID128) {
+            (self.decision, self.deletion, self.log) = (decision, deletion, log)
+        }
+    }
+
+    /// How long a plan may be approved and run.
+    package static let validity = Duration.seconds(7 * 86_400)
+    private static let format = "stardust-cleanup/1"
+
+    package init(
+        ledgerID: UUID128, lsn: String, ledgerSize: UInt64, made: Timestamp, objects: Int,
+        bytes: Int, kept: [KeptGroup], items: [Item]
+    ) {
+        (self.ledgerID, self.lsn, self.ledgerSize) = (ledgerID, lsn, ledgerSize)
+        (self.made, self.objects, self.bytes) = (made, objects, bytes)
+        (self.kept, self.items) = (kept, items)
+    }
+
+    package var expires: Timestamp {
+        Timestamp(microseconds: made.microseconds + Int64(Self.validity / .microseconds(1)))
+    }
+
+    // MARK: Bytes
+
+    package var fileContent: [UInt8] {
+        var json = JSONWriter()
+        json.beginObject()
+        json.member("format", Self.format)
+        json.member("ledger_id", ledgerID)
+        json.member("lsn", lsn)
+        json.member("ledger_size", ledgerSize)
+        json.member("made_at", made)
+        json.member("expires_at", expires)
+        json.member("objects", objects)
+        json.member("bytes", bytes)
+        json.member("assets", items.count)
+        json.key("kept")
+        json.array(kept) { $0.write(&$1) }
+        json.endObject()
+        var result = json.bytes + [0x0A]
+        for item in items {
+            json.clear()
+            item.write(&json)
+            result += json.bytes + [0x0A]
+        }
+        return result
+    }
+
+    /// Why a file is no plan.
+    package struct Malformed: Error, CustomStringConvertible {
+        package var line: Int
+        package var detail: String
+
+        package var description: String { "line \(line): \(detail)" }
+    }
+
+    package init(fileContent: [UInt8]) throws(Malformed) {
+        let lines = fileContent.split(separator: 0x0A, omittingEmptySubsequences: true)
+        guard let first = lines.first, let head = try? JSONDocument(Array(first)),
+            head.text("format") == Self.format,
+            let ledgerID = head.text("ledger_id").flatMap({ UUID128($0[...]) }),
+            let lsn = head.text("lsn"), let size = head.number("ledger_size"),
+            let made = head.text("made_at").flatMap({ Timestamp(rfc3339: $0) }),
+            let objects = head.number("objects"), let bytes = head.number("bytes"),
+            let count = head.number("assets"), let list = head.member("kept", of: 0)
+        else { throw Malformed(line: 1, detail: "it is not the first line of a clean-up's plan") }
+        guard count == lines.count - 1 else {
+            throw Malformed(
+                line: lines.count,
+                detail: "the plan has \(count) assets, but \(lines.count - 1) are here")
+        }
+        var items: [Item] = []
+        for (number, line) in lines.dropFirst().enumerated() {
+            guard let document = try? JSONDocument(Array(line)), let item = Item(document) else {
+                throw Malformed(line: number + 2, detail: "it does not describe an asset")
+            }
+            items.append(item)
+        }
+        self.init(
+            ledgerID: ledgerID, lsn: lsn, ledgerSize: UInt64(size), made: made, objects: objects,
+            bytes: bytes, kept: KeptGroup.read(head, list), items: items)
+    }
+}
+
+extension CleanupPlan.Item {
+    fileprivate func write(_ json: inout JSONWriter) {
+        json.beginObject()
+        json.member("uri", uri)
+        json.member("class", kind.rawValue)
+        json.member("finding", finding.rawValue)
+        json.member("bytes", bytes)
+        json.member("tag", tag)
+        json.member("changed_at", changed)
+        json.member("days_over", Int(daysOver))
+        if let owner { json.member("owner", owner) }
+        json.key("records")
+        json.beginObject()
+        json.member("decision", records.decision)
+        json.member("deletion", records.deletion)
+        json.member("log", records.log)
+        json.endObject()
+        json.endObject()
+    }
+
+    fileprivate init?(_ document: JSONDocument) {
+        func id(_ name: String) -> UUID128? {
+            document.member("records", of: 0).flatMap { document.member(name, of: $0) }
+                .flatMap(document.string).flatMap { UUID128($0[...]) }
+        }
+        guard let uri = document.text("uri"),
+            let kind = document.text("class").flatMap(AssetInventory.AssetClass.Kind.init),
+            let finding = document.text("finding").flatMap(RetentionRules.Finding.init),
+            let bytes = document.number("bytes"), let tag = document.text("tag"),
+            let changed = document.text("changed_at").flatMap({ Timestamp(rfc3339: $0) }),
+            let days = document.number("days_over"), let decision = id("decision"),
+            let deletion = id("deletion"), let log = id("log")
+        else { return nil }
+        self.init(
+            uri: uri, kind: kind, finding: finding, bytes: bytes, tag: tag, changed: changed,
+            daysOver: Double(days), owner: document.text("owner"),
+            records: CleanupPlan.Records(decision, deletion, log))
+    }
+}
+
+extension JSONDocument {
+    fileprivate func text(_ name: String) -> String? {
+        member(name, of: 0).flatMap { string($0) }
+    }
+
+    fileprivate func number(_ name: String) -> Int? {
+        member(name, of: 0).flatMap { Int(String(decoding: source($0), as: UTF8.self)) }
+    }
+}

@@ -1,0 +1,110 @@
+internal import LedgerFormat
+internal import Packets
+
+/// Assets that stay for one reason.
+package struct KeptGroup: Hashable, Sendable {
+    package var reason: Reason
+    package var assets: Int
+    package var bytes: Int
+    /// Some of them, each with what protects it. Of young ones, those whose time comes first.
+    package var examples: [Example]
+
+    package enum Reason: String, Sendable, CaseIterable {
+        case young, promoted, named
+    }
+
+    package struct Example: Hashable, Sendable {
+        package var uri: String
+        package var by: String
+    }
+
+    static let examplesMax = 5
+}
+
+/// Collects them.
+struct KeptAssets {
+    private var found: [KeptGroup.Reason: KeptGroup] = [:]
+    private var young: [(days: Double, example: KeptGroup.Example)] = []
+
+    mutating func add(_ reason: RetentionRules.Reason, _ bytes: Int, _ uri: String) {
+        let (kind, by) = Self.words(reason)
+        var group = found[kind] ?? KeptGroup(reason: kind, assets: 0, bytes: 0, examples: [])
+        group.assets += 1
+        group.bytes += bytes
+        let example = KeptGroup.Example(uri: uri, by: by)
+        if case .young(_, let days) = reason {
+            if young.count < KeptGroup.examplesMax || days < young[young.count - 1].days {
+                let place = young.firstIndex { $0.days > days } ?? young.count
+                young.insert((days, example), at: place)
+                if young.count > KeptGroup.examplesMax { young.removeLast() }
+            }
+        } else if group.examples.count < KeptGroup.examplesMax {
+            group.examples.append(example)
+        }
+        found[kind] = group
+    }
+
+    var groups: [KeptGroup] {
+        KeptGroup.Reason.allCases.compactMap { reason in
+            var group = found[reason]
+            if reason == .young { group?.examples = young.map(\.example) }
+            return group
+        }
+    }
+
+    private static func words(_ reason: RetentionRules.Reason) -> (KeptGroup.Reason, String) {
+        switch reason {
+        case .young(let finding, let days):
+            (.young, "\(Int(days.rounded(.up))) days until it is \(finding.rawValue)")
+        case .promoted(let what): (.promoted, what)
+        case .named(.row(let table, let column, let id)): (.named, "\(table)/\(id), \(column)")
+        case .named(.packet(let position)): (.named, "the packet at position \(position)")
+        }
+    }
+}
+
+extension KeptGroup {
+    func write(_ json: inout JSONWriter) {
+        json.beginObject()
+        json.member("reason", reason.rawValue)
+        json.member("assets", assets)
+        json.member("bytes", bytes)
+        json.key("examples")
+        json.array(examples) { example, json in
+            json.beginObject()
+            json.member("uri", example.uri)
+            json.member("by", example.by)
+            json.endObject()
+        }
+        json.endObject()
+    }
+
+    /// Those in an array; what is none is passed over.
+    static func read(_ document: JSONDocument, _ list: Int) -> [KeptGroup] {
+        guard document.tokens[list].kind == .array else { return [] }
+        func text(_ name: String, _ index: Int) -> String? {
+            document.member(name, of: index).flatMap(document.string)
+        }
+        func number(_ name: String, _ index: Int) -> Int? {
+            document.member(name, of: index).flatMap {
+                Int(String(decoding: document.source($0), as: UTF8.self))
+            }
+        }
+        return JSONChildren(document.tokens, of: list).compactMap { index in
+            guard document.tokens[index].kind == .object,
+                let reason = text("reason", index).flatMap(Reason.init),
+                let assets = number("assets", index), let bytes = number("bytes", index),
+                let examples = document.member("examples", of: index),
+                document.tokens[examples].kind == .array
+            else { return nil }
+            return KeptGroup(
+                reason: reason, assets: assets, bytes: bytes,
+                examples: JSONChildren(document.tokens, of: examples).compactMap { example in
+                    guard let uri = text("uri", example), let by = text("by", example) else {
+                        return nil
+                    }
+                    return Example(uri: uri, by: by)
+                })
+        }
+    }
+}

@@ -1,0 +1,100 @@
+internal import Cleanup
+internal import ObjectStore
+
+/// The part of the configuration that the clean-up uses.
+struct CleanupSettings {
+    /// Where assets are, and whose.
+    var stores: [StoreSettings] = []
+    var classes: [AssetInventory.AssetClass] = []
+    var rules = RetentionRules()
+
+    init(_ object: ConfigurationObject) throws(Failure) {
+        for member in object.members {
+            switch member.name {
+            case "assets":
+                for element in try member.elements() { try add(element) }
+            case "days": try readDays(try member.object())
+            default: throw member.unknown
+            }
+        }
+        guard !stores.isEmpty else {
+            throw Failure(.badConfiguration, "\(object.path): a clean-up needs assets")
+        }
+    }
+
+    private mutating func readDays(_ object: ConfigurationObject) throws(Failure) {
+        for member in object.members {
+            let days = try member.integer(in: 1...36_500)
+            switch member.name {
+            case "orphan": rules.orphanDays = days
+            case "raw": rules.rawDays = days
+            case "derived": rules.derivedDays = days
+            default: throw member.unknown
+            }
+        }
+    }
+
+    private mutating func add(_ object: ConfigurationObject) throws(Failure) {
+        var (kind, column): (AssetInventory.AssetClass.Kind?, AssetColumn?)
+        let store = try ArchiveSettings.store(object) { (member) throws(Failure) in
+            switch member.name {
+            case "class":
+                let text = try member.string()
+                kind = AssetInventory.AssetClass.Kind(rawValue: text)
+                if kind == nil { throw member.wrong("\(text) is neither raw nor derived") }
+            case "column":
+                let text = try member.string()
+                guard let found = AssetColumn(text) else {
+                    throw member.wrong(
+                        "\(text) is not a table and a column, as in videos.file_path or "
+                            + "clips.metadata/file")
+                }
+                if let problem = ModelScan.problem(found) { throw member.wrong(problem) }
+                column = found
+            default: throw member.unknown
+            }
+        }
+        guard let kind, let column else {
+            throw Failure(.badConfiguration, "\(object.path): assets need url, class and column")
+        }
+        guard store.objectLock == nil else {
+            throw Failure(.badConfiguration, "\(object.path): assets are not locked")
+        }
+        stores.append(store)
+        classes.append(AssetInventory.AssetClass(url: store.url, kind: kind, column: column))
+    }
+
+    /// Servers whose URLs name buckets in their paths.
+    var endpoints: Set<String> {
+        Set(
+            stores.compactMap { store in
+                store.endpoint.map { $0.lowercased().split(separator: "/").last.map(String.init)! }
+            })
+    }
+
+    /// Why nothing may be cleaned: assets and an archive in one place. Nil if they are apart.
+    func overlap(with archive: ArchiveSettings?) -> String? {
+        for asset in stores {
+            for store in archive?.stores ?? [] where asset.overlaps(store) {
+                return
+                    "cleanup: the assets of \(asset.url) and the archive \(store.url) overlap: nothing "
+                    + "of an archive is ever deleted; give them places of their own"
+            }
+        }
+        return nil
+    }
+}
+
+extension StoreSettings {
+    /// Whether one of two places is in the other.
+    fileprivate func overlaps(_ other: StoreSettings) -> Bool {
+        func root(_ settings: StoreSettings) -> String {
+            AssetURI(settings.url, key: "").loose.drop { $0 == "/" } + ""
+        }
+        guard (endpoint ?? "").lowercased() == (other.endpoint ?? "").lowercased() else {
+            return false
+        }
+        let (one, two) = (root(self), root(other))
+        return one.hasPrefix(two) || two.hasPrefix(one)
+    }
+}
