@@ -14,6 +14,7 @@ import Verification
 struct RestoreTests {
     @Test func `any checkpoint brings back what it covers, byte by byte`() throws {
         let folder = try TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
         let settings = StoreSettings(try StoreURL("file://\(folder.path)"))
         let store = try settings.open { _ in nil }
         let (volume, checkpoints) = try Self.ship(to: store)

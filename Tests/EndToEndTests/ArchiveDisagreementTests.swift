@@ -44,6 +44,7 @@ struct ArchiveDisagreementTests {
 
     @Test func `a folder that went another way than its archive is no sound one`() throws {
         let store = try TemporaryFolder()
+        defer { withExtendedLifetime(store) {} }
         let archived = try shipped([store], 0..<200)
         let copy = archived.daemon.folder.path + "/copy"
         archived.stop()
@@ -80,6 +81,7 @@ struct ArchiveDisagreementTests {
 
     @Test func `an archive is sound between a take-over and what comes after it`() throws {
         let store = try TemporaryFolder()
+        defer { withExtendedLifetime(store) {} }
         let archived = try shipped([store], 0..<100)
         let folder = archived.daemon.folder.path + "/second"
         let restored = try run([
@@ -105,6 +107,7 @@ struct ArchiveDisagreementTests {
 
     @Test func `a part that is damaged is named, in whichever store it is`() throws {
         let stores = try [TemporaryFolder(), TemporaryFolder()]
+        defer { withExtendedLifetime(stores) {} }
         let archived = try shipped(stores, 0..<20)
         archived.stop()
         archived.daemon.stop()
@@ -134,6 +137,7 @@ struct ArchiveDisagreementTests {
 
     @Test func `payloads that are damaged in one store each are all readable`() throws {
         let stores = try [TemporaryFolder(in: "/dev/shm"), TemporaryFolder(in: "/dev/shm")]
+        defer { withExtendedLifetime(stores) {} }
         let archived = try Archived(stores.map { Archived.folder($0.path) }, leaves: true)
         try archived.start()
         try archived.emit(0..<300)
@@ -175,6 +179,7 @@ struct ArchiveDisagreementTests {
 
     @Test func `what a drill writes, others may read, and arguments are judged first`() throws {
         let store = try TemporaryFolder()
+        defer { withExtendedLifetime(store) {} }
         let archived = try shipped([store], 0..<30)
         archived.stop()
         let file = archived.daemon.folder.path + "/drill"

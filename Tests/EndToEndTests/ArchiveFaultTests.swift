@@ -59,6 +59,7 @@ struct ArchiveFaultTests {
         process: String, fault: String
     ) throws {
         let stores = try [TemporaryFolder(in: "/dev/shm"), TemporaryFolder(in: "/dev/shm")]
+        defer { withExtendedLifetime(stores) {} }
         let trace = stores[0].path + "-trace"
         defer { try? FileManager.default.removeItem(atPath: trace) }
         let wrapper = Self.injecting(fault, into: trace)
@@ -148,6 +149,7 @@ struct ArchiveFaultTests {
 
     @Test func `a restore whose calls fail leaves nothing half done`() throws {
         let store = try TemporaryFolder()
+        defer { withExtendedLifetime(store) {} }
         let archived = try Archived([Archived.folder(store.path)], segmentBytes: 1 << 16)
         try archived.start()
         try archived.emit(0..<200)
@@ -176,6 +178,7 @@ struct ArchiveFaultTests {
 
     @Test func `a take-over whose calls fail can be made again`() throws {
         let store = try TemporaryFolder()
+        defer { withExtendedLifetime(store) {} }
         let archived = try Archived([Archived.folder(store.path)])
         try archived.start()
         try archived.emit(0..<20)

@@ -21,6 +21,7 @@ struct BackupPageTests {
 
     @Test func `a ledger goes on from another machine at three in the morning`() throws {
         let store = try TemporaryFolder()
+        defer { withExtendedLifetime(store) {} }
         let archived = try Archived([Archived.folder(store.path)], leaves: true)
         try archived.start()
         try archived.emit(0..<150)
@@ -57,6 +58,7 @@ struct BackupPageTests {
     func `rows come back from their backup, and agree with the packets`() throws {
         let server = try PostgresServer.source()
         let folder = try TemporaryFolder()
+        defer { withExtendedLifetime((server, folder)) {} }
         chmod(folder.path, 0o777)
         let configuration = try Self.prepare(server, folder)
         let blocks = try Self.blocks(under: "The engine's PostgreSQL")

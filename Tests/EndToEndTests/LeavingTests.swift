@@ -182,6 +182,7 @@ struct LeavingTests {
                 archived.archiveSocket, String(identity.split(separator: "\n")[1]), mode,
                 ledger + "/segments",
             ], program: "/usr/bin/env")
+        defer { withExtendedLifetime(liar) {} }
         try liar.waitFor("listening")
         try archived.emit(0..<300)
         let before = try Self.segments(ledger)
@@ -203,6 +204,7 @@ struct LeavingTests {
     @Test(.needs(Repository.isRoot && Repository.has("mount"), "mounting a tmpfs needs root"))
     func `a cache that is full, or gone, keeps no answer from anybody`() throws {
         let stores = try stores()!
+        defer { withExtendedLifetime(stores) {} }
         let archived = try Archived(stores.map { Archived.folder($0.path) }, leaves: true)
         archived.daemon.stop()
         let mounted = try run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", archived.cache])

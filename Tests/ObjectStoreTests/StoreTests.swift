@@ -244,6 +244,7 @@ struct HostileAnswerTests {
         let server = try Background(
             ["python3", Repository.root + "/Tests/ObjectStoreTests/hostile_store.py"],
             program: "/usr/bin/env")
+        defer { withExtendedLifetime(server) {} }
         try server.waitFor("\n")
         let port = server.error.trimmingCharacters(in: .whitespacesAndNewlines)
         var settings = StoreSettings(try StoreURL("s3://\(bucket)/x"))
@@ -274,6 +275,7 @@ struct CertificateTests {
                 "python3", Repository.root + "/Tests/ObjectStoreTests/hostile_store.py",
                 certificate, key,
             ], program: "/usr/bin/env")
+        defer { withExtendedLifetime((folder, server)) {} }
         try server.waitFor("\n")
         let port = server.error.split(separator: "\n")[0]
         func list(_ host: String, _ certificates: String?) throws {

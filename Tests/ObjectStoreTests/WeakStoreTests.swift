@@ -21,6 +21,8 @@ struct WeakStoreTests {
     }
 
     private func open(_ bucket: String) throws -> any ObjectStore {
+        try #require(server.isRunning)
+        defer { withExtendedLifetime(server) {} }
         var settings = StoreSettings(try StoreURL("s3://\(bucket)/x"))
         settings.endpoint = endpoint
         return try settings.open { ObjectStoreServer.environment[$0] }
