@@ -7,7 +7,9 @@ enum ArchiveQueries {
     /// Brings segments back, one after the other. The answer says how many are still to come.
     static func beginRecall(_ connection: ConnectionHandler) throws(Problem) -> any RequestBody {
         try MediaType.requireJSON(of: connection)
-        return WholeBody(connection, "a range of positions", bytesMax: 1024, on: .waiting) {
+        return WholeBody(
+            connection, "a range of positions", bytesMax: QueryLimits.findBytes, on: .waiting
+        ) {
             (body, context) throws(Problem) in
             let document: JSONDocument
             do throws(JSONError) { document = try JSONDocument(body) } catch {
