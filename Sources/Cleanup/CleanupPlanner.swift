@@ -11,6 +11,7 @@ package struct CleanupPlanner: ~Copyable {
     private let now: Timestamp
     var inventory: AssetInventory
     private let scanner: NameScanner
+
     /// Why there is no plan.
     package enum Failure: Error, CustomStringConvertible {
         case store(StoreFailure)
@@ -62,12 +63,18 @@ package struct CleanupPlanner: ~Copyable {
         try readPackets(&inventory)
     }
 
+    /// A packet that cannot be read may name anything, so there is no plan then.
     private func readPackets(_ inventory: inout AssetInventory) throws(Failure) {
+        var unreadable: Position?
         do throws(ReadFailure) {
             try ledger.walk(from: Position(0)) { record, payload in
+                guard record.entry.kind == .packet else { return true }
                 var parser = JSONParser()
-                guard record.entry.kind == .packet, (try? parser.parse(payload)) != nil else {
-                    return true
+                guard Digest.sha256(payload) == record.entry.payloadDigest,
+                    (try? parser.parse(payload)) != nil
+                else {
+                    unreadable = record.entry.position
+                    return false
                 }
                 scanner.scan(payload, parser.tokens) { uri in
                     inventory.note(uri, .packet(record.entry.position))
@@ -75,6 +82,10 @@ package struct CleanupPlanner: ~Copyable {
                 return true
             }
         } catch { throw .packets(error) }
+        guard let unreadable else { return }
+        throw .unlikely(
+            "the packet at position \(unreadable) is damaged, and might name anything; `stardust verify` "
+                + "says more")
     }
 
     // MARK: The plan

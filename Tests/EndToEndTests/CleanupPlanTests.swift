@@ -198,6 +198,18 @@ struct CleanupPlanTests {
         #expect(!FileManager.default.fileExists(atPath: assets.folder.path + "/never"))
     }
 
+    @Test func `no plan is made over a packet that cannot be read`() throws {
+        let assets = try Assets()
+        try Self.fill(assets, 20, seed: 5)
+        #expect(assets.daemon.stop() == 0)
+        let path = assets.daemon.ledger + "/segments/00000000000000000000.seg"
+        var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+        bytes[128 + 176 + 20] ^= 1
+        try bytes.write(to: URL(fileURLWithPath: path))
+        let damaged = try assets.plan("--allow-large")
+        #expect(damaged.status != 0 && damaged.error.contains("position 0"), "\(damaged)")
+    }
+
     @Test func `show explains a plan, and refuses what is none`() throws {
         let assets = try Assets()
         try Self.fill(assets, 60, seed: 4)
