@@ -64,11 +64,9 @@ package struct ArchiveVolume: Volume {
         if !checkpoints.isEmpty {
             let file = pieces(LedgerLayout.checkpoints, checkpoints)
             files[LedgerLayout.checkpoints] = file
-            do throws(FileFailure) {
-                if let newest = try Self.newest(in: file) {
-                    files[LedgerLayout.checkpoint] = Self.file(LedgerLayout.checkpoint, newest)
-                }
-            } catch { throw .file(error) }
+            if let newest = try Self.newest(in: file) {
+                files[LedgerLayout.checkpoint] = Self.file(LedgerLayout.checkpoint, newest)
+            }
         }
         (self.files, self.findings) = (files, findings)
     }
@@ -178,11 +176,15 @@ package struct ArchiveVolume: Volume {
         } catch { throw .file(error) }
     }
 
-    private static func newest(in file: any VolumeFile) throws(FileFailure) -> [UInt8]? {
-        var cursor = try CheckpointCursor(file)
-        var newest: [UInt8]?
-        while case .record(let record) = try cursor.next() { newest = record.published.note.bytes }
-        return newest
+    private static func newest(in file: any VolumeFile) throws(ArchiveFailure) -> [UInt8]? {
+        do throws(FileFailure) {
+            var cursor = try CheckpointCursor(file)
+            var newest: [UInt8]?
+            while case .record(let record) = try cursor.next() {
+                newest = record.published.note.bytes
+            }
+            return newest
+        } catch { throw .file(error) }
     }
 
     private static func file(_ name: String, _ bytes: [UInt8]) -> RemoteFile {
