@@ -11,7 +11,7 @@ package struct WriterEpoch: Sendable {
     package let content: [UInt8]
 
     /// Reads a ledger's epoch, or begins epoch 0 if it has none. Fails if it is another machine's.
-    /// A new one is durable on return; nil if there is no key to sign it.
+    /// If it writes a note, that is durable on return. Nil without a key to sign one.
     static func open(
         _ map: LedgerMap, _ identity: LedgerIdentity, machine: String,
         _ publisher: borrowing TreePublisher, now: Timestamp
