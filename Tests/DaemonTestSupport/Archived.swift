@@ -41,6 +41,26 @@ package final class Archived: @unchecked Sendable {
         self.environment = environment
     }
 
+    /// One whose stores, folders, have everything, and whose processes run.
+    package static func shipped(
+        _ stores: [TemporaryFolder], _ numbers: Range<Int>
+    ) throws -> Archived {
+        let archived = try Archived(stores.map { folder($0.path) })
+        try archived.start()
+        try archived.emit(numbers)
+        try archived.waitUntilShipped()
+        return archived
+    }
+
+    package static func names(_ folder: String) throws -> [String] {
+        try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
+    }
+
+    /// The ledger's own folder in a store of one ledger.
+    package static func ledger(in store: TemporaryFolder) throws -> String {
+        store.path + "/" + (try names(store.path).first { $0 != "probe" }!)
+    }
+
     /// A folder as a store.
     package static func folder(_ path: String) -> String { "{\"url\": \"file://\(path)\"}" }
 

@@ -5,22 +5,6 @@ import Testing
 
 /// Stores that have different things, folders that have others, and who is told so.
 struct ArchiveDisagreementTests {
-    private static func names(_ folder: String) throws -> [String] {
-        try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
-    }
-
-    private static func ledger(in store: TemporaryFolder) throws -> String {
-        store.path + "/" + (try names(store.path).first { $0 != "probe" }!)
-    }
-
-    private func shipped(_ stores: [TemporaryFolder], _ numbers: Range<Int>) throws -> Archived {
-        let archived = try Archived(stores.map { Archived.folder($0.path) })
-        try archived.start()
-        try archived.emit(numbers)
-        try archived.waitUntilShipped()
-        return archived
-    }
-
     private static func verify(_ ledger: String?, _ stores: [TemporaryFolder]) throws -> Finished {
         try run(
             [Repository.program, "verify"] + (ledger.map { [$0] } ?? [])
@@ -32,7 +16,7 @@ struct ArchiveDisagreementTests {
     ) throws -> Finished {
         try run(
             ["/usr/bin/python3", Repository.root + "/Docs/Examples/verify.py"]
-                + (ledger.map { [$0] } ?? []) + ["--archive", self.ledger(in: store)])
+                + (ledger.map { [$0] } ?? []) + ["--archive", Archived.ledger(in: store)])
     }
 
     private static func flip(_ path: String, at offset: Int? = nil) throws {
@@ -45,7 +29,7 @@ struct ArchiveDisagreementTests {
     @Test func `a folder that went another way than its archive is no sound one`() throws {
         let store = try TemporaryFolder()
         defer { withExtendedLifetime(store) {} }
-        let archived = try shipped([store], 0..<200)
+        let archived = try Archived.shipped([store], 0..<200)
         let copy = archived.daemon.folder.path + "/copy"
         archived.stop()
         archived.daemon.stop()
@@ -82,7 +66,7 @@ struct ArchiveDisagreementTests {
     @Test func `an archive is sound between a take-over and what comes after it`() throws {
         let store = try TemporaryFolder()
         defer { withExtendedLifetime(store) {} }
-        let archived = try shipped([store], 0..<100)
+        let archived = try Archived.shipped([store], 0..<100)
         let folder = archived.daemon.folder.path + "/second"
         let restored = try run([
             Repository.program, "restore", folder, "--from", "file://\(store.path)",
@@ -108,12 +92,12 @@ struct ArchiveDisagreementTests {
     @Test func `a part that is damaged is named, in whichever store it is`() throws {
         let stores = try [TemporaryFolder(), TemporaryFolder()]
         defer { withExtendedLifetime(stores) {} }
-        let archived = try shipped(stores, 0..<20)
+        let archived = try Archived.shipped(stores, 0..<20)
         archived.stop()
         archived.daemon.stop()
-        let open = try Self.ledger(in: stores[0]) + "/open/00000000000000000000/"
-        let segment = try Self.names(open).last!
-        let part = open + segment + "/" + (try Self.names(open + segment)[0])
+        let open = try Archived.ledger(in: stores[0]) + "/open/00000000000000000000/"
+        let segment = try Archived.names(open).last!
+        let part = open + segment + "/" + (try Archived.names(open + segment)[0])
         #expect(try Self.verify(nil, stores).status == 0)
         let whole = try Data(contentsOf: URL(fileURLWithPath: part))
         chmod(part, 0o600)
@@ -143,8 +127,8 @@ struct ArchiveDisagreementTests {
         try archived.emit(0..<300)
         try archived.waitUntilLeft()
         for (number, store) in stores.enumerated() {
-            let segments = try Self.ledger(in: store) + "/segments/"
-            let first = try Self.names(segments).first { $0.hasSuffix(".seg") }!
+            let segments = try Archived.ledger(in: store) + "/segments/"
+            let first = try Archived.names(segments).first { $0.hasSuffix(".seg") }!
             // A byte of the payload of position 2, and of position 20: records have one size here.
             let path = segments + first
             let record = try Data(contentsOf: URL(fileURLWithPath: path))
@@ -166,8 +150,8 @@ struct ArchiveDisagreementTests {
             #expect(try Self.secondOpinion(archived.daemon.ledger, store).status == 1)
         }
         for (number, store) in stores.enumerated() {
-            let segments = try Self.ledger(in: store) + "/segments/"
-            let first = try Self.names(segments).first { $0.hasSuffix(".seg") }!
+            let segments = try Archived.ledger(in: store) + "/segments/"
+            let first = try Archived.names(segments).first { $0.hasSuffix(".seg") }!
             let record = try Data(contentsOf: URL(fileURLWithPath: segments + first))
             let length = record[136..<140].reversed().reduce(0) { $0 << 8 | Int($1) } + 16
             let bytes = length + (8 - length % 8) % 8
@@ -180,7 +164,7 @@ struct ArchiveDisagreementTests {
     @Test func `what a drill writes, others may read, and arguments are judged first`() throws {
         let store = try TemporaryFolder()
         defer { withExtendedLifetime(store) {} }
-        let archived = try shipped([store], 0..<30)
+        let archived = try Archived.shipped([store], 0..<30)
         archived.stop()
         let file = archived.daemon.folder.path + "/drill"
         func drill(_ record: String) throws -> Finished {

@@ -5,22 +5,6 @@ import Testing
 
 /// What somebody may do to an archive, or with one, by mistake or on purpose.
 struct ArchiveMischiefTests {
-    private static func names(_ folder: String) throws -> [String] {
-        try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
-    }
-
-    private static func ledger(in store: TemporaryFolder) throws -> String {
-        store.path + "/" + (try names(store.path).first { $0 != "probe" }!)
-    }
-
-    private func shipped(_ stores: [TemporaryFolder], _ numbers: Range<Int>) throws -> Archived {
-        let archived = try Archived(stores.map { Archived.folder($0.path) })
-        try archived.start()
-        try archived.emit(numbers)
-        try archived.waitUntilShipped()
-        return archived
-    }
-
     private func restore(_ folder: String, _ stores: [TemporaryFolder], _ more: String...) throws
         -> Finished
     {
@@ -45,13 +29,13 @@ struct ArchiveMischiefTests {
         try archived.daemon.start()
         archived.daemon.stop()
         #expect(
-            try Self.names(archived.cache).filter { $0 != "stardust-blocks" }
+            try Archived.names(archived.cache).filter { $0 != "stardust-blocks" }
                 == ["0-0.block", "00000000000000000000.seg", "thesis.txt"])
     }
 
     @Test func `nobody takes over with less than the archive has, unless he says so`() throws {
         let store = try TemporaryFolder()
-        let archived = try shipped([store], 0..<50)
+        let archived = try Archived.shipped([store], 0..<50)
         let folder = archived.daemon.folder.path + "/stale"
         #expect(try restore(folder, [store]).status == 0)
         try archived.emit(50..<80)
@@ -62,14 +46,14 @@ struct ArchiveMischiefTests {
             atPath: archived.daemon.ledger + "/key", toPath: folder + "/key")
         let refused = try takeOver(archived, folder)
         #expect(refused.status == 65 && refused.error.contains("has 80 entries"), "\(refused)")
-        #expect(try Self.names(Self.ledger(in: store) + "/epochs").count == 1)
+        #expect(try Archived.names(Archived.ledger(in: store) + "/epochs").count == 1)
         let taken = try takeOver(archived, folder, "--leave-out-newer")
         #expect(taken.status == 0, "\(taken)")
     }
 
     @Test func `what is to be dropped stays until the epoch is this machine's`() throws {
         let store = try TemporaryFolder()
-        let archived = try shipped([store], 0..<30)
+        let archived = try Archived.shipped([store], 0..<30)
         try archived.emit(30..<60)
         try archived.waitUntilShipped()
         archived.stop()
@@ -84,14 +68,14 @@ struct ArchiveMischiefTests {
 
     @Test func `a note that is lost, and one that nobody signed, are told apart`() throws {
         let store = try TemporaryFolder()
-        let archived = try shipped([store], 0..<50)
+        let archived = try Archived.shipped([store], 0..<50)
         archived.stop()
         archived.daemon.stop()
         let folder = archived.daemon.folder.path + "/second"
         #expect(try restore(folder, [store]).status == 0)
         try FileManager.default.copyItem(
             atPath: archived.daemon.ledger + "/key", toPath: folder + "/key")
-        let epochs = try Self.ledger(in: store) + "/epochs/"
+        let epochs = try Archived.ledger(in: store) + "/epochs/"
         try Data("junk".utf8).write(to: URL(fileURLWithPath: epochs + "00000000000000000001"))
         let taken = try takeOver(archived, folder)
         #expect(taken.status == 0 && taken.output.contains("epoch 2 begins"), "\(taken)")
@@ -124,12 +108,12 @@ struct ArchiveMischiefTests {
 
     @Test func `a part that is flipped in one store comes from the other`() throws {
         let stores = try [TemporaryFolder(), TemporaryFolder()]
-        let archived = try shipped(stores, 0..<80)
+        let archived = try Archived.shipped(stores, 0..<80)
         archived.stop()
         archived.daemon.stop()
-        let open = try Self.ledger(in: stores[0]) + "/open/00000000000000000000/"
-        let parts = try Self.names(open).flatMap { segment in
-            try Self.names(open + segment).map { open + segment + "/" + $0 }
+        let open = try Archived.ledger(in: stores[0]) + "/open/00000000000000000000/"
+        let parts = try Archived.names(open).flatMap { segment in
+            try Archived.names(open + segment).map { open + segment + "/" + $0 }
         }
         for path in parts {
             var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
@@ -143,7 +127,7 @@ struct ArchiveMischiefTests {
 
     @Test func `a store that is not there is passed over, if another one is`() throws {
         let (store, gone) = (try TemporaryFolder(), try TemporaryFolder())
-        let archived = try shipped([store], 0..<20)
+        let archived = try Archived.shipped([store], 0..<20)
         archived.stop()
         try FileManager.default.removeItem(atPath: gone.path)
         let result = try restore(archived.daemon.folder.path + "/restored", [gone, store])
