@@ -196,7 +196,7 @@ var testTargets: [Target] {
             exclude: ["signatures.py", "hostile_store.py", "weak_store.py"]),
         testTarget(of: "Archive", ledger + ["ObjectStore"]),
         testTarget(
-            of: "Cleanup", ["ObjectStore", "Packets", "ReadModel", "DaemonTestSupport"]),
+            of: "Cleanup", ["LedgerFormat", "ObjectStore", "Packets", "PipelineWorkload", "ReadModel"]),
         testTarget(of: "Replication", ["Platform", "ReadModel"], products: [log]),
         testTarget(
             of: "StardustCore", ledger + ["LedgerIndex", "Reconstruction"], products: [log]),

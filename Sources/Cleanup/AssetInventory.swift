@@ -6,8 +6,9 @@ package struct AssetInventory: Sendable {
     package let classes: [AssetClass]
     /// By `loose`.
     private var entries: [Entry] = []
-    /// The names of all objects, one after the other.
-    private var names: [UInt8] = []
+    /// The names and tags of all objects.
+    private var texts = PackedTexts()
+    private var rows = PackedRows()
 
     /// What the settings say of one store.
     package struct AssetClass: Hashable, Sendable {
@@ -26,21 +27,34 @@ package struct AssetInventory: Sendable {
         package init(url: StoreURL, kind: Kind, column: AssetColumn) {
             (self.url, self.kind, self.column) = (url, kind, column)
         }
+
+        /// The name of an asset in the class's store; nil if it is elsewhere.
+        package func key(of uri: AssetURI) -> String? {
+            let root = AssetURI(url, key: "")
+            guard uri.place == root.place, uri.key.hasPrefix(root.key),
+                uri.key.utf8.count > root.key.utf8.count
+            else { return nil }
+            return String(uri.key.dropFirst(root.key.count))
+        }
     }
 
     package struct Entry: Sendable {
         /// Hash of the name's `loose` form, in this process only.
         fileprivate var loose: Int
-        fileprivate var name: Range<Int>
+        fileprivate var name: PackedTexts.Place
         package var bytes: Int
         package var changed: Timestamp
-        fileprivate var tag: Range<Int>
+        fileprivate var tag: PackedTexts.Place
+        /// The first packet that names it.
+        fileprivate var packet: Position?
+        /// Its own row.
+        fileprivate var owner: PackedRows.Owner?
+        /// The first row that names it and is not its own.
+        fileprivate var row: PackedRows.Namer?
         /// Index of its class.
-        package var of: Int
-        /// The first who names it and is not its own row; nil if nobody does.
-        package var namer: Namer?
-        /// Its own row; nil if there is none.
-        package var owner: Owner?
+        fileprivate var number: UInt16
+
+        package var of: Int { Int(number) }
     }
 
     /// Who names an asset.
@@ -55,12 +69,21 @@ package struct AssetInventory: Sendable {
         package var id: String
         /// When the newest such row was made.
         package var made: Timestamp?
-        /// The status that makes one of its clips a promoted one, and where it stands.
-        package var promotion: String?
+        /// The row whose status makes one of its clips a promoted one.
+        package var promotion: Promotion?
 
-        package init(table: String, id: String, made: Timestamp?, promotion: String?) {
+        package init(table: String, id: String, made: Timestamp?, promotion: Promotion?) {
             (self.table, self.id, self.made, self.promotion) = (table, id, made, promotion)
         }
+    }
+
+    /// A job or schedule that protects a clip.
+    package struct Promotion: Hashable, Sendable, CustomStringConvertible {
+        var table: String
+        var id: String
+        var status: String
+
+        package var description: String { "\(table) \(id) is \(status)" }
     }
 
     package init(_ classes: [AssetClass]) { self.classes = classes }
@@ -70,31 +93,36 @@ package struct AssetInventory: Sendable {
 
     /// Adds an object that a listing of a class shows. `seal` must follow the last one.
     package mutating func add(_ asset: StoredAsset, of number: Int) {
-        let uri = AssetURI(classes[number].url, key: asset.key)
-        let start = names.count
-        names += asset.key.utf8
-        let middle = names.count
-        names += asset.tag.utf8
         entries.append(
             Entry(
-                loose: uri.loose.hashValue, name: start..<middle, bytes: asset.bytes,
-                changed: asset.changed, tag: middle..<names.count, of: number))
+                loose: AssetURI(classes[number].url, key: asset.key).loose.hashValue,
+                name: texts.add(asset.key), bytes: asset.bytes, changed: asset.changed,
+                tag: texts.add(asset.tag), number: UInt16(number)))
     }
 
     package mutating func seal() { entries.sort { $0.loose < $1.loose } }
 
+    /// All, in the order in which they were listed.
+    package func listed(_ isIncluded: (Int) -> Bool) -> [Int] {
+        entries.indices.filter(isIncluded).sorted { entries[$0].name < entries[$1].name }
+    }
+
     package subscript(index: Int) -> Entry { entries[index] }
 
-    package func key(_ index: Int) -> String {
-        String(decoding: names[entries[index].name], as: UTF8.self)
-    }
+    package func key(_ index: Int) -> String { texts[entries[index].name] }
 
-    package func tag(_ index: Int) -> String {
-        String(decoding: names[entries[index].tag], as: UTF8.self)
-    }
+    package func tag(_ index: Int) -> String { texts[entries[index].tag] }
 
     package func uri(_ index: Int) -> AssetURI {
         AssetURI(classes[entries[index].of].url, key: key(index))
+    }
+
+    /// Its own row; nil if there is none.
+    package func owner(_ index: Int) -> Owner? { entries[index].owner.map { rows[$0] } }
+
+    /// Who names it and is not its own row; nil if nobody does.
+    package func namer(_ index: Int) -> Namer? {
+        entries[index].row.map { rows[$0] } ?? entries[index].packet.map(Namer.packet)
     }
 
     /// Those that a name may mean.
@@ -106,26 +134,40 @@ package struct AssetInventory: Sendable {
         return first..<end
     }
 
-    /// Notes that somebody names whatever `uri` may mean.
-    package mutating func note(_ uri: AssetURI, _ namer: @autoclosure () -> Namer) {
-        for index in indices(of: uri) where entries[index].namer == nil {
-            entries[index].namer = namer()
+    /// Notes that a row names whatever `uri` may mean.
+    mutating func note(_ uri: AssetURI, row place: (table: String, column: String), _ id: String) {
+        for index in indices(of: uri) where entries[index].row == nil {
+            entries[index].row = rows.add(place, id)
         }
+    }
+
+    /// Notes that a packet names whatever `uri` may mean.
+    mutating func note(_ uri: AssetURI, packet: Position) {
+        for index in indices(of: uri) where entries[index].packet == nil {
+            entries[index].packet = packet
+        }
+    }
+
+    /// Forgets what rows said, not what packets said: those stand for ever.
+    mutating func forgetRows() {
+        rows = PackedRows()
+        for index in entries.indices { (entries[index].row, entries[index].owner) = (nil, nil) }
     }
 
     /// Notes the row that an asset of a class belongs to. Of several, the newest counts, and one promotion
     /// protects. Returns whether there is such an asset.
-    package mutating func note(_ uri: AssetURI, of number: Int, _ owner: Owner) -> Bool {
+    mutating func note(_ uri: AssetURI, of number: Int, _ owner: Owner) -> Bool {
         var isThere = false
         for index in indices(of: uri) where entries[index].of == number {
             isThere = true
-            guard var known = entries[index].owner else {
-                entries[index].owner = owner
+            guard let known = entries[index].owner else {
+                entries[index].owner = rows.add(owner)
                 continue
             }
-            known.promotion = known.promotion ?? owner.promotion
-            if let made = owner.made, known.made.map({ $0 < made }) ?? true { known.made = made }
-            entries[index].owner = known
+            var merged = rows[known]
+            merged.promotion = merged.promotion ?? owner.promotion
+            if let made = owner.made, merged.made.map({ $0 < made }) ?? true { merged.made = made }
+            if merged != rows[known] { entries[index].owner = rows.add(merged) }
         }
         return isThere
     }

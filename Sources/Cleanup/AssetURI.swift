@@ -1,4 +1,4 @@
-internal import LedgerFormat
+package import LedgerFormat
 package import ObjectStore
 
 /// The name of an asset, whichever of its spellings a row or a packet uses: aliases of a scheme, a URL
@@ -95,6 +95,14 @@ package struct AssetURI: Hashable, Sendable, CustomStringConvertible {
 
     /// A path without empty steps, `.` and `..`.
     private static func path(_ text: Substring) -> String {
+        let bytes = text.utf8
+        // Most have none.
+        if !bytes.dropLast().indices.contains(where: { index in
+            bytes[index] == UInt8(ascii: "/")
+                && [UInt8(ascii: "/"), UInt8(ascii: ".")].contains(bytes[bytes.index(after: index)])
+        }), bytes.last != UInt8(ascii: "/") {
+            return String(bytes.first == UInt8(ascii: "/") ? text.dropFirst() : text)
+        }
         var steps: [Substring] = []
         for step in text.split(separator: "/") where step != "." {
             if step == ".." { _ = steps.popLast() } else { steps.append(step) }
@@ -110,12 +118,18 @@ package struct AssetURI: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// The entity id of the asset that `description` names: the first 16 bytes of its SHA-256, with the bits of
+    /// a UUIDv4 (RFC 9562 section 5.4).
+    package static func id(of uri: String) -> UUID128 { UUID128.shaped(from: .sha256(Array(uri.utf8))) }
+
+    package var id: UUID128 { Self.id(of: description) }
+
     /// The same for every name that might mean this asset: whether escapes were meant as such, and how
     /// letters are written, cannot be told, so names that differ in that count as one. Protects more
     /// than it must.
     package var loose: String {
         var text = description.lowercased()
-        for _ in 0..<2 {
+        for _ in 0..<2 where text.utf8.contains(UInt8(ascii: "%")) {
             guard let decoded = String(percentEncoded: text[...]), decoded != text else { break }
             text = decoded.lowercased()
         }

@@ -7,6 +7,8 @@ package struct CleanupPlan: Hashable, Sendable {
     package var ledgerID: UUID128
     /// The read model's position, and the ledger's size, at which the rules were judged.
     package var lsn: String
+    /// Which copy of the rows that was: a new one may be of another database.
+    package var model: Int
     package var ledgerSize: UInt64
     package var made: Timestamp
     /// How much the listings showed.
@@ -27,8 +29,23 @@ package struct CleanupPlan: Hashable, Sendable {
         package var daysOver: Double
         /// The row whose asset it is, as `table/id`; nil for an orphan.
         package var owner: String?
+        /// Whether a person asked for it by name.
+        package var isWanted = false
         /// Ids of the records that its deletion will leave, so that repeating one changes nothing.
         package var records: Records
+
+        package init(
+            uri: String, kind: AssetInventory.AssetClass.Kind, finding: RetentionRules.Finding,
+            bytes: Int, tag: String, changed: Timestamp, daysOver: Double, owner: String?,
+            isWanted: Bool = false, records: Records
+        ) {
+            (self.uri, self.kind, self.finding, self.bytes) = (uri, kind, finding, bytes)
+            (self.tag, self.changed, self.daysOver) = (tag, changed, daysOver)
+            (self.owner, self.isWanted, self.records) = (owner, isWanted, records)
+        }
+
+        /// The id of the entity that the asset is.
+        package var assetID: UUID128 { AssetURI.id(of: uri) }
     }
 
     package struct Records: Hashable, Sendable {
@@ -52,10 +69,11 @@ package struct CleanupPlan: Hashable, Sendable {
     private static let format = "stardust-cleanup/1"
 
     package init(
-        ledgerID: UUID128, lsn: String, ledgerSize: UInt64, made: Timestamp, objects: Int,
-        bytes: Int, kept: [KeptGroup], items: [Item]
+        ledgerID: UUID128, lsn: String, model: Int, ledgerSize: UInt64, made: Timestamp,
+        objects: Int, bytes: Int, kept: [KeptGroup], items: [Item]
     ) {
-        (self.ledgerID, self.lsn, self.ledgerSize) = (ledgerID, lsn, ledgerSize)
+        (self.ledgerID, self.lsn, self.model) = (ledgerID, lsn, model)
+        self.ledgerSize = ledgerSize
         (self.made, self.objects, self.bytes) = (made, objects, bytes)
         (self.kept, self.items) = (kept, items)
     }
@@ -66,28 +84,24 @@ package struct CleanupPlan: Hashable, Sendable {
 
     // MARK: Bytes
 
-    package var fileContent: [UInt8] {
+    /// The first line of the file, of so many assets.
+    package func headLine(assets: Int) -> [UInt8] {
         var json = JSONWriter()
         json.beginObject()
         json.member("format", Self.format)
         json.member("ledger_id", ledgerID)
         json.member("lsn", lsn)
+        json.member("model", model)
         json.member("ledger_size", ledgerSize)
         json.member("made_at", made)
         json.member("expires_at", expires)
         json.member("objects", objects)
         json.member("bytes", bytes)
-        json.member("assets", items.count)
+        json.member("assets", assets)
         json.key("kept")
         json.array(kept) { $0.write(&$1) }
         json.endObject()
-        var result = json.bytes + [0x0A]
-        for item in items {
-            json.clear()
-            item.write(&json)
-            result += json.bytes + [0x0A]
-        }
-        return result
+        return json.bytes + [0x0A]
     }
 
     /// Why a file is no plan.
@@ -103,7 +117,7 @@ package struct CleanupPlan: Hashable, Sendable {
         guard let first = lines.first, let head = try? JSONDocument(Array(first)),
             head.text("format") == Self.format,
             let ledgerID = head.text("ledger_id").flatMap({ UUID128($0[...]) }),
-            let lsn = head.text("lsn"), let size = head.number("ledger_size"),
+            let lsn = head.text("lsn"), let model = head.number("model"), let size = head.number("ledger_size"),
             let made = head.text("made_at").flatMap({ Timestamp(rfc3339: $0) }),
             let objects = head.number("objects"), let bytes = head.number("bytes"),
             let count = head.number("assets"), let list = head.member("kept", of: 0)
@@ -121,13 +135,15 @@ package struct CleanupPlan: Hashable, Sendable {
             items.append(item)
         }
         self.init(
-            ledgerID: ledgerID, lsn: lsn, ledgerSize: UInt64(size), made: made, objects: objects,
-            bytes: bytes, kept: KeptGroup.read(head, list), items: items)
+            ledgerID: ledgerID, lsn: lsn, model: model, ledgerSize: UInt64(size), made: made,
+            objects: objects, bytes: bytes, kept: KeptGroup.read(head, list), items: items)
     }
 }
 
 extension CleanupPlan.Item {
-    fileprivate func write(_ json: inout JSONWriter) {
+    /// Its line in the plan's file.
+    package var line: [UInt8] {
+        var json = JSONWriter()
         json.beginObject()
         json.member("uri", uri)
         json.member("class", kind.rawValue)
@@ -137,6 +153,7 @@ extension CleanupPlan.Item {
         json.member("changed_at", changed)
         json.member("days_over", Int(daysOver))
         if let owner { json.member("owner", owner) }
+        if isWanted { json.member("wanted", true) }
         json.key("records")
         json.beginObject()
         json.member("decision", records.decision)
@@ -144,6 +161,7 @@ extension CleanupPlan.Item {
         json.member("log", records.log)
         json.endObject()
         json.endObject()
+        return json.bytes + [0x0A]
     }
 
     fileprivate init?(_ document: JSONDocument) {
@@ -162,6 +180,8 @@ extension CleanupPlan.Item {
         self.init(
             uri: uri, kind: kind, finding: finding, bytes: bytes, tag: tag, changed: changed,
             daysOver: Double(days), owner: document.text("owner"),
+            isWanted: document.member("wanted", of: 0).map { document.tokens[$0].kind == .true }
+                ?? false,
             records: CleanupPlan.Records(decision, deletion, log))
     }
 }

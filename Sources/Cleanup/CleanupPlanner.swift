@@ -60,70 +60,73 @@ package struct CleanupPlanner: ~Copyable {
                     + "\(found) of those are listed; is it the right url, and does the listing show "
                     + "everything?")
         }
-        try readPackets(&inventory)
-    }
-
-    /// A packet that cannot be read may name anything, so there is no plan then.
-    private func readPackets(_ inventory: inout AssetInventory) throws(Failure) {
-        var unreadable: Position?
-        do throws(ReadFailure) {
-            try ledger.walk(from: Position(0)) { record, payload in
-                guard record.entry.kind == .packet else { return true }
-                var parser = JSONParser()
-                guard Digest.sha256(payload) == record.entry.payloadDigest,
-                    (try? parser.parse(payload)) != nil
-                else {
-                    unreadable = record.entry.position
-                    return false
-                }
-                scanner.scan(payload, parser.tokens) { uri in
-                    inventory.note(uri, .packet(record.entry.position))
-                }
-                return true
-            }
-        } catch { throw .packets(error) }
-        guard let unreadable else { return }
-        throw .unlikely(
-            "the packet at position \(unreadable) is damaged, and might name anything; `stardust verify` "
-                + "says more")
+        _ = try PacketNames(ledger, scanner).note(in: &inventory, from: Position(0))
     }
 
     // MARK: The plan
 
-    /// `wanted` are derived assets that a person named; `allowsLarge` accepts a plan over a fifth of everything.
-    package mutating func plan(
-        ledgerID: UUID128, lsn: String, wanted: [AssetURI], allowsLarge: Bool,
-        using generator: inout some RandomNumberGenerator
-    ) throws(Failure) -> CleanupPlan {
+    /// What may go: the plan but for its items, and how many of those there are.
+    package struct Judged {
+        package var plan: CleanupPlan
+        package var assets: Int { indices.count }
+        package var bytes: Int
+        fileprivate var indices: [Int]
+        fileprivate var wanted: Set<String>
+    }
+
+    /// Judges every asset. `wanted` are derived assets that a person named; `allowsLarge` accepts a plan over a
+    /// fifth of everything.
+    package mutating func judge(
+        ledgerID: UUID128, lsn: String, model: Int, wanted: [AssetURI], allowsLarge: Bool
+    ) throws(Failure) -> Judged {
         let wanted = Set(wanted.map(\.loose))
-        var (items, kept): ([CleanupPlan.Item], KeptAssets) = ([], KeptAssets())
-        for index in 0..<inventory.count {
-            let entry = inventory[index]
-            let (kind, uri) = (inventory.classes[entry.of].kind, inventory.uri(index))
-            switch rules.verdict(
-                on: entry, kind, now: now, isWanted: wanted.contains(uri.loose))
-            {
+        var (kept, bytes) = (KeptAssets(), 0)
+        let indices = inventory.listed { index in
+            switch verdict(on: index, wanted) {
+            case .goes:
+                bytes += inventory[index].bytes
+                return true
             case .stays(let reason):
-                kept.add(reason, entry.bytes, uri.description)
-            case .goes(let finding, let daysOver):
-                items.append(
-                    CleanupPlan.Item(
-                        uri: uri.description, kind: kind, finding: finding, bytes: entry.bytes,
-                        tag: inventory.tag(index), changed: entry.changed, daysOver: daysOver,
-                        owner: entry.owner.map { "\($0.table)/\($0.id)" },
-                        records: CleanupPlan.Records(using: &generator)))
+                kept.add(reason, inventory[index].bytes) { inventory.uri(index).description }
+                return false
             }
         }
-        items.sort { $0.uri < $1.uri }
-        let bytes = items.reduce(0) { $0 + $1.bytes }
-        let isLarge = items.count * 5 > inventory.count || bytes * 5 > inventory.bytes
-        guard allowsLarge || !isLarge else {
+        let (all, allBytes) = (inventory.count, inventory.bytes)
+        guard allowsLarge || (indices.count * 5 <= all && bytes * 5 <= allBytes) else {
             throw .unlikely(
-                "\(items.count) of \(inventory.count) assets and \(bytes) of \(inventory.bytes) bytes would "
-                    + "go, more than a fifth; if that is meant, use --allow-large")
+                "\(indices.count) of \(all) assets and \(bytes) of \(allBytes) bytes would go, more than a "
+                    + "fifth; if that is meant, use --allow-large")
         }
-        return CleanupPlan(
-            ledgerID: ledgerID, lsn: lsn, ledgerSize: ledger.head.size.entries, made: now,
-            objects: inventory.count, bytes: inventory.bytes, kept: kept.groups, items: items)
+        let plan = CleanupPlan(
+            ledgerID: ledgerID, lsn: lsn, model: model, ledgerSize: ledger.head.size.entries,
+            made: now, objects: all, bytes: allBytes, kept: kept.groups, items: [])
+        return Judged(plan: plan, bytes: bytes, indices: indices, wanted: wanted)
+    }
+
+    private func verdict(on index: Int, _ wanted: Set<String>) -> RetentionRules.Verdict {
+        rules.verdict(
+            on: index, of: inventory, now: now,
+            isWanted: !wanted.isEmpty && wanted.contains(inventory.uri(index).loose))
+    }
+
+    /// Passes what may go to `take`, as the stores list it.
+    package func items<Problem: Error>(
+        of judged: Judged, using generator: inout some RandomNumberGenerator,
+        _ take: (CleanupPlan.Item) throws(Problem) -> Void
+    ) throws(Problem) {
+        for index in judged.indices {
+            guard case .goes(let finding, let daysOver) = verdict(on: index, judged.wanted) else {
+                continue
+            }
+            let (entry, uri) = (inventory[index], inventory.uri(index))
+            try take(
+                CleanupPlan.Item(
+                    uri: uri.description, kind: inventory.classes[entry.of].kind,
+                    finding: finding, bytes: entry.bytes, tag: inventory.tag(index),
+                    changed: entry.changed, daysOver: daysOver,
+                    owner: inventory.owner(index).map { "\($0.table)/\($0.id)" },
+                    isWanted: !judged.wanted.isEmpty && judged.wanted.contains(uri.loose),
+                    records: CleanupPlan.Records(using: &generator)))
+        }
     }
 }

@@ -26,20 +26,19 @@ struct KeptAssets {
     private var found: [KeptGroup.Reason: KeptGroup] = [:]
     private var young: [(days: Double, example: KeptGroup.Example)] = []
 
-    mutating func add(_ reason: RetentionRules.Reason, _ bytes: Int, _ uri: String) {
-        let (kind, by) = Self.words(reason)
+    mutating func add(_ reason: RetentionRules.Reason, _ bytes: Int, _ uri: () -> String) {
+        let kind = Self.kind(reason)
         var group = found[kind] ?? KeptGroup(reason: kind, assets: 0, bytes: 0, examples: [])
         group.assets += 1
         group.bytes += bytes
-        let example = KeptGroup.Example(uri: uri, by: by)
         if case .young(_, let days) = reason {
             if young.count < KeptGroup.examplesMax || days < young[young.count - 1].days {
                 let place = young.firstIndex { $0.days > days } ?? young.count
-                young.insert((days, example), at: place)
+                young.insert((days, KeptGroup.Example(uri: uri(), by: reason.words)), at: place)
                 if young.count > KeptGroup.examplesMax { young.removeLast() }
             }
         } else if group.examples.count < KeptGroup.examplesMax {
-            group.examples.append(example)
+            group.examples.append(KeptGroup.Example(uri: uri(), by: reason.words))
         }
         found[kind] = group
     }
@@ -52,13 +51,24 @@ struct KeptAssets {
         }
     }
 
-    private static func words(_ reason: RetentionRules.Reason) -> (KeptGroup.Reason, String) {
+    private static func kind(_ reason: RetentionRules.Reason) -> KeptGroup.Reason {
         switch reason {
+        case .young: .young
+        case .promoted: .promoted
+        case .named: .named
+        }
+    }
+}
+
+extension RetentionRules.Reason {
+    /// What protects an asset, for a person.
+    var words: String {
+        switch self {
         case .young(let finding, let days):
-            (.young, "\(Int(days.rounded(.up))) days until it is \(finding.rawValue)")
-        case .promoted(let what): (.promoted, what)
-        case .named(.row(let table, let column, let id)): (.named, "\(table)/\(id), \(column)")
-        case .named(.packet(let position)): (.named, "the packet at position \(position)")
+            "\(Int(days.rounded(.up))) days until it is \(finding.rawValue)"
+        case .promoted(let what): what.description
+        case .named(.row(let table, let column, let id)): "\(table)/\(id), \(column)"
+        case .named(.packet(let position)): "the packet at position \(position)"
         }
     }
 }

@@ -20,11 +20,13 @@ package struct ModelScan: ~Copyable {
     private static let endsUnused = "'FAILED', 'CANCELLED', 'CANCELED', 'REJECTED'"
     private static let endsOfEdits = endsUnused + ", 'DONE', 'COMPLETED', 'SUCCEEDED'"
 
-    /// An expression with the reason why one of the clips of `condition` is promoted; null if none is.
+    /// An expression with table, id and status of a row that promotes one of the clips of `condition`, with
+    /// unit separators between; null if there is none.
     private static func promotion(_ condition: String) -> String {
         func first(_ table: String, _ key: String, _ ends: String) -> String {
             """
-            (SELECT '\(table) ' || j.\(key) || ' is ' || j.status FROM \(table) j \
+            (SELECT '\(table)' || char(31) || j.\(key) || char(31) || coalesce(j.status, 'without a status') \
+            FROM \(table) j \
             JOIN clips c ON c.clip_id = j.clip_id WHERE \(condition) \
             AND upper(trim(coalesce(j.status, ''))) NOT IN (\(ends)) LIMIT 1)
             """
@@ -83,7 +85,7 @@ package struct ModelScan: ~Copyable {
             let owner = AssetInventory.Owner(
                 table: table.name, id: statement.text(1) ?? "",
                 made: statement.text(2).flatMap { Timestamp(rfc3339: $0) },
-                promotion: statement.text(3))
+                promotion: statement.text(3).flatMap(AssetInventory.Promotion.init(joined:)))
             var uris: Set<AssetURI> = []
             scanner.scan(text: text) { uris.insert($0) }
             for uri in uris {
@@ -100,7 +102,11 @@ package struct ModelScan: ~Copyable {
     package func readNames(_ inventory: inout AssetInventory) throws(SQLiteFailure) {
         let own = Set(inventory.classes.map { "\($0.column.table).\($0.column.column)" })
         for table in EngineSchema.tables {
-            let statement = try connection.prepare("SELECT * FROM \(table.name)")
+            // What clean-ups say of themselves would keep for ever what was kept once.
+            let isLogs = table.name == "logs"
+            let statement = try connection.prepare(
+                "SELECT * FROM \(table.name)"
+                    + (isLogs ? " WHERE source IS NOT '\(CleanupRecord.worker)'" : ""))
             let types = (0..<statement.columnCount).map(statement.type)
             let names = (0..<statement.columnCount).map(statement.name)
             let key = names.firstIndex(of: table.key.name) ?? 0
@@ -113,10 +119,7 @@ package struct ModelScan: ~Copyable {
                     func take(_ uri: AssetURI) {
                         guard !own.contains(place) || !isOwn(uri, place, inventory) else { return }
                         inventory.note(
-                            uri,
-                            .row(
-                                table: table.name, column: names[column],
-                                id: statement.text(key) ?? ""))
+                            uri, row: (table.name, names[column]), statement.text(key) ?? "")
                     }
                     if isJSON, let document = try? JSONDocument(text, limits: .row) {
                         scanner.scan(document, take)
@@ -136,6 +139,16 @@ package struct ModelScan: ~Copyable {
             let column = inventory.classes[inventory[index].of].column
             return "\(column.table).\(column.column)" == place
         }
+    }
+}
+
+extension AssetInventory.Promotion {
+    /// Table, id and status with unit separators between.
+    fileprivate init?(joined text: String) {
+        let parts = text.split(
+            separator: "\u{1F}", maxSplits: 2, omittingEmptySubsequences: false)
+        guard parts.count == 3 else { return nil }
+        self.init(table: String(parts[0]), id: String(parts[1]), status: String(parts[2]))
     }
 }
 

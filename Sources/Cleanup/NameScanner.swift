@@ -24,6 +24,12 @@ package struct NameScanner: Sendable {
         guard Self.hasSlash(text.span) else { return }
         if let uri = AssetURI(String(decoding: text, as: UTF8.self), endpoints: endpoints) {
             take(uri)
+            // Mostly there is nothing else in it.
+            if !text.contains(where: { Self.isBorder($0) || Self.endsSentences($0) }),
+                text.lastIndex(of: UInt8(ascii: ":")) == text.firstIndex(of: UInt8(ascii: ":"))
+            {
+                return
+            }
         }
         var start = 0
         for index in 0...text.count
@@ -47,10 +53,15 @@ package struct NameScanner: Sendable {
             while true {
                 let text = String(decoding: name, as: UTF8.self)
                 if let uri = AssetURI(text, endpoints: endpoints) { take(uri) }
-                guard let last = name.last, ".:!?".utf8.contains(last) else { break }
+                guard let last = name.last, Self.endsSentences(last) || last == UInt8(ascii: ":")
+                else { break }
                 name = name.dropLast()
             }
         }
+    }
+
+    private static func endsSentences(_ byte: UInt8) -> Bool {
+        [UInt8(ascii: "."), UInt8(ascii: "!"), UInt8(ascii: "?")].contains(byte)
     }
 
     private static func isOfScheme(_ byte: UInt8) -> Bool {

@@ -22,7 +22,7 @@ package struct RetentionRules: Hashable, Sendable {
     package enum Reason: Hashable, Sendable {
         /// It is younger than its rule wants, by so many days.
         case young(Finding, daysLeft: Double)
-        case promoted(String)
+        case promoted(AssetInventory.Promotion)
         case named(AssetInventory.Namer)
     }
 
@@ -33,21 +33,19 @@ package struct RetentionRules: Hashable, Sendable {
 
     /// `isWanted` says that a person asked for it by name, which sets aside the days of what the engine made.
     package func verdict(
-        on entry: AssetInventory.Entry, _ kind: AssetInventory.AssetClass.Kind, now: Timestamp,
-        isWanted: Bool = false
+        on asset: Int, of inventory: AssetInventory, now: Timestamp, isWanted: Bool = false
     ) -> Verdict {
-        guard let owner = entry.owner else {
-            if let namer = entry.namer { return .stays(.named(namer)) }
+        let (entry, namer) = (inventory[asset], inventory.namer(asset))
+        guard let owner = inventory.owner(asset) else {
+            if let namer { return .stays(.named(namer)) }
             return aged(.orphan, orphanDays, since: entry.changed, now)
         }
         if let promotion = owner.promotion { return .stays(.promoted(promotion)) }
         // Another row's asset as well: a name in a packet tells what was, one in a row what is.
-        if case .row(let table, _, _)? = entry.namer, table != "logs" {
-            return .stays(.named(entry.namer!))
-        }
+        if case .row(let table, _, _)? = namer, table != "logs" { return .stays(.named(namer!)) }
         // A row may be younger than its file, and a file than its row.
         let since = max(entry.changed, owner.made ?? entry.changed)
-        switch kind {
+        switch inventory.classes[entry.of].kind {
         case .raw: return aged(.rawExpired, rawDays, since: since, now)
         case .derived:
             return aged(.derivedExpired, isWanted ? 0 : derivedDays, since: since, now)

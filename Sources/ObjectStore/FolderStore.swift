@@ -7,7 +7,7 @@ internal import Synchronization
 /// name that begins with a dot is none.
 final class FolderStore: ObjectStore, AssetStore {
     let name: String
-    private let volume: PosixVolume
+    let volume: PosixVolume
     /// Folders that this process made durable.
     private let durable = Mutex<Set<String>>([])
 
@@ -22,7 +22,7 @@ final class FolderStore: ObjectStore, AssetStore {
         }
     }
 
-    private func failure(_ error: FileFailure, _ key: String) -> StoreFailure {
+    func failure(_ error: FileFailure, _ key: String) -> StoreFailure {
         let kind: StoreFailure.Kind =
             error.isMissing || error.isNoFolder
             ? .missing
@@ -48,7 +48,7 @@ final class FolderStore: ObjectStore, AssetStore {
         } catch { throw failure(error, key) }
     }
 
-    private func path(_ key: String) -> String { "\(volume.root)/\(key)" }
+    func path(_ key: String) -> String { "\(volume.root)/\(key)" }
 
     private func write(_ body: ObjectBody, to file: any VolumeFile) throws(FileFailure) {
         var piece = [UInt8](repeating: 0, count: min(max(body.count, 1), StoreLimits.pieceBytes))
@@ -137,20 +137,50 @@ final class FolderStore: ObjectStore, AssetStore {
     func assets(
         _ patience: Patience, _ take: (StoredAsset) throws(StoreFailure) -> Void
     ) throws(StoreFailure) {
-        for object in try list("", patience) {
-            var status = stat()
-            guard unsafe lstat(path(object.key), &status) == 0 else {
-                // A file that is gone again was not an asset.
-                if errno == ENOENT { continue }
-                throw failure(FileFailure(.size, path(object.key), errorNumber: errno), object.key)
-            }
-            let (seconds, rest) = (Int64(status.st_mtim.tv_sec), Int64(status.st_mtim.tv_nsec))
-            try take(
-                StoredAsset(
-                    key: object.key, bytes: Int(status.st_size),
-                    tag: "\(status.st_ino)-\(status.st_size)-\(seconds).\(rest)",
-                    changed: Timestamp(microseconds: seconds * 1_000_000 + rest / 1000)))
+        do throws(FileFailure) { try volume.requireInPlace() } catch { throw failure(error, "") }
+        try assets(in: "", take)
+    }
+
+    /// Links are not followed: what they lead to may be anything.
+    private func assets(
+        in folder: String, _ take: (StoredAsset) throws(StoreFailure) -> Void
+    ) throws(StoreFailure) {
+        let names: [String]
+        do throws(FileFailure) { names = try volume.list(folder) } catch {
+            throw failure(error, folder)
         }
+        for name in names where !name.hasPrefix(".") {
+            let key = folder.isEmpty ? name : "\(folder)/\(name)"
+            let found: stat?
+            do throws(FileFailure) { found = try status(of: key) } catch { throw failure(error, key) }
+            // A file that is gone again was not an asset.
+            guard let status = found else { continue }
+            switch status.st_mode & S_IFMT {
+            case S_IFDIR: try assets(in: key, take)
+            case S_IFREG:
+                let (seconds, rest) = (Int64(status.st_mtim.tv_sec), Int64(status.st_mtim.tv_nsec))
+                try take(
+                    StoredAsset(
+                        key: key, bytes: Int(status.st_size), tag: Self.tag(status),
+                        changed: Timestamp(microseconds: seconds * 1_000_000 + rest / 1000)))
+            default: continue
+            }
+        }
+    }
+
+    /// Of the name itself, not of what a link leads to; nil if there is none.
+    func status(of key: String) throws(FileFailure) -> stat? {
+        var status = stat()
+        guard unsafe lstat(path(key), &status) == 0 else {
+            if errno == ENOENT || errno == ENOTDIR { return nil }
+            throw FileFailure(.size, path(key), errorNumber: errno)
+        }
+        return status
+    }
+
+    /// Tells a file from any other, and its content from what it was or will be.
+    static func tag(_ status: stat) -> String {
+        "\(status.st_ino)-\(status.st_size)-\(status.st_mtim.tv_sec).\(status.st_mtim.tv_nsec)"
     }
 
     private func collect(

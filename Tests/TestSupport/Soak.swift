@@ -22,22 +22,46 @@ package enum Soak {
         _ name: String, _ count: UInt64, soak soakCount: UInt64,
         _ body: (UInt64) throws -> Bool
     ) rethrows -> UInt64 {
-        guard let journal else {
-            for seed in 1...count { _ = try body(seed) }
-            return count
-        }
-        var ran: UInt64 = 0
-        for seed in 1...max(count, soakCount) {
-            let line = "\(name) \(seed)"
-            if passed.withLock({ $0.contains(line) }) { continue }
+        let open = open(name, count, soakCount)
+        for seed in open {
             let start = ContinuousClock.now
             let isPassed = try body(seed)
-            let seconds = (ContinuousClock.now - start) / .seconds(1)
-            print("soak: \(line): \(isPassed ? "passed" : "FAILED") in \(Int(seconds * 1000)) ms")
-            if isPassed { remember(line, in: journal) }
-            ran += 1
+            note(name, seed, isPassed, since: start)
         }
-        return ran
+        return UInt64(open.count)
+    }
+
+    /// The same for a body that waits.
+    @discardableResult
+    package static func waitingSeeds(
+        _ name: String, _ count: UInt64, soak soakCount: UInt64,
+        _ body: (UInt64) async throws -> Bool
+    ) async rethrows -> UInt64 {
+        let open = open(name, count, soakCount)
+        for seed in open {
+            let start = ContinuousClock.now
+            let isPassed = try await body(seed)
+            note(name, seed, isPassed, since: start)
+        }
+        return UInt64(open.count)
+    }
+
+    /// Seeds that have not passed.
+    private static func open(_ name: String, _ count: UInt64, _ soakCount: UInt64) -> [UInt64] {
+        guard isSoak else { return Array(1...count) }
+        return (1...max(count, soakCount)).filter { seed in
+            !passed.withLock { $0.contains("\(name) \(seed)") }
+        }
+    }
+
+    private static func note(
+        _ name: String, _ seed: UInt64, _ isPassed: Bool, since start: ContinuousClock.Instant
+    ) {
+        guard let journal else { return }
+        let seconds = (ContinuousClock.now - start) / .seconds(1)
+        print(
+            "soak: \(name) \(seed): \(isPassed ? "passed" : "FAILED") in \(Int(seconds * 1000)) ms")
+        if isPassed { remember("\(name) \(seed)", in: journal) }
     }
 
     private static func remember(_ line: String, in journal: String) {

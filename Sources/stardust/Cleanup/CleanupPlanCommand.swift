@@ -8,15 +8,15 @@ internal import Platform
 internal import ReadModel
 internal import StardustCore
 
-struct CleanupPlanCommand: ParsableCommand {
+struct CleanupPlanCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "plan",
         abstract: "List every asset and write down which of them may go, and why.",
         discussion: """
             Compares the listings of the stores with every row of the read model and every packet of the \
-            ledger; deletes and emits nothing. Needs the stores' credentials and a user who may read \
-            the ledger's folder. Exit codes: 65 the listing or the plan looks like a mistake in the \
-            settings, 66 there is no read model, 69 a store cannot be reached, 73 the plan exists, 78 \
+            ledger; deletes nothing, and emits a packet with the plan's digest. Needs the stores' \
+            credentials, the role append, and a user who may read the ledger's folder. Exit codes: 65 the listing or the plan looks like a mistake in the \
+            settings, 66 there is no read model, 69 a store or the daemon cannot be reached, 73 the plan exists, 78 \
             assets and archive overlap.
             """)
 
@@ -36,18 +36,15 @@ struct CleanupPlanCommand: ParsableCommand {
             valueName: "uri"))
     var assets: [String] = []
 
+    @Option(help: "The daemon's socket.")
+    var socket: String = .defaultSocketPath
+
     @Flag(help: "Accept a plan over more than a fifth of all assets or bytes.")
     var allowLarge = false
 
-    func run() throws {
+    func run() async throws {
         let configuration = try Configuration(path: config)
-        guard let cleanup = configuration.cleanup else {
-            throw Failure(
-                .badConfiguration, "\(config): cleanup is missing; Docs/Retention.md describes it")
-        }
-        if let overlap = cleanup.overlap(with: configuration.archive) {
-            throw Failure(.badConfiguration, "\(config): \(overlap)")
-        }
+        let cleanup = try CleanupSettings.required(configuration, config)
         guard unsafe access(out, F_OK) != 0 else {
             throw Failure(.cannotCreate, "\(out) exists; a plan replaces none")
         }
@@ -59,31 +56,36 @@ struct CleanupPlanCommand: ParsableCommand {
             }
             wanted.append(uri)
         }
-        let plan = try plan(cleanup, configuration, wanted)
-        try OutputFile.write(plan.fileContent, to: out)
+        let map = try Self.map(of: ledger, configuration.archive?.access?.reading)
+        var planner = CleanupPlanner(
+            cleanup.classes, map, cleanup.rules, endpoints: cleanup.endpoints, now: .systemNow())
+        let judged = try judge(&planner, cleanup, map, wanted)
+        let digest = try write(judged, planner)
+        guard judged.assets > 0 else {
+            return try Output.line("None of \(judged.plan.objects) assets may go.")
+        }
+        try await announce(judged, digest)
         try Output.line(
-            "\(plan.items.count) of \(plan.objects) assets may go: `stardust cleanup show \(out)` "
+            "\(judged.assets) of \(judged.plan.objects) assets may go: `stardust cleanup show \(out)` "
                 + "explains them. Nothing was deleted.")
     }
 
-    private func map(_ configuration: Configuration) throws(Failure) -> LedgerMap {
+    static func map(
+        of ledger: String, _ archive: (any ArchivedBytes)?
+    ) throws(Failure) -> LedgerMap {
         do throws(OpenFailure) {
             let volume: PosixVolume
             do throws(FileFailure) { volume = try PosixVolume(root: ledger) } catch {
                 throw .file(error)
             }
-            let archive = configuration.archive?.access?.reading
             return try Ledger.open(volume, isReadOnly: true, archive: archive).map
         } catch { throw Failure(error) }
     }
 
-    private func plan(
-        _ cleanup: CleanupSettings, _ configuration: Configuration, _ wanted: [AssetURI]
-    ) throws(Failure) -> CleanupPlan {
-        let ledger = try map(configuration)
-        var planner = CleanupPlanner(
-            cleanup.classes, ledger, cleanup.rules, endpoints: cleanup.endpoints,
-            now: .systemNow())
+    private func judge(
+        _ planner: inout CleanupPlanner, _ cleanup: CleanupSettings, _ map: LedgerMap,
+        _ wanted: [AssetURI]
+    ) throws(Failure) -> CleanupPlanner.Judged {
         do throws(CleanupPlanner.Failure) {
             for (number, settings) in cleanup.stores.enumerated() {
                 let store: any AssetStore
@@ -93,24 +95,63 @@ struct CleanupPlanCommand: ParsableCommand {
                 try planner.list(store, number, .ofCommand)
             }
         } catch { throw Failure(error) }
+        let folder = ModelFolder(self.ledger)
+        let model = folder.current
         let snapshot: ModelSnapshot
         do throws(ModelFailure) {
-            snapshot = try ModelReaders(ModelFolder(self.ledger)).snapshot(
-                until: .now + .seconds(3600))
+            snapshot = try ModelReaders(folder).snapshot(until: .now + .seconds(3600))
         } catch { throw Failure(error) }
-        guard snapshot.state.phase == .live else {
+        guard snapshot.state.phase == .live, let model else {
             throw Failure(
                 .badInput,
                 "the read model is \(snapshot.state.phase.rawValue), so it may lack rows that name an "
                     + "asset; `stardust model status` says what to do")
         }
-        var generator = SystemRandomNumberGenerator()
         do throws(CleanupPlanner.Failure) {
             try planner.readNames(snapshot.connection)
-            return try planner.plan(
-                ledgerID: ledger.ledgerID, lsn: "\(snapshot.state.lsn)", wanted: wanted,
-                allowsLarge: allowLarge, using: &generator)
+            return try planner.judge(
+                ledgerID: map.ledgerID, lsn: "\(snapshot.state.lsn)", model: model, wanted: wanted,
+                allowsLarge: allowLarge)
         } catch { throw Failure(error) }
+    }
+
+    /// Returns the digest of the plan's file.
+    private func write(
+        _ judged: CleanupPlanner.Judged, _ planner: borrowing CleanupPlanner
+    ) throws(Failure) -> Digest {
+        var hasher = SHA256Hasher()
+        var generator = SystemRandomNumberGenerator()
+        var piece: [UInt8] = []
+        try OutputFile.make(out) { (write) throws(Failure) in
+            func flush() throws(Failure) {
+                hasher.update(piece.span)
+                try write(piece)
+                piece.removeAll(keepingCapacity: true)
+            }
+            piece += judged.plan.headLine(assets: judged.assets)
+            try planner.items(of: judged, using: &generator) { (item) throws(Failure) in
+                piece += item.line
+                if piece.count > 1 << 16 { try flush() }
+            }
+            try flush()
+        }
+        return hasher.finish()
+    }
+
+    /// Tells the ledger of the plan: who made it is what the entry says, and only such plans can be approved.
+    private func announce(
+        _ judged: CleanupPlanner.Judged, _ digest: Digest
+    ) async throws(Failure) {
+        var generator = SystemRandomNumberGenerator()
+        let packet = CleanupPacket(plan: digest, version: CleanupLedger.program).planned(
+            judged.plan, assets: judged.assets, bytes: judged.bytes,
+            id: .random(using: &generator))
+        do throws(Failure) {
+            _ = try await CleanupLedger(client: DaemonClient(socket: socket)).emit(packet)
+        } catch {
+            unsafe unlink(out)
+            throw Failure(error.exit, "no plan was made, since the ledger must know of it: \(error.message)")
+        }
     }
 }
 

@@ -19,13 +19,10 @@ struct CleanupShowCommand: ParsableCommand {
     private static let shown = 3
 
     func run() throws {
-        let content = try InputFile.content(plan)
-        let found: CleanupPlan
-        do throws(CleanupPlan.Malformed) { found = try CleanupPlan(fileContent: content) } catch {
-            throw Failure(.badInput, "\(plan): \(error)")
-        }
-        if json { return try Output.data(content) }
-        try head(found, .sha256(content))
+        let file = try PlanFile(plan)
+        let found = file.plan
+        if json { return try Output.data(try InputFile.content(plan)) }
+        try head(found, file.packet.plan)
         for finding in RetentionRules.Finding.allCases {
             let items = found.items.filter { $0.finding == finding }
             if !items.isEmpty { try group(finding, items) }

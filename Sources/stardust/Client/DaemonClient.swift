@@ -28,7 +28,25 @@ struct DaemonClient {
         try await whole(path, body)
     }
 
+    /// Makes a packet durable and returns its receipt; nil if its id stands with other content.
+    func emit(_ packet: [UInt8]) async throws(Failure) -> [UInt8]? {
+        let response = try await response("/v1/packets", packet)
+        switch response.status {
+        case 200, 201: return response.body
+        case 409: return nil
+        default: throw Self.failure(response)
+        }
+    }
+
     private func whole(_ target: String, _ body: [UInt8]? = nil) async throws(Failure) -> [UInt8] {
+        let response = try await response(target, body)
+        guard response.status == 200 else { throw Self.failure(response) }
+        return response.body
+    }
+
+    private func response(
+        _ target: String, _ body: [UInt8]?
+    ) async throws(Failure) -> Response {
         var response = Response()
         try await exchange(target, body) { (part) throws(Failure) in
             switch part {
@@ -39,8 +57,7 @@ struct DaemonClient {
             guard response.body.count <= Self.answerBytesMax else { throw Self.endless }
             return true
         }
-        guard response.status == 200 else { throw Self.failure(response) }
-        return response.body
+        return response
     }
 
     /// Passes each line of an answer to `take` as it arrives, until `take` returns false or the

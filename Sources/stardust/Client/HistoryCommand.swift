@@ -9,7 +9,7 @@ struct HistoryCommand: AsyncParsableCommand {
     @Argument(help: "The entity's type, such as clips.")
     var type: String
 
-    @Argument(help: "The entity's id.")
+    @Argument(help: "The entity's id; for x_assets also an asset's URI.")
     var id: String
 
     @OptionGroup var page: PageOptions
@@ -21,7 +21,7 @@ struct HistoryCommand: AsyncParsableCommand {
     }
 
     private func run(_ options: ClientOptions) async throws {
-        let path = "/v1/entities/\(type.percentEncoded)/\(id.percentEncoded)/packets"
+        let path = "/v1/entities/\(type.percentEncoded)/\(EntityName.id(type, id).percentEncoded)/packets"
         try await PacketLister(options: options, page: page, showsEntity: false).run(path, [])
     }
 }

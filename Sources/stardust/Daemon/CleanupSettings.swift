@@ -1,5 +1,6 @@
 internal import Cleanup
 internal import ObjectStore
+internal import StardustHTTP
 
 /// The part of the configuration that the clean-up uses.
 struct CleanupSettings {
@@ -7,6 +8,8 @@ struct CleanupSettings {
     var stores: [StoreSettings] = []
     var classes: [AssetInventory.AssetClass] = []
     var rules = RetentionRules()
+    /// Who may approve a plan.
+    var approvers: [AccessPolicy.Subject] = []
 
     init(_ object: ConfigurationObject) throws(Failure) {
         for member in object.members {
@@ -14,12 +17,46 @@ struct CleanupSettings {
             case "assets":
                 for element in try member.elements() { try add(element) }
             case "days": try readDays(try member.object())
+            case "approvers":
+                for element in try member.elements() { approvers.append(try Self.approver(element)) }
             default: throw member.unknown
             }
         }
         guard !stores.isEmpty else {
             throw Failure(.badConfiguration, "\(object.path): a clean-up needs assets")
         }
+    }
+
+    /// Those of a configuration, if they can be used.
+    static func required(
+        _ configuration: Configuration, _ path: String
+    ) throws(Failure) -> CleanupSettings {
+        guard let cleanup = configuration.cleanup else {
+            throw Failure(
+                .badConfiguration, "\(path): cleanup is missing; Docs/Retention.md describes it")
+        }
+        if let overlap = cleanup.overlap(with: configuration.archive) {
+            throw Failure(.badConfiguration, "\(path): \(overlap)")
+        }
+        return cleanup
+    }
+
+    private static func approver(
+        _ object: ConfigurationObject
+    ) throws(Failure) -> AccessPolicy.Subject {
+        var subjects: [AccessPolicy.Subject] = []
+        for member in object.members {
+            switch member.name {
+            case "user": subjects.append(.user(try member.userID()))
+            case "group": subjects.append(.group(try member.groupID()))
+            default: throw member.unknown
+            }
+        }
+        guard subjects.count == 1 else {
+            throw Failure(
+                .badConfiguration, "\(object.path): an approver is one user or one group")
+        }
+        return subjects[0]
     }
 
     private mutating func readDays(_ object: ConfigurationObject) throws(Failure) {

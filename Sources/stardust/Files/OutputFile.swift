@@ -22,17 +22,40 @@ enum OutputFile {
         guard number == 0, unsafe rename(beside, path) == 0 else {
             let cause = number == 0 ? errno : number
             unsafe unlink(beside)
-            throw Failure(.inputOutput, "\(path) could not be written: \(errorName(cause))")
+            throw unwritten(path, cause)
         }
+    }
+
+    /// Makes a file that must not exist, from the pieces that `body` passes on. It appears whole or not at all.
+    static func make(
+        _ path: String, _ body: (([UInt8]) throws(Failure) -> Void) throws(Failure) -> Void
+    ) throws(Failure) {
+        let beside = "\(path).\(getpid())-\(UInt32.random(in: .min ... .max)).tmp"
+        let descriptor = unsafe open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+        guard descriptor >= 0 else { throw failure(.cannotCreate, path) }
+        defer { unsafe unlink(beside) }
+        do throws(Failure) {
+            try body { (bytes) throws(Failure) in
+                let number = Output.write(bytes, to: descriptor)
+                guard number == 0 else { throw unwritten(path, number) }
+            }
+        } catch {
+            close(descriptor)
+            throw error
+        }
+        guard close(descriptor) == 0 else { throw unwritten(path, errno) }
+        guard unsafe link(beside, path) == 0 else { throw failure(.cannotCreate, path) }
+    }
+
+    private static func unwritten(_ path: String, _ number: Int32) -> Failure {
+        Failure(.inputOutput, "\(path) could not be written: \(errorName(number))")
     }
 
     private static func writeThrough(_ bytes: [UInt8], _ path: String) throws(Failure) {
         let descriptor = unsafe open(path, O_WRONLY | O_TRUNC | O_CLOEXEC)
         guard descriptor >= 0 else { throw failure(.cannotCreate, path) }
         let number = fill(descriptor, bytes)
-        guard number == 0 else {
-            throw Failure(.inputOutput, "\(path) could not be written: \(errorName(number))")
-        }
+        guard number == 0 else { throw unwritten(path, number) }
     }
 
     private static func failure(_ exit: ExitCode, _ path: String) -> Failure {
