@@ -60,11 +60,14 @@ extension AssetInventory {
     /// Adds an asset in the state in which a plan saw it.
     fileprivate mutating func add(_ item: CleanupPlan.Item) throws(CleanupStop) {
         guard let uri = AssetURI(item.uri),
-            let number = classes.firstIndex(where: { $0.kind == item.kind && $0.key(of: uri) != nil }),
+            let number = classes.firstIndex(where: {
+                $0.kind == item.kind && $0.key(of: uri) != nil
+            }),
             let key = classes[number].key(of: uri)
         else { throw .elsewhere(item.uri) }
         add(
-            StoredAsset(key: key, bytes: item.bytes, tag: item.tag, changed: item.changed), of: number)
+            StoredAsset(key: key, bytes: item.bytes, tag: item.tag, changed: item.changed),
+            of: number)
     }
 }
 

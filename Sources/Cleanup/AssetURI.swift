@@ -120,7 +120,9 @@ package struct AssetURI: Hashable, Sendable, CustomStringConvertible {
 
     /// The entity id of the asset that `description` names: the first 16 bytes of its SHA-256, with the bits of
     /// a UUIDv4 (RFC 9562 section 5.4).
-    package static func id(of uri: String) -> UUID128 { UUID128.shaped(from: .sha256(Array(uri.utf8))) }
+    package static func id(of uri: String) -> UUID128 {
+        UUID128.shaped(from: .sha256(Array(uri.utf8)))
+    }
 
     package var id: UUID128 { Self.id(of: description) }
 

@@ -20,7 +20,8 @@ package enum CleanupApproval {
         guard !others.isEmpty else {
             throw CleanupStop(
                 .notPermitted,
-                "user \(approvals[0].uid) made the plan and approved it; another person must approve it")
+                "user \(approvals[0].uid) made the plan and approved it; another person must approve it"
+            )
         }
         guard let approval = others.first(where: mayApprove) else {
             throw CleanupStop(
@@ -31,7 +32,8 @@ package enum CleanupApproval {
     }
 
     static let withdrawn = CleanupStop(
-        .refused, "the plan was withdrawn; `stardust chain` of its trace shows by whom; make a new plan")
+        .refused,
+        "the plan was withdrawn; `stardust chain` of its trace shows by whom; make a new plan")
 
     /// The records of the plan's making. Without one these bytes are no plan of this ledger.
     package static func planned(

@@ -148,7 +148,8 @@ package struct CleanupPacket {
 
     /// The nodes of a decision chain, in order.
     struct ChainWriter {
-        private var nodes: [(id: String, kind: String, title: String, rationale: String?, parent: String?)] = []
+        private var nodes:
+            [(id: String, kind: String, title: String, rationale: String?, parent: String?)] = []
 
         mutating func node(
             _ id: String, _ kind: String, _ title: String, _ rationale: String? = nil,
@@ -166,7 +167,10 @@ package struct CleanupPacket {
                 json.member("kind", node.kind)
                 json.member("title", node.title)
                 if let rationale = node.rationale { json.member("rationale", rationale) }
-                if let parent = node.parent { json.key("parents"); json.array([parent]) { $1.string($0) } }
+                if let parent = node.parent {
+                    json.key("parents")
+                    json.array([parent]) { $1.string($0) }
+                }
                 json.endObject()
             }
         }

@@ -117,7 +117,8 @@ package struct CleanupPlan: Hashable, Sendable {
         guard let first = lines.first, let head = try? JSONDocument(Array(first)),
             head.text("format") == Self.format,
             let ledgerID = head.text("ledger_id").flatMap({ UUID128($0[...]) }),
-            let lsn = head.text("lsn"), let model = head.number("model"), let size = head.number("ledger_size"),
+            let lsn = head.text("lsn"), let model = head.number("model"),
+            let size = head.number("ledger_size"),
             let made = head.text("made_at").flatMap({ Timestamp(rfc3339: $0) }),
             let objects = head.number("objects"), let bytes = head.number("bytes"),
             let count = head.number("assets"), let list = head.member("kept", of: 0)

@@ -69,7 +69,9 @@ package struct CleanupPlanner: ~Copyable {
     package struct Judged {
         package var plan: CleanupPlan
         package var assets: Int { indices.count }
-        package var bytes: Int
+        package var bytes: Int { findings.values.reduce(0) { $0 + $1.bytes } }
+        /// How many of each finding.
+        package var findings: [RetentionRules.Finding: (assets: Int, bytes: Int)]
         fileprivate var indices: [Int]
         fileprivate var wanted: Set<String>
     }
@@ -80,17 +82,20 @@ package struct CleanupPlanner: ~Copyable {
         ledgerID: UUID128, lsn: String, model: Int, wanted: [AssetURI], allowsLarge: Bool
     ) throws(Failure) -> Judged {
         let wanted = Set(wanted.map(\.loose))
-        var (kept, bytes) = (KeptAssets(), 0)
+        var kept = KeptAssets()
+        var findings: [RetentionRules.Finding: (assets: Int, bytes: Int)] = [:]
         let indices = inventory.listed { index in
             switch verdict(on: index, wanted) {
-            case .goes:
-                bytes += inventory[index].bytes
+            case .goes(let finding, _):
+                let known = findings[finding] ?? (0, 0)
+                findings[finding] = (known.assets + 1, known.bytes + inventory[index].bytes)
                 return true
             case .stays(let reason):
                 kept.add(reason, inventory[index].bytes) { inventory.uri(index).description }
                 return false
             }
         }
+        let bytes = findings.values.reduce(0) { $0 + $1.bytes }
         let (all, allBytes) = (inventory.count, inventory.bytes)
         guard allowsLarge || (indices.count * 5 <= all && bytes * 5 <= allBytes) else {
             throw .unlikely(
@@ -100,7 +105,7 @@ package struct CleanupPlanner: ~Copyable {
         let plan = CleanupPlan(
             ledgerID: ledgerID, lsn: lsn, model: model, ledgerSize: ledger.head.size.entries,
             made: now, objects: all, bytes: allBytes, kept: kept.groups, items: [])
-        return Judged(plan: plan, bytes: bytes, indices: indices, wanted: wanted)
+        return Judged(plan: plan, findings: findings, indices: indices, wanted: wanted)
     }
 
     private func verdict(on index: Int, _ wanted: Set<String>) -> RetentionRules.Verdict {

@@ -77,7 +77,10 @@ package struct CleanupRun<World: CleanupWorld> {
             let items = Array(open[start..<min(start + limits.together, open.count)])
             var look = try await freshLook(items)
             for (number, item) in items.enumerated() {
-                if world.isEnding { return tally.isCut = true }
+                if world.isEnding {
+                    tally.isCut = true
+                    return
+                }
                 if !isFresh(look) { look = try await freshLook(items) }
                 if case .stays(let reason) = look.verdicts[number] {
                     tally.spared += 1
@@ -121,7 +124,10 @@ package struct CleanupRun<World: CleanupWorld> {
             if world.now >= time { due.append(item) } else { tally.wait(until: time) }
         }
         for (number, item) in due.enumerated() {
-            if world.isEnding { return tally.isCut = true }
+            if world.isEnding {
+                tally.isCut = true
+                return
+            }
             if let time = nextDeletion, world.now < time {
                 tally.left = due.count - number
                 return tally.wait(until: time)

@@ -152,7 +152,9 @@ final class FolderStore: ObjectStore, AssetStore {
         for name in names where !name.hasPrefix(".") {
             let key = folder.isEmpty ? name : "\(folder)/\(name)"
             let found: stat?
-            do throws(FileFailure) { found = try status(of: key) } catch { throw failure(error, key) }
+            do throws(FileFailure) { found = try status(of: key) } catch {
+                throw failure(error, key)
+            }
             // A file that is gone again was not an asset.
             guard let status = found else { continue }
             switch status.st_mode & S_IFMT {

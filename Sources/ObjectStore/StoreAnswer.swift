@@ -17,8 +17,16 @@ struct StoreAnswer {
         message = document?["Message"]?.text ?? ""
     }
 
-    /// Whether the two clocks differ too much.
-    var isSkewed: Bool { code == "RequestTimeTooSkewed" }
+    /// Whether the two clocks differ too much. An answer to HEAD has no code, but the store's time.
+    var isSkewed: Bool {
+        guard answer.body.isEmpty, answer.status == 403, let time else {
+            return code == "RequestTimeTooSkewed"
+        }
+        return abs(time.microseconds - Timestamp.systemNow().microseconds) > Self.skewMax
+    }
+
+    /// Microseconds; stores accept a little more.
+    private static let skewMax: Int64 = 300 * 1_000_000
 
     var isExpired: Bool { ["ExpiredToken", "ExpiredTokenException"].contains(code) }
 
@@ -62,7 +70,9 @@ struct StoreAnswer {
         case "InvalidAccessKeyId": "; correct aws_access_key_id"
         case "SignatureDoesNotMatch": "; correct aws_secret_access_key"
         case "RequestTimeTooSkewed": "; set this machine's clock"
-        default: "; its credentials need PutObject, GetObject, ListBucket and ListBucketVersions"
+        default:
+            "; its credentials need PutObject, GetObject, ListBucket and ListBucketVersions, those of a "
+                + "clean-up GetObject, ListBucket and DeleteObject"
         }
     }
 }

@@ -45,8 +45,10 @@ final class SimulatedCleanup: CleanupWorld, @unchecked Sendable {
             let uri = "s3://assets/\(number)"
             items.append(
                 CleanupPlan.Item(
-                    uri: uri, kind: .raw, finding: number % 2 == 0 ? .orphan : .rawExpired, bytes: 10,
-                    tag: "tag-\(number)", changed: Timestamp(microseconds: 0), daysOver: 3, owner: nil,
+                    uri: uri, kind: .raw, finding: number % 2 == 0 ? .orphan : .rawExpired,
+                    bytes: 10,
+                    tag: "tag-\(number)", changed: Timestamp(microseconds: 0), daysOver: 3,
+                    owner: nil,
                     records: CleanupPlan.Records(using: &generator)))
             tags[uri] = "tag-\(number)"
         }
@@ -118,7 +120,8 @@ final class SimulatedCleanup: CleanupWorld, @unchecked Sendable {
         let uri = plan.items.randomElement(using: &generator)!.uri
         switch Int.random(in: 0..<12, using: &generator) {
         case 0...3:
-            protections[uri, default: []].insert(Protection.allCases.randomElement(using: &generator)!)
+            protections[uri, default: []].insert(
+                Protection.allCases.randomElement(using: &generator)!)
         case 4, 5:
             // What a packet says stays said.
             if let lifted = protections[uri]?.subtracting([.packet]).first {
@@ -187,7 +190,8 @@ final class SimulatedCleanup: CleanupWorld, @unchecked Sendable {
             return CleanupReceipt(position: first.record.position, received: first.record.received)
         }
         ledger.append((record, packet))
-        if record.event == .kept, let item = plan.items.first(where: { $0.assetID == record.entity }),
+        if record.event == .kept,
+            let item = plan.items.first(where: { $0.assetID == record.entity }),
             deletedByUs[item.uri] != nil, !remade.contains(item.uri)
         {
             problems.append("\(item.uri): said to be kept, and deleted")

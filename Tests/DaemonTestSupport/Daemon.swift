@@ -8,7 +8,8 @@ package final class Daemon: @unchecked Sendable {
     package let ledger: String
     package let socket: String
     private let configuration: String?
-    private let wrapper: [String]
+    /// Takes effect when it is started.
+    package var wrapper: [String]
     private var process: Process?
 
     /// Makes a ledger, unless `ledger` names one, and serves it. `wrapper` is a command that becomes

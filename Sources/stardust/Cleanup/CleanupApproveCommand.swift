@@ -46,7 +46,8 @@ struct CleanupApproveCommand: AsyncParsableCommand {
             let receipt = try await ledger.emit(
                 file.packet.verdict(event, by: user, on: planned[0].id))
         else {
-            throw Failure(.badInput, "the id of this packet stands with other content; make a new plan")
+            throw Failure(
+                .badInput, "the id of this packet stands with other content; make a new plan")
         }
         if options.json {
             return try Output.line(
@@ -57,6 +58,7 @@ struct CleanupApproveCommand: AsyncParsableCommand {
             withdraw
                 ? "Withdrawn: nothing more is deleted by this plan."
                 : "Approved: \(file.plan.items.count) assets, as user \(user). `stardust cleanup run` may "
-                    + "decide now and delete a day later; `stardust cleanup approve --withdraw` stops it.")
+                    + "decide now and delete a day later; `stardust cleanup approve --withdraw` stops it."
+        )
     }
 }

@@ -26,7 +26,9 @@ struct CleanupPlanCommand: AsyncParsableCommand {
     @Option(help: "Configuration file; its `cleanup` names the assets.")
     var config: String
 
-    @Option(help: ArgumentHelp("The plan to write; it must not exist.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp(
+            "The plan to write, which must not exist, or a folder for it.", valueName: "file"))
     var out: String
 
     @Option(
@@ -45,6 +47,7 @@ struct CleanupPlanCommand: AsyncParsableCommand {
     func run() async throws {
         let configuration = try Configuration(path: config)
         let cleanup = try CleanupSettings.required(configuration, config)
+        let out = file
         guard unsafe access(out, F_OK) != 0 else {
             throw Failure(.cannotCreate, "\(out) exists; a plan replaces none")
         }
@@ -60,14 +63,28 @@ struct CleanupPlanCommand: AsyncParsableCommand {
         var planner = CleanupPlanner(
             cleanup.classes, map, cleanup.rules, endpoints: cleanup.endpoints, now: .systemNow())
         let judged = try judge(&planner, cleanup, map, wanted)
-        let digest = try write(judged, planner)
+        let digest = try write(judged, planner, to: out)
         guard judged.assets > 0 else {
             return try Output.line("None of \(judged.plan.objects) assets may go.")
         }
-        try await announce(judged, digest)
+        try await announce(judged, digest, out)
         try Output.line(
             "\(judged.assets) of \(judged.plan.objects) assets may go: `stardust cleanup show \(out)` "
                 + "explains them. Nothing was deleted.")
+        for finding in RetentionRules.Finding.allCases {
+            guard let found = judged.findings[finding] else { continue }
+            try Output.line(
+                "  \(finding.rawValue.padded(to: 16)) \(found.assets) assets, "
+                    + CleanupShowCommand.size(found.bytes))
+        }
+    }
+
+    /// In a folder, a name that tells the time.
+    private var file: String {
+        var status = stat()
+        guard unsafe stat(out, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return out }
+        let name = "plan-\("\(Timestamp.systemNow())".prefix(19)).ndjson"
+        return "\(out)/\(name.replacing(":", with: "-"))"
     }
 
     static func map(
@@ -117,7 +134,7 @@ struct CleanupPlanCommand: AsyncParsableCommand {
 
     /// Returns the digest of the plan's file.
     private func write(
-        _ judged: CleanupPlanner.Judged, _ planner: borrowing CleanupPlanner
+        _ judged: CleanupPlanner.Judged, _ planner: borrowing CleanupPlanner, to out: String
     ) throws(Failure) -> Digest {
         var hasher = SHA256Hasher()
         var generator = SystemRandomNumberGenerator()
@@ -140,7 +157,7 @@ struct CleanupPlanCommand: AsyncParsableCommand {
 
     /// Tells the ledger of the plan: who made it is what the entry says, and only such plans can be approved.
     private func announce(
-        _ judged: CleanupPlanner.Judged, _ digest: Digest
+        _ judged: CleanupPlanner.Judged, _ digest: Digest, _ out: String
     ) async throws(Failure) {
         var generator = SystemRandomNumberGenerator()
         let packet = CleanupPacket(plan: digest, version: CleanupLedger.program).planned(
@@ -150,7 +167,8 @@ struct CleanupPlanCommand: AsyncParsableCommand {
             _ = try await CleanupLedger(client: DaemonClient(socket: socket)).emit(packet)
         } catch {
             unsafe unlink(out)
-            throw Failure(error.exit, "no plan was made, since the ledger must know of it: \(error.message)")
+            throw Failure(
+                error.exit, "no plan was made, since the ledger must know of it: \(error.message)")
         }
     }
 }

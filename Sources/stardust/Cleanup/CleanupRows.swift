@@ -52,9 +52,8 @@ final class CleanupRows {
 
     /// When all that the source had is known to be in the rows.
     func moment(of state: ModelState, now: Timestamp) throws(CleanupStop) -> Timestamp {
-        var written = state.updatedAt
-        if written == own { written = foreign } else { foreign = written }
-        let heard = state.behindSince ?? written
+        note(state)
+        let heard = state.behindSince ?? foreign
         guard let text = heard, let moment = Timestamp(rfc3339: text),
             moment.microseconds + Int64(CleanupLook.validity / .microseconds(1)) > now.microseconds
         else {
@@ -75,8 +74,16 @@ final class CleanupRows {
         state.source == .postgres ? "\(state.committedLSN)" : state.updatedAt ?? ""
     }
 
-    /// Our own rows do not tell that the source is heard.
-    func noteOwnChange() throws(CleanupStop) { own = try snapshot().state.updatedAt }
+    private func note(_ state: ModelState) {
+        if state.updatedAt != own { foreign = state.updatedAt }
+    }
+
+    /// Calls `change`, which adds rows of our own: those do not tell that the source is heard.
+    func changing(_ change: () async throws(CleanupStop) -> Void) async throws(CleanupStop) {
+        note(try snapshot().state)
+        try await change()
+        own = try snapshot().state.updatedAt
+    }
 
     func logged(_ ids: [UUID128]) throws(CleanupStop) -> Set<UUID128> {
         let snapshot = try snapshot()

@@ -60,7 +60,8 @@ struct CleanupRunCommand: AsyncParsableCommand {
         if let stop { throw Failure(stop) }
         let stays = run.tally.kept + run.tally.spared + run.tally.failed
         if run.tally.failed > 0 {
-            throw Failure(.unreachable, "\(run.tally.failed) assets could not be deleted; run it again")
+            throw Failure(
+                .unreachable, "\(run.tally.failed) assets could not be deleted; run it again")
         }
         if stays > 0 { throw Failure(.no, "\(stays) assets were kept") }
     }

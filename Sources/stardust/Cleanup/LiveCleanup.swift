@@ -150,8 +150,10 @@ final class LiveCleanup: CleanupWorld {
     func logged(_ ids: [UUID128]) async throws(CleanupStop) -> Set<UUID128> { try rows.logged(ids) }
 
     func log(_ rows: [CleanupLog]) async throws(CleanupStop) {
-        do throws(Failure) { try await logs.add(rows) } catch { throw CleanupStop(error) }
-        if logs.areFed { try self.rows.noteOwnChange() }
+        func add() async throws(CleanupStop) {
+            do throws(Failure) { try await logs.add(rows) } catch { throw CleanupStop(error) }
+        }
+        if logs.areFed { try await self.rows.changing(add) } else { try await add() }
     }
 
     func note(_ item: CleanupPlan.Item, _ outcome: CleanupOutcome) {
@@ -164,7 +166,8 @@ final class LiveCleanup: CleanupWorld {
         let (word, detail) = outcome.words
         guard asJSON else {
             return try Output.line(
-                Output.safe("\(word.padded(to: 8)) \(item.uri)\(detail.isEmpty ? "" : "  \(detail)")"))
+                Output.safe(
+                    "\(word.padded(to: 8)) \(item.uri)\(detail.isEmpty ? "" : "  \(detail)")"))
         }
         var json = JSONWriter()
         json.beginObject()

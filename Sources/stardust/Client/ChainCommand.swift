@@ -120,7 +120,8 @@ struct ChainCommand: AsyncParsableCommand {
     private var path: String {
         if let packet { return "/v1/packets/\(packet.percentEncoded)/chain" }
         if let trace { return "/v1/traces/\(trace.percentEncoded)/chain" }
-        return "/v1/entities/\(entity[0].percentEncoded)/\(EntityName.id(entity[0], entity[1]).percentEncoded)/chain"
+        return
+            "/v1/entities/\(entity[0].percentEncoded)/\(EntityName.id(entity[0], entity[1]).percentEncoded)/chain"
     }
 
     private func painted(_ line: String, _ terminal: Terminal) -> String {

@@ -18,7 +18,9 @@ struct CleanupSettings {
                 for element in try member.elements() { try add(element) }
             case "days": try readDays(try member.object())
             case "approvers":
-                for element in try member.elements() { approvers.append(try Self.approver(element)) }
+                for element in try member.elements() {
+                    approvers.append(try Self.approver(element))
+                }
             default: throw member.unknown
             }
         }
