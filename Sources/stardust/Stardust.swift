@@ -21,7 +21,7 @@ struct Stardust: AsyncParsableCommand {
             CheckpointCommand.self, ProveCommand.self, CheckProofCommand.self, VerifyCommand.self,
             ExportCommand.self, ReindexCommand.self, RotateKeyCommand.self, ModelCommand.self,
             WitnessCommand.self, ArchiveCommand.self, RestoreCommand.self, BackupCommand.self,
-            TakeOverCommand.self, CleanupCommand.self, StatusCommand.self,
+            TakeOverCommand.self, CleanupCommand.self, ConfigCommand.self, StatusCommand.self,
         ])
 
     static func main() async {

@@ -24,33 +24,35 @@ struct ArchiveSettings {
             case "stores":
                 for element in try member.elements() { stores.append(try Self.store(element)) }
             case "ship_after_ms":
-                shipping.shipTime = .milliseconds(try member.integer(in: 100...3_600_000))
+                shipping.shipTime = .milliseconds(
+                    try member.time(.milliseconds, in: 100...3_600_000))
             case "ship_after_bytes":
-                shipping.shipBytes = try member.integer(in: 1 << 10...1 << 30)
+                shipping.shipBytes = try member.bytes(in: 1 << 10...1 << 30)
             case "socket": socket = try member.absolutePath()
             case "drill": shipping.drill = try member.absolutePath()
             case "user": user = try member.userID()
             case "seal_after_s":
-                segmentAge = .seconds(try member.integer(in: 10...30 * 86_400))
+                segmentAge = .seconds(try member.time(.seconds, in: 10...30 * 86_400))
             case "stop_after_lag_s":
-                stopAfterLag = .seconds(try member.integer(in: 10...30 * 86_400))
+                stopAfterLag = .seconds(try member.time(.seconds, in: 10...30 * 86_400))
             case "cache": try readCache(try member.object())
             case "retain_local": retention = try Self.retention(try member.object())
-            default: throw member.unknown
+            default:
+                throw member.unknown([
+                    "stores", "ship_after_ms", "ship_after_bytes", "socket", "drill", "user",
+                    "seal_after_s", "stop_after_lag_s", "cache", "retain_local",
+                ])
             }
         }
         retention.stopAfterLag = stopAfterLag
         guard stopAfterLag == nil || socket != nil else {
-            throw Failure(
-                .badConfiguration,
-                "\(object.path): stop_after_lag_s needs socket, where the archive process says its lag"
-            )
+            throw object.wrong("stop_after_lag_s needs socket, where the archive process says its lag")
         }
         guard !stores.isEmpty else {
-            throw Failure(.badConfiguration, "\(object.path): an archive needs stores")
+            throw object.wrong("an archive needs stores")
         }
         guard Set(stores.map { "\($0.endpoint ?? "") \($0.url)" }).count == stores.count else {
-            throw Failure(.badConfiguration, "\(object.path): a store stands in it twice")
+            throw object.wrong("a store stands in it twice")
         }
     }
 
@@ -58,12 +60,12 @@ struct ArchiveSettings {
         for member in object.members {
             switch member.name {
             case "folder": cacheFolder = try member.absolutePath()
-            case "bytes": cacheBytes = try member.integer(in: 1 << 20...1 << 50)
-            default: throw member.unknown
+            case "bytes": cacheBytes = try member.bytes(in: 1 << 20...1 << 50)
+            default: throw member.unknown(["folder", "bytes"])
             }
         }
         guard cacheFolder != nil else {
-            throw Failure(.badConfiguration, "\(object.path): a cache needs a folder")
+            throw object.wrong("a cache needs a folder")
         }
     }
 
@@ -73,20 +75,23 @@ struct ArchiveSettings {
         var retention = SegmentLeaver.Retention()
         for member in object.members {
             switch member.name {
-            case "bytes": retention.bytes = try member.integer(in: 0...1 << 50)
+            case "bytes": retention.bytes = try member.bytes(in: 0...1 << 50)
             case "days":
-                retention.time = .seconds(try member.integer(in: 0...36_500) * 86_400)
-            default: throw member.unknown
+                retention.time = .seconds(try member.time(.days, in: 0...36_500) * 86_400)
+            default: throw member.unknown(["bytes", "days"])
             }
         }
         return retention
     }
 
+    /// Names of what every store may have.
+    static let storeMembers = ["url", "endpoint", "region", "profile", "certificates"]
+
     /// Reads a store. `other` takes the members that not every store has.
     static func store(
         _ object: ConfigurationObject,
         _ other: (ConfigurationObject.Member) throws(Failure) -> Void = {
-            (member) throws(Failure) in throw member.unknown
+            (member) throws(Failure) in throw member.unknown(Self.storeMembers + ["object_lock"])
         }
     ) throws(Failure) -> StoreSettings {
         var settings: StoreSettings?
@@ -115,7 +120,7 @@ struct ArchiveSettings {
             }
         }
         guard var settings else {
-            throw Failure(.badConfiguration, "\(object.path): a store needs a url")
+            throw object.wrong("a store needs a url")
         }
         (settings.endpoint, settings.region, settings.profile) = (endpoint, region, profile)
         (settings.certificates, settings.objectLock) = (certificates, lock)
@@ -134,12 +139,12 @@ struct ArchiveSettings {
                     throw member.wrong("\(text) is neither governance nor compliance")
                 }
                 mode = known
-            case "days": days = try member.integer(in: 1...36_500)
-            default: throw member.unknown
+            case "days": days = try member.time(.days, in: 1...36_500)
+            default: throw member.unknown(["mode", "days"])
             }
         }
         guard let mode, let days else {
-            throw Failure(.badConfiguration, "\(object.path): a lock needs mode and days")
+            throw object.wrong("a lock needs mode and days")
         }
         return StoreSettings.ObjectLock(mode, days: days)
     }

@@ -139,7 +139,7 @@ struct BackupCommand: ParsableCommand {
 
     /// The configuration's text without the address of PostgreSQL, which may have a password in it.
     static func withoutPasswords(_ text: [UInt8]) -> [UInt8] {
-        guard let document = try? JSONDocument(text),
+        guard let document = try? JSONDocument(ConfigurationFile.withoutComments(text)),
             let model = document.member("model", of: 0),
             let from = document.member("from", of: model)
         else { return text }

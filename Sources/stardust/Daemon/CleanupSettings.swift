@@ -21,11 +21,11 @@ struct CleanupSettings {
                 for element in try member.elements() {
                     approvers.append(try Self.approver(element))
                 }
-            default: throw member.unknown
+            default: throw member.unknown(["assets", "days", "approvers"])
             }
         }
         guard !stores.isEmpty else {
-            throw Failure(.badConfiguration, "\(object.path): a clean-up needs assets")
+            throw object.wrong("a clean-up needs assets")
         }
     }
 
@@ -51,24 +51,23 @@ struct CleanupSettings {
             switch member.name {
             case "user": subjects.append(.user(try member.userID()))
             case "group": subjects.append(.group(try member.groupID()))
-            default: throw member.unknown
+            default: throw member.unknown(["user", "group"])
             }
         }
         guard subjects.count == 1 else {
-            throw Failure(
-                .badConfiguration, "\(object.path): an approver is one user or one group")
+            throw object.wrong("an approver is one user or one group")
         }
         return subjects[0]
     }
 
     private mutating func readDays(_ object: ConfigurationObject) throws(Failure) {
         for member in object.members {
-            let days = try member.integer(in: 1...36_500)
+            let days = try member.time(.days, in: 1...36_500)
             switch member.name {
             case "orphan": rules.orphanDays = days
             case "raw": rules.rawDays = days
             case "derived": rules.derivedDays = days
-            default: throw member.unknown
+            default: throw member.unknown(["orphan", "raw", "derived"])
             }
         }
     }
@@ -90,14 +89,14 @@ struct CleanupSettings {
                 }
                 if let problem = ModelScan.problem(found) { throw member.wrong(problem) }
                 column = found
-            default: throw member.unknown
+            default: throw member.unknown(ArchiveSettings.storeMembers + ["class", "column"])
             }
         }
         guard let kind, let column else {
-            throw Failure(.badConfiguration, "\(object.path): assets need url, class and column")
+            throw object.wrong("assets need url, class and column")
         }
         guard store.objectLock == nil else {
-            throw Failure(.badConfiguration, "\(object.path): assets are not locked")
+            throw object.wrong("assets are not locked")
         }
         stores.append(store)
         classes.append(AssetInventory.AssetClass(url: store.url, kind: kind, column: column))

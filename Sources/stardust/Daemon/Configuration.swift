@@ -7,7 +7,7 @@ internal import Replication
 internal import StardustCore
 internal import StardustHTTP
 
-/// The daemon's configuration file: one JSON object, read by the strict parser used for packets.
+/// The daemon's settings: JSON objects, read by the strict parser used for packets.
 struct Configuration {
     var socket: String?
     /// The group that may connect; nil for the process's own.
@@ -23,65 +23,41 @@ struct Configuration {
     /// What names this machine among a ledger's writers; nil for a hash of its machine-id.
     var machine: String?
 
-    /// Uses the defaults if there is no path.
-    init(path: String?) throws(Failure) {
-        guard let path else { return }
-        let content: [UInt8]
-        try Self.checkOwner(path)
-        do throws(FileFailure) {
-            content = try PosixVolume(root: path.givenFolder)
-                .content(of: path.lastName)
-        } catch { throw Failure(.cannotOpenInput, error.description) }
-        let document: JSONDocument
-        do throws(JSONError) { document = try JSONDocument(content) } catch {
-            throw Failure(.badConfiguration, "\(path): \(error)")
-        }
-        try read(ConfigurationObject(document, path: path))
-    }
+    /// Each member that a file has, by its name: where, and what it is.
+    private(set) var origins: [String: (place: String, source: String)] = [:]
 
-    /// Refuses a file that others could change: it decides who may do what.
-    private static func checkOwner(_ path: String) throws(Failure) {
-        var status = stat()
-        guard unsafe stat(path, &status) == 0 else { return }
-        guard status.st_mode & S_IFMT == S_IFREG else {
-            throw Failure(.badConfiguration, "\(path) is not a regular file")
+    /// Reads all files of a configuration; uses the defaults if there is no path. A member of a later file
+    /// replaces that of an earlier one; rules of `access` add up. Without `resolves` nothing is looked up, neither
+    /// users nor other files.
+    init(path: String?, resolves: Bool = true) throws(Failure) {
+        guard let path else { return }
+        for file in try ConfigurationFile.all(path, resolves: resolves) {
+            try read(try ConfigurationObject(file))
         }
-        let isOurs = status.st_uid == 0 || status.st_uid == geteuid()
-        guard isOurs, status.st_mode & 0o022 == 0 else {
-            throw Failure(
-                .badConfiguration,
-                "\(path) can be changed by others: it must belong to root or to the daemon's user, "
-                    + "and neither group nor others may write to it; "
-                    + "run `\(isOurs ? "chmod go-w" : "chown root") \(path)`")
-        }
-        let folder = path.givenFolder
-        guard unsafe stat(folder, &status) == 0, status.st_mode & 0o002 != 0,
-            status.st_mode & UInt32(S_ISVTX) == 0
-        else { return }
-        throw Failure(
-            .badConfiguration,
-            "\(path) can be replaced by others, because everybody may write to \(folder); move it to "
-                + "a folder that only root or the daemon's user may write to, such as /etc/stardust"
-        )
+        try check(path)
     }
 
     private mutating func read(_ object: ConfigurationObject) throws(Failure) {
         for member in object.members {
+            origins[member.name] = (member.place, member.source)
             switch member.name {
             case "socket": socket = try member.string()
             case "socket_group": socketGroup = try member.groupID()
             case "segment_bytes":
-                settings.segmentBytes = try member.integer(
+                settings.segmentBytes = try member.bytes(
                     in: 1 << 16...StorageLimits.segmentBytesMax)
             case "packet_bytes_max":
-                settings.packetBytes = try member.integer(in: 1024...PacketLimits.packetBytesMax)
+                settings.packetBytes = try member.bytes(in: 1024...PacketLimits.packetBytesMax)
             case "in_flight_bytes_max":
-                settings.bytesInFlight = try member.integer(in: 1 << 20...1 << 32)
+                settings.bytesInFlight = try member.bytes(in: 1 << 20...1 << 32)
             case "query_ms_max":
-                settings.queryTime = .milliseconds(try member.integer(in: 10...600_000))
+                settings.queryTime = .milliseconds(
+                    try member.time(.milliseconds, in: 10...600_000))
             case "clock_step_days_max":
-                settings.clockStepMax = .seconds(try member.integer(in: 1...36_500) * 86_400)
-            case "witness_policy": settings.witnessPolicy = try witnessPolicy(try member.string())
+                settings.clockStepMax = .seconds(try member.time(.days, in: 1...36_500) * 86_400)
+            case "witness_policy": 
+                let path = try member.string()
+                if member.resolves { settings.witnessPolicy = try witnessPolicy(path) }
             case "keys": settings.keysFolder = try member.string()
             case "model": source = try source(try member.object())
             case "archive": archive = try ArchiveSettings(try member.object())
@@ -104,20 +80,24 @@ struct Configuration {
                 machine = text
             case "access":
                 for element in try member.elements() { policy.rules.append(try rule(element)) }
-            default: throw member.unknown
+            default: throw member.unknown(Setting.allCases.map(\.rawValue))
             }
         }
+    }
+
+    /// What several settings together must be.
+    private func check(_ path: String) throws(Failure) {
         let least = StorageLimits.segmentBytesMin(payloadBytes: settings.packetBytes)
         guard settings.segmentBytes >= least else {
             throw Failure(
                 .badConfiguration,
-                "\(object.path): segment_bytes must be at least \(least) to hold a packet of "
+                "\(path): segment_bytes must be at least \(least) to hold a packet of "
                     + "packet_bytes_max")
         }
         guard settings.bytesInFlight >= settings.packetBytes else {
             throw Failure(
                 .badConfiguration,
-                "\(object.path): in_flight_bytes_max must be at least packet_bytes_max")
+                "\(path): in_flight_bytes_max must be at least packet_bytes_max")
         }
     }
 
@@ -132,7 +112,7 @@ struct Configuration {
 
     /// Refuses addresses that the daemon cannot ask, and a quorum that can never be reached.
     private func witnessPolicy(_ path: String) throws(Failure) -> WitnessPolicy {
-        try Self.checkOwner(path)
+        try ConfigurationFile.checkOwner(path)
         let policy = try InputFile.policy(path, .badConfiguration)
         for witness in policy.witnesses {
             guard let url = witness.url, WitnessAddress(url) == nil else { continue }
@@ -151,8 +131,7 @@ struct Configuration {
 
     private func source(_ object: ConfigurationObject) throws(Failure) -> SyncSettings {
         #if !PostgreSQL
-            throw Failure(
-                .badConfiguration, "\(object.path): this program was built without PostgreSQL")
+            throw object.wrong("this program was built without PostgreSQL")
         #else
             var settings = SyncSettings(source: "")
             for member in object.members {
@@ -163,20 +142,22 @@ struct Configuration {
                 case "schema": settings.schema = try member.string()
                 case "retained_bytes_warning":
                     settings.retainedBytesWarning = Int64(
-                        try member.integer(in: 1 << 20...1 << 50))
+                        try member.bytes(in: 1 << 20...1 << 50))
                 case "create": settings.creates = try member.boolean()
-                default: throw member.unknown
+                default:
+                    throw member.unknown([
+                        "from", "slot", "publication", "schema", "retained_bytes_warning", "create",
+                    ])
                 }
             }
             guard !settings.source.isEmpty else {
-                throw Failure(
-                    .badConfiguration, "\(object.path): from must name the PostgreSQL to follow")
+                throw object.wrong("from must name the PostgreSQL to follow")
             }
             if let obstacle = settings.obstacle {
-                throw Failure(.badConfiguration, "\(object.path): \(obstacle)")
+                throw object.wrong(obstacle)
             }
             do throws(SourceAddress.Malformed) { _ = try SourceAddress(settings.source) } catch {
-                throw Failure(.badConfiguration, "\(object.path): from: \(error)")
+                throw object.wrong("from: \(error)")
             }
             return settings
         #endif
@@ -205,27 +186,24 @@ struct Configuration {
                             + EntityTypes.known.joined(separator: ", ")
                             + ", nor x_ and a name of its own")
                 }
-            default: throw member.unknown
+            default: throw member.unknown(["user", "group", "roles", "entity_types"])
             }
         }
         guard let subject = subjects.first, subjects.count == 1 else {
-            throw Failure(
-                .badConfiguration, "\(object.path): an access rule needs one user or group")
+            throw object.wrong("an access rule needs one user or group")
         }
         guard !roles.isEmpty else {
-            throw Failure(.badConfiguration, "\(object.path): an access rule needs roles")
+            throw object.wrong("an access rule needs roles")
         }
         if let types {
             guard roles.contains(.append), !roles.contains(.admin) else {
-                throw Failure(
-                    .badConfiguration,
-                    "\(object.path): entity_types limits what append may emit; a rule that has it "
+                throw object.wrong(
+                    "entity_types limits what append may emit; a rule that has it "
                         + "needs the role append, and cannot have admin, which may emit everything")
             }
             guard !types.isEmpty else {
-                throw Failure(
-                    .badConfiguration,
-                    "\(object.path): entity_types is empty, so nothing could be appended; leave it "
+                throw object.wrong(
+                    "entity_types is empty, so nothing could be appended; leave it "
                         + "out to allow all types")
             }
         }
