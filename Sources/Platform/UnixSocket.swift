@@ -47,6 +47,50 @@ package enum UnixSocket {
         return made
     }
 
+    /// The path that a socket is bound to; nil if it has none.
+    package static func path(of descriptor: Int32) -> String? {
+        var (address, size) = (sockaddr_un(), socklen_t(MemoryLayout<sockaddr_un>.size))
+        // Safety: the address is a sockaddr_un for the duration of the call, which writes no more.
+        let status = unsafe withUnsafeMutablePointer(to: &address) {
+            unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe getsockname(descriptor, $0, &size)
+            }
+        }
+        guard status == 0, address.sun_family == sa_family_t(AF_UNIX) else { return nil }
+        let bytes = unsafe withUnsafeBytes(of: &address.sun_path) { path in
+            unsafe Array(path.prefix { $0 != 0 })
+        }
+        return bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// Sends a datagram to a path, or to an abstract name that begins with `@` (unix(7)). Nobody may be there.
+    static func send(_ bytes: [UInt8], to name: String) {
+        guard name.utf8.count <= pathBytesMax else { return }
+        let kind = Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue)
+        let descriptor = socket(AF_UNIX, kind, 0)
+        guard descriptor >= 0 else { return }
+        defer { close(descriptor) }
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        unsafe withUnsafeMutableBytes(of: &address.sun_path) { path in
+            unsafe path.copyBytes(from: name.utf8)
+            if name.hasPrefix("@") { unsafe path[0] = 0 }
+        }
+        // An abstract name ends with the address, a path with a zero byte.
+        let head = MemoryLayout<sockaddr_un>.size - MemoryLayout.size(ofValue: address.sun_path)
+        let size = socklen_t(head + name.utf8.count + (name.hasPrefix("@") ? 0 : 1))
+        // Safety: the address is a sockaddr_un for the duration of the call.
+        _ = unsafe withUnsafePointer(to: &address) {
+            unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                unsafe bytes.withUnsafeBytes {
+                    unsafe sendto(
+                        descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL), address,
+                        size)
+                }
+            }
+        }
+    }
+
     private static func descriptor(
         _ path: String, _ use: (Int32, UnsafePointer<sockaddr>, socklen_t) -> Int32
     ) throws(Failure) -> Int32 {

@@ -13,22 +13,26 @@ final class Acceptor: Sendable {
     typealias Take = @Sendable (Int32, Admission, Int) -> Void
 
     private let listener: Int32
+    /// Whether nobody else has the listener.
+    private let isOurs: Bool
     private let server: ServerContext
     private let take: Take
     private let isStopping = Atomic(false)
     private let (ended, end) = AsyncStream<Never>.makeStream()
 
     /// `listener` is a listening socket that does not block; the acceptor closes it.
-    init(_ listener: Int32, _ server: ServerContext, take: @escaping Take) {
-        (self.listener, self.server, self.take) = (listener, server, take)
+    init(_ listener: Int32, isOurs: Bool, _ server: ServerContext, take: @escaping Take) {
+        (self.listener, self.isOurs, self.server) = (listener, isOurs, server)
+        self.take = take
     }
 
     func start() { startThread("accept") { [self] in run() } }
 
-    /// Refuses further connections, and returns once those that already wait are accepted.
+    /// Refuses further connections, and returns once those that already wait are accepted. Clients of a passed
+    /// socket wait for whoever serves it next.
     func stop() async {
         isStopping.store(true, ordering: .relaxed)
-        shutdown(listener, Int32(SHUT_RDWR))
+        if isOurs { shutdown(listener, Int32(SHUT_RDWR)) }
         for await _ in ended {}
     }
 
@@ -36,7 +40,9 @@ final class Acceptor: Sendable {
         var log = RefusalLog()
         var strangers = ConnectionLimits.strangersPace
         var leaving = LeavingClients()
-        while let client = next(&log, wait: leaving.isEmpty ? 10_000 : 250) {
+        while isOurs || !isStopping.load(ordering: .relaxed),
+            let client = next(&log, wait: leaving.isEmpty && isOurs ? 10_000 : 250)
+        {
             leaving.close(now: .now)
             if let client, !admit(client, &strangers, &log) { leaving.add(client, now: .now) }
             if let line = log.line(now: .now) { server.logger.warning("\(line)") }

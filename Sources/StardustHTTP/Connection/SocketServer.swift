@@ -10,21 +10,29 @@ package import StardustCore
 /// The daemon's Unix socket.
 package struct SocketServer: Service {
     private let ledger: RunningLedger
-    private let path: String
-    private let group: UInt32?
+    private let place: Place
     private let policy: AccessPolicy
     private let logger: Logger
     private let isListening: @Sendable () -> Void
+    private let pulse: LoopPulse
 
-    /// `group` is the socket's; nil for the process's own. `isListening` is called once, when clients
-    /// can connect.
+    /// Where clients connect.
+    package enum Place: Sendable {
+        /// At a path, where the socket is made and removed; `group` is the socket's, nil for the process's
+        /// own.
+        case path(String, group: UInt32?)
+        /// A listening socket that somebody passed, and goes on to have.
+        case passed(Int32)
+    }
+
+    /// `isListening` is called once, when clients can connect. `pulse` tells whether the event loops turn.
     package init(
-        _ ledger: RunningLedger, path: String, group: UInt32? = nil, policy: AccessPolicy,
-        logger: Logger, isListening: @escaping @Sendable () -> Void = {}
+        _ ledger: RunningLedger, at place: Place, policy: AccessPolicy, logger: Logger,
+        pulse: LoopPulse = LoopPulse(), isListening: @escaping @Sendable () -> Void = {}
     ) {
         self.ledger = ledger
-        self.path = path
-        self.group = group
+        self.place = place
+        self.pulse = pulse
         self.policy = policy
         self.logger = logger
         self.isListening = isListening
@@ -39,12 +47,17 @@ package struct SocketServer: Service {
 
     /// Serves until the group shuts down, then lets current requests finish.
     package func run() async throws {
-        let (descriptor, file) = try SocketFile.listen(at: path, group: group)
+        let (descriptor, file): (Int32, SocketFile?) =
+            switch place {
+            case .path(let path, let group): try SocketFile.listen(at: path, group: group)
+            case .passed(let descriptor): (descriptor, nil)
+            }
         let loops = MultiThreadedEventLoopGroup(numberOfThreads: min(2, System.coreCount))
         let pools = ThreadPools()
         let context = ServerContext(ledger, policy, pools, logger)
         let contexts = try await Self.loopContexts(loops)
-        let acceptor = Acceptor(descriptor, context) { client, admission, ordinal in
+        pulse.watch(loops.makeIterator())
+        let acceptor = Acceptor(descriptor, isOurs: file != nil, context) { client, admission, ordinal in
             Self.connect(client, admission, context, to: contexts[ordinal % contexts.count])
         }
         acceptor.start()
@@ -59,7 +72,7 @@ package struct SocketServer: Service {
         ledger.follower?.stopWaiting()
         ledger.publisher?.stopWaiting()
         ledger.model?.stopReading()
-        file.remove()
+        file?.remove()
         await acceptor.stop()
         await Self.stop(contexts)
         // What still runs there holds nothing that must be kept, and may take as long as a query.
@@ -67,14 +80,14 @@ package struct SocketServer: Service {
             try? await pools.shutDown()
             try? await loops.shutdownGracefully()
         }
-        guard isStopped else {
+        if !isStopped, case .path(let path, _) = place {
             throw SocketFile.Lost(
                 description: "\(path) was removed or replaced, so no client could reach the daemon")
         }
     }
 
     /// Waits until the group shuts down; false if the socket is lost before.
-    private static func shutdown(orLossOf file: SocketFile) async -> Bool {
+    private static func shutdown(orLossOf file: SocketFile?) async -> Bool {
         await withTaskGroup(of: Bool.self) { group in
             group.addTask {
                 // Cancelling the task has the same effect.
@@ -82,7 +95,7 @@ package struct SocketServer: Service {
                 return true
             }
             group.addTask {
-                while file.isInPlace {
+                while file?.isInPlace ?? true {
                     do { try await Task.sleep(for: ConnectionLimits.socketInterval) } catch {
                         return true
                     }

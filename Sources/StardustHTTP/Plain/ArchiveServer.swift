@@ -12,7 +12,7 @@ extension PlainServer {
         group: UInt32?, logger: Logger
     ) {
         self.init(
-            ArchiveThreads(answer), address: socket, group: group, "serving the archive",
+            ArchiveThreads(answer), address: .named(socket, group: group), "serving the archive",
             logger: logger)
     }
 }

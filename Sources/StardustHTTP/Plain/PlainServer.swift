@@ -23,17 +23,23 @@ protocol PlainAnswering: Sendable {
 /// Serves a few kinds of requests over HTTP, on a Unix socket or a TCP address.
 package struct PlainServer: Service {
     private let answering: any PlainAnswering
-    private let address: String
-    private let group: UInt32?
+    private let address: Address
     private let greeting: Logger.Message
     private let logger: Logger
 
-    /// `address` is a path or `host:port`; `group` owns a socket at a path.
+    /// Where it listens.
+    enum Address {
+        /// A path or `host:port`; `group` owns a socket at a path.
+        case named(String, group: UInt32?)
+        /// A listening socket that somebody passed.
+        case passed(Int32)
+    }
+
     init(
-        _ answering: any PlainAnswering, address: String, group: UInt32? = nil,
-        _ greeting: Logger.Message, logger: Logger
+        _ answering: any PlainAnswering, address: Address, _ greeting: Logger.Message,
+        logger: Logger
     ) {
-        (self.answering, self.address, self.group) = (answering, address, group)
+        (self.answering, self.address) = (answering, address)
         (self.greeting, self.logger) = (greeting, logger)
     }
 
@@ -59,25 +65,35 @@ package struct PlainServer: Service {
                     try pipeline.addHandler(PlainConnection(answering, logger))
                 }
             }
-        let channel: any Channel
-        var file: SocketFile?
-        if let (host, port) = WitnessAddress.hostAndPort(address) {
-            channel = try await bootstrap.serverChannelOption(
-                .socketOption(.so_reuseaddr), value: 1
-            )
-            .bind(host: host, port: port).get()
-        } else {
-            let (descriptor, made) = try SocketFile.listen(at: address, group: group)
-            file = made
-            channel = try await bootstrap.withBoundSocket(descriptor).get()
-        }
-        logger.notice(greeting, metadata: ["address": "\(address)"])
+        let (channel, file) = try await listen(bootstrap)
         try? await gracefulShutdown()
         file?.remove()
         // Closing a listening socket fails only if it is already closed.
         try? await channel.close()
         try await answering.stop()
         try await loops.shutdownGracefully()
+    }
+
+    private func listen(
+        _ bootstrap: ServerBootstrap
+    ) async throws -> (any Channel, SocketFile?) {
+        switch address {
+        case .passed(let descriptor):
+            let channel = try await bootstrap.withBoundSocket(descriptor).get()
+            logger.notice(greeting)
+            return (channel, nil)
+        case .named(let name, let group):
+            defer { logger.notice(greeting, metadata: ["address": "\(name)"]) }
+            if let (host, port) = WitnessAddress.hostAndPort(name) {
+                return (
+                    try await bootstrap.serverChannelOption(
+                        .socketOption(.so_reuseaddr), value: 1
+                    ).bind(host: host, port: port).get(), nil
+                )
+            }
+            let (descriptor, file) = try SocketFile.listen(at: name, group: group)
+            return (try await bootstrap.withBoundSocket(descriptor).get(), file)
+        }
     }
 }
 

@@ -37,20 +37,9 @@ enum OperatorQueries {
 
     static func metrics(_ request: QueryRequest) -> Query {
         Query { context in
-            let (ledger, metrics) = (context.ledger, context.ledger.metrics)
-            let lag = ledger.model?.lag()
-            metrics.modelLagBytes.set(lag?.bytes ?? 0)
-            metrics.modelLagMilliseconds.set(lag?.milliseconds ?? 0)
-            metrics.modelRetainedBytes.set(lag?.retainedBytes ?? 0)
-            metrics.modelLogBytes.set(ledger.model?.folder.logBytes ?? 0)
-            metrics.modelFollowing.set(ledger.model?.service?.isFollowing == false ? 0 : 1)
-            metrics.ready.set(ledger.unreadiness.isEmpty ? 1 : 0)
-            metrics.bytesInFlight.set(ledger.bytesInFlight)
-            metrics.residentBytes.set(ProcessMemory.residentBytes)
-            metrics.connections.set(ledger.budgets.used(.connections))
             return Answer(
                 200, "text/plain; version=0.0.4; charset=utf-8",
-                Array((metrics.text + ledger.budgets.metrics).utf8))
+                Array(MetricsPage.text(context.ledger).utf8))
         }
     }
 

@@ -41,6 +41,7 @@ struct ServeCommand: AsyncParsableCommand {
     var untilInputEnds = false
 
     func run() async throws {
+        let manager = try Self.manager()
         var configuration = try Configuration(path: config)
         configuration.settings.keysFolder = configuration.settings.keysFolder ?? .credentials
         Signals.ignoreForDaemons()
@@ -64,12 +65,18 @@ struct ServeCommand: AsyncParsableCommand {
                 transport: WitnessClient.post)
         } catch { throw Failure(error) }
         try Self.checkPolicy(configuration.settings.witnessPolicy, running.identity.origin)
-        let path = socket ?? configuration.socket ?? .defaultSocketPath
+        let pulse = LoopPulse()
+        let (place, path) = try place(configuration, manager)
         let server = SocketServer(
-            running, path: path, group: configuration.socketGroup, policy: configuration.policy,
-            logger: logger,
+            running, at: place, policy: configuration.policy, logger: logger, pulse: pulse,
             isListening: { logger.notice("listening", metadata: ["socket": "\(path)"]) })
-        var services: [any Service] = [LedgerService(ledger: running), server]
+        var services: [any Service] = [
+            LedgerService(ledger: running), server, NotifyService(manager, running, pulse),
+        ]
+        for listener in manager.listeners where listener.name == "metrics" {
+            services.append(
+                PlainServer(metricsOf: running, on: listener.descriptor, logger: logger))
+        }
         #if PostgreSQL
             if let source = configuration.source, let model = running.model {
                 services.append(ModelService(model, source, running.metrics, logger: logger))
@@ -79,6 +86,48 @@ struct ServeCommand: AsyncParsableCommand {
         if untilInputEnds { Self.endWithInput() }
         try await run(services, logger)
         logger.notice("stopped")
+    }
+
+    private static func manager() throws(Failure) -> ServiceManager {
+        do throws(ServiceManager.Malformed) { return try ServiceManager.ofProcess() } catch {
+            throw Failure(.badConfiguration, "the service manager: \(error)")
+        }
+    }
+
+    /// Where clients connect, and the path of it for messages.
+    private func place(
+        _ configuration: Configuration, _ manager: ServiceManager
+    ) throws(Failure) -> (SocketServer.Place, String) {
+        let path = socket ?? configuration.socket ?? .defaultSocketPath
+        var passed: Int32?
+        for listener in manager.listeners {
+            let families: [Int32]
+            switch listener.name {
+            case "clients": (families, passed) = ([AF_UNIX], listener.descriptor)
+            case "metrics": families = [AF_INET, AF_INET6]
+            default:
+                throw Failure(
+                    .badConfiguration,
+                    "the service manager passed a socket \"\(listener.name)\"; FileDescriptorName= must be "
+                        + "clients or metrics")
+            }
+            guard let family = ServiceManager.family(of: listener.descriptor),
+                families.contains(family)
+            else {
+                throw Failure(
+                    .badConfiguration,
+                    "the socket \"\(listener.name)\" is of the wrong family: clients connect to a path, "
+                        + "a collector of metrics to a TCP port")
+            }
+        }
+        guard let passed else { return (.path(path, group: configuration.socketGroup), path) }
+        let own = UnixSocket.path(of: passed) ?? "?"
+        guard socket == nil || socket == own else {
+            throw Failure(
+                .badConfiguration,
+                "--socket is \(path), but the service manager passed \(own); leave --socket out")
+        }
+        return (.passed(passed), own)
     }
 
     /// Takes the folder for this process. The second value is held as long as it runs.
