@@ -219,7 +219,8 @@ var testTargets: [Target] {
                 "Packets", "PipelineWorkload", "Platform", "ReadModel", "TestSupport",
             ],
             exclude: [
-                "documented.py", "hostile.py", "lying_archive.py", "naive_cleanup.py", "service_manager.py",
+                "documented.py", "hostile.py", "lying_archive.py", "naive_cleanup.py",
+                "service_manager.py",
                 "scales_audit.py",
             ],
             swiftSettings: testing),

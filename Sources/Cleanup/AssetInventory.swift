@@ -6,6 +6,10 @@ package struct AssetInventory: Sendable {
     package let classes: [AssetClass]
     /// By `loose`.
     private var entries: [Entry] = []
+    /// What is looked for in texts.
+    package private(set) var limits = Mention.Limits()
+    /// Indices of entries, by their mentions.
+    private var byMention: [UInt32] = []
     /// The names and tags of all objects.
     private var texts = PackedTexts()
     private var rows = PackedRows()
@@ -31,16 +35,17 @@ package struct AssetInventory: Sendable {
         /// The name of an asset in the class's store; nil if it is elsewhere.
         package func key(of uri: AssetURI) -> String? {
             let root = AssetURI(url, key: "")
-            guard uri.place == root.place, uri.key.hasPrefix(root.key),
-                uri.key.utf8.count > root.key.utf8.count
+            guard uri.place == root.place, let key = uri.key.remainder(after: root.key),
+                !key.isEmpty
             else { return nil }
-            return String(uri.key.dropFirst(root.key.count))
+            return key
         }
     }
 
     package struct Entry: Sendable {
         /// Hash of the name's `loose` form, in this process only.
         fileprivate var loose: Int
+        fileprivate var mention: Mention
         fileprivate var name: PackedTexts.Place
         package var bytes: Int
         package var changed: Timestamp
@@ -61,6 +66,8 @@ package struct AssetInventory: Sendable {
     package enum Namer: Hashable, Sendable {
         case row(table: String, column: String, id: String)
         case packet(Position)
+        /// Its name has characters that end every name in a text.
+        case nobodyCouldTell
     }
 
     /// The row whose asset it is.
@@ -89,18 +96,27 @@ package struct AssetInventory: Sendable {
     package init(_ classes: [AssetClass]) { self.classes = classes }
 
     package var count: Int { entries.count }
+    /// How many are of classes whose rows have a column.
+    func count(of column: AssetColumn) -> Int { entries.count { classes[$0.of].column == column } }
     package var bytes: Int { entries.reduce(0) { $0 + $1.bytes } }
 
     /// Adds an object that a listing of a class shows. `seal` must follow the last one.
     package mutating func add(_ asset: StoredAsset, of number: Int) {
+        let uri = AssetURI(classes[number].url, key: asset.key)
+        limits.include(uri)
         entries.append(
             Entry(
-                loose: AssetURI(classes[number].url, key: asset.key).loose.hashValue,
+                loose: uri.loose.hashValue, mention: Mention(uri),
                 name: texts.add(asset.key), bytes: asset.bytes, changed: asset.changed,
                 tag: texts.add(asset.tag), number: UInt16(number)))
     }
 
-    package mutating func seal() { entries.sort { $0.loose < $1.loose } }
+    package mutating func seal() {
+        entries.sort { $0.loose < $1.loose }
+        byMention = entries.indices.map(UInt32.init).sorted {
+            entries[Int($0)].mention < entries[Int($1)].mention
+        }
+    }
 
     /// All, in the order in which they were listed.
     package func listed(_ isIncluded: (Int) -> Bool) -> [Int] {
@@ -123,6 +139,7 @@ package struct AssetInventory: Sendable {
     /// Who names it and is not its own row; nil if nobody does.
     package func namer(_ index: Int) -> Namer? {
         entries[index].row.map { rows[$0] } ?? entries[index].packet.map(Namer.packet)
+            ?? (Mention.isImpossible(uri(index)) ? .nobodyCouldTell : nil)
     }
 
     /// Those that a name may mean.
@@ -134,18 +151,38 @@ package struct AssetInventory: Sendable {
         return first..<end
     }
 
-    /// Notes that a row names whatever `uri` may mean.
-    mutating func note(_ uri: AssetURI, row place: (table: String, column: String), _ id: String) {
-        for index in indices(of: uri) where entries[index].row == nil {
-            entries[index].row = rows.add(place, id)
+    /// Those that a mention may mean.
+    package func indices(of mention: Mention) -> [Int] {
+        var place = byMention.partitioningIndex { entries[Int($0)].mention >= mention }
+        var found: [Int] = []
+        while place < byMention.count, entries[Int(byMention[place])].mention == mention {
+            found.append(Int(byMention[place]))
+            place += 1
         }
+        return found
     }
 
-    /// Notes that a packet names whatever `uri` may mean.
-    mutating func note(_ uri: AssetURI, packet: Position) {
-        for index in indices(of: uri) where entries[index].packet == nil {
-            entries[index].packet = packet
-        }
+    /// Notes that a row mentions an asset.
+    mutating func note(_ index: Int, row place: (table: String, column: String), _ id: String) {
+        guard entries[index].row == nil else { return }
+        entries[index].row = rows.add(place, id)
+    }
+
+    /// Notes that a packet mentions an asset.
+    mutating func note(_ index: Int, packet: Position) {
+        guard entries[index].packet == nil else { return }
+        entries[index].packet = packet
+    }
+
+    /// The asset's state in its store, newer than the listing's.
+    mutating func update(_ index: Int, _ asset: StoredAsset) {
+        (entries[index].bytes, entries[index].changed) = (asset.bytes, asset.changed)
+        entries[index].tag = texts.add(asset.tag)
+    }
+
+    /// The one of exactly this name; nil if there is none.
+    func index(of uri: AssetURI) -> Int? {
+        indices(of: uri).first { self.uri($0).description.utf8.elementsEqual(uri.description.utf8) }
     }
 
     /// Forgets what rows said, not what packets said: those stand for ever.

@@ -1,58 +1,98 @@
 package import LedgerFormat
 package import LedgerStorage
-internal import ObjectStore
+package import ObjectStore
 package import ReadModel
 
-/// Judges the assets of a plan again, by rows and packets of a later moment.
+/// Judges the assets of a plan again, by rows, packets and stores of a later moment.
 package struct AssetJudge: ~Copyable {
     private let rules: RetentionRules
-    private let scanner: NameScanner
+    private let endpoints: Set<String>
     private var inventory: AssetInventory
-    /// What packets before this one say is known.
-    private var next = Position(0)
-    /// Whether any asset has to be asked of packets at all: those of rows are not protected by them.
-    private let hasOrphans: Bool
+    private var packets = PacketNames()
+    /// Of those that were asked of their store: whether each is there, as the plan saw it.
+    private var states: [Int: RetentionRules.Reason] = [:]
 
     package init(
         _ plan: CleanupPlan, _ classes: [AssetInventory.AssetClass], _ rules: RetentionRules,
         endpoints: Set<String>
     ) throws(CleanupStop) {
-        (self.rules, scanner) = (rules, NameScanner(endpoints: endpoints))
-        inventory = AssetInventory(classes)
-        hasOrphans = plan.items.contains { $0.finding == .orphan }
-        for item in plan.items { try inventory.add(item) }
-        inventory.seal()
+        (self.rules, self.endpoints) = (rules, endpoints)
+        inventory = try Self.inventory(plan, classes, rules)
     }
 
-    /// Reads all rows, at the connection's one moment, and what is new in the ledger. The `ledger` may be nil
-    /// if nothing has been added to it since.
-    package mutating func read(
-        _ connection: SQLiteConnection, _ ledger: LedgerMap?
-    ) throws(CleanupPlanner.Failure) {
-        // Packets first: a name that a row takes over from a packet is then seen twice, and never missed.
-        if hasOrphans, let ledger {
-            next = try PacketNames(ledger, scanner).note(in: &inventory, from: next)
+    private static func inventory(
+        _ plan: CleanupPlan, _ classes: [AssetInventory.AssetClass], _ rules: RetentionRules
+    ) throws(CleanupStop) -> AssetInventory {
+        guard rules == plan.rules, classes == plan.places else {
+            throw CleanupStop(
+                .refused,
+                "cleanup.assets or cleanup.days changed since the plan was made; make a new plan")
         }
+        var inventory = AssetInventory(classes)
+        for item in plan.items { try inventory.add(item) }
+        inventory.seal()
+        return inventory
+    }
+
+    /// Takes an asset's state in its store, which a plan only claims to know; nil if it is gone.
+    package mutating func take(
+        _ item: CleanupPlan.Item, _ asset: StoredAsset?
+    ) throws(CleanupStop) {
+        let index = try index(of: item)
+        guard let asset else {
+            states[index] = .gone
+            return
+        }
+        states[index] = asset.isTagged(item.tag) ? nil : .changed
+        inventory.update(index, asset)
+    }
+
+    /// Reads what is new in the ledger. Done before the rows: a name that goes from a packet to a row is then seen
+    /// twice, and never missed.
+    package mutating func read(_ ledger: LedgerMap) throws(CleanupPlanner.Failure) {
+        try packets.read(ledger, &inventory)
+    }
+
+    /// Reads all rows, at the connection's one moment.
+    package mutating func read(_ connection: SQLiteConnection) throws(CleanupPlanner.Failure) {
         inventory.forgetRows()
-        var scan = ModelScan(connection, scanner, classes: inventory.classes.count)
+        let scan = ModelScan(connection, endpoints: endpoints)
         do throws(SQLiteFailure) {
-            for number in inventory.classes.indices { try scan.readOwners(number, &inventory) }
-            try scan.readNames(&inventory)
+            for column in Set(inventory.classes.map(\.column)) {
+                _ = try scan.readOwners(of: column, &inventory)
+            }
+            try scan.readMentions(&inventory)
         } catch { throw .model(error) }
     }
 
-    /// Whether packets matter, so that the ledger has to be read again when it has grown.
-    package var asksPackets: Bool { hasOrphans }
+    /// What promotes an asset now, by the row that was known to be its own; nil if nothing does.
+    package func promotion(
+        of item: CleanupPlan.Item, _ connection: SQLiteConnection
+    ) throws(CleanupStop) -> RetentionRules.Reason? {
+        guard let owner = inventory.owner(try index(of: item)) else { return nil }
+        do throws(SQLiteFailure) {
+            return try ModelScan(connection, endpoints: endpoints).promotion(of: owner)
+                .map(RetentionRules.Reason.promoted)
+        } catch { throw CleanupStop(.inputOutput, "\(error)") }
+    }
 
     package func verdict(
         on item: CleanupPlan.Item, now: Timestamp
     ) throws(CleanupStop) -> RetentionRules.Verdict {
-        guard let uri = AssetURI(item.uri),
-            let index = inventory.indices(of: uri).first(where: {
-                inventory.uri($0).description == item.uri
-            })
-        else { throw .elsewhere(item.uri) }
-        return rules.verdict(on: index, of: inventory, now: now, isWanted: item.isWanted)
+        let index = try index(of: item)
+        if let reason = states[index] { return .stays(reason) }
+        let verdict = rules.verdict(on: index, of: inventory, now: now, isWanted: item.isWanted)
+        if case .goes(let finding, _) = verdict, finding != item.finding {
+            return .stays(.judgedOtherwise(finding))
+        }
+        return verdict
+    }
+
+    private func index(of item: CleanupPlan.Item) throws(CleanupStop) -> Int {
+        guard let uri = AssetURI(item.uri), let index = inventory.index(of: uri) else {
+            throw .elsewhere(item.uri)
+        }
+        return index
     }
 }
 
@@ -74,8 +114,6 @@ extension AssetInventory {
 extension CleanupStop {
     package static func elsewhere(_ uri: String) -> CleanupStop {
         CleanupStop(
-            .refused,
-            "\(uri) is in none of the places that cleanup.assets names; were the settings changed? Make a "
-                + "new plan")
+            .refused, "\(uri) is in none of the places that cleanup.assets names; make a new plan")
     }
 }

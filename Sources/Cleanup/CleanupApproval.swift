@@ -3,11 +3,10 @@ package import LedgerFormat
 /// Who made a plan, and who approved it, by the users that the ledger's entries name.
 package enum CleanupApproval {
     /// The approval that a run may act on, as long as the plan stands.
-    static func require(
-        _ plan: CleanupPlan, _ digest: Digest, _ records: [CleanupRecord],
+    static func approval(
+        of digest: Digest, _ planned: [CleanupRecord], _ records: [CleanupRecord],
         mayApprove: (CleanupRecord) -> Bool
     ) throws(CleanupStop) -> CleanupRecord {
-        let planned = try planned(digest, records)
         let approvals = records.filter { $0.event == .approved && $0.plan == digest }
         guard !approvals.isEmpty else {
             throw CleanupStop(
@@ -31,9 +30,15 @@ package enum CleanupApproval {
         return approval
     }
 
-    static let withdrawn = CleanupStop(
-        .refused,
-        "the plan was withdrawn; `stardust chain` of its trace shows by whom; make a new plan")
+    private static func withdrawn(_ record: CleanupRecord) -> CleanupStop {
+        CleanupStop(
+            .refused,
+            "user \(record.uid) withdrew the plan at \(record.received) (position \(record.position)); "
+                + "make a new plan")
+    }
+
+    package static let withdrawnMeanwhile = CleanupStop(
+        .refused, "the plan was withdrawn while it was carried out; make a new plan")
 
     /// The records of the plan's making. Without one these bytes are no plan of this ledger.
     package static func planned(
@@ -54,7 +59,7 @@ package enum CleanupApproval {
         _ plan: CleanupPlan, _ digest: Digest, _ records: [CleanupRecord], now: Timestamp
     ) throws(CleanupStop) {
         let own = records.filter { $0.plan == digest }
-        guard !own.contains(where: { $0.event == .withdrawn }) else { throw withdrawn }
+        if let record = own.first(where: { $0.event == .withdrawn }) { throw withdrawn(record) }
         try requireUnexpired(plan, now: now)
         // The file says when it was made, and could say anything.
         guard let made = own.first(where: { $0.event == .planned })?.received,

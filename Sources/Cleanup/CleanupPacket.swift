@@ -27,6 +27,8 @@ package struct CleanupPacket {
             json.member("assets", assets)
             json.member("bytes", bytes)
             json.member("expires_at", contents.expires)
+            json.key("days")
+            contents.rules.write(&json)
         } chain: { _ in
         }
     }
@@ -34,10 +36,13 @@ package struct CleanupPacket {
     /// The packet by which a user approves, or withdraws what was approved: one for each user, so that saying
     /// it again changes nothing.
     package func verdict(
-        _ event: CleanupRecord.Event, by uid: UInt32, on planned: UUID128
+        _ event: CleanupRecord.Event, by uid: UInt32, on planned: UUID128, id: UUID128? = nil
     ) -> [UInt8] {
-        let id = UUID128.shaped(
-            from: .sha256(Array("\(event.rawValue)\n\(plan.tagged)\n\(uid)".utf8)))
+        // Anybody can compute this one, and may have taken it; then there must be another.
+        let id =
+            id
+            ?? UUID128.shaped(
+                from: .sha256(Array("\(event.rawValue)\n\(plan.tagged)\n\(uid)".utf8)))
         return packet(event, id, planID, parents: [(planned, "informed_by")]) { _ in
         } chain: { json in
             json.node(
@@ -49,7 +54,7 @@ package struct CleanupPacket {
     // MARK: Of an asset
 
     package func decided(
-        _ item: CleanupPlan.Item, lsn: String, approval: CleanupRecord
+        _ item: CleanupPlan.Item, lsn: String, approval: CleanupRecord, _ rules: RetentionRules
     ) -> [UInt8] {
         packet(
             .decided, item.records.decision, item.assetID,
@@ -58,7 +63,7 @@ package struct CleanupPacket {
             item.describe(&json)
             json.member("lsn", lsn)
         } chain: { json in
-            json.node("rule", "rule", item.finding.rawValue, item.explanation)
+            json.node("rule", "rule", item.finding.rawValue, item.explanation(rules))
             json.node(
                 "approval", "approval", "approved by user \(approval.uid)", parent: "rule")
             json.node("decision", "commit", "the asset is to be deleted", parent: "approval")
@@ -67,7 +72,8 @@ package struct CleanupPacket {
 
     /// What became of an asset a day later or more: `reason` tells why it stays, or how it went.
     package func ended(
-        _ event: CleanupRecord.Event, _ item: CleanupPlan.Item, lsn: String, reason: String
+        _ event: CleanupRecord.Event, _ item: CleanupPlan.Item, lsn: String, reason: String,
+        _ rules: RetentionRules
     ) -> [UInt8] {
         packet(
             event, item.records.deletion, item.assetID,
@@ -179,15 +185,15 @@ package struct CleanupPacket {
 
 extension CleanupPlan.Item {
     /// The rule that lets it go, in words.
-    package var explanation: String {
-        let over = "\(Int(daysOver)) days longer than it must"
+    package func explanation(_ rules: RetentionRules) -> String {
+        func old(_ days: Int) -> String { "\(days + Int(daysOver)) days old; the rule is \(days)" }
         switch finding {
-        case .orphan: return "no row and no packet names it, and it has been there \(over)"
-        case .rawExpired: return "a download without a promoted clip, kept \(over)"
+        case .orphan: return "no row and no packet names it, and it is \(old(rules.orphanDays))"
+        case .rawExpired: return "a download of no promoted clip, \(old(rules.rawDays))"
         case .derivedExpired:
             return isWanted
                 ? "made by the engine, in no use, and asked for by name"
-                : "made by the engine, in no use, and kept \(over)"
+                : "made by the engine, of no promoted clip, \(old(rules.derivedDays))"
         }
     }
 

@@ -1,5 +1,6 @@
 package import LedgerFormat
-internal import Packets
+internal import ObjectStore
+package import Packets
 
 /// What may be deleted, and why; deletes nothing. A file of JSON lines: the plan's facts, then one line an
 /// asset. Whoever approves it approves these bytes.
@@ -17,6 +18,9 @@ package struct CleanupPlan: Hashable, Sendable {
     /// What stays, by reason.
     package var kept: [KeptGroup]
     package var items: [Item]
+    /// What was judged by, which a run must have, too.
+    package var rules: RetentionRules
+    package var places: [AssetInventory.AssetClass]
 
     package struct Item: Hashable, Sendable {
         package var uri: String
@@ -70,8 +74,10 @@ package struct CleanupPlan: Hashable, Sendable {
 
     package init(
         ledgerID: UUID128, lsn: String, model: Int, ledgerSize: UInt64, made: Timestamp,
-        objects: Int, bytes: Int, kept: [KeptGroup], items: [Item]
+        objects: Int, bytes: Int, kept: [KeptGroup], items: [Item],
+        rules: RetentionRules = RetentionRules(), places: [AssetInventory.AssetClass] = []
     ) {
+        (self.rules, self.places) = (rules, places)
         (self.ledgerID, self.lsn, self.model) = (ledgerID, lsn, model)
         self.ledgerSize = ledgerSize
         (self.made, self.objects, self.bytes) = (made, objects, bytes)
@@ -98,6 +104,16 @@ package struct CleanupPlan: Hashable, Sendable {
         json.member("objects", objects)
         json.member("bytes", bytes)
         json.member("assets", assets)
+        json.key("days")
+        rules.write(&json)
+        json.key("places")
+        json.array(places) { place, json in
+            json.beginObject()
+            json.member("url", "\(place.url)")
+            json.member("class", place.kind.rawValue)
+            json.member("column", "\(place.column)")
+            json.endObject()
+        }
         json.key("kept")
         json.array(kept) { $0.write(&$1) }
         json.endObject()
@@ -128,16 +144,34 @@ package struct CleanupPlan: Hashable, Sendable {
                 line: lines.count,
                 detail: "the plan has \(count) assets, but \(lines.count - 1) are here")
         }
-        var items: [Item] = []
-        for (number, line) in lines.dropFirst().enumerated() {
-            guard let document = try? JSONDocument(Array(line)), let item = Item(document) else {
-                throw Malformed(line: number + 2, detail: "it does not describe an asset")
+        guard let days = head.member("days", of: 0), let rules = RetentionRules(head, days),
+            let places = head.member("places", of: 0).flatMap({
+                AssetInventory.AssetClass.list(head, $0)
+            })
+        else { throw Malformed(line: 1, detail: "it does not say by which rules it was made") }
+        self.init(
+            ledgerID: ledgerID, lsn: lsn, model: model, ledgerSize: UInt64(size), made: made,
+            objects: objects, bytes: bytes, kept: KeptGroup.read(head, list),
+            items: try Self.items(lines.dropFirst()), rules: rules, places: places)
+    }
+
+    /// No asset and no id may stand in it twice.
+    private static func items(_ lines: ArraySlice<ArraySlice<UInt8>>) throws(Malformed) -> [Item] {
+        var (items, uris, ids): ([Item], Set<AssetURI>, Set<UUID128>) = ([], [], [])
+        for (number, line) in lines.enumerated() {
+            guard let document = try? JSONDocument(Array(line)), let item = Item(document),
+                let uri = AssetURI(item.uri)
+            else { throw Malformed(line: number + 2, detail: "it does not describe an asset") }
+            guard uris.insert(uri).inserted else {
+                throw Malformed(line: number + 2, detail: "\(item.uri) stands in the plan twice")
+            }
+            for id in [item.records.decision, item.records.deletion, item.records.log]
+            where !ids.insert(id).inserted {
+                throw Malformed(line: number + 2, detail: "the id \(id) stands in the plan twice")
             }
             items.append(item)
         }
-        self.init(
-            ledgerID: ledgerID, lsn: lsn, model: model, ledgerSize: UInt64(size), made: made,
-            objects: objects, bytes: bytes, kept: KeptGroup.read(head, list), items: items)
+        return items
     }
 }
 
@@ -188,11 +222,54 @@ extension CleanupPlan.Item {
 }
 
 extension JSONDocument {
+    fileprivate func number(_ name: String, of object: Int) -> Int? {
+        member(name, of: object).flatMap { Int(String(decoding: source($0), as: UTF8.self)) }
+    }
+
     fileprivate func text(_ name: String) -> String? {
         member(name, of: 0).flatMap { string($0) }
     }
 
     fileprivate func number(_ name: String) -> Int? {
-        member(name, of: 0).flatMap { Int(String(decoding: source($0), as: UTF8.self)) }
+        number(name, of: 0)
+    }
+}
+
+extension RetentionRules {
+    package func write(_ json: inout JSONWriter) {
+        json.beginObject()
+        json.member("orphan", orphanDays)
+        json.member("raw", rawDays)
+        json.member("derived", derivedDays)
+        json.endObject()
+    }
+
+    fileprivate init?(_ document: JSONDocument, _ object: Int) {
+        guard document.tokens[object].kind == .object,
+            let orphan = document.number("orphan", of: object),
+            let raw = document.number("raw", of: object),
+            let derived = document.number("derived", of: object)
+        else { return nil }
+        self.init()
+        (orphanDays, rawDays, derivedDays) = (orphan, raw, derived)
+    }
+}
+
+extension AssetInventory.AssetClass {
+    fileprivate static func list(_ document: JSONDocument, _ list: Int) -> [Self]? {
+        guard document.tokens[list].kind == .array else { return nil }
+        var classes: [Self] = []
+        for element in JSONChildren(document.tokens, of: list) {
+            func text(_ name: String) -> String? {
+                document.member(name, of: element).flatMap(document.string)
+            }
+            guard document.tokens[element].kind == .object,
+                let url = text("url").flatMap({ try? StoreURL($0) }),
+                let kind = text("class").flatMap(Kind.init),
+                let column = text("column").flatMap({ AssetColumn($0) })
+            else { return nil }
+            classes.append(Self(url: url, kind: kind, column: column))
+        }
+        return classes
     }
 }

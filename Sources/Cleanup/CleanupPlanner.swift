@@ -1,7 +1,6 @@
 package import LedgerFormat
 package import LedgerStorage
 package import ObjectStore
-internal import Packets
 package import ReadModel
 
 /// Judges every asset: lists the stores, then asks rows and packets who names what.
@@ -10,7 +9,8 @@ package struct CleanupPlanner: ~Copyable {
     private let rules: RetentionRules
     private let now: Timestamp
     var inventory: AssetInventory
-    private let scanner: NameScanner
+    private let endpoints: Set<String>
+    private var packets = PacketNames()
 
     /// Why there is no plan.
     package enum Failure: Error, CustomStringConvertible {
@@ -19,13 +19,15 @@ package struct CleanupPlanner: ~Copyable {
         case packets(ReadFailure)
         /// The listing, or the plan, looks like a mistake in the settings.
         case unlikely(String)
+        /// The settings cannot be right.
+        case settings(String)
 
         package var description: String {
             switch self {
             case .store(let failure): failure.description
             case .model(let failure): failure.description
             case .packets(let failure): failure.description
-            case .unlikely(let detail): detail
+            case .unlikely(let detail), .settings(let detail): detail
             }
         }
     }
@@ -36,31 +38,51 @@ package struct CleanupPlanner: ~Copyable {
     ) {
         (self.ledger, self.rules, self.now) = (ledger, rules, now)
         inventory = AssetInventory(classes)
-        scanner = NameScanner(endpoints: endpoints)
+        self.endpoints = endpoints
     }
 
     // MARK: Looking
 
-    /// Asks the rows, at the read model's one moment, and then the packets.
-    package mutating func readNames(_ connection: SQLiteConnection) throws(Failure) {
+    /// Asks the packets, and then the rows, at the read model's one moment.
+    package mutating func read(_ connection: SQLiteConnection) throws(Failure) {
         var inventory = AssetInventory([])
         swap(&inventory, &self.inventory)
         defer { swap(&inventory, &self.inventory) }
         inventory.seal()
-        var scan = ModelScan(connection, scanner, classes: inventory.classes.count)
-        do throws(SQLiteFailure) {
-            for number in inventory.classes.indices { try scan.readOwners(number, &inventory) }
-            try scan.readNames(&inventory)
-        } catch { throw .model(error) }
-        for (number, assets) in inventory.classes.enumerated() {
-            let (found, expected) = (scan.found[number], scan.expected[number])
-            guard found * 2 < expected else { continue }
-            throw .unlikely(
-                "\(assets.url): \(expected) rows name an asset below it in \(assets.column), and only "
-                    + "\(found) of those are listed; is it the right url, and does the listing show "
-                    + "everything?")
+        try packets.read(ledger, &inventory)
+        let scan = ModelScan(connection, endpoints: endpoints)
+        let packets = packets
+        for column in Set(inventory.classes.map(\.column)).sorted(by: { "\($0)" < "\($1)" }) {
+            var (absence, counts): (String?, (names: Int, listed: Int)) = (nil, (0, 0))
+            do throws(SQLiteFailure) {
+                absence = try scan.absence(of: column)
+                if absence == nil {
+                    counts = try scan.readOwners(of: column, &inventory) { packets.isDeleted($0) }
+                }
+            } catch { throw .model(error) }
+            if let absence { throw .settings(absence) }
+            try Self.check(column, counts, inventory)
         }
-        _ = try PacketNames(ledger, scanner).note(in: &inventory, from: Position(0))
+        do throws(SQLiteFailure) { try scan.readMentions(&inventory) } catch { throw .model(error) }
+    }
+
+    /// What a wrong place or column looks like: the rows' assets are not where the listing looks.
+    private static func check(
+        _ column: AssetColumn, _ counts: (names: Int, listed: Int), _ inventory: AssetInventory
+    ) throws(Failure) {
+        let urls = inventory.classes.filter { $0.column == column }.map { "\($0.url)" }
+            .joined(separator: ", ")
+        let listed = inventory.count(of: column)
+        if listed > 0, counts.listed == 0 {
+            throw .unlikely(
+                "\(urls): \(listed) assets are listed, but no row's \(column) names one of them "
+                    + "(\(counts.names) rows name something); correct url or column")
+        }
+        guard counts.listed * 2 < counts.names else { return }
+        throw .unlikely(
+            "\(urls): \(counts.names) rows name an asset in \(column), and only \(counts.listed) of those "
+                + "are listed; is it the right url, is the disk mounted, and does the listing show "
+                + "everything?")
     }
 
     // MARK: The plan
@@ -98,20 +120,40 @@ package struct CleanupPlanner: ~Copyable {
         let bytes = findings.values.reduce(0) { $0 + $1.bytes }
         let (all, allBytes) = (inventory.count, inventory.bytes)
         guard allowsLarge || (indices.count * 5 <= all && bytes * 5 <= allBytes) else {
+            let parts = RetentionRules.Finding.allCases.compactMap { finding in
+                findings[finding].map { "\(finding.rawValue): \($0.assets)" }
+            }
             throw .unlikely(
-                "\(indices.count) of \(all) assets and \(bytes) of \(allBytes) bytes would go, more than a "
-                    + "fifth; if that is meant, use --allow-large")
+                "\(indices.count) of \(all) assets (\(parts.joined(separator: ", "))) and \(bytes) of "
+                    + "\(allBytes) bytes would go, more than a fifth. Look at cleanup.assets and "
+                    + "cleanup.days first; if all of them are meant, use --allow-large")
         }
         let plan = CleanupPlan(
             ledgerID: ledgerID, lsn: lsn, model: model, ledgerSize: ledger.head.size.entries,
-            made: now, objects: all, bytes: allBytes, kept: kept.groups, items: [])
+            made: now, objects: all, bytes: allBytes, kept: kept.groups, items: [],
+            rules: rules, places: inventory.classes)
         return Judged(plan: plan, findings: findings, indices: indices, wanted: wanted)
     }
 
     private func verdict(on index: Int, _ wanted: Set<String>) -> RetentionRules.Verdict {
-        rules.verdict(
+        let verdict = rules.verdict(
             on: index, of: inventory, now: now,
             isWanted: !wanted.isEmpty && wanted.contains(inventory.uri(index).loose))
+        guard case .goes = verdict, packets.isDecided(inventory.uri(index), now: now) else {
+            return verdict
+        }
+        return .stays(.decided)
+    }
+
+    /// Why an asset that a person named does not go; nil if it does.
+    package func obstacle(to wanted: AssetURI) -> String? {
+        let found = inventory.indices(of: wanted)
+        guard let index = found.first else { return "it is not listed" }
+        guard inventory.classes[inventory[index].of].kind == .derived else {
+            return "it is a download, and only derived assets go by name"
+        }
+        guard case .stays(let reason) = verdict(on: index, [wanted.loose]) else { return nil }
+        return reason.words
     }
 
     /// Passes what may go to `take`, as the stores list it.

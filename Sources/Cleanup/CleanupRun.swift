@@ -29,41 +29,50 @@ package struct CleanupRun<World: CleanupWorld> {
     /// Decides what is undecided, and deletes what was decided a day ago or earlier.
     package mutating func run() async throws(CleanupStop) {
         let found = try await world.records()
-        let approval = try CleanupApproval.require(
-            plan, packet.plan, found, mayApprove: mayApprove)
-        try take(found, since: approval)
+        let planned = try CleanupApproval.planned(packet.plan, found)
+        try take(found, since: planned[0])
+        let approval: CleanupRecord
         do throws(CleanupStop) {
             try CleanupApproval.requireStanding(plan, packet.plan, found, now: world.now)
+            approval = try CleanupApproval.approval(
+                of: packet.plan, planned, found, mayApprove: mayApprove)
         } catch {
-            try await settle(approval)
+            try await settle()
             throw error
         }
         deletions = try await world.deletions(
             since: world.now - CleanupLimits.hour, limit: limits.deletionsAnHour)
-        try await logWhatIsMissing()
+        try await findMissingLogs()
         do throws(CleanupStop) {
             try await decide(approval)
-            try await deleteWhatIsDue(approval)
+            try await deleteWhatIsDue()
         } catch {
             // What was done is logged nevertheless; if not now, then by the next run.
             try? await flushLogs()
             throw error
         }
         try await flushLogs()
+        tally.ended = plan.items.count { records[$0.records.deletion] != nil }
     }
 
-    /// Takes the records of assets that earlier runs left. An id that stands for something else ends the run:
-    /// somebody who read the plan took it.
+    /// Takes the records of assets that this user's earlier runs left. An id that stands for something else ends
+    /// the run: somebody who read the plan took it.
     private mutating func take(
-        _ found: [CleanupRecord], since approval: CleanupRecord
+        _ found: [CleanupRecord], since planned: CleanupRecord
     ) throws(CleanupStop) {
         let byID = Dictionary(found.map { ($0.id, $0) }) { first, _ in first }
         for item in plan.items {
             for (id, events) in item.expectedRecords {
                 guard let record = byID[id] else { continue }
                 guard events.contains(record.event), record.entity == item.assetID,
-                    record.plan == packet.plan, record.position > approval.position
+                    record.plan == packet.plan, record.position > planned.position
                 else { throw .taken(id, item) }
+                guard record.uid == world.user else {
+                    throw CleanupStop(
+                        .refused,
+                        "\(id), a record of \(item.uri), was emitted by user \(record.uid), and this run is "
+                            + "of user \(world.user); go on as that user, or make a new plan")
+                }
                 records[id] = record
             }
         }
@@ -89,8 +98,9 @@ package struct CleanupRun<World: CleanupWorld> {
                 }
                 let record = try await record(
                     .decided, item.records.decision, item,
-                    packet.decided(item, lsn: look.lsn, approval: approval), approval)
+                    packet.decided(item, lsn: look.lsn, approval: approval, plan.rules))
                 tally.decided += 1
+                tally.wait(until: record.received + limits.pause)
                 world.note(item, .decided(until: record.received + limits.pause))
             }
         }
@@ -103,7 +113,7 @@ package struct CleanupRun<World: CleanupWorld> {
     private func freshLook(_ items: [CleanupPlan.Item]) async throws(CleanupStop) -> CleanupLook {
         try CleanupApproval.requireUnexpired(plan, now: world.now)
         let look = try await world.look(at: items)
-        guard !look.isWithdrawn else { throw CleanupApproval.withdrawn }
+        guard !look.isWithdrawn else { throw CleanupApproval.withdrawnMeanwhile }
         guard isFresh(look) else {
             throw CleanupStop(
                 .refused,
@@ -116,7 +126,7 @@ package struct CleanupRun<World: CleanupWorld> {
 
     // MARK: Deletions
 
-    private mutating func deleteWhatIsDue(_ approval: CleanupRecord) async throws(CleanupStop) {
+    private mutating func deleteWhatIsDue() async throws(CleanupStop) {
         var due: [CleanupPlan.Item] = []
         for item in plan.items where records[item.records.deletion] == nil {
             guard let decision = records[item.records.decision] else { continue }
@@ -132,7 +142,7 @@ package struct CleanupRun<World: CleanupWorld> {
                 tally.left = due.count - number
                 return tally.wait(until: time)
             }
-            try await end(item, due[number...].prefix(limits.together), approval)
+            try await end(item, due[number...].prefix(limits.together))
         }
     }
 
@@ -144,15 +154,15 @@ package struct CleanupRun<World: CleanupWorld> {
 
     /// Deletes an asset, or keeps it for good. `more` are those that the same look may be asked for.
     private mutating func end(
-        _ item: CleanupPlan.Item, _ more: ArraySlice<CleanupPlan.Item>, _ approval: CleanupRecord
+        _ item: CleanupPlan.Item, _ more: ArraySlice<CleanupPlan.Item>
     ) async throws(CleanupStop) {
-        let (verdict, lsn) = try await verdict(on: item, more)
-        if case .stays(let reason) = verdict {
+        let (reason, lsn) = try await reasonToKeep(item, more)
+        if let reason {
             // A run that died may have deleted it before anybody named it.
             let isThere = try isThere(item)
             return try await close(
                 item, isThere ? .kept : .deleted, lsn,
-                isThere ? reason.words : CleanupPacket.wasGone, approval)
+                isThere ? reason.words : CleanupPacket.wasGone)
         }
         let outcome: AssetDeletion
         do throws(StoreFailure) { outcome = try world.delete(item) } catch {
@@ -160,11 +170,11 @@ package struct CleanupRun<World: CleanupWorld> {
         }
         failuresInARow = 0
         switch outcome {
-        case .deleted: try await close(item, .deleted, lsn, item.explanation, approval)
-        case .gone: try await close(item, .deleted, lsn, CleanupPacket.wasGone, approval)
-        case .changed:
-            try await close(
-                item, .kept, lsn, "it is no longer the object that the plan is about", approval)
+        case .deleted: try await close(item, .deleted, lsn, item.explanation(plan.rules))
+        case .gone:
+            _ = try isThere(item)
+            try await close(item, .deleted, lsn, CleanupPacket.wasGone)
+        case .changed: try await close(item, .kept, lsn, RetentionRules.Reason.changed.words)
         }
     }
 
@@ -179,30 +189,42 @@ package struct CleanupRun<World: CleanupWorld> {
             .unreachable, "\(failuresInARow) deletions in a row failed; the last: \(error)")
     }
 
-    /// By a look that no row or packet has changed since.
-    private mutating func verdict(
-        on item: CleanupPlan.Item, _ more: ArraySlice<CleanupPlan.Item>
-    ) async throws(CleanupStop) -> (RetentionRules.Verdict, String) {
+    /// Why an asset stays; nil if it goes. By a look that nothing has changed since; where something always does, by
+    /// one that was made for this asset, and a glance at what came while it was made.
+    private mutating func reasonToKeep(
+        _ item: CleanupPlan.Item, _ more: ArraySlice<CleanupPlan.Item>
+    ) async throws(CleanupStop) -> (RetentionRules.Reason?, String) {
         try CleanupApproval.requireUnexpired(plan, now: world.now)
-        if let held, isFresh(held.look), let place = held.places[item.records.deletion],
-            !(try await world.hasChanged(since: held.look))
-        {
-            return (held.look.verdicts[place], held.look.lsn)
+        if held.map({ !isFresh($0.look) || $0.places[item.records.deletion] == nil }) ?? true {
+            try await look(at: more)
         }
+        for isLast in [false, true] {
+            guard let held, let place = held.places[item.records.deletion] else { break }
+            if case .stays(let reason) = held.look.verdicts[place] {
+                return (reason, held.look.lsn)
+            }
+            guard try await world.hasChanged(since: held.look) else { return (nil, held.look.lsn) }
+            if isLast { return (try await world.glance(at: item), held.look.lsn) }
+            try await look(at: [item])
+        }
+        return (.gone, plan.lsn)
+    }
+
+    private mutating func look(
+        at items: ArraySlice<CleanupPlan.Item>
+    ) async throws(CleanupStop) {
+        // Rows of our own would be changes.
         try await flushLogs()
-        let look = try await freshLook(Array(more))
-        let places = more.enumerated().map { ($1.records.deletion, $0) }
+        let look = try await freshLook(Array(items))
+        let places = items.enumerated().map { ($1.records.deletion, $0) }
         held = (look, Dictionary(uniqueKeysWithValues: places))
-        return (look.verdicts[0], look.lsn)
     }
 
     private mutating func close(
-        _ item: CleanupPlan.Item, _ event: CleanupRecord.Event, _ lsn: String, _ reason: String,
-        _ approval: CleanupRecord
+        _ item: CleanupPlan.Item, _ event: CleanupRecord.Event, _ lsn: String, _ reason: String
     ) async throws(CleanupStop) {
-        let bytes = packet.ended(event, item, lsn: lsn, reason: reason)
-        let record = try await record(
-            event, item.records.deletion, item, bytes, approval, reason: reason)
+        let bytes = packet.ended(event, item, lsn: lsn, reason: reason, plan.rules)
+        let record = try await record(event, item.records.deletion, item, bytes, reason: reason)
         guard record.event == event else { throw .taken(record.id, item) }
         pendingLogs.append(CleanupLog(item, record))
         if event == .deleted {
@@ -218,34 +240,36 @@ package struct CleanupRun<World: CleanupWorld> {
     /// Emits a record, unless another run did; then that one counts.
     private mutating func record(
         _ event: CleanupRecord.Event, _ id: UUID128, _ item: CleanupPlan.Item, _ bytes: [UInt8],
-        _ approval: CleanupRecord, reason: String = ""
+        reason: String = ""
     ) async throws(CleanupStop) -> CleanupRecord {
         if let receipt = try await world.emit(bytes) {
             let record = CleanupRecord(
                 id: id, event: event, entity: item.assetID, plan: packet.plan,
-                position: receipt.position, received: receipt.received, uid: 0, reason: reason)
+                position: receipt.position, received: receipt.received, uid: world.user,
+                reason: reason)
             records[id] = record
             return record
         }
-        try take(try await world.records(), since: approval)
+        let found = try await world.records()
+        try take(found, since: try CleanupApproval.planned(packet.plan, found)[0])
         guard let record = records[id] else { throw .taken(id, item) }
         return record
     }
 
-    /// The plan no longer stands. Nothing is deleted, but what an earlier run may have left half done gets its
-    /// record.
-    private mutating func settle(_ approval: CleanupRecord) async throws(CleanupStop) {
+    /// The plan no longer stands, or nobody has approved it who may. Nothing is deleted, but what an earlier run
+    /// left half done is undone, or gets its record.
+    private mutating func settle() async throws(CleanupStop) {
         for item in plan.items {
             guard let decision = records[item.records.decision],
                 records[item.records.deletion] == nil,
                 world.now >= decision.received + limits.pause
             else { continue }
             if !(try isThere(item)) {
-                try await close(item, .deleted, plan.lsn, CleanupPacket.wasGone, approval)
+                try await close(item, .deleted, plan.lsn, CleanupPacket.wasGone)
             }
         }
+        try await findMissingLogs()
         try await flushLogs()
-        try await logWhatIsMissing()
     }
 
     private func isThere(_ item: CleanupPlan.Item) throws(CleanupStop) -> Bool {
@@ -262,15 +286,15 @@ package struct CleanupRun<World: CleanupWorld> {
         pendingLogs = []
     }
 
-    /// Adds the rows of records whose run ended before it could.
-    private func logWhatIsMissing() async throws(CleanupStop) {
+    /// Finds the rows of records whose run ended before it could add them.
+    private mutating func findMissingLogs() async throws(CleanupStop) {
+        let waiting = Set(pendingLogs.map(\.id))
         let ended = plan.items.compactMap { item in
             records[item.records.deletion].map { CleanupLog(item, $0) }
-        }
+        }.filter { !waiting.contains($0.id) }
         guard !ended.isEmpty else { return }
         let known = try await world.logged(ended.map(\.id))
-        let missing = ended.filter { !known.contains($0.id) }
-        if !missing.isEmpty { try await world.log(missing) }
+        pendingLogs += ended.filter { !known.contains($0.id) }
     }
 }
 
@@ -284,12 +308,16 @@ package struct CleanupTally: Hashable, Sendable {
     package var failed = 0
     /// What is due and the hour's bound held back.
     package var left = 0
-    /// When the next run finds something to do; nil if there is nothing left.
+    /// Assets of the plan that are deleted or kept for good, by this run or an earlier one.
+    package var ended = 0
+    /// When a run finds all that is due next; nil if nothing is left.
     package private(set) var next: Timestamp?
     /// It was asked to end before its end.
     package var isCut = false
 
-    mutating func wait(until time: Timestamp) { next = min(next ?? time, time) }
+    package var isAnything: Bool { decided + deleted + kept + spared + failed > 0 }
+
+    mutating func wait(until time: Timestamp) { next = max(next ?? time, time) }
 
     package init() {}
 }

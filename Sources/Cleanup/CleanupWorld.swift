@@ -12,7 +12,11 @@ package protocol CleanupWorld: AnyObject {
     /// All packets of the plan's trace that clean-ups leave, in ledger order.
     func records() async throws(CleanupStop) -> [CleanupRecord]
 
-    /// When assets were deleted since a time, by any plan; the newest `limit` of them, oldest first.
+    /// The user whom the entries of this process name.
+    var user: UInt32 { get }
+
+    /// When this user's runs deleted assets since a time, by any plan; the newest `limit` of them, oldest
+    /// first.
     func deletions(since: Timestamp, limit: Int) async throws(CleanupStop) -> [Timestamp]
 
     /// Judges assets by all rows and packets of this moment.
@@ -21,13 +25,18 @@ package protocol CleanupWorld: AnyObject {
     /// Whether a row or packet came since, or the plan was withdrawn.
     func hasChanged(since look: CleanupLook) async throws(CleanupStop) -> Bool
 
+    /// Looks once more, as quickly as can be, at what promotes an asset and at new packets. Nil if nothing
+    /// keeps it.
+    func glance(at item: CleanupPlan.Item) async throws(CleanupStop) -> RetentionRules.Reason?
+
     /// Makes a packet durable. Nil if its id stands with other content.
     func emit(_ packet: [UInt8]) async throws(CleanupStop) -> CleanupReceipt?
 
     /// Deletes the asset, if it is what was judged.
     func delete(_ item: CleanupPlan.Item) throws(StoreFailure) -> AssetDeletion
 
-    /// Undoes a deletion of the asset that was cut short, and tells whether it is there.
+    /// Undoes a deletion of the asset that was cut short, and tells whether it is there. Fails if its whole place
+    /// is empty, as where a disk is not mounted.
     func settle(_ item: CleanupPlan.Item) throws(StoreFailure) -> Bool
 
     /// Which of the ids are log rows already.

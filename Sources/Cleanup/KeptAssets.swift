@@ -1,5 +1,5 @@
 internal import LedgerFormat
-internal import Packets
+package import Packets
 
 /// Assets that stay for one reason.
 package struct KeptGroup: Hashable, Sendable {
@@ -10,7 +10,7 @@ package struct KeptGroup: Hashable, Sendable {
     package var examples: [Example]
 
     package enum Reason: String, Sendable, CaseIterable {
-        case young, promoted, named
+        case young, promoted, named, decided
     }
 
     package struct Example: Hashable, Sendable {
@@ -56,6 +56,7 @@ struct KeptAssets {
         case .young: .young
         case .promoted: .promoted
         case .named: .named
+        case .decided, .judgedOtherwise, .changed, .gone: .decided
         }
     }
 }
@@ -69,12 +70,18 @@ extension RetentionRules.Reason {
         case .promoted(let what): what.description
         case .named(.row(let table, let column, let id)): "\(table)/\(id), \(column)"
         case .named(.packet(let position)): "the packet at position \(position)"
+        case .named(.nobodyCouldTell): "its name cannot be told from what surrounds it in texts"
+        case .decided: "an earlier plan has decided about it"
+        case .judgedOtherwise(let finding):
+            "the plan has another finding than \(finding.rawValue), which it is now"
+        case .changed: "it is no longer the object that the plan is about"
+        case .gone: "it is gone"
         }
     }
 }
 
 extension KeptGroup {
-    func write(_ json: inout JSONWriter) {
+    package func write(_ json: inout JSONWriter) {
         json.beginObject()
         json.member("reason", reason.rawValue)
         json.member("assets", assets)

@@ -2,19 +2,16 @@ internal import LedgerFormat
 internal import Packets
 package import ReadModel
 
-/// What the rows of the read model say of the assets: who names them, and whose they are.
+/// What the rows of the read model say of the assets: who mentions them, and whose they are.
 package struct ModelScan: ~Copyable {
     private let connection: SQLiteConnection
-    private let scanner: NameScanner
-    /// URIs in the classes' columns below their stores' URLs, and how many of those are listed.
-    package private(set) var expected: [Int]
-    package private(set) var found: [Int]
+    private let endpoints: Set<String>
 
-    package init(_ connection: SQLiteConnection, _ scanner: NameScanner, classes: Int) {
-        (self.connection, self.scanner) = (connection, scanner)
-        expected = Array(repeating: 0, count: classes)
-        found = expected
+    package init(_ connection: SQLiteConnection, endpoints: Set<String>) {
+        (self.connection, self.endpoints) = (connection, endpoints)
     }
+
+    // MARK: Whose they are
 
     /// A clip counts as promoted while a job or a schedule of it is not at an end that is known to be none.
     private static let endsUnused = "'FAILED', 'CANCELLED', 'CANCELED', 'REJECTED'"
@@ -61,84 +58,168 @@ package struct ModelScan: ~Copyable {
         return nil
     }
 
-    /// Notes the rows whose assets they are.
-    package mutating func readOwners(
-        _ number: Int, _ inventory: inout AssetInventory
-    ) throws(SQLiteFailure) {
-        let of = inventory.classes[number]
-        let (table, column) = (EngineSchema.table(of.column.table)!, of.column)
-        let value =
-            column.members.isEmpty
-            ? "t.\(column.column)"
-            : "t.\(column.column) ->> ?1"
-        let made = table.column("created_at") == nil ? "NULL" : "t.created_at"
-        let statement = try connection.prepare(
-            "SELECT \(value), t.\(table.key.name), \(made), "
-                + Self.promotion(Self.clips(of: table.name)!) + " FROM \(table.name) t")
-        if !column.members.isEmpty {
-            let path = "$" + column.members.map { ".\"\($0)\"" }.joined()
-            try statement.bind(1, .text(Array(path.utf8)))
-        }
-        let root = AssetURI(of.url, key: "").loose
-        while try statement.step() {
-            guard case .text(let text) = statement.value(0) else { continue }
-            let owner = AssetInventory.Owner(
-                table: table.name, id: statement.text(1) ?? "",
-                made: statement.text(2).flatMap { Timestamp(rfc3339: $0) },
-                promotion: statement.text(3).flatMap(AssetInventory.Promotion.init(joined:)))
-            var uris: Set<AssetURI> = []
-            scanner.scan(text: text) { uris.insert($0) }
-            for uri in uris {
-                let isThere = inventory.note(uri, of: number, owner)
-                if uri.loose.hasPrefix(root) {
-                    expected[number] += 1
-                    if isThere { found[number] += 1 }
-                }
-            }
-        }
+    /// Why the rows that are there have no such column; nil if they have.
+    package func absence(of column: AssetColumn) throws(SQLiteFailure) -> String? {
+        let rows = try connection.rows(
+            "SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2",
+            [.string(column.table), .string(column.column)])
+        return rows.isEmpty ? "the rows of \(column.table) have no column \(column.column)" : nil
     }
 
-    /// Notes every name in every table, but for the columns of the classes: those are the assets' own rows.
-    package func readNames(_ inventory: inout AssetInventory) throws(SQLiteFailure) {
-        let own = Set(inventory.classes.map { "\($0.column.table).\($0.column.column)" })
+    /// Notes the rows whose assets they are. `isDeleted` tells which names need not be listed any more. Returns how
+    /// many names the column has, and how many of those are listed.
+    package func readOwners(
+        of column: AssetColumn, _ inventory: inout AssetInventory,
+        isDeleted: (AssetURI) -> Bool = { _ in false }
+    ) throws(SQLiteFailure) -> (names: Int, listed: Int) {
+        let table = EngineSchema.table(column.table)!
+        let numbers = inventory.classes.indices.filter { inventory.classes[$0].column == column }
+        let made = table.column("created_at") == nil ? "NULL" : "t.created_at"
+        let statement = try connection.prepare(
+            "SELECT t.\"\(column.column)\", t.\(table.key.name), \(made), "
+                + Self.promotion(Self.clips(of: table.name)!) + " FROM \(table.name) t")
+        var counts = (names: 0, listed: 0)
+        while try statement.step() {
+            guard case .text(let text) = statement.value(0) else { continue }
+            for name in OwnNames(column, text).texts {
+                let uri = AssetURI(name, endpoints: endpoints)
+                if let uri, isDeleted(uri) { continue }
+                counts.names += 1
+                guard let uri else { continue }
+                let owner = AssetInventory.Owner(
+                    table: table.name, id: statement.text(1) ?? "",
+                    made: statement.text(2).flatMap { Timestamp(rfc3339: $0) },
+                    promotion: statement.text(3).flatMap(
+                        AssetInventory.Promotion.init(joined:)))
+                var isListed = false
+                for number in numbers where inventory.note(uri, of: number, owner) {
+                    isListed = true
+                }
+                if isListed { counts.listed += 1 }
+            }
+        }
+        return counts
+    }
+
+    /// What promotes one of the clips that a row stands for, now; nil if nothing does.
+    func promotion(
+        of owner: AssetInventory.Owner
+    ) throws(SQLiteFailure) -> AssetInventory.Promotion? {
+        guard let table = EngineSchema.table(owner.table), let clips = Self.clips(of: owner.table)
+        else { return nil }
+        let rows = try connection.rows(
+            "SELECT \(Self.promotion(clips)) FROM \(table.name) t WHERE t.\(table.key.name) = ?1",
+            [.string(owner.id)])
+        return rows.lazy.compactMap { $0[0].string }.compactMap(
+            AssetInventory.Promotion.init(joined:)
+        ).first
+    }
+
+    // MARK: Who mentions them
+
+    /// Notes every mention in every table. What a class's column has as the very name of an asset of that class is
+    /// its own row's; all else in the same column counts.
+    package func readMentions(_ inventory: inout AssetInventory) throws(SQLiteFailure) {
         for table in EngineSchema.tables {
             // What clean-ups say of themselves would keep for ever what was kept once.
             let isLogs = table.name == "logs"
             let statement = try connection.prepare(
                 "SELECT * FROM \(table.name)"
                     + (isLogs ? " WHERE source IS NOT '\(CleanupRecord.worker)'" : ""))
-            let types = (0..<statement.columnCount).map(statement.type)
             let names = (0..<statement.columnCount).map(statement.name)
+            let columns = names.map { name in
+                Set(
+                    inventory.classes.map(\.column).filter {
+                        $0.table == table.name && $0.column == name
+                    })
+            }
             let key = names.firstIndex(of: table.key.name) ?? 0
             while try statement.step() {
-                for column in types.indices {
-                    let isJSON = [.jsonb, .json, .textArray].contains(types[column])
-                    guard isJSON || types[column] == .text else { continue }
-                    guard case .text(let text) = statement.value(column) else { continue }
-                    let place = "\(table.name).\(names[column])"
-                    func take(_ uri: AssetURI) {
-                        guard !own.contains(place) || !isOwn(uri, place, inventory) else { return }
-                        inventory.note(
-                            uri, row: (table.name, names[column]), statement.text(key) ?? "")
-                    }
-                    if isJSON, let document = try? JSONDocument(text, limits: .row) {
-                        scanner.scan(document, take)
-                    } else {
-                        scanner.scan(text: text, take)
+                for (number, name) in names.enumerated() {
+                    guard case .text(let text) = statement.value(number),
+                        text.contains(UInt8(ascii: "/")) || text.contains(UInt8(ascii: "%"))
+                            || text.contains(UInt8(ascii: "\\"))
+                    else { continue }
+                    let id = { statement.text(key) ?? "" }
+                    readMentions(text, columns[number], &inventory) { (inventory, index) in
+                        inventory.note(index, row: (table.name, name), id())
                     }
                 }
             }
         }
     }
 
-    /// Whether a column's name is of an asset of the class that the column is of.
-    private func isOwn(
-        _ uri: AssetURI, _ place: String, _ inventory: AssetInventory
-    ) -> Bool {
-        inventory.indices(of: uri).allSatisfy { index in
-            let column = inventory.classes[inventory[index].of].column
-            return "\(column.table).\(column.column)" == place
+    private func readMentions(
+        _ text: [UInt8], _ own: Set<AssetColumn>, _ inventory: inout AssetInventory,
+        _ note: (inout AssetInventory, Int) -> Void
+    ) {
+        guard !own.isEmpty else {
+            Mention.all(in: LooseText.of(text), inventory.limits) { mention in
+                for index in inventory.indices(of: mention) { note(&inventory, index) }
+            }
+            return
         }
+        // Without the very names that the classes have here, and these names on their own.
+        var rest = text
+        for column in own {
+            let found = OwnNames(column, text)
+            for range in found.ranges {
+                for index in range { rest[index] = 0x20 }
+            }
+            for name in found.texts {
+                Mention.all(in: LooseText.of(name.utf8), inventory.limits) { mention in
+                    for index in inventory.indices(of: mention) {
+                        let isOwn =
+                            inventory.classes[inventory[index].of].column == column
+                            && inventory.isMeant(index, by: name, endpoints)
+                        if !isOwn { note(&inventory, index) }
+                    }
+                }
+            }
+        }
+        Mention.all(in: LooseText.of(rest), inventory.limits) { mention in
+            for index in inventory.indices(of: mention) { note(&inventory, index) }
+        }
+    }
+}
+
+/// The names of assets that a class's column has in one row: the whole text, or in JSON the text at the members, or each
+/// text in a list there.
+struct OwnNames {
+    private(set) var texts: [String] = []
+    /// Their bytes in the column's text.
+    private(set) var ranges: [Range<Int>] = []
+
+    init(_ column: AssetColumn, _ text: [UInt8]) {
+        guard !column.members.isEmpty else {
+            (texts, ranges) = ([String(decoding: text, as: UTF8.self)], [text.indices])
+            return
+        }
+        guard let document = try? JSONDocument(text, limits: .row) else { return }
+        var value = 0
+        for member in column.members {
+            guard document.tokens[value].kind == .object,
+                let next = document.member(member, of: value)
+            else { return }
+            value = next
+        }
+        let values =
+            document.tokens[value].kind == .array
+            ? Array(JSONChildren(document.tokens, of: value)) : [value]
+        for value in values {
+            guard document.tokens[value].kind == .string, let name = document.string(value) else {
+                continue
+            }
+            texts.append(name)
+            ranges.append(document.tokens[value].bytes)
+        }
+    }
+}
+
+extension AssetInventory {
+    /// Whether a column's text is a name of this very asset.
+    fileprivate func isMeant(_ index: Int, by name: String, _ endpoints: Set<String>) -> Bool {
+        AssetURI(name, endpoints: endpoints).map { indices(of: $0).contains(index) } ?? false
     }
 }
 

@@ -24,6 +24,13 @@ package struct RetentionRules: Hashable, Sendable {
         case young(Finding, daysLeft: Double)
         case promoted(AssetInventory.Promotion)
         case named(AssetInventory.Namer)
+        /// Another plan has decided about it, and may still delete it.
+        case decided
+        /// A plan said something else of it.
+        case judgedOtherwise(Finding)
+        /// It is another object than the one that a plan is about, or none.
+        case changed
+        case gone
     }
 
     package enum Verdict: Hashable, Sendable {

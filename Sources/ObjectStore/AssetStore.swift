@@ -10,6 +10,15 @@ package protocol AssetStore: Sendable {
         _ patience: Patience, _ take: (StoredAsset) throws(StoreFailure) -> Void
     ) throws(StoreFailure)
 
+    /// The state of one object; nil if there is none.
+    func asset(_ key: String, _ patience: Patience) throws(StoreFailure) -> StoredAsset?
+
+    /// Whether there is nothing at all, as where a disk is not mounted.
+    func isEmpty(_ patience: Patience) throws(StoreFailure) -> Bool
+
+    /// Files that deletions have hidden which were cut short, and which nobody has finished.
+    func leftovers(_ patience: Patience) throws(StoreFailure) -> [String]
+
     /// Deletes an object if it is still in the state that `tag` tells. `mark` names this deletion, so that
     /// one that was cut short is finished by the next. Of a versioned object only the current version goes,
     /// by a marker. A server that knows no conditions of deletions is asked just before, so there a new

@@ -22,6 +22,13 @@ extension BucketStore {
         }
     }
 
+    /// Calls `take` for each of the first objects.
+    func firstPage(_ patience: Patience, _ take: () -> Void) throws(StoreFailure) {
+        var call = Call(method: "GET", key: nil)
+        call.query = [("list-type", "2"), ("prefix", prefix), ("max-keys", "1")]
+        for _ in try document(try send(call, patience)).all("Contents") { take() }
+    }
+
     /// Passes name, size and element of each object in a listing to `take`.
     private func eachListed(
         _ prefix: String, _ patience: Patience,
@@ -37,10 +44,10 @@ extension BucketStore {
             let page = try document(try send(call, patience))
             var hasMore = false
             for object in page.all("Contents") {
-                guard let key = Self.key(of: object, page), key.hasPrefix(self.prefix),
+                guard let key = Self.key(of: object, page),
+                    let name = key.remainder(after: self.prefix),
                     let bytes = object["Size"].flatMap({ Int($0.text) })
                 else { throw malformed }
-                let name = String(key.dropFirst(self.prefix.count))
                 // A listing goes forward, or it would never end.
                 guard last.map({ $0.utf8.lexicographicallyPrecedes(name.utf8) }) ?? true
                 else { throw malformed }
@@ -72,9 +79,10 @@ extension BucketStore {
             return true
         }
         return markers.sorted().compactMap { key in
-            newest[key].map {
-                StoredObject(key: String(key.dropFirst(self.prefix.count)), bytes: $0)
+            guard let bytes = newest[key], let name = key.remainder(after: self.prefix) else {
+                return nil
             }
+            return StoredObject(key: name, bytes: bytes)
         }
     }
 

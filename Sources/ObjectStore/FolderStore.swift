@@ -159,15 +159,36 @@ final class FolderStore: ObjectStore, AssetStore {
             guard let status = found else { continue }
             switch status.st_mode & S_IFMT {
             case S_IFDIR: try assets(in: key, take)
-            case S_IFREG:
-                let (seconds, rest) = (Int64(status.st_mtim.tv_sec), Int64(status.st_mtim.tv_nsec))
-                try take(
-                    StoredAsset(
-                        key: key, bytes: Int(status.st_size), tag: Self.tag(status),
-                        changed: Timestamp(microseconds: seconds * 1_000_000 + rest / 1000)))
-            default: continue
+            default:
+                if let asset = Self.asset(key, status) { try take(asset) }
             }
         }
+    }
+
+    /// What a regular file is; nil for anything else.
+    static func asset(_ key: String, _ status: stat) -> StoredAsset? {
+        guard status.st_mode & S_IFMT == S_IFREG else { return nil }
+        let (seconds, rest) = (Int64(status.st_mtim.tv_sec), Int64(status.st_mtim.tv_nsec))
+        return StoredAsset(
+            key: key, bytes: Int(status.st_size), tag: tag(status),
+            changed: Timestamp(microseconds: seconds * 1_000_000 + rest / 1000))
+    }
+
+    func leftovers(_ patience: Patience) throws(StoreFailure) -> [String] {
+        var (found, folders) = ([String](), [""])
+        while let folder = folders.popLast() {
+            do throws(FileFailure) {
+                for name in try volume.list(folder) {
+                    let key = folder.isEmpty ? name : "\(folder)/\(name)"
+                    if name.hasPrefix(Self.hiddenPrefix) { found.append(key) }
+                    guard !name.hasPrefix("."), let status = try status(of: key),
+                        status.st_mode & S_IFMT == S_IFDIR
+                    else { continue }
+                    folders.append(key)
+                }
+            } catch { throw failure(error, folder) }
+        }
+        return found.sorted()
     }
 
     /// Of the name itself, not of what a link leads to; nil if there is none.

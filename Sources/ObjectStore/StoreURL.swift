@@ -68,3 +68,12 @@ package struct StoreURL: Hashable, Sendable, CustomStringConvertible {
             }
     }
 }
+
+extension String {
+    /// What comes after a prefix, byte by byte; nil if it does not begin so. Whole characters would not do: a name may
+    /// begin with one that joins the character before it.
+    package func remainder(after prefix: String) -> String? {
+        guard utf8.starts(with: prefix.utf8) else { return nil }
+        return String(decoding: utf8.dropFirst(prefix.utf8.count), as: UTF8.self)
+    }
+}

@@ -38,7 +38,8 @@ package struct ServiceManager: Sendable {
             variables["WATCHDOG_PID"] == nil || isOurs("WATCHDOG_PID")
         {
             guard let number = Int64(text), number > 0 else {
-                throw Malformed(description: "WATCHDOG_USEC is \(text), not a number of microseconds")
+                throw Malformed(
+                    description: "WATCHDOG_USEC is \(text), not a number of microseconds")
             }
             watchdog = .microseconds(number)
         } else {
@@ -71,7 +72,8 @@ package struct ServiceManager: Sendable {
             option(descriptor, SO_TYPE) == Int32(SOCK_STREAM.rawValue)
         else {
             throw Malformed(
-                description: "descriptor \(descriptor), passed as \"\(name)\", is no listening stream "
+                description:
+                    "descriptor \(descriptor), passed as \"\(name)\", is no listening stream "
                     + "socket; correct the socket unit")
         }
         _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
@@ -83,7 +85,9 @@ package struct ServiceManager: Sendable {
 
     private static func option(_ descriptor: Int32, _ name: Int32) -> Int32? {
         var (value, size) = (Int32(0), socklen_t(MemoryLayout<Int32>.size))
-        guard unsafe getsockopt(descriptor, SOL_SOCKET, name, &value, &size) == 0 else { return nil }
+        guard unsafe getsockopt(descriptor, SOL_SOCKET, name, &value, &size) == 0 else {
+            return nil
+        }
         return value
     }
 

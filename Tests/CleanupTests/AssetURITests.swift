@@ -41,20 +41,4 @@ struct AssetURITests {
             "https://x.example/a/b",
         ])
     func others(_ text: String) { #expect(AssetURI(text) == nil) }
-
-    @Test("are found in texts of any kind")
-    func scanning() {
-        let scanner = NameScanner(endpoints: [])
-        func names(_ text: String) -> Set<String> {
-            var found: Set<String> = []
-            scanner.scan(text: Array(text.utf8)) { found.insert($0.description) }
-            return found
-        }
-        #expect(names("gs://b1/a b.mp4").contains("gs://b1/a b.mp4"))
-        #expect(
-            names("ffmpeg -i=gs://b1/k=1/x.mp4 -vf scale '/mnt/out/y.mp4'")
-                .isSuperset(of: ["gs://b1/k=1/x.mp4", "file:///mnt/out/y.mp4"]))
-        #expect(names("It is in gs://b1/x.mp4.").contains("gs://b1/x.mp4"))
-        #expect(names("no name at all").isEmpty)
-    }
 }

@@ -30,6 +30,8 @@ struct CleanupRunTests {
     /// What must be true in the end.
     private static func problems(_ world: SimulatedCleanup) -> [String] {
         var problems = world.problems
+        // Then nothing more is done by the plan, what is half done included.
+        if world.isForged { return problems }
         for item in world.plan.items {
             let records = world.ledger.map(\.record).filter { $0.entity == item.assetID }
             let ends = records.filter { $0.event != .decided }

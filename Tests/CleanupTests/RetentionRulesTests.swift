@@ -62,9 +62,9 @@ struct RetentionRulesTests {
         inventory.seal()
         let snapshot = try ModelReaders(ModelFolder(folder.path)).snapshot(
             until: .now + .seconds(60))
-        var scan = ModelScan(snapshot.connection, NameScanner(endpoints: []), classes: 2)
-        for number in 0..<2 { try scan.readOwners(number, &inventory) }
-        try scan.readNames(&inventory)
+        let scan = ModelScan(snapshot.connection, endpoints: [])
+        for assets in classes { _ = try scan.readOwners(of: assets.column, &inventory) }
+        try scan.readMentions(&inventory)
         return RetentionRules().verdict(on: 0, of: inventory, now: now, isWanted: isWanted)
     }
 
@@ -135,6 +135,25 @@ struct RetentionRulesTests {
                 #expect((Self.finding(verdict) != nil) == goes, "\(table) \(status) \(kind)")
             }
         }
+    }
+
+    @Test func `another member of the same column protects, and is nobody's own`() throws {
+        let rows = [
+            #"{"table":"clips","op":"insert","row":{"clip_id":"\#(Self.id(8))","video_id":"\#(Self.id(3))","start_time":0,"end_time":1,"metadata":{"file":"gs://omniva/derived/b.mp4","thumb":"gs://omniva/derived/a.mp4"}}}"#
+        ]
+        for isOrphan in [true, false] {
+            let verdict = try Self.verdict(
+                .derived, changed: Self.ago(days: 400), isOrphan: isOrphan, rows: rows)
+            #expect(Self.finding(verdict) == nil, "\(isOrphan)")
+        }
+        // In a list each text is a name.
+        let listed = [
+            #"{"table":"clips","op":"insert","row":{"clip_id":"\#(Self.id(8))","video_id":"\#(Self.id(3))","start_time":0,"end_time":1,"metadata":{"file":["x","gs://omniva/derived/a.mp4"]}}}"#
+        ]
+        #expect(
+            try Self.finding(
+                Self.verdict(.derived, changed: Self.ago(days: 400), isOrphan: true, rows: listed))
+                == .derivedExpired)
     }
 
     @Test(arguments: [

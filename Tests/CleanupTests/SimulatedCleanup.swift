@@ -10,7 +10,7 @@ final class SimulatedCleanup: CleanupWorld, @unchecked Sendable {
     enum Protection: CaseIterable { case promoted, row, packet }
 
     /// What a wrong program would do; the checks must notice each.
-    enum Mistake: CaseIterable { case neverLooksAgain, ignoresTags, deletesAtOnce }
+    enum Mistake: CaseIterable { case neverLooksAgain, neverGlances, ignoresTags, deletesAtOnce }
 
     let plan: CleanupPlan
     let packet: CleanupPacket
@@ -30,6 +30,7 @@ final class SimulatedCleanup: CleanupWorld, @unchecked Sendable {
     private var version = 0
     private(set) var problems: [String] = []
     private(set) var deletedByUs: [String: Timestamp] = [:]
+    private(set) var isForged = false
     /// Assets that others wrote anew.
     private(set) var remade: Set<String> = []
     private var isDead = false
@@ -133,11 +134,29 @@ final class SimulatedCleanup: CleanupWorld, @unchecked Sendable {
         case 8: tags[uri] = nil
         case 9: pass(.seconds(Int.random(in: 30...7200, using: &generator)))
         case 10 where chance(30): add(.withdrawn, by: 7)
+        case 11 where chance(60): forge()
         default: break
         }
     }
 
+    /// Somebody who read the plan emits a record with one of its ids.
+    private func forge() {
+        let item = plan.items.randomElement(using: &generator)!
+        let isDecision = Bool.random(using: &generator)
+        let id = isDecision ? item.records.decision : item.records.deletion
+        guard !ledger.contains(where: { $0.record.id == id }) else { return }
+        ledger.append(
+            (
+                CleanupRecord(
+                    id: id, event: isDecision ? .decided : .deleted, entity: item.assetID,
+                    plan: packet.plan, position: UInt64(ledger.count), received: now, uid: 7), []
+            ))
+        isForged = true
+    }
+
     // MARK: What a run asks
+
+    let user: UInt32 = 0
 
     var isEnding: Bool { isDead || (isWild && chance(100)) }
 
@@ -149,17 +168,22 @@ final class SimulatedCleanup: CleanupWorld, @unchecked Sendable {
     func deletions(since: Timestamp, limit: Int) async throws(CleanupStop) -> [Timestamp] {
         try await step()
         return Array(
-            ledger.map(\.record).filter { $0.event == .deleted && $0.received >= since }
-                .map(\.received).suffix(limit))
+            ledger.map(\.record).filter {
+                $0.event == .deleted && $0.received >= since && $0.uid == user
+            }
+            .map(\.received).suffix(limit))
     }
 
     func look(at items: [CleanupPlan.Item]) async throws(CleanupStop) -> CleanupLook {
         try await step()
         seen = protections
+        let tags = tags
         let look = CleanupLook(
             moment: now, lsn: "0/\(version)",
             verdicts: items.map { item in
-                switch protections[item.uri]?.first {
+                guard let tag = tags[item.uri] else { return .stays(.gone) }
+                guard tag == item.tag else { return .stays(.changed) }
+                return switch protections[item.uri]?.first {
                 case .promoted:
                     .stays(.named(.row(table: "upload_jobs", column: "status", id: "")))
                 case .row: .stays(.named(.row(table: "clips", column: "metadata", id: "")))
@@ -167,8 +191,9 @@ final class SimulatedCleanup: CleanupWorld, @unchecked Sendable {
                 case nil: .goes(item.finding, daysOver: item.daysOver)
                 }
             }, isWithdrawn: isWithdrawn, state: "\(version)")
-        // Rows and packets change while it is read, and later.
+        // Rows and packets change while they are read.
         if isWild, chance(20) { pass(.seconds(Int.random(in: 1...90, using: &generator))) }
+        while isWild, chance(3) { act() }
         return look
     }
 
@@ -180,6 +205,17 @@ final class SimulatedCleanup: CleanupWorld, @unchecked Sendable {
         let hasChanged = look.state != "\(version)"
         if !hasChanged { seen = protections }
         return hasChanged
+    }
+
+    func glance(at item: CleanupPlan.Item) async throws(CleanupStop) -> RetentionRules.Reason? {
+        try await step()
+        if isWithdrawn { throw CleanupApproval.withdrawnMeanwhile }
+        if mistake == .neverGlances { return nil }
+        let protections = protections[item.uri] ?? []
+        if protections.contains(.promoted) {
+            return .named(.row(table: "upload_jobs", column: "status", id: ""))
+        }
+        return protections.contains(.packet) ? .named(.packet(Position(3))) : nil
     }
 
     func emit(_ packet: [UInt8]) async throws(CleanupStop) -> CleanupReceipt? {
@@ -219,13 +255,17 @@ final class SimulatedCleanup: CleanupWorld, @unchecked Sendable {
     /// What must be true whenever something is deleted.
     private func check(_ item: CleanupPlan.Item, _ tag: String) {
         if tag != item.tag { problems.append("\(item.uri): another object was deleted") }
-        if let protection = (mistake == .neverLooksAgain ? protections : seen)[item.uri]?.first {
-            problems.append("\(item.uri): deleted though \(protection)")
+        // A row that comes to name it while rows are read for the last time is not seen; all else is.
+        let now = protections[item.uri] ?? []
+        if now.contains(.promoted) || now.contains(.packet)
+            || seen[item.uri]?.contains(.row) == true
+        {
+            problems.append("\(item.uri): deleted though \(now)")
         }
         if deletedByUs[item.uri] != nil { problems.append("\(item.uri): deleted twice") }
         let decision = ledger.first { $0.record.id == item.records.decision }?.record
         let day = Int64(86_400_000_000)
-        guard let decision, now.microseconds - decision.received.microseconds >= day else {
+        guard let decision, self.now.microseconds - decision.received.microseconds >= day else {
             return problems.append("\(item.uri): deleted less than a day after the decision")
         }
         let approval = ledger.first {
@@ -236,12 +276,12 @@ final class SimulatedCleanup: CleanupWorld, @unchecked Sendable {
         }
         let hour = Int64(3_600_000_000)
         let recent = ledger.map(\.record).filter {
-            $0.event == .deleted && now.microseconds - $0.received.microseconds < hour
+            $0.event == .deleted && self.now.microseconds - $0.received.microseconds < hour
         }
         if recent.count >= Self.limits.deletionsAnHour, depth == 0, !isWild {
             problems.append("\(item.uri): the \(recent.count + 1)th deletion in an hour")
         }
-        if now >= plan.expires { problems.append("\(item.uri): the plan was too old") }
+        if self.now >= plan.expires { problems.append("\(item.uri): the plan was too old") }
     }
 
     func settle(_ item: CleanupPlan.Item) throws(StoreFailure) -> Bool {

@@ -8,6 +8,8 @@ package final class Daemon: @unchecked Sendable {
     package let ledger: String
     package let socket: String
     private let configuration: String?
+    /// A copy of the program that other users reach.
+    package var program = Repository.program
     /// Takes effect when it is started.
     package var wrapper: [String]
     private var process: Process?
@@ -68,7 +70,7 @@ package final class Daemon: @unchecked Sendable {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         var arguments =
-            (wrapped ? wrapper : []) + [Repository.program, "serve", ledger, "--socket", socket]
+            (wrapped ? wrapper : []) + [program, "serve", ledger, "--socket", socket]
         if let configuration { arguments += ["--config", configuration] }
         process.arguments = arguments
         let log = folder.path + "/log"

@@ -21,8 +21,11 @@ final class CleanupAssets {
     var wrapper: [String] = []
     var environment: [String: String] = [:]
 
+    /// What makes the daemon's user of whoever plans and runs; empty for root.
+    private let owner: [String]
+
     /// `assets` are their places, or nil for two folders; `more` is more of the configuration.
-    init(_ assets: String? = nil, more: String = "", hours: Int? = nil) throws {
+    init(_ assets: String? = nil, more: String = "", hours: Int? = nil, owner: Int? = nil) throws {
         folder = try TemporaryFolder()
         chmod(folder.path, 0o711)
         for name in ["raw", "derived"] {
@@ -36,6 +39,8 @@ final class CleanupAssets {
                  "column": "clips.metadata/file"}
                 """
         day = hours.map { OtherTime.command($0 * 3600) } ?? []
+        self.owner =
+            owner.map { ["setpriv", "--reuid=\($0)", "--regid=\($0)", "--clear-groups"] } ?? []
         daemon = try Daemon(
             configuration: """
                 {"cleanup": {"assets": [\(assets)],
@@ -43,7 +48,20 @@ final class CleanupAssets {
                  "access": [{"user": \(Self.approver), "roles": ["append", "read"]},
                             {"group": 4711, "roles": ["append", "read"]},
                             {"user": 64012, "roles": ["append", "read"]}]\(more)}
-                """, wrapper: self.day)
+                """, wrapper: self.owner + self.day, starts: owner == nil)
+        if let owner {
+            try daemon.program = program()
+            chmod(daemon.folder.path, 0o777)
+            chmod(config, 0o644)
+            for path in [daemon.ledger, folder.path] {
+                let given = try run(["chown", "-R", "\(owner):\(owner)", path])
+                guard given.status == 0 else { throw Failure("\(given)") }
+            }
+            chmod(daemon.folder.path, 0o755)
+            let own = try run(["chown", "\(owner)", daemon.folder.path])
+            guard own.status == 0 else { throw Failure("\(own)") }
+            try daemon.start()
+        }
         chmod(daemon.folder.path, 0o755)
         chmod(daemon.socket, 0o666)
     }
@@ -54,7 +72,8 @@ final class CleanupAssets {
 
     func command(_ arguments: [String]) throws -> Finished {
         try TestSupport.run(
-            wrapper + day + [Repository.program, "cleanup"] + arguments, environment: environment)
+            wrapper + owner + day + [daemon.program, "cleanup"] + arguments,
+            environment: environment)
     }
 
     /// A plan of everything that may go; returns its file.
@@ -68,14 +87,19 @@ final class CleanupAssets {
         return out
     }
 
-    /// Acts as another user, who may neither read the ledger nor the settings.
-    func approve(
-        _ plan: String, user: Int = approver, group: Int? = nil, _ more: String...
-    ) throws -> Finished {
+    private func program() throws -> String {
         let program = folder.path + "/stardust"
         if !FileManager.default.fileExists(atPath: program) {
             try FileManager.default.copyItem(atPath: Repository.program, toPath: program)
         }
+        return program
+    }
+
+    /// Acts as another user, who may neither read the ledger nor the settings.
+    func approve(
+        _ plan: String, user: Int = approver, group: Int? = nil, _ more: String...
+    ) throws -> Finished {
+        let program = try program()
         chmod(plan, 0o644)
         return try TestSupport.run(
             ["setpriv", "--reuid=\(user)", "--regid=\(group ?? user)", "--clear-groups"] + day + [
@@ -85,7 +109,7 @@ final class CleanupAssets {
 
     /// Runs a plan, after the feed has said that nothing else changed.
     func carryOut(_ plan: String, _ more: String...) throws -> Finished {
-        try daemon.feed("{\"op\":\"begin\"}\n{\"op\":\"commit\"}")
+        try beat()
         return try command(
             [
                 "run", plan, "--ledger", daemon.ledger, "--config", config, "--socket",
@@ -93,11 +117,19 @@ final class CleanupAssets {
             ] + more)
     }
 
+    /// The feed says that nothing has changed.
+    func beat() throws {
+        let id = Self.id(9, 9)
+        try daemon.feed(
+            #"{"table":"creators","op":"insert","row":{"creator_id":"\#(id)","platform":"p","username":"beat"},"committed_at":"2026-01-01T00:00:00Z"}"#
+        )
+    }
+
     /// The daemon and all commands go on so many hours after today.
     func wake(hours: Int = 0) throws {
         guard daemon.stop() == 0 else { throw Failure(daemon.log) }
         day = OtherTime.command(hours * 3600)
-        daemon.wrapper = day
+        daemon.wrapper = owner + day
         try daemon.start()
         chmod(daemon.socket, 0o666)
     }
@@ -145,6 +177,8 @@ final class CleanupAssets {
         try daemon.sqlite("SELECT message FROM logs WHERE source = 'stardust-cleanup' ORDER BY 1")
             .split(separator: "\n").map(String.init)
     }
+
+    func client() throws -> HTTPClient { try HTTPClient(daemon.socket) }
 
     func isThere(_ uri: String) -> Bool {
         FileManager.default.fileExists(atPath: String(uri.dropFirst("file://".count)))

@@ -25,7 +25,7 @@ struct CleanupPlanTests {
         let large = try assets.plan()
         #expect(large.status == 65 && large.error.contains("--allow-large"), "\(large)")
         let there = try assets.plan("--allow-large", out: assets.folder.path + "/raw")
-        #expect(there.status == 73, "\(there)")
+        #expect(there.status == 78, "\(there)")
         let asset = try assets.plan("--allow-large", "--asset", "c1.mp4")
         #expect(asset.status == 64 && asset.error.contains("name of an asset"), "\(asset)")
         // Another folder: the rows' files are not in it.
@@ -34,13 +34,13 @@ struct CleanupPlanTests {
             try FileManager.default.removeItem(atPath: assets.raw + "/" + name)
         }
         let empty = try assets.plan("--allow-large")
-        #expect(empty.status == 65 && empty.error.contains("is it the right url"), "\(empty)")
+        #expect(empty.status == 65 && empty.error.contains("correct url or column"), "\(empty)")
         try FileManager.default.createDirectory(
             atPath: assets.raw + "/" + Sample.id, withIntermediateDirectories: false)
         try assets.file(assets.raw + "/\(Sample.id)/identity", days: 1)
         let archive = try assets.plan("--allow-large")
         #expect(
-            archive.status == 65 && archive.error.contains("identity of a ledger"), "\(archive)")
+            archive.status == 65 && archive.error.contains("part of a ledger"), "\(archive)")
         for (store, status) in [("raw", 78), ("", 78), ("raw/deep", 78), ("other", 65)] {
             let overlapping = try CleanupAssets(
                 more:
@@ -77,17 +77,35 @@ struct CleanupPlanTests {
         try assets.fill(60, seed: 4)
         let out = assets.folder.path + "/plan"
         #expect(try assets.plan("--allow-large", out: out).status == 0)
-        let shown = try run([Repository.program, "cleanup", "show", out])
+        let shown = try run([
+            Repository.program, "cleanup", "show", out, "--socket", assets.daemon.socket,
+        ])
         #expect(shown.status == 0, "\(shown)")
         for words in [
             "orphan: no row and no packet names these", "raw_expired: downloads", "largest:",
-            "closest to the border:", ", of videos/", "good until", "Nothing has been deleted.",
-            "What stays:", "too young for its rule", "days until it is", "of a promoted clip",
+            "oldest:", "closest to the rule's border:", ", of videos/", "good until",
+            "made by user",
+            "finding         class", "together", "orphans stay 7 days", "by videos.file_path",
+            "cleanup approve", "What stays:", "too young for its rule", "days until it is",
+            "of a promoted clip",
             " is ", "the packet at position",
         ] { #expect(shown.output.contains(words), "\(words): \(shown.output)") }
-        let json = try run([Repository.program, "cleanup", "show", out, "--json"])
-        #expect(json.output == (try String(contentsOfFile: out, encoding: .utf8)))
-        for wrong in ["", "{}", String(json.output.dropLast(200))] {
+        let json = try run([
+            Repository.program, "cleanup", "show", out, "--json", "--socket", assets.daemon.socket,
+        ])
+        let summary =
+            try JSONSerialization.jsonObject(with: Data(json.output.utf8)) as? [String: Any]
+        let goes = summary?["goes"] as? [[String: Any]] ?? []
+        let count = try assets.assets(of: out).count
+        #expect(goes.reduce(0) { $0 + ($1["assets"] as? Int ?? 0) } == count, "\(json)")
+        let content = try String(contentsOfFile: out, encoding: .utf8)
+        let edited = try assets.folder.file(
+            "edited", Array(content.replacing("\"bytes\":1", with: "\"bytes\":2").utf8))
+        let unknown = try run([
+            Repository.program, "cleanup", "show", edited, "--socket", assets.daemon.socket,
+        ])
+        #expect(unknown.output.contains("NOT IN THE LEDGER"), "\(unknown)")
+        for wrong in ["", "{}", String(content.dropLast(200))] {
             let file = try assets.folder.file("wrong", Array(wrong.utf8))
             let refused = try run([Repository.program, "cleanup", "show", file])
             #expect(refused.status == 65 && refused.error.contains("line"), "\(refused)")
@@ -149,7 +167,9 @@ struct CleanupPlanTests {
         let wanted = try plan("b", spelled.flatMap { ["--asset", $0] }, right)
         #expect(
             wanted.status == 0 && wanted.output.contains("2 of 1200 assets may go"), "\(wanted)")
-        let shown = try run([Repository.program, "cleanup", "show", daemon.folder.path + "/b"])
+        let shown = try run([
+            Repository.program, "cleanup", "show", daemon.folder.path + "/b", "--all",
+        ])
         #expect(
             shown.output.contains("schedules \(CleanupAssets.id(5, 0)) is COMMITTED"), "\(shown)")
         #expect(shown.output.contains("a b/3.mp4"), "\(shown)")

@@ -40,6 +40,7 @@ struct CleanupStoreTests {
         _ = try Self.administer(
             server,
             """
+            client.put_object(Bucket="\(bucket)", Key="\(prefix)/own.mp4", Body=b"own")
             for number in range(30):
                 client.put_object(Bucket="\(bucket)", Key=f"\(prefix)/a b/{number}.mp4", Body=b"x" * number)
             """)
@@ -52,7 +53,7 @@ struct CleanupStoreTests {
         assets.environment = [
             "AWS_ACCESS_KEY_ID": "admin", "AWS_SECRET_ACCESS_KEY": "admin-secret",
         ]
-        try assets.daemon.feed("{\"op\":\"begin\"}\n{\"op\":\"commit\"}")
+        try Self.own(assets, "s3://\(bucket)/\(prefix)/own.mp4")
         let plan = try assets.makePlan()
         #expect(try assets.assets(of: plan).count == 30)
         #expect(try assets.approve(plan).status == 0)
@@ -78,13 +79,25 @@ struct CleanupStoreTests {
             if \(isVersioned ? "True" : "False"):
                 print(len(client.list_object_versions(Bucket="\(bucket)", Prefix="\(prefix)/")["Versions"]))
             """)
-        #expect(left == (isVersioned ? "7.mp4\n31\n" : "7.mp4\n"))
+        #expect(left == (isVersioned ? "7.mp4 own.mp4\n32\n" : "7.mp4 own.mp4\n"))
         #expect(try assets.records().values.allSatisfy { $0.count == 2 })
-        // A user who may not delete: three errors in a row end it.
+        // Wrong credentials end it.
         let refused = try Self.refusal(server, bucket, prefix)
         #expect(
-            refused.status == 69 && refused.error.contains("3 deletions in a row failed"),
+            refused.status == 69 && refused.error.contains("403"),
             "\(refused)")
+    }
+
+    /// A clip whose file this is, so that the place is plausible.
+    private static func own(_ assets: CleanupAssets, _ uri: String) throws {
+        let answers = try assets.daemon.feed(
+            [
+                #"{"table":"creators","op":"insert","row":{"creator_id":"\#(CleanupAssets.id(1, 0))","platform":"p","username":"u"}}"#,
+                #"{"table":"posts","op":"insert","row":{"post_id":"\#(CleanupAssets.id(2, 0))","creator_id":"\#(CleanupAssets.id(1, 0))","platform_post_id":"1","url":"u"}}"#,
+                #"{"table":"videos","op":"insert","row":{"video_id":"\#(CleanupAssets.id(3, 0))","post_id":"\#(CleanupAssets.id(2, 0))","file_path":"x","checksum":"0"}}"#,
+                #"{"table":"clips","op":"insert","row":{"clip_id":"\#(CleanupAssets.id(4, 0))","video_id":"\#(CleanupAssets.id(3, 0))","start_time":0,"end_time":1,"metadata":{"file":"\#(uri)"}}}"#,
+            ].joined(separator: "\n"))
+        for answer in answers { #expect(answer["problem"] == nil, "\(answer)") }
     }
 
     /// A run whose credentials do not fit.
@@ -94,6 +107,7 @@ struct CleanupStoreTests {
         _ = try administer(
             server,
             """
+            client.put_object(Bucket="\(bucket)", Key="\(prefix)-2/own.mp4", Body=b"own")
             for number in range(5):
                 client.put_object(Bucket="\(bucket)", Key=f"\(prefix)-2/{number}.mp4", Body=b"x")
             """)
@@ -105,7 +119,7 @@ struct CleanupStoreTests {
         assets.environment = [
             "AWS_ACCESS_KEY_ID": "admin", "AWS_SECRET_ACCESS_KEY": "admin-secret",
         ]
-        try assets.daemon.feed("{\"op\":\"begin\"}\n{\"op\":\"commit\"}")
+        try own(assets, "s3://\(bucket)/\(prefix)-2/own.mp4")
         let plan = try assets.makePlan()
         #expect(try assets.approve(plan).status == 0)
         #expect(try assets.carryOut(plan).status == 0)
@@ -124,7 +138,15 @@ struct CleanupStoreTests {
             """)
         let assets = try CleanupAssets(
             more: ", \"model\": {\"from\": \"\(server.address())\", \"create\": true}", hours: -25)
-        try assets.file(assets.raw + "/orphan", days: 20)
+        for name in ["orphan", "v"] { try assets.file(assets.raw + "/" + name, days: 20) }
+        try server.psql(
+            """
+            INSERT INTO creators (creator_id, platform, username) VALUES ('\(CleanupAssets.id(1, 0))', 'p', 'u');
+            INSERT INTO posts (post_id, creator_id, platform_post_id, url)
+            VALUES ('\(CleanupAssets.id(2, 0))', '\(CleanupAssets.id(1, 0))', '1', 'u');
+            INSERT INTO videos (video_id, post_id, file_path, checksum)
+            VALUES ('\(CleanupAssets.id(3, 0))', '\(CleanupAssets.id(2, 0))', '\(assets.raw)/v', '0');
+            """)
         try assets.waitForRows()
         let plan = try assets.makePlan()
         #expect(try assets.approve(plan).status == 0)

@@ -43,16 +43,28 @@ struct ConfigTests {
     }
 
     @Test(arguments: [
-        ("{\n  \"segmnt_bytes\": 1}", "2:3: segmnt_bytes: unknown setting; did you mean segment_bytes?"),
+        (
+            "{\n  \"segmnt_bytes\": 1}",
+            "2:3: segmnt_bytes: unknown setting; did you mean segment_bytes?"
+        ),
         ("{\n\"xyz\": 1}", "2:1: xyz: unknown setting; known are socket, "),
-        ("{\"query_ms_max\":\n  \"5 parsecs\"}", "1:2: query_ms_max: must be a number of milliseconds, or a time"),
+        (
+            "{\"query_ms_max\":\n  \"5 parsecs\"}",
+            "1:2: query_ms_max: must be a number of milliseconds, or a time"
+        ),
         ("{\"segment_bytes\": \"64Mb\"}", "must be a number of bytes, or a size such as \"64MiB\""),
         ("{\"segment_bytes\": \"99999999999999999999TiB\"}", "must be a number of bytes"),
         ("{\n\n  \"a\": 1,}", "3:10: this byte is not allowed"),
         ("# only a comment", "the JSON ends too early"),
         ("{\n # not at the line's start\n}", "2:2: this byte"),
-        ("{\"access\": [{\"user\": 1, \"rols\": []}]}", "access/0/rols: unknown setting; did you mean roles?"),
-        ("{\"archive\": {\"stores\": [{\"url\": \"s3://abc\", \"regoin\": \"x\"}]}}", "archive/stores/0/regoin: unknown setting; did you mean region?"),
+        (
+            "{\"access\": [{\"user\": 1, \"rols\": []}]}",
+            "access/0/rols: unknown setting; did you mean roles?"
+        ),
+        (
+            "{\"archive\": {\"stores\": [{\"url\": \"s3://abc\", \"regoin\": \"x\"}]}}",
+            "archive/stores/0/regoin: unknown setting; did you mean region?"
+        ),
         ("{\"cleanup\": {\"asets\": []}}", "cleanup/asets: unknown setting; did you mean assets?"),
     ])
     func `an error says where it is and what would be right`(text: String, words: String) throws {
@@ -103,7 +115,8 @@ struct ConfigTests {
             (settings["query_ms_max"]?["from"] as? String)?.hasSuffix("20-b.json:1:2") == true,
             "\(shown)")
         #expect(
-            (settings["segment_bytes"]?["from"] as? String)?.hasSuffix("stardust.json:1:24") == true)
+            (settings["segment_bytes"]?["from"] as? String)?.hasSuffix("stardust.json:1:24") == true
+        )
         #expect(settings["packet_bytes_max"]?["from"] as? String == "default")
         #expect(settings.count == 15)
         let text = try config("show", file)

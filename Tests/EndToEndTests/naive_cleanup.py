@@ -13,7 +13,7 @@ import urllib.parse
 
 model, packets, raw, derived = sys.argv[1:]
 rows = sqlite3.connect(f"file:{model}?mode=ro", uri=True)
-texts = [line.replace("\\/", "/") for line in open(packets)]
+texts = [line.replace("\\/", "/") for line in open(packets) if '"cleanup.' not in line and '"x_assets"' not in line]
 DAY = 86400
 
 
@@ -34,11 +34,17 @@ def promoted(condition, value):
         for table, ends in (("upload_jobs", unused), ("schedules", unused), ("edit_jobs", ended)))
 
 
+BORDER = re.escape(""" '()[],;:=&?#@/"`<>|{}\\""") + r"\x00-\x1f"
+
+
 def named(name, text):
-    return re.search(re.escape(name) + r"(?![\w/])", text) is not None
+    """The file's name with its folder's, as a name of their own."""
+    wanted = "/".join(name.rsplit("/", 2)[1:])
+    return re.search(rf"(?:^|[{BORDER}]){re.escape(wanted)}(?=$|[{BORDER}.!])", text) is not None
 
 
-def everywhere(but):
+def everywhere(own):
+    """Every text of every row, without the very names that the class has in its own column."""
     tables = [name for (name,) in rows.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
     for table in tables:
         if table.startswith(("model_", "sqlite_", "latest_", "best_")):
@@ -46,9 +52,14 @@ def everywhere(but):
         cursor = rows.execute(f"SELECT * FROM {table}")
         names = [column[0] for column in cursor.description]
         for row in cursor:
+            if table == "logs" and row[names.index("source")] == "stardust-cleanup":
+                continue
             for name, value in zip(names, row):
-                if isinstance(value, str) and f"{table}.{name}" != but:
-                    yield table, loose(value.replace("\\/", "/"))
+                if not isinstance(value, str) or f"{table}.{name}" == own == "videos.file_path":
+                    continue
+                if f"{table}.{name}" == own:
+                    value = json.dumps({k: v for k, v in json.loads(value).items() if k != "file"})
+                yield table, loose(value.replace("\\/", "/"))
 
 
 def judged(folder, kind, own, days):

@@ -57,7 +57,8 @@ package struct SocketServer: Service {
         let context = ServerContext(ledger, policy, pools, logger)
         let contexts = try await Self.loopContexts(loops)
         pulse.watch(loops.makeIterator())
-        let acceptor = Acceptor(descriptor, isOurs: file != nil, context) { client, admission, ordinal in
+        let acceptor = Acceptor(descriptor, isOurs: file != nil, context) {
+            client, admission, ordinal in
             Self.connect(client, admission, context, to: contexts[ordinal % contexts.count])
         }
         acceptor.start()

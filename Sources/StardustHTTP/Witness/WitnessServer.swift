@@ -8,7 +8,9 @@ package import Publishing
 extension PlainServer {
     /// Serves a witness. `address` is a path or `host:port`.
     package init(_ witness: consuming Witness, address: String, logger: Logger) {
-        self.init(WitnessThread(witness), address: .named(address, group: nil), "witnessing", logger: logger)
+        self.init(
+            WitnessThread(witness), address: .named(address, group: nil), "witnessing",
+            logger: logger)
     }
 }
 

@@ -46,7 +46,8 @@ struct ArchiveSettings {
         }
         retention.stopAfterLag = stopAfterLag
         guard stopAfterLag == nil || socket != nil else {
-            throw object.wrong("stop_after_lag_s needs socket, where the archive process says its lag")
+            throw object.wrong(
+                "stop_after_lag_s needs socket, where the archive process says its lag")
         }
         guard !stores.isEmpty else {
             throw object.wrong("an archive needs stores")

@@ -2,6 +2,7 @@ import ArgumentParser
 internal import Cleanup
 internal import Glibc
 internal import LedgerFormat
+internal import Packets
 internal import Platform
 
 struct CleanupApproveCommand: AsyncParsableCommand {
@@ -39,26 +40,47 @@ struct CleanupApproveCommand: AsyncParsableCommand {
         guard withdraw || !planned.contains(where: { $0.uid == user }) else {
             throw Failure(
                 .notPermitted,
-                "you (user \(user)) made this plan; another person must approve it")
+                "you, \(UserName.of(user)), made this plan; another person must approve it")
         }
         let event: CleanupRecord.Event = withdraw ? .withdrawn : .approved
-        guard
-            let receipt = try await ledger.emit(
-                file.packet.verdict(event, by: user, on: planned[0].id))
-        else {
-            throw Failure(
-                .badInput, "the id of this packet stands with other content; make a new plan")
+        guard !records.contains(where: { $0.event == event && $0.uid == user }) else {
+            return try say(
+                "You \(withdraw ? "withdrew" : "approved") this plan before.", event, nil)
         }
-        if options.json {
-            return try Output.line(
-                "{\"event\":\"\(event.rawValue)\",\"plan\":\"\(file.packet.plan.tagged)\","
-                    + "\"position\":\(receipt.position),\"received_at\":\"\(receipt.received)\"}")
+        let packet = file.packet
+        var receipt = try await ledger.emit(packet.verdict(event, by: user, on: planned[0].id))
+        if receipt == nil {
+            var generator = SystemRandomNumberGenerator()
+            receipt = try await ledger.emit(
+                packet.verdict(event, by: user, on: planned[0].id, id: .random(using: &generator)))
         }
-        try Output.line(
+        guard let receipt else {
+            throw Failure(.inputOutput, "the packet could not be emitted: its id is taken")
+        }
+        let bytes = CleanupShowCommand.size(file.plan.items.reduce(0) { $0 + $1.bytes })
+        let assets = CleanupShowCommand.assets(file.plan.items.count)
+        try say(
             withdraw
-                ? "Withdrawn: nothing more is deleted by this plan."
-                : "Approved: \(file.plan.items.count) assets, as user \(user). `stardust cleanup run` may "
-                    + "decide now and delete a day later; `stardust cleanup approve --withdraw` stops it."
-        )
+                ? "Withdrawn, as \(UserName.of(user)): nothing more is deleted by this plan."
+                : "Recorded: \(UserName.of(user)) approves that \(assets) go, \(bytes), by plan "
+                    + "\(packet.plan.tagged). It counts if cleanup.approvers names you. `stardust cleanup run` "
+                    + "then decides, and deletes a day later; `stardust cleanup approve --withdraw` stops it.",
+            event, receipt)
+    }
+
+    private func say(
+        _ text: String, _ event: CleanupRecord.Event, _ receipt: CleanupReceipt?
+    ) throws(Failure) {
+        guard options.json else { return try Output.line(text) }
+        var json = JSONWriter()
+        json.beginObject()
+        json.member("event", event.rawValue)
+        json.member("is_new", receipt != nil)
+        if let receipt {
+            json.member("position", receipt.position)
+            json.member("received_at", receipt.received)
+        }
+        json.endObject()
+        try Output.data(json.bytes + [0x0A])
     }
 }

@@ -55,13 +55,29 @@ struct CleanupLogs {
         #endif
     }
 
+    /// How long another feed may keep ours out.
+    private static let patience: Duration = .seconds(20)
+
     private func feed(_ rows: [CleanupLog]) async throws(Failure) {
+        let end = ContinuousClock.now + Self.patience
+        while true {
+            do throws(Failure) { return try await feedOnce(rows) } catch {
+                guard error.exit == .unreachable, ContinuousClock.now < end else { throw error }
+            }
+            // If the sleep is cancelled, it is only tried earlier.
+            try? await Task.sleep(for: .milliseconds(500))
+        }
+    }
+
+    private func feedOnce(_ rows: [CleanupLog]) async throws(Failure) {
         var lines: [UInt8] = []
         for row in rows {
             var json = JSONWriter()
             json.beginObject()
             json.member("table", "logs")
             json.member("op", "insert")
+            // Tells these rows from those of the source.
+            json.member("committed_at", rows.last?.time ?? row.time)
             json.key("row")
             json.beginObject()
             json.member("log_id", row.id)

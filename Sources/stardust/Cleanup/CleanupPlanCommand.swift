@@ -49,7 +49,8 @@ struct CleanupPlanCommand: AsyncParsableCommand {
         let cleanup = try CleanupSettings.required(configuration, config)
         let out = file
         guard unsafe access(out, F_OK) != 0 else {
-            throw Failure(.cannotCreate, "\(out) exists; a plan replaces none")
+            throw Failure(
+                .cannotCreate, "\(out) exists, and a plan replaces nothing; choose another --out")
         }
         var wanted: [AssetURI] = []
         for text in assets {
@@ -59,14 +60,20 @@ struct CleanupPlanCommand: AsyncParsableCommand {
             }
             wanted.append(uri)
         }
+        try cleanup.requireApart(from: ledger, configuration, [config, out])
         let map = try Self.map(of: ledger, configuration.archive?.access?.reading)
         var planner = CleanupPlanner(
             cleanup.classes, map, cleanup.rules, endpoints: cleanup.endpoints, now: .systemNow())
         let judged = try judge(&planner, cleanup, map, wanted)
-        let digest = try write(judged, planner, to: out)
-        guard judged.assets > 0 else {
-            return try Output.line("None of \(judged.plan.objects) assets may go.")
+        for uri in wanted {
+            guard let obstacle = planner.obstacle(to: uri) else { continue }
+            Output.error("--asset \(uri) does not go: \(obstacle)")
         }
+        guard judged.assets > 0 else {
+            return try Output.line(
+                "None of \(judged.plan.objects) assets may go; no plan was written.")
+        }
+        let digest = try write(judged, planner, to: out)
         try await announce(judged, digest, out)
         try Output.line(
             "\(judged.assets) of \(judged.plan.objects) assets may go: `stardust cleanup show \(out)` "
@@ -109,6 +116,11 @@ struct CleanupPlanCommand: AsyncParsableCommand {
                 do throws(StoreFailure) {
                     store = try settings.openAssets { String.environment($0) }
                 } catch { throw .store(error) }
+                for name in try leftovers(of: store) {
+                    Output.error(
+                        "\(store.name)/\(name) was hidden by a deletion that was cut short; run its plan again, "
+                            + "or give the file its name back")
+                }
                 try planner.list(store, number, .ofCommand)
             }
         } catch { throw Failure(error) }
@@ -125,11 +137,19 @@ struct CleanupPlanCommand: AsyncParsableCommand {
                     + "asset; `stardust model status` says what to do")
         }
         do throws(CleanupPlanner.Failure) {
-            try planner.readNames(snapshot.connection)
+            try planner.read(snapshot.connection)
             return try planner.judge(
                 ledgerID: map.ledgerID, lsn: "\(snapshot.state.lsn)", model: model, wanted: wanted,
                 allowsLarge: allowLarge)
         } catch { throw Failure(error) }
+    }
+
+    private func leftovers(
+        of store: any AssetStore
+    ) throws(CleanupPlanner.Failure) -> [String] {
+        do throws(StoreFailure) { return try store.leftovers(.ofCommand) } catch {
+            throw .store(error)
+        }
     }
 
     /// Returns the digest of the plan's file.
@@ -180,6 +200,7 @@ extension Failure {
         case .model(let failure): self.init(.inputOutput, "\(failure)")
         case .packets(let failure): self.init(.inputOutput, "\(failure)")
         case .unlikely(let detail): self.init(.badInput, detail)
+        case .settings(let detail): self.init(.badConfiguration, "cleanup: \(detail)")
         }
     }
 }

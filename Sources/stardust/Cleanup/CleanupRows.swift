@@ -51,23 +51,48 @@ final class CleanupRows {
     }
 
     /// When all that the source had is known to be in the rows.
-    func moment(of state: ModelState, now: Timestamp) throws(CleanupStop) -> Timestamp {
-        note(state)
+    func moment(of snapshot: borrowing ModelSnapshot, now: Timestamp) throws(CleanupStop)
+        -> Timestamp
+    {
+        let state = snapshot.state
+        if try !isOwn(snapshot) { note(state) }
         let heard = state.behindSince ?? foreign
         guard let text = heard, let moment = Timestamp(rfc3339: text),
             moment.microseconds + Int64(CleanupLook.validity / .microseconds(1)) > now.microseconds
         else {
             let hint =
                 state.source == .feed
-                ? "; whoever feeds it can say that nothing changed, by an empty transaction"
+                ? ". Whoever feeds the read model says that nothing has changed since by an empty "
+                    + "transaction: printf '{\"op\":\"begin\"}\\n{\"op\":\"commit\"}\\n' | stardust model apply"
                 : "; `stardust model status` says why"
             throw CleanupStop(
                 .refused,
-                "the rows are as of \(heard ?? "nobody knows when"), more than "
-                    + "\(CleanupLook.validity.components.seconds) s ago\(hint)")
+                "the rows are as of \(heard ?? "an unknown time"), and must not be older than "
+                    + "\(CleanupLook.validity.components.seconds) s\(hint)")
         }
         return min(moment, now)
     }
+
+    /// Whether the newest change of a fed model is a clean-up's log row: another run's, too, says nothing of the
+    /// source.
+    private func isOwn(_ snapshot: borrowing ModelSnapshot) throws(CleanupStop) -> Bool {
+        let state = snapshot.state
+        guard state.source == .feed else { return false }
+        if state.updatedAt == own { return true }
+        guard let committed = state.committedAt.flatMap({ Timestamp(rfc3339: $0) }),
+            let updated = state.updatedAt.flatMap({ Timestamp(rfc3339: $0) }),
+            updated.microseconds - committed.microseconds < Self.logTime
+        else { return false }
+        do throws(SQLiteFailure) {
+            return
+                !(try snapshot.connection.rows(
+                    "SELECT 1 FROM logs WHERE source = ?1 AND created_at = ?2 LIMIT 1",
+                    [.string(CleanupLog.source), .string("\(committed)")])).isEmpty
+        } catch { throw CleanupStop(.inputOutput, "\(error)") }
+    }
+
+    /// Microseconds between a record and the commit of its log row, at most.
+    private static let logTime: Int64 = 10_000_000
 
     /// Tells these rows from later ones.
     func mark(_ state: ModelState) -> String {
@@ -80,7 +105,10 @@ final class CleanupRows {
 
     /// Calls `change`, which adds rows of our own: those do not tell that the source is heard.
     func changing(_ change: () async throws(CleanupStop) -> Void) async throws(CleanupStop) {
-        note(try snapshot().state)
+        do {
+            let before = try snapshot()
+            if !(try isOwn(before)) { note(before.state) }
+        }
         try await change()
         own = try snapshot().state.updatedAt
     }

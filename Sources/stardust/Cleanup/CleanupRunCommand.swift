@@ -44,9 +44,10 @@ struct CleanupRunCommand: AsyncParsableCommand {
         let configuration = try Configuration(path: config)
         let cleanup = try CleanupSettings.required(configuration, config)
         let file = try PlanFile(plan)
+        try Self.requireLedger(file.plan, ledger)
+        try cleanup.requireApart(from: ledger, configuration, [plan, config])
         let lock = try lock()
         defer { close(lock) }
-        try Self.requireLedger(file.plan, ledger)
         RunSignals.trap()
         let world = try LiveCleanup(
             file, cleanup, configuration, ledger: ledger, client: options.client, logs: logs,
@@ -56,25 +57,30 @@ struct CleanupRunCommand: AsyncParsableCommand {
         var stop: CleanupStop?
         do throws(CleanupStop) { try await run.run() } catch { stop = error }
         if let failure = world.outputFailure { throw failure }
-        try show(run.tally)
-        if let stop { throw Failure(stop) }
-        let stays = run.tally.kept + run.tally.spared + run.tally.failed
+        if let stop {
+            if run.tally.isAnything { try show(run.tally, file.plan) }
+            throw Failure(stop)
+        }
+        try show(run.tally, file.plan)
+        let stays = run.tally.kept + run.tally.spared
         if run.tally.failed > 0 {
             throw Failure(
-                .unreachable, "\(run.tally.failed) assets could not be deleted; run it again")
+                .unreachable,
+                "\(CleanupShowCommand.assets(run.tally.failed)) could not be deleted; run it again")
         }
-        if stays > 0 { throw Failure(.no, "\(stays) assets were kept") }
+        if stays > 0 { throw Failure(.no, "\(CleanupShowCommand.assets(stays)) stay") }
     }
 
-    /// Two runs of one plan would ask for each asset twice.
+    /// Two runs would each keep the hour's bound, and both go beyond it.
     private func lock() throws(Failure) -> Int32 {
-        let descriptor = unsafe open(plan, O_RDONLY | O_CLOEXEC)
+        let path = ledger + "/" + LedgerLayout.identity
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
-            throw Failure(.cannotOpenInput, "\(plan): \(errorName(errno))")
+            throw Failure(.cannotOpenInput, "\(path): \(errorName(errno))")
         }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             close(descriptor)
-            throw Failure(.locked, "\(plan): another process runs this plan")
+            throw Failure(.locked, "\(ledger): another clean-up runs; only one may at a time")
         }
         return descriptor
     }
@@ -88,7 +94,7 @@ struct CleanupRunCommand: AsyncParsableCommand {
         }
     }
 
-    private func show(_ tally: CleanupTally) throws(Failure) {
+    private func show(_ tally: CleanupTally, _ plan: CleanupPlan) throws(Failure) {
         if options.json {
             var json = JSONWriter()
             json.beginObject()
@@ -107,10 +113,17 @@ struct CleanupRunCommand: AsyncParsableCommand {
             (tally.kept, "kept for good"), (tally.spared, "kept for now"), (tally.failed, "failed"),
             (tally.left, "left for later, since at most 1,000 go in an hour"),
         ].filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }
-        if words.isEmpty { words = ["nothing to do"] }
+        if words.isEmpty, tally.ended == plan.items.count {
+            words = ["all \(CleanupShowCommand.assets(plan.items.count)) of the plan are done"]
+        }
+        if words.isEmpty { words = ["nothing is due"] }
         if tally.isCut { words.append("ended before its end") }
         try Output.line(words.joined(separator: ", ") + ".")
-        if let next = tally.next { try Output.line("Run it again after \(next).") }
+        if let next = tally.next {
+            let time = Timestamp(
+                microseconds: next.microseconds / 1_000_000 * 1_000_000 + 1_000_000)
+            try Output.line("Run it again after \("\(time)".prefix(19))Z.")
+        }
     }
 }
 

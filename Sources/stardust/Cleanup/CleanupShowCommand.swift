@@ -2,33 +2,44 @@ import ArgumentParser
 internal import Cleanup
 internal import LedgerFormat
 internal import Packets
+internal import Platform
 
-struct CleanupShowCommand: ParsableCommand {
+struct CleanupShowCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "show",
         abstract: "Explain a plan to the person who decides.",
-        discussion: "Exit code 65 if the file is no plan.")
+        discussion: """
+            Asks the daemon who made and approved the plan, unless it cannot be reached. Exit code 65 if the \
+            file is no plan.
+            """)
 
     @Argument(help: "The plan's file.")
     var plan: String
 
-    @Flag(help: "Print the plan's own lines, JSON each.")
-    var json = false
+    @Flag(help: "List every asset.")
+    var all = false
+
+    @OptionGroup var options: ClientOptions
 
     /// Assets that a group shows of each kind.
     private static let shown = 3
 
-    func run() throws {
+    func run() async throws {
         let file = try PlanFile(plan)
-        let found = file.plan
-        if json { return try Output.data(try InputFile.content(plan)) }
-        try head(found, file.packet.plan)
+        let standing = await PlanStanding(file, options.client)
+        if options.json { return try Output.data(PlanSummary(file, standing).json + [0x0A]) }
+        let summary = PlanSummary(file, standing)
+        for line in summary.head { try Output.line(line) }
+        try Output.line("")
+        for line in summary.table { try Output.line(line) }
         for finding in RetentionRules.Finding.allCases {
-            let items = found.items.filter { $0.finding == finding }
-            if !items.isEmpty { try group(finding, items) }
+            let items = file.plan.items.filter { $0.finding == finding }
+            if !items.isEmpty { try group(finding, items, file.plan) }
         }
-        if !found.kept.isEmpty { try Output.line("\nWhat stays:") }
-        for group in found.kept { try show(group) }
+        if !file.plan.kept.isEmpty { try Output.line("\nWhat stays:") }
+        for group in file.plan.kept { try show(group) }
+        guard let next = summary.next else { return }
+        try Output.line("\n" + next)
     }
 
     private func show(_ group: KeptGroup) throws(Failure) {
@@ -37,75 +48,118 @@ struct CleanupShowCommand: ParsableCommand {
             case .young: "too young for its rule"
             case .promoted: "of a promoted clip"
             case .named: "named by a row or a packet"
+            case .decided: "decided by an earlier plan"
             }
         try Output.line(
-            "  \(meaning.padded(to: 28)) \(group.assets) assets, \(Self.size(group.bytes))")
+            "  \(meaning.padded(to: 28)) \(Self.assets(group.assets)), \(Self.size(group.bytes)); "
+                + (group.reason == .young ? "the next ones:" : "for example:"))
         for example in group.examples {
             try Output.line(Output.safe("    \(example.uri)  \(example.by)"))
         }
     }
 
-    private func head(_ plan: CleanupPlan, _ digest: Digest) throws(Failure) {
-        let bytes = plan.items.reduce(0) { $0 + $1.bytes }
-        try Output.line(
-            "Plan \(digest.tagged) of \(plan.made), good until \(plan.expires)")
-        try Output.line(
-            "Ledger \(plan.ledgerID) at \(plan.ledgerSize) entries, rows at \(plan.lsn)")
-        try Output.line(
-            "\(plan.items.count) of \(plan.objects) assets may go, \(Self.size(bytes)) of "
-                + "\(Self.size(plan.bytes)). Nothing has been deleted.")
-    }
-
+    /// The largest, the oldest and those closest to the rule's border, each asset once.
     private func group(
-        _ finding: RetentionRules.Finding, _ items: [CleanupPlan.Item]
+        _ finding: RetentionRules.Finding, _ items: [CleanupPlan.Item], _ plan: CleanupPlan
     ) throws(Failure) {
-        try Output.line("")
-        try Output.line("\(finding.rawValue): \(Self.meaning(of: finding))")
-        for (age, name) in [
-            (30.0, "less than a month over"), (365, "less than a year over"), (.infinity, "longer"),
+        try Output.line("\n\(finding.rawValue): \(Self.meaning(of: finding, plan.rules))")
+        if all || items.count <= Self.shown * 3 {
+            for item in items { try line(item, plan) }
+            return
+        }
+        var seen: Set<String> = []
+        for (name, sorted) in [
+            ("largest", items.sorted { ($1.bytes, $0.uri) < ($0.bytes, $1.uri) }),
+            ("oldest", items.sorted { ($1.daysOver, $0.uri) < ($0.daysOver, $1.uri) }),
+            (
+                "closest to the rule's border",
+                items.sorted { ($0.daysOver, $0.uri) < ($1.daysOver, $1.uri) }
+            ),
         ] {
-            let those = items.filter { Self.isOf(age, $0.daysOver) }
-            guard !those.isEmpty else { continue }
-            let bytes = those.reduce(0) { $0 + $1.bytes }
-            try Output.line("  \(name.padded(to: 24)) \(those.count) assets, \(Self.size(bytes))")
+            try Output.line("  \(name):")
+            for item in sorted.lazy.filter({ !seen.contains($0.uri) }).prefix(Self.shown) {
+                seen.insert(item.uri)
+                try line(item, plan)
+            }
         }
-        try list("largest", items.sorted { ($1.bytes, $0.uri) < ($0.bytes, $1.uri) })
-        try list("longest over", items.sorted { ($1.daysOver, $0.uri) < ($0.daysOver, $1.uri) })
-        try list(
-            "closest to the border", items.sorted { ($0.daysOver, $0.uri) < ($1.daysOver, $1.uri) })
+        try Output.line("  --all lists all \(items.count).")
     }
 
-    private static func isOf(_ end: Double, _ days: Double) -> Bool {
-        switch end {
-        case 30: days < 30
-        case 365: (30..<365).contains(days)
-        default: days >= 365
-        }
+    private func line(_ item: CleanupPlan.Item, _ plan: CleanupPlan) throws(Failure) {
+        let owner = item.owner.map { ", of \($0)" } ?? ""
+        let age =
+            item.isWanted
+            ? "asked for by name" : "\(Self.days(PlanSummary.age(item, plan.rules))) old"
+        try Output.line(Output.safe("    \(item.uri)  \(Self.size(item.bytes)), \(age)\(owner)"))
     }
 
-    private func list(_ name: String, _ items: [CleanupPlan.Item]) throws(Failure) {
-        try Output.line("  \(name):")
-        for item in items.prefix(Self.shown) {
-            let owner = item.owner.map { ", of \($0)" } ?? ""
-            try Output.line(
-                Output.safe(
-                    "    \(item.uri)  \(Self.size(item.bytes)), \(Int(item.daysOver)) days over\(owner)"
-                ))
-        }
-    }
-
-    private static func meaning(of finding: RetentionRules.Finding) -> String {
+    private static func meaning(
+        of finding: RetentionRules.Finding, _ rules: RetentionRules
+    ) -> String {
         switch finding {
-        case .orphan: "no row and no packet names these"
-        case .rawExpired: "downloads whose days are over, with no promoted clip"
-        case .derivedExpired: "what the engine made, whose days are over, or that was asked for"
+        case .orphan:
+            "no row and no packet names these, and they are older than \(days(rules.orphanDays))"
+        case .rawExpired: "downloads of no promoted clip, older than \(days(rules.rawDays))"
+        case .derivedExpired:
+            "made by the engine, of no promoted clip, older than \(days(rules.derivedDays)) or asked for by name"
         }
     }
+
+    static func assets(_ count: Int) -> String { count == 1 ? "1 asset" : "\(count) assets" }
+
+    static func days(_ count: Int) -> String { count == 1 ? "1 day" : "\(count) days" }
 
     static func size(_ bytes: Int) -> String {
         let units = ["bytes", "KiB", "MiB", "GiB", "TiB"]
         var (value, unit) = (Double(bytes), 0)
         while value >= 1024, unit < units.count - 1 { (value, unit) = (value / 1024, unit + 1) }
         return unit == 0 ? "\(bytes) bytes" : "\((value * 10).rounded() / 10) \(units[unit])"
+    }
+}
+
+/// What the ledger knows of a plan; nil where nobody could be asked.
+struct PlanStanding {
+    private(set) var records: [CleanupRecord]?
+    let digest: Digest
+
+    init(_ file: PlanFile, _ client: DaemonClient) async {
+        digest = file.packet.plan
+        let ledger = CleanupLedger(client: client)
+        do throws(Failure) { records = try await ledger.records(file.packet.planID) } catch {
+            records = nil
+        }
+    }
+
+    /// In words.
+    func words(_ plan: CleanupPlan) -> String {
+        guard let records else { return "not known here: the daemon could not be asked" }
+        let own = records.filter { $0.plan == digest }
+        guard let made = own.first(where: { $0.event == .planned }) else {
+            return "NOT IN THE LEDGER: the file was changed, or is of another ledger"
+        }
+        var words = ["made by \(UserName.of(made.uid)) at \(made.received)"]
+        for record in own where record.event == .approved {
+            words.append("approved by \(UserName.of(record.uid)) at \(record.received)")
+        }
+        for record in own where record.event == .withdrawn {
+            words.append("WITHDRAWN by \(UserName.of(record.uid)) at \(record.received)")
+        }
+        for (event, word) in [
+            (CleanupRecord.Event.decided, "decided"), (.deleted, "deleted"), (.kept, "kept"),
+        ] {
+            let count = own.count { $0.event == event }
+            if count > 0 { words.append("\(count) \(word)") }
+        }
+        if Timestamp.systemNow() >= plan.expires { words.append("TOO OLD since \(plan.expires)") }
+        return words.joined(separator: "; ")
+    }
+
+    /// Whether somebody could still approve it.
+    func isOpen(_ plan: CleanupPlan) -> Bool {
+        guard let records else { return true }
+        let own = records.filter { $0.plan == digest }
+        return own.contains { $0.event == .planned }
+            && !own.contains { $0.event == .withdrawn || $0.event == .approved }
+            && Timestamp.systemNow() < plan.expires
     }
 }

@@ -51,6 +51,8 @@ final class LiveCleanup: CleanupWorld {
 
     var now: Timestamp { .systemNow() }
 
+    var user: UInt32 { geteuid() }
+
     var isEnding: Bool { RunSignals.asked || outputFailure != nil }
 
     // MARK: The ledger
@@ -65,11 +67,18 @@ final class LiveCleanup: CleanupWorld {
         let query = [
             ("lineage", "{\"event\":\"\(CleanupRecord.Event.deleted.rawValue)\"}"),
             ("entity_type", CleanupRecord.assets), ("received_from", "\(since)"),
-            ("order", "desc"), ("limit", "\(limit)"),
+            ("order", "desc"), ("limit", "1000"),
         ]
+        var (found, cursor): ([Timestamp], String?) = ([], nil)
         do throws(Failure) {
-            return try await daemon.page("/v1/packets", query).records.map(\.received).reversed()
+            repeat {
+                let page = try await daemon.page("/v1/packets", query + [("cursor", cursor)])
+                // What others emitted would hold up clean-ups for ever.
+                found += page.records.filter { $0.uid == user }.map(\.received)
+                cursor = page.next
+            } while cursor != nil && found.count < limit
         } catch { throw CleanupStop(error) }
+        return found.prefix(limit).reversed()
     }
 
     func emit(_ packet: [UInt8]) async throws(CleanupStop) -> CleanupReceipt? {
@@ -97,13 +106,16 @@ final class LiveCleanup: CleanupWorld {
     func look(at items: [CleanupPlan.Item]) async throws(CleanupStop) -> CleanupLook {
         let standing = try await standing()
         emitted = 0
-        let ledger: LedgerMap?
-        do throws(Failure) {
-            ledger = judge.asksPackets ? try CleanupPlanCommand.map(of: path, archive) : nil
-        } catch { throw CleanupStop(error) }
+        for item in items {
+            do throws(StoreFailure) {
+                let (store, key) = try place(of: item)
+                try take(item, try store.asset(key, .ofCommand))
+            } catch { throw CleanupStop(.unreachable, "\(error)") }
+        }
+        try readPackets()
         let snapshot = try rows.snapshot()
-        let moment = try rows.moment(of: snapshot.state, now: now)
-        do throws(CleanupPlanner.Failure) { try judge.read(snapshot.connection, ledger) } catch {
+        let moment = try rows.moment(of: snapshot, now: now)
+        do throws(CleanupPlanner.Failure) { try judge.read(snapshot.connection) } catch {
             throw CleanupStop(Failure(error))
         }
         var verdicts: [RetentionRules.Verdict] = []
@@ -112,14 +124,34 @@ final class LiveCleanup: CleanupWorld {
         return CleanupLook(
             moment: moment, lsn: "\(snapshot.state.lsn)", verdicts: verdicts,
             isWithdrawn: standing.isWithdrawn,
-            state: "\(rows.mark(snapshot.state))\n\(judge.asksPackets ? standing.size : 0)")
+            state: "\(rows.mark(snapshot.state))\n\(standing.size)")
+    }
+
+    private func take(_ item: CleanupPlan.Item, _ asset: StoredAsset?) throws(StoreFailure) {
+        do throws(CleanupStop) { try judge.take(item, asset) } catch {
+            throw StoreFailure(.refused, item.uri, error.detail)
+        }
+    }
+
+    private func readPackets() throws(CleanupStop) {
+        do throws(Failure) {
+            let map = try CleanupPlanCommand.map(of: path, archive)
+            do throws(CleanupPlanner.Failure) { try judge.read(map) } catch { throw Failure(error) }
+        } catch { throw CleanupStop(error) }
     }
 
     func hasChanged(since look: CleanupLook) async throws(CleanupStop) -> Bool {
         let standing = try await standing()
-        let size = judge.asksPackets ? standing.size - min(emitted, standing.size) : 0
+        let size = standing.size - min(emitted, standing.size)
         let mark = rows.mark(try rows.snapshot().state)
         return standing.isWithdrawn || look.state != "\(mark)\n\(size)"
+    }
+
+    func glance(at item: CleanupPlan.Item) async throws(CleanupStop) -> RetentionRules.Reason? {
+        guard !(try await standing().isWithdrawn) else { throw CleanupApproval.withdrawnMeanwhile }
+        try readPackets()
+        if case .stays(let reason) = try judge.verdict(on: item, now: now) { return reason }
+        return try judge.promotion(of: item, try rows.snapshot().connection)
     }
 
     // MARK: Assets
@@ -131,7 +163,12 @@ final class LiveCleanup: CleanupWorld {
 
     func settle(_ item: CleanupPlan.Item) throws(StoreFailure) -> Bool {
         let (store, key) = try place(of: item)
-        return try store.settle(key, mark: item.records.deletion, .ofCommand)
+        if try store.settle(key, mark: item.records.deletion, .ofCommand) { return true }
+        guard try store.isEmpty(.ofCommand) else { return false }
+        throw StoreFailure(
+            .refused, store.name,
+            "nothing at all is there, so that an asset that is gone may come back; is the disk mounted, and "
+                + "the bucket the right one?")
     }
 
     private func place(

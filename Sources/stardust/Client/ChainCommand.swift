@@ -88,7 +88,7 @@ struct ChainCommand: AsyncParsableCommand {
         // What came of it belongs to a summary.
         let direction = direction ?? (format == .summary ? .both : .upstream)
         let bytes = try await options.client.get(
-            path,
+            try await path(options.client),
             [
                 ("format", format.rawValue), ("layout", layout?.rawValue),
                 ("direction", direction.rawValue),
@@ -117,11 +117,11 @@ struct ChainCommand: AsyncParsableCommand {
         return JSONChildren(document.tokens, of: packets).first { _ in true } == nil
     }
 
-    private var path: String {
+    private func path(_ client: DaemonClient) async throws(Failure) -> String {
         if let packet { return "/v1/packets/\(packet.percentEncoded)/chain" }
         if let trace { return "/v1/traces/\(trace.percentEncoded)/chain" }
-        return
-            "/v1/entities/\(entity[0].percentEncoded)/\(EntityName.id(entity[0], entity[1]).percentEncoded)/chain"
+        let id = try await EntityName.id(entity[0], entity[1], client)
+        return "/v1/entities/\(entity[0].percentEncoded)/\(id.percentEncoded)/chain"
     }
 
     private func painted(_ line: String, _ terminal: Terminal) -> String {

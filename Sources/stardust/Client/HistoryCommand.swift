@@ -21,8 +21,8 @@ struct HistoryCommand: AsyncParsableCommand {
     }
 
     private func run(_ options: ClientOptions) async throws {
-        let path =
-            "/v1/entities/\(type.percentEncoded)/\(EntityName.id(type, id).percentEncoded)/packets"
+        let id = try await EntityName.id(type, id, options.client)
+        let path = "/v1/entities/\(type.percentEncoded)/\(id.percentEncoded)/packets"
         try await PacketLister(options: options, page: page, showsEntity: false).run(path, [])
     }
 }

@@ -1,5 +1,8 @@
 internal import Cleanup
+internal import Glibc
 internal import ObjectStore
+internal import Platform
+internal import StardustCore
 internal import StardustHTTP
 
 /// The part of the configuration that the clean-up uses.
@@ -110,9 +113,50 @@ struct CleanupSettings {
             })
     }
 
+    /// Refuses assets that contain, or lie within, what Stardust itself needs: the ledger, its keys, the
+    /// configuration, the socket, and `more`.
+    func requireApart(
+        from ledger: String, _ configuration: Configuration, _ more: [String]
+    ) throws(Failure) {
+        let own =
+            [ledger, configuration.settings.keysFolder, configuration.socket].compactMap(\.self)
+            + more
+        for store in stores {
+            guard case .folder(let path) = store.url.place else { continue }
+            let root = Self.resolved(path)
+            for other in own.map(Self.resolved) where Self.overlap(root, other) {
+                throw Failure(
+                    .badConfiguration,
+                    "cleanup: the assets of \(store.url) and \(other) overlap: nothing that Stardust "
+                        + "itself needs is an asset; give them places of their own")
+            }
+        }
+    }
+
+    private static func overlap(_ one: String, _ other: String) -> Bool {
+        "\(one)/".hasPrefix("\(other)/") || "\(other)/".hasPrefix("\(one)/")
+    }
+
+    /// Without links; of a file that is not there, in its folder's.
+    private static func resolved(_ path: String) -> String {
+        // Safety: the system allocates the text; it is copied and freed.
+        guard let resolved = unsafe realpath(path, nil) else {
+            let folder = path.givenFolder
+            return folder == path ? path : "\(Self.resolved(folder))/\(path.lastName)"
+        }
+        defer { unsafe free(resolved) }
+        let text = unsafe String(cString: resolved)
+        return text == "/" ? "" : text
+    }
+
     /// Why nothing may be cleaned: assets and an archive in one place. Nil if they are apart.
     func overlap(with archive: ArchiveSettings?) -> String? {
-        for asset in stores {
+        for (number, asset) in stores.enumerated() {
+            for other in stores[..<number] where asset.overlaps(other) {
+                return
+                    "cleanup: the assets of \(asset.url) and \(other.url) overlap, so that one asset would be "
+                    + "judged twice; name each place once"
+            }
             for store in archive?.stores ?? [] where asset.overlaps(store) {
                 return
                     "cleanup: the assets of \(asset.url) and the archive \(store.url) overlap: nothing "

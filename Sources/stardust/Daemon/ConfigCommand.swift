@@ -30,7 +30,9 @@ struct ConfigCheckCommand: ParsableCommand {
     @OptionGroup var options: ConfigOptions
 
     @Flag(
-        help: "Also look up users and groups, and read the witness policy; for the machine of the daemon.")
+        help:
+            "Also look up users and groups, and read the witness policy; for the machine of the daemon."
+    )
     var deep = false
 
     func run() throws {
@@ -38,7 +40,8 @@ struct ConfigCheckCommand: ParsableCommand {
         let files = try ConfigurationFile.all(options.file, resolves: false)
         try Output.line(
             files.count == 1
-                ? "\(options.file) is right." : "\(files.map(\.path).joined(separator: ", ")) are right.")
+                ? "\(options.file) is right."
+                : "\(files.map(\.path).joined(separator: ", ")) are right.")
     }
 }
 

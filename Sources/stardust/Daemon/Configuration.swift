@@ -55,7 +55,7 @@ struct Configuration {
                     try member.time(.milliseconds, in: 10...600_000))
             case "clock_step_days_max":
                 settings.clockStepMax = .seconds(try member.time(.days, in: 1...36_500) * 86_400)
-            case "witness_policy": 
+            case "witness_policy":
                 let path = try member.string()
                 if member.resolves { settings.witnessPolicy = try witnessPolicy(path) }
             case "keys": settings.keysFolder = try member.string()

@@ -100,7 +100,8 @@ struct ConfigurationObject {
                 units[other.name] = other.rawValue / unit.rawValue
             }
             return try number(
-                in: range, units, "a number of \(unit.plural), or a time such as \"2\(unit.name)\",")
+                in: range, units, "a number of \(unit.plural), or a time such as \"2\(unit.name)\","
+            )
         }
 
         private func number(
