@@ -104,9 +104,11 @@ final class SimulatedCleanup: CleanupWorld, @unchecked Sendable {
         pass(.milliseconds(Int.random(in: 1...2000, using: &generator)))
         if chance(12) { act() }
         if chance(60), depth == 0 {
+            // What it saw is not what this one saw.
+            let seen = seen
             depth = 1
             _ = await live()
-            (depth, isDead) = (0, false)
+            (depth, isDead, self.seen) = (0, false, seen)
         }
         if chance(50) { try die() }
     }

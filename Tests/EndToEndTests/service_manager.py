@@ -1,9 +1,10 @@
 """Plays the service manager for one daemon: service_manager.py FOLDER COMMAND...
 
 Passes it two listening sockets, FOLDER/clients.sock and a TCP port, which stays in the file FOLDER/port, and
-writes every datagram that it sends to FOLDER/notices, one a line, after the time in seconds. SIGUSR1 starts the
-command again once it has ended; SIGTERM ends it, and then us. A line in FOLDER/ended has each exit status.
+writes every datagram that it sends to FOLDER/notices, one a line, after the time in seconds. A file FOLDER/again
+starts the command again once it has ended; it dies with us. A line in FOLDER/ended has each exit status.
 """
+import ctypes
 import os
 import signal
 import socket
@@ -35,6 +36,7 @@ def start():
     pid = os.fork()
     if pid:
         return pid
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
     os.dup2(clients.fileno(), 103)
     os.dup2(metrics.fileno(), 104)
     os.dup2(103, 3, inheritable=True)
@@ -47,17 +49,14 @@ def start():
 
 
 threading.Thread(target=hear, daemon=True).start()
-again, ending = threading.Event(), []
-signal.signal(signal.SIGUSR1, lambda *_: again.set())
-signal.signal(signal.SIGTERM, lambda *_: (ending.append(1), os.kill(child, signal.SIGTERM)))
 while True:
     child = start()
-    with open(folder + "/pid", "w") as file:
+    with open(folder + "/pid.new", "w") as file:
         file.write(str(child))
+    os.rename(folder + "/pid.new", folder + "/pid")
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     with open(folder + "/ended", "a") as file:
         file.write(f"{status}\n")
-    if ending:
-        sys.exit(0)
-    again.wait()
-    again.clear()
+    while not os.path.exists(folder + "/again"):
+        time.sleep(0.005)
+    os.remove(folder + "/again")

@@ -1,0 +1,192 @@
+import DaemonTestSupport
+import Foundation
+import Synchronization
+import TestSupport
+import Testing
+
+/// The daemon under a service manager: its notices, and sockets that it is passed.
+struct ServiceTests {
+    /// A service manager of our own, with a daemon.
+    private final class Manager: @unchecked Sendable {
+        // Unchecked: only one thread at a time starts and stops.
+        let folder: TemporaryFolder
+        private let process: Background
+        var socket: String { folder.path + "/clients.sock" }
+
+        init(_ more: [String] = [], wrapper: [String] = [], environment: [String: String] = [:])
+            throws
+        {
+            folder = try TemporaryFolder()
+            let made = try run([Repository.program, "init", folder.path + "/ledger"])
+            guard made.status == 0 else { throw Failure("\(made)") }
+            let program = try run(["which"] + (wrapper.first.map { [$0] } ?? ["true"])).output
+                .trimmingCharacters(in: .newlines)
+            process = try Background(
+                [
+                    Repository.root + "/Tests/EndToEndTests/service_manager.py", folder.path,
+                ]
+                    + (wrapper.isEmpty
+                        ? [Repository.program]
+                        : [program] + wrapper.dropFirst() + [Repository.program])
+                    + ["serve", folder.path + "/ledger"] + more,
+                program: "/usr/bin/python3", environment: environment)
+        }
+
+        deinit { process.kill() }
+
+        func text(_ name: String) -> String {
+            (try? String(contentsOfFile: folder.path + "/" + name, encoding: .utf8)) ?? ""
+        }
+
+        var notices: [String] {
+            text("notices").split(separator: "\n").map { line in
+                String(line[line.index(after: line.firstIndex(of: " ")!)...])
+            }
+        }
+
+        func waitFor(_ notice: String, count: Int = 1) throws {
+            let deadline = Date() + 60
+            while notices.count(where: { $0.hasPrefix(notice) }) < count {
+                guard Date() < deadline else { throw Failure("no \(notice): \(notices)") }
+                usleep(20_000)
+            }
+        }
+
+        var pid: Int32 { Int32(text("pid")) ?? 0 }
+
+        /// Ends the daemon and starts another one.
+        func restart() throws {
+            let (ends, old) = (text("ended").split(separator: "\n").count, pid)
+            Foundation.kill(old, SIGTERM)
+            let deadline = Date() + 60
+            while text("ended").split(separator: "\n").count == ends {
+                guard Date() < deadline else { throw Failure("it does not end") }
+                usleep(5_000)
+            }
+            _ = try folder.file("again", [])
+            while pid == old || pid == 0 {
+                guard Date() < deadline else { throw Failure("none is started") }
+                usleep(5_000)
+            }
+        }
+    }
+
+    @Test func `the manager hears of the start, the state and the end`() throws {
+        let manager = try Manager()
+        try manager.waitFor("READY=1")
+        try manager.waitFor("STATUS=serving")
+        try manager.waitFor("WATCHDOG=1", count: 3)
+        let client = try HTTPClient(manager.socket)
+        #expect(try client.emit(Sample.packet(Sample.id)).status == 201)
+        let environment = try String(
+            contentsOfFile: "/proc/\(manager.pid)/environ", encoding: .utf8)
+        // What a child would inherit is asked of the program, not of what it was started with.
+        #expect(environment.contains("NOTIFY_SOCKET"))
+        try manager.restart()
+        try manager.waitFor("STOPPING=1")
+        try manager.waitFor("READY=1", count: 2)
+        #expect(manager.text("ended") == "0\n")
+        #expect(try HTTPClient(manager.socket).get("/v1/packets/\(Sample.id)").status == 200)
+    }
+
+    @Test func `metrics are on their own socket, and nothing else`() throws {
+        let manager = try Manager()
+        try manager.waitFor("READY=1")
+        func get(_ path: String) throws -> String {
+            try run([
+                "curl", "-s", "-w", "\n%{http_code}",
+                "http://127.0.0.1:\(manager.text("port"))\(path)",
+            ]).output
+        }
+        let metrics = try get("/metrics")
+        #expect(metrics.contains("stardust_ledger_size") && metrics.hasSuffix("200"), "\(metrics)")
+        #expect(try get("/livez").hasSuffix("200"))
+        #expect(try get("/readyz").hasSuffix("200"))
+        for path in ["/", "/v1/status", "/v1/packets", "/openapi.yaml", "/tile/0/000"] {
+            #expect(try get(path).hasSuffix("404"), "\(path)")
+        }
+    }
+
+    @Test(arguments: [
+        ("clients:else", "FileDescriptorName= must be clients or metrics"),
+        ("metrics:clients", "wrong family"), ("", "FileDescriptorName="),
+    ])
+    func `other sockets are refused`(names: String, words: String) throws {
+        let manager = try Manager(environment: ["NAMES": names])
+        let deadline = Date() + 60
+        while manager.text("ended").isEmpty, Date() < deadline { usleep(20_000) }
+        #expect(manager.text("ended") == "78\n", "\(words)")
+    }
+
+    @Test func `another path than the passed one is refused`() throws {
+        let manager = try Manager(["--socket", "/tmp/other.sock"])
+        let deadline = Date() + 60
+        while manager.text("ended").isEmpty, Date() < deadline { usleep(20_000) }
+        #expect(manager.text("ended") == "78\n")
+    }
+
+    private final class Counts: Sendable {
+        let refused = Atomic(0)
+        let answered = Atomic(0)
+        let isOver = Atomic(false)
+    }
+
+    @Test func `clients wait through restarts, and none is refused`() throws {
+        let manager = try Manager()
+        try manager.waitFor("READY=1")
+        let socket = manager.socket
+        let counts = Counts()
+        let clients = DispatchGroup()
+        for _ in 0..<16 {
+            DispatchQueue(label: "client").async(group: clients) {
+                while !counts.isOver.load(ordering: .relaxed) {
+                    // An answer may be cut off with its connection; a connection is never refused.
+                    guard let client = try? HTTPClient(socket) else {
+                        counts.refused.add(1, ordering: .relaxed)
+                        continue
+                    }
+                    if (try? client.get("/livez"))?.status == 200 {
+                        counts.answered.add(1, ordering: .relaxed)
+                    }
+                }
+            }
+        }
+        let restarts = Soak.isSoak ? 300 : 20
+        for number in 0..<restarts {
+            try manager.restart()
+            try manager.waitFor("READY=1", count: number + 2)
+        }
+        counts.isOver.store(true, ordering: .relaxed)
+        clients.wait()
+        #expect(counts.refused.load(ordering: .relaxed) == 0)
+        #expect(counts.answered.load(ordering: .relaxed) > 20)
+        #expect(Set(manager.text("ended").split(separator: "\n")) == ["0"])
+    }
+
+    @Test(.needs(Repository.has("strace"), "strace is not installed"))
+    func `a slow disk never stops the signs of life`() throws {
+        let manager = try Manager(
+            wrapper: [
+                "strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e",
+                "inject=fdatasync:delay_enter=4000000:when=1+",
+            ], environment: ["WATCHDOG": "1000000"])
+        try manager.waitFor("READY=1")
+        let client = try HTTPClient(manager.socket)
+        let before = manager.notices.count { $0 == "WATCHDOG=1" }
+        #expect(try client.emit(Sample.packet(Sample.id)).status == 201)
+        // It waited for 4 s in one call.
+        #expect(manager.notices.count { $0 == "WATCHDOG=1" } > before + 2)
+    }
+
+    @Test func `a stopped daemon gives no sign of life`() throws {
+        let manager = try Manager(environment: ["WATCHDOG": "300000"])
+        try manager.waitFor("WATCHDOG=1", count: 3)
+        Foundation.kill(manager.pid, SIGSTOP)
+        usleep(500_000)
+        let count = manager.notices.count
+        usleep(1_000_000)
+        #expect(manager.notices.count == count)
+        Foundation.kill(manager.pid, SIGCONT)
+        try manager.waitFor("WATCHDOG=1", count: count)
+    }
+}
