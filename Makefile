@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test soak bench lint build dist packages
+.PHONY: help run test soak bench lint build dist install deb packages
 
 BIN := .build/release
 # The commit that `stardust --version` prints.
@@ -43,6 +43,13 @@ build: packages ## build the program, the benchmark and the tests
 
 dist: build ## link a program that runs without the toolchain: .build/dist/stardust
 	Scripts/link-static $(BIN) .build/dist/stardust
+
+install: dist ## copy it: DESTDIR=, PREFIX=/usr/local, SYSCONFDIR=/etc
+	Packaging/install .build/dist/stardust
+
+deb: build ## build a Debian package, and print its path
+	STRIP= Scripts/link-static $(BIN) .build/dist/stardust-symbols
+	Packaging/build-deb .build/dist/stardust-symbols .build .build/deb
 
 packages: ## install the Debian packages that building needs
 	@Scripts/install-packages build

@@ -165,7 +165,7 @@ import Testing
         for (wrong, message) in [
             ("{\"segment_bites\": 1}", "segment_bites"),
             ("{\"segment_bytes\": 1}", "segment_bytes"),
-            ("[]", "must be an object"), ("{", "at byte 1"),
+            ("[]", "must be an object"), ("{", "1:2: the JSON ends too early"),
             ("{\"access\": [{\"roles\": []}]}", "user or group"),
             ("{\"access\": [{\"user\": 1, \"roles\": [\"king\"]}]}", "king"),
             ("{\"access\": [{\"user\": \"nobody-here\", \"roles\": []}]}", "nobody-here"),

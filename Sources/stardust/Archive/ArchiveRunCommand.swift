@@ -25,6 +25,7 @@ struct ArchiveRunCommand: AsyncParsableCommand {
     @OptionGroup var options: ArchiveOptions
 
     func run() async throws {
+        let manager = try ServeCommand.manager()
         Signals.leaveNoBacktrace()
         // Shipping may wait; whoever waits for a receipt may not.
         ProcessPriority.lower()
@@ -48,12 +49,14 @@ struct ArchiveRunCommand: AsyncParsableCommand {
             services.append(server(process, source, stores, socket, logger))
         }
         logger.notice("archiving", metadata: ["stores": "\(stores.map(\.name))"])
+        manager.tell(["READY=1", "STATUS=archiving"])
         do { try await SignalledServices.run(services, logger) } catch let failure as ArchiveFailure
         {
             throw Failure(failure)
         } catch let refused as SocketFile.Refused {
             throw Failure(.cannotCreate, refused.description)
         }
+        manager.tell(ServiceNotices.stopping)
         logger.notice("stopped")
     }
 

@@ -88,7 +88,7 @@ struct ServeCommand: AsyncParsableCommand {
         logger.notice("stopped")
     }
 
-    private static func manager() throws(Failure) -> ServiceManager {
+    static func manager() throws(Failure) -> ServiceManager {
         do throws(ServiceManager.Malformed) { return try ServiceManager.ofProcess() } catch {
             throw Failure(.badConfiguration, "the service manager: \(error)")
         }

@@ -1,0 +1,197 @@
+import DaemonTestSupport
+import Foundation
+import TestSupport
+import Testing
+
+/// What `make install` and `make deb` make, for an administrator.
+struct PackageTests {
+    private static let unitNames = [
+        "stardust-archive.service", "stardust-backup.service", "stardust-backup.timer",
+        "stardust-cleanup.service", "stardust-cleanup.timer", "stardust-metrics.socket",
+        "stardust-verify.service", "stardust-verify.timer", "stardust.service", "stardust.socket",
+    ]
+
+    private static func install(_ prefix: String) throws -> TemporaryFolder {
+        let folder = try TemporaryFolder()
+        let made = try run(
+            [Repository.root + "/Packaging/install", Repository.program],
+            environment: ["DESTDIR": folder.path, "PREFIX": prefix])
+        guard made.status == 0 else { throw Failure("\(made)") }
+        return folder
+    }
+
+    private static func files(_ folder: String) throws -> [String] {
+        try run(["find", folder, "-type", "f", "-printf", "/%P %m\n"]).output
+            .split(separator: "\n").map(String.init).sorted()
+    }
+
+    @Test(arguments: ["/usr", "/usr/local"])
+    func `the program and what belongs to it are installed, and nothing else`(prefix: String) throws
+    {
+        let folder = try Self.install(prefix)
+        defer { withExtendedLifetime(folder) {} }
+        let units = prefix == "/usr" ? "/lib/systemd/system" : "\(prefix)/lib/systemd/system"
+        var expected =
+            ["\(prefix)/bin/stardust 755", "/etc/stardust/stardust.json 644"]
+            + Self.unitNames.map { "\(units)/\($0) 644" }
+        expected += [
+            "lib/sysusers.d/stardust.conf", "share/bash-completion/completions/stardust",
+            "share/zsh/vendor-completions/_stardust",
+            "share/fish/vendor_completions.d/stardust.fish", "share/doc/stardust/README.md",
+            "share/doc/stardust/ledger-format.md", "share/doc/stardust/verify.py",
+            "share/doc/stardust/openapi.yaml",
+            "share/doc/stardust/examples/stardust-network.conf",
+        ].map { "\(prefix)/\($0) 644" }
+        let docs = try FileManager.default.contentsOfDirectory(atPath: Repository.root + "/Docs")
+        expected += docs.filter { $0.hasSuffix(".md") || $0.hasSuffix(".json") }
+            .map { "\(prefix)/share/doc/stardust/\($0) 644" }
+        let found = try Self.files(folder.path)
+        let manuals = found.filter { $0.contains("/man1/") }
+        #expect(found.filter { !$0.contains("/man1/") } == expected.sorted())
+        #expect(manuals.contains("\(prefix)/share/man/man1/stardust.1.gz 644"))
+        #expect(manuals.contains("\(prefix)/share/man/man1/stardust-cleanup-run.1.gz 644"))
+        // Units start what was installed.
+        let service = try String(
+            contentsOfFile: folder.path + units + "/stardust.service", encoding: .utf8)
+        #expect(service.contains("ExecStart=\(prefix)/bin/stardust serve"))
+        // What somebody changed stays.
+        let config = folder.path + "/etc/stardust/stardust.json"
+        try "{}".write(toFile: config, atomically: false, encoding: .utf8)
+        let again = try run(
+            [Repository.root + "/Packaging/install", Repository.program],
+            environment: ["DESTDIR": folder.path, "PREFIX": prefix])
+        #expect(again.status == 0)
+        #expect(try String(contentsOfFile: config, encoding: .utf8) == "{}")
+    }
+
+    @Test func `the settings of the package are right`() throws {
+        let checked = try run([
+            Repository.program, "config", "check", Repository.root + "/Packaging/etc/stardust.json",
+        ])
+        #expect(checked.status == 0, "\(checked)")
+        // Every setting is in it, most as a comment.
+        let text = try String(
+            contentsOfFile: Repository.root + "/Packaging/etc/stardust.json", encoding: .utf8)
+        let shown = try run([
+            Repository.program, "config", "show", Repository.root + "/Packaging/etc/stardust.json",
+            "--json",
+        ])
+        let settings =
+            try JSONSerialization.jsonObject(with: Data(shown.output.utf8)) as? [String: Any]
+        for name in (settings ?? [:]).keys
+        where !["socket", "socket_group", "machine"].contains(name) {
+            #expect(text.contains("\"\(name)\""), "\(name)")
+        }
+    }
+
+    @Test(
+        .needs(Repository.has("systemd-analyze"), "systemd is not installed"), arguments: unitNames)
+    func `units are right and tight`(name: String) throws {
+        let folder = try Self.install("/usr")
+        let unit = folder.path + "/lib/systemd/system/" + name
+        let verified = try run(["systemd-analyze", "verify", unit])
+        let complaints = (verified.output + verified.error).split(separator: "\n").filter {
+            !$0.contains("is not executable") && !$0.contains("Command 'man")
+        }
+        #expect(complaints.isEmpty, "\(complaints)")
+        guard name.hasSuffix(".service") else { return }
+        let judged = try run(["systemd-analyze", "security", "--offline=true", unit])
+        let exposure = judged.output.firstMatch(of: /Overall exposure level for [^ ]*: ([0-9.]+)/)
+        let bound = name == "stardust.service" ? 0.5 : 1.5
+        #expect(exposure.flatMap { Double($0.1) }.map { $0 <= bound } == true, "\(judged.output)")
+        // In a user namespace every client would be one user.
+        let text = try String(contentsOfFile: unit, encoding: .utf8)
+        #expect(!text.contains("\nPrivateUsers="))
+    }
+
+    @Test(.needs(Repository.has("systemd-sysusers"), "systemd is not installed"))
+    func `users and groups are made below a root`() throws {
+        let folder = try Self.install("/usr")
+        let made = try run(["systemd-sysusers", "--root=" + folder.path])
+        #expect(made.status == 0, "\(made)")
+        let groups = try String(contentsOfFile: folder.path + "/etc/group", encoding: .utf8)
+        let users = try String(contentsOfFile: folder.path + "/etc/passwd", encoding: .utf8)
+        for name in ["stardust", "stardust-archive"] {
+            #expect(users.contains("\n\(name):") || users.hasPrefix("\(name):"))
+        }
+        #expect(groups.contains("stardust-clients:"))
+    }
+
+    @Test(.needs(Repository.has("mandoc"), "mandoc is not installed"))
+    func `each command has a manual that is well written`() throws {
+        let folder = try Self.install("/usr")
+        let pages = folder.path + "/usr/share/man/man1"
+        let names = try FileManager.default.contentsOfDirectory(atPath: pages)
+        #expect(names.count > 40)
+        let linted = try run([
+            "bash", "-c",
+            "for page in \(pages)/*.gz; do zcat $page | mandoc -T lint -W warning; done",
+        ])
+        #expect(linted.output.isEmpty && linted.error.isEmpty, "\(linted)")
+        let shown = try run(["bash", "-c", "zcat \(pages)/stardust-serve.1.gz | mandoc | col -b"])
+        #expect(shown.output.contains("stardust serve") && shown.output.contains("--config"))
+    }
+
+    @Test(
+        .needs(
+            Repository.has("fish") && Repository.has("zsh"), "fish or zsh is not installed"))
+    func `shells complete commands and options`() throws {
+        let folder = try Self.install("/usr")
+        let share = folder.path + "/usr/share"
+        let bash = try run([
+            "bash", "-c",
+            """
+            . /usr/share/bash-completion/bash_completion 2>/dev/null
+            . \(share)/bash-completion/completions/stardust
+            COMP_WORDS=(stardust cl); COMP_CWORD=1; COMP_LINE="stardust cl"; COMP_POINT=11
+            _stardust stardust cl stardust; echo "${COMPREPLY[@]}"
+            """,
+        ])
+        #expect(bash.output.contains("cleanup"), "\(bash)")
+        for (line, words) in [("stardust cl", "cleanup"), ("stardust serve --conf", "--config")] {
+            let fish = try run([
+                "fish", "-c",
+                "source \(share)/fish/vendor_completions.d/stardust.fish; complete -C '\(line)'",
+            ])
+            #expect(fish.output.contains(words), "\(fish)")
+        }
+        let zsh = try run(["zsh", "-n", share + "/zsh/vendor-completions/_stardust"])
+        #expect(zsh.status == 0, "\(zsh)")
+    }
+
+    @Test(
+        .needs(
+            Repository.has("dpkg-deb") && Repository.has("dpkg-shlibdeps")
+                && Repository.has("objcopy")
+                && Repository.has("lintian"), "dpkg-dev, binutils or lintian is not installed"))
+    func `the package is clean, and what is in it runs`() throws {
+        let folder = try TemporaryFolder()
+        let folders = Repository.program.split(separator: "/").dropLast().joined(separator: "/")
+        let linked = try run(
+            [Repository.root + "/Scripts/link-static", "/" + folders, folder.path + "/program"],
+            environment: ["STRIP": ""])
+        #expect(linked.status == 0, "\(linked)")
+        let built = try run([
+            Repository.root + "/Packaging/build-deb", folder.path + "/program",
+            Repository.root + "/.build", folder.path,
+        ])
+        #expect(built.status == 0, "\(built)")
+        let package = built.output.trimmingCharacters(in: .newlines)
+        let judged = try run(["lintian", "--fail-on", "error", package])
+        #expect(judged.status == 0, "\(judged)")
+        let size = try FileManager.default.attributesOfItem(atPath: package)[.size] as? Int ?? .max
+        #expect(size <= 14 << 20)
+        #expect(try run(["dpkg-deb", "-x", package, folder.path + "/root"]).status == 0)
+        let version = try run([folder.path + "/root/usr/bin/stardust", "--version"])
+        #expect(version.status == 0 && version.output.hasPrefix("stardust "), "\(version)")
+        let copyright = try String(
+            contentsOfFile: folder.path + "/root/usr/share/doc/stardust/copyright", encoding: .utf8)
+        for words in ["Files: swift-nio ", "License: Apache-2.0", "Files: swift-runtime "] {
+            #expect(copyright.contains(words), "\(words)")
+        }
+        let scripts = try run(["dpkg-deb", "--ctrl-tarfile", package])
+        #expect(scripts.status == 0)
+        let conffiles = try run(["dpkg-deb", "-I", package, "conffiles"])
+        #expect(conffiles.output == "/etc/stardust/stardust.json\n")
+    }
+}
