@@ -29,7 +29,8 @@ package struct CleanupPacket {
             json.member("expires_at", contents.expires)
             json.key("days")
             contents.rules.write(&json)
-        } chain: { _ in
+        } chain: { json in
+            json.node("plan", "proposal", "\(assets) of \(contents.objects) assets may go")
         }
     }
 

@@ -61,12 +61,24 @@ struct KeptAssets {
     }
 }
 
+extension RetentionRules.Finding {
+    fileprivate var words: String {
+        switch self {
+        case .orphan: "an orphan"
+        case .rawExpired: "an expired download"
+        case .derivedExpired: "an expired file of the engine's"
+        }
+    }
+}
+
 extension RetentionRules.Reason {
+    private static func days(_ count: Int) -> String { count == 1 ? "1 day" : "\(count) days" }
+
     /// What protects an asset, for a person.
     var words: String {
         switch self {
         case .young(let finding, let days):
-            "\(Int(days.rounded(.up))) days until it is \(finding.rawValue)"
+            Self.days(Int(days.rounded(.up))) + " until it is \(finding.words)"
         case .promoted(let what): what.description
         case .named(.row(let table, let column, let id)): "\(table)/\(id), \(column)"
         case .named(.packet(let position)): "the packet at position \(position)"

@@ -5,7 +5,8 @@ import TestSupport
 import Testing
 
 /// A daemon with rows, and folders of their assets.
-final class CleanupAssets {
+final class CleanupAssets: @unchecked Sendable {
+    // Unchecked: only the beat of the feed has a thread of its own.
     let folder: TemporaryFolder
     let daemon: Daemon
     var raw: String { folder.path + "/raw" }
@@ -107,9 +108,18 @@ final class CleanupAssets {
             ] + more)
     }
 
-    /// Runs a plan, after the feed has said that nothing else changed.
+    /// Runs a plan, while the feed says now and then that nothing else changed.
     func carryOut(_ plan: String, _ more: String...) throws -> Finished {
         try beat()
+        let isOver = DispatchSemaphore(value: 0)
+        let beating = DispatchQueue(label: "beat")
+        beating.async { [self] in
+            while isOver.wait(timeout: .now() + 10) == .timedOut { try? beat() }
+        }
+        defer {
+            isOver.signal()
+            beating.sync {}
+        }
         return try command(
             [
                 "run", plan, "--ledger", daemon.ledger, "--config", config, "--socket",

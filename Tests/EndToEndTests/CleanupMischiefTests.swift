@@ -172,7 +172,7 @@ struct CleanupMischiefTests {
         #expect(try assets.approve(forged).status == 0)
         let decided = try assets.carryOut(forged)
         #expect(decided.status == 1, "\(decided)")
-        #expect(decided.output.contains("raw/young  9 days until it is orphan"), "\(decided)")
+        #expect(decided.output.contains("raw/young  9 days until it is an orphan"), "\(decided)")
         #expect(decided.output.contains("raw/told  the packet at position"), "\(decided)")
     }
 

@@ -86,7 +86,7 @@ struct CleanupPlanTests {
             "oldest:", "closest to the rule's border:", ", of videos/", "good until",
             "made by user",
             "finding         class", "together", "orphans stay 7 days", "by videos.file_path",
-            "cleanup approve", "What stays:", "too young for its rule", "days until it is",
+            "cleanup approve", "What stays:", "too young for its rule", " until it is an ",
             "of a promoted clip",
             " is ", "the packet at position",
         ] { #expect(shown.output.contains(words), "\(words): \(shown.output)") }

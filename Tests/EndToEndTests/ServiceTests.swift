@@ -159,7 +159,7 @@ struct ServiceTests {
         counts.isOver.store(true, ordering: .relaxed)
         clients.wait()
         #expect(counts.refused.load(ordering: .relaxed) == 0)
-        #expect(counts.answered.load(ordering: .relaxed) > 20)
+        #expect(counts.answered.load(ordering: .relaxed) > 0)
         #expect(Set(manager.text("ended").split(separator: "\n")) == ["0"])
     }
 
@@ -182,9 +182,13 @@ struct ServiceTests {
         let manager = try Manager(environment: ["WATCHDOG": "300000"])
         try manager.waitFor("WATCHDOG=1", count: 3)
         Foundation.kill(manager.pid, SIGSTOP)
-        usleep(500_000)
-        let count = manager.notices.count
-        usleep(1_000_000)
+        // What was sent before may still be on its way.
+        var count = -1
+        let deadline = Date() + 60
+        while count != manager.notices.count, Date() < deadline {
+            count = manager.notices.count
+            usleep(2_000_000)
+        }
         #expect(manager.notices.count == count)
         Foundation.kill(manager.pid, SIGCONT)
         try manager.waitFor("WATCHDOG=1", count: count)
