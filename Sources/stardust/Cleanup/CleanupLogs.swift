@@ -13,7 +13,7 @@ struct CleanupLogs {
 
     init(_ socket: String, _ address: String?, followsPostgres: Bool) throws(Failure) {
         (self.socket, self.address) = (socket, address)
-        guard let address else {
+        guard address != nil else {
             guard !followsPostgres else {
                 throw Failure(
                     .usage,
@@ -23,7 +23,7 @@ struct CleanupLogs {
             return
         }
         #if PostgreSQL
-            do throws(SourceAddress.Malformed) { _ = try SourceAddress(address) } catch {
+            do throws(SourceAddress.Malformed) { _ = try SourceAddress(address ?? "") } catch {
                 throw Failure(.usage, "--logs: \(error)")
             }
         #else
@@ -35,8 +35,14 @@ struct CleanupLogs {
     var areFed: Bool { address == nil }
 
     func add(_ rows: [CleanupLog]) async throws(Failure) {
-        guard let address else { return try await feed(rows) }
         #if PostgreSQL
+            if let address { return try Self.insert(rows, address) }
+        #endif
+        try await feed(rows)
+    }
+
+    #if PostgreSQL
+        private static func insert(_ rows: [CleanupLog], _ address: String) throws(Failure) {
             do throws(ReplicationFailure) {
                 let table = try LogTable(address, SourceContext(Logger(label: "stardust")))
                 for row in rows {
@@ -52,8 +58,8 @@ struct CleanupLogs {
                     .unreachable,
                     "a log row could not be added, and will be by the next run: \(error)")
             }
-        #endif
-    }
+        }
+    #endif
 
     /// How long another feed may keep ours out.
     private static let patience: Duration = .seconds(20)
