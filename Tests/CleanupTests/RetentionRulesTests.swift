@@ -47,12 +47,12 @@ struct RetentionRulesTests {
                 continue
             }
         }
-        let classes: [AssetInventory.AssetClass] = [
+        let classes: [AssetInventory.AssetClass] = try [
             (.raw, "videos.file_path"), (.derived, "clips.metadata/file"),
         ]
         .map { (kind: AssetInventory.AssetClass.Kind, column: String) in
-            AssetInventory.AssetClass(
-                url: try! StoreURL("gs://omniva/\(kind.rawValue)"), kind: kind,
+            try AssetInventory.AssetClass(
+                url: StoreURL("gs://omniva/\(kind.rawValue)"), kind: kind,
                 column: AssetColumn(column)!)
         }
         var inventory = AssetInventory(classes)

@@ -222,7 +222,10 @@ final class SimulatedCleanup: CleanupWorld, @unchecked Sendable {
 
     func emit(_ packet: [UInt8]) async throws(CleanupStop) -> CleanupReceipt? {
         try await step()
-        let record = Self.record(packet, self.packet.plan, UInt64(ledger.count), now)
+        let text = String(decoding: packet, as: UTF8.self)
+        guard let record = try? ListedRecord.read(text, UInt64(ledger.count), now) else {
+            throw CleanupStop(.inputOutput, "no record of a clean-up: \(text)")
+        }
         if let first = ledger.first(where: { $0.record.id == record.id }) {
             guard first.bytes == packet else { return nil }
             return CleanupReceipt(position: first.record.position, received: first.record.received)
@@ -310,11 +313,4 @@ final class SimulatedCleanup: CleanupWorld, @unchecked Sendable {
 
     func note(_ item: CleanupPlan.Item, _ outcome: CleanupOutcome) {}
 
-    /// The record that a packet is, read as from a daemon's list.
-    private static func record(
-        _ packet: [UInt8], _ plan: Digest, _ position: UInt64, _ now: Timestamp
-    ) -> CleanupRecord {
-        let text = String(decoding: packet, as: UTF8.self)
-        return ListedRecord.read(text, position, now)
-    }
 }

@@ -128,7 +128,7 @@ struct PackageTests {
             "for page in \(pages)/*.gz; do zcat $page | mandoc -T lint -W warning; done",
         ])
         #expect(linted.output.isEmpty && linted.error.isEmpty, "\(linted)")
-        let shown = try run(["bash", "-c", "zcat \(pages)/stardust-serve.1.gz | mandoc | col -b"])
+        let shown = try run(["bash", "-c", "zcat \(pages)/stardust-serve.1.gz | mandoc -T html"])
         #expect(shown.output.contains("stardust serve") && shown.output.contains("--config"))
     }
 
