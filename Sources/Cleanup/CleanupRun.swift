@@ -198,16 +198,26 @@ package struct CleanupRun<World: CleanupWorld> {
         if held.map({ !isFresh($0.look) || $0.places[item.records.deletion] == nil }) ?? true {
             try await look(at: more)
         }
-        for isLast in [false, true] {
-            guard let held, let place = held.places[item.records.deletion] else { break }
-            if case .stays(let reason) = held.look.verdicts[place] {
-                return (reason, held.look.lsn)
+        var (look, reason) = heldLook(of: item)
+        if reason == nil, try await world.hasChanged(since: look) {
+            try await self.look(at: [item])
+            (look, reason) = heldLook(of: item)
+            if reason == nil, try await world.hasChanged(since: look) {
+                reason = try await world.glance(at: item)
             }
-            guard try await world.hasChanged(since: held.look) else { return (nil, held.look.lsn) }
-            if isLast { return (try await world.glance(at: item), held.look.lsn) }
-            try await look(at: [item])
         }
-        return (.gone, plan.lsn)
+        return (reason, look.lsn)
+    }
+
+    /// What the newest look, which was at this asset, too, has as a reason to keep it.
+    private func heldLook(
+        of item: CleanupPlan.Item
+    ) -> (CleanupLook, RetentionRules.Reason?) {
+        guard let held, let place = held.places[item.records.deletion] else {
+            preconditionFailure("no look at an asset that is about to be deleted")
+        }
+        if case .stays(let reason) = held.look.verdicts[place] { return (held.look, reason) }
+        return (held.look, nil)
     }
 
     private mutating func look(

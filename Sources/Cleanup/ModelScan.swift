@@ -66,8 +66,8 @@ package struct ModelScan: ~Copyable {
         return rows.isEmpty ? "the rows of \(column.table) have no column \(column.column)" : nil
     }
 
-    /// Notes the rows whose assets they are. `isDeleted` tells which names need not be listed any more. Returns how
-    /// many names the column has, and how many of those are listed.
+    /// Notes the rows whose assets they are. `isDeleted` tells which names no longer need to be listed. Returns
+    /// how many names the column has, and how many of those are listed.
     package func readOwners(
         of column: AssetColumn, _ inventory: inout AssetInventory,
         isDeleted: (AssetURI) -> Bool = { _ in false }

@@ -234,6 +234,46 @@ struct CleanupMischiefTests {
         #expect(try assets.records().values.allSatisfy { $0 == ["asset.deletion_decided"] })
     }
 
+    @Test func `a deletion that was cut short is finished by the next run`() throws {
+        let (assets, plan, uris) = try Self.decided()
+        for item in try Self.items(plan).prefix(2) {
+            let path = Self.path(item["uri"] as? String ?? "")
+            let id = (item["records"] as? [String: String])?["deletion"] ?? ""
+            let url = URL(fileURLWithPath: path)
+            try FileManager.default.moveItem(
+                atPath: path,
+                toPath: url.deletingLastPathComponent().path + "/.deleting-\(id)-"
+                    + url.lastPathComponent)
+        }
+        let ended = try assets.carryOut(plan)
+        #expect(ended.status == 0 && ended.output.contains("\(uris.count) deleted"), "\(ended)")
+        #expect(!ended.output.contains("gone"), "\(ended)")
+        for folder in [assets.raw, assets.derived] {
+            let left = try FileManager.default.contentsOfDirectory(atPath: folder)
+            #expect(left.allSatisfy { !$0.hasPrefix(".") }, "\(left)")
+        }
+        #expect(
+            try assets.records().values.allSatisfy {
+                $0 == ["asset.deletion_decided", "asset.deleted"]
+            })
+    }
+
+    @Test func `a packet that is no withdrawal hides none`() throws {
+        let (assets, plan, uris) = try Self.decided()
+        let digest = try run(["sha256sum", plan]).output.prefix(32)
+        let trace = Self.shaped(String(digest))
+        let said = try assets.client().emit(
+            Array(
+                """
+                {"stardust_id":"\(Sample.numbered(78).id)","entity_type":"x_cleanups","entity_id":"\(trace)",
+                 "lineage":{"trace_id":"\(trace)","event":"cleanup.withdrawn","_meta_parents":[]}}
+                """.utf8))
+        #expect(said.status == 201, "\(said.text)")
+        let ended = try assets.carryOut(plan)
+        #expect(ended.status == 65 && ended.error.contains("withdrawn"), "\(ended)")
+        #expect(uris.allSatisfy(assets.isThere))
+    }
+
     @Test func `a place without anything is not one whose assets are gone`() throws {
         let (assets, plan, _) = try Self.decided()
         try FileManager.default.moveItem(atPath: assets.raw, toPath: assets.raw + "-away")

@@ -181,11 +181,12 @@ struct PackageTests {
         #expect(judged.status == 0, "\(judged)")
         let size = try FileManager.default.attributesOfItem(atPath: package)[.size] as? Int ?? .max
         #expect(size <= 14 << 20)
-        #expect(try run(["dpkg-deb", "-x", package, folder.path + "/root"]).status == 0)
-        let version = try run([folder.path + "/root/usr/bin/stardust", "--version"])
+        #expect(try run(["dpkg-deb", "-x", package, folder.path + "/unpacked"]).status == 0)
+        let version = try run([folder.path + "/unpacked/usr/bin/stardust", "--version"])
         #expect(version.status == 0 && version.output.hasPrefix("stardust "), "\(version)")
         let copyright = try String(
-            contentsOfFile: folder.path + "/root/usr/share/doc/stardust/copyright", encoding: .utf8)
+            contentsOfFile: folder.path + "/unpacked/usr/share/doc/stardust/copyright",
+            encoding: .utf8)
         for words in ["Files: swift-nio ", "License: Apache-2.0", "Files: swift-runtime "] {
             #expect(copyright.contains(words), "\(words)")
         }

@@ -23,6 +23,8 @@ struct CleanupLedger {
 
     struct Page {
         var records: [CleanupRecord]
+        /// Those included that are no records.
+        var packets: Int
         var next: String?
         var ledgerSize: UInt64
     }
@@ -35,8 +37,9 @@ struct CleanupLedger {
         guard let list = answer.member("packets", of: 0),
             let size = answer.member("ledger_size", of: 0).flatMap({ answer.integer($0) })
         else { throw Failure(.inputOutput, "the daemon's answer is no list of packets") }
+        let packets = Array(JSONChildren(answer.tokens, of: list))
         return Page(
-            records: JSONChildren(answer.tokens, of: list).compactMap { CleanupRecord(answer, $0) },
+            records: packets.compactMap { CleanupRecord(answer, $0) }, packets: packets.count,
             next: answer.member("next", of: 0).flatMap(answer.string), ledgerSize: UInt64(size))
     }
 

@@ -20,8 +20,9 @@ final class LiveCleanup: CleanupWorld {
     private let logs: CleanupLogs
     private let asJSON: Bool
     private var judge: AssetJudge
-    /// Packets that this process emitted since the newest look.
+    /// Entries that this process added since the newest look, and how many there were before it.
     private var emitted: UInt64 = 0
+    private var lookedAt: UInt64 = 0
     /// Why the outcomes could not be printed.
     private(set) var outputFailure: Failure?
 
@@ -84,7 +85,8 @@ final class LiveCleanup: CleanupWorld {
     func emit(_ packet: [UInt8]) async throws(CleanupStop) -> CleanupReceipt? {
         do throws(Failure) {
             let receipt = try await daemon.emit(packet)
-            emitted += 1
+            // What stood already has added nothing.
+            if let receipt, receipt.position >= lookedAt { emitted += 1 }
             return receipt
         } catch { throw CleanupStop(error) }
     }
@@ -97,7 +99,8 @@ final class LiveCleanup: CleanupWorld {
         ]
         do throws(Failure) {
             let page = try await daemon.page("/v1/packets", query)
-            return (page.ledgerSize, !page.records.isEmpty)
+            // Whatever else it says: nobody may hide a withdrawal behind a packet that is none.
+            return (page.ledgerSize, page.packets > 0)
         } catch { throw CleanupStop(error) }
     }
 
@@ -105,12 +108,11 @@ final class LiveCleanup: CleanupWorld {
 
     func look(at items: [CleanupPlan.Item]) async throws(CleanupStop) -> CleanupLook {
         let standing = try await standing()
-        emitted = 0
+        (emitted, lookedAt) = (0, standing.size)
         for item in items {
-            do throws(StoreFailure) {
-                let (store, key) = try place(of: item)
-                try take(item, try store.asset(key, .ofCommand))
-            } catch { throw CleanupStop(.unreachable, "\(error)") }
+            do throws(StoreFailure) { try take(item, try state(of: item)) } catch {
+                throw CleanupStop(.unreachable, "\(error)")
+            }
         }
         try readPackets()
         let snapshot = try rows.snapshot()
@@ -125,6 +127,14 @@ final class LiveCleanup: CleanupWorld {
             moment: moment, lsn: "\(snapshot.state.lsn)", verdicts: verdicts,
             isWithdrawn: standing.isWithdrawn,
             state: "\(rows.mark(snapshot.state))\n\(standing.size)")
+    }
+
+    /// Nil if it is gone. What a deletion hid that was cut short is there.
+    private func state(of item: CleanupPlan.Item) throws(StoreFailure) -> StoredAsset? {
+        let (store, key) = try place(of: item)
+        if let asset = try store.asset(key, .ofCommand) { return asset }
+        guard try store.settle(key, mark: item.records.deletion, .ofCommand) else { return nil }
+        return try store.asset(key, .ofCommand)
     }
 
     private func take(_ item: CleanupPlan.Item, _ asset: StoredAsset?) throws(StoreFailure) {
