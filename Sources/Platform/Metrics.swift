@@ -61,6 +61,10 @@ package final class Metrics: Sendable {
         "model_wal_bytes", "Bytes of model.sqlite's own write-ahead log.")
     package let modelChanges = Counter(
         "model_changes_total", "Row changes applied to the read model since the start.")
+    package let configReloads = Counter(
+        "config_reloads_total", "How often settings were read again, taken or not.")
+    package let configReloadOK = Gauge(
+        "config_reload_ok", "0 if the settings that were read last were not taken.", 1)
     package let residentBytes = Gauge("process_resident_bytes", "Resident memory of the daemon.")
 
     package init() {}
@@ -79,9 +83,12 @@ package final class Metrics: Sendable {
     package final class Gauge: Sendable {
         fileprivate let name: String
         fileprivate let help: String
-        private let level = Atomic<Int>(0)
+        private let level: Atomic<Int>
 
-        fileprivate init(_ name: String, _ help: String) { (self.name, self.help) = (name, help) }
+        fileprivate init(_ name: String, _ help: String, _ level: Int = 0) {
+            (self.name, self.help) = (name, help)
+            self.level = Atomic(level)
+        }
 
         package func set(_ value: Int) { level.store(value, ordering: .relaxed) }
         package func add(_ amount: Int) { level.add(amount, ordering: .relaxed) }

@@ -2,6 +2,7 @@ package import LedgerFormat
 package import LedgerStorage
 package import Logging
 package import Platform
+internal import Synchronization
 
 /// Keeps the tree up to date with the ledger and publishes checkpoints, on its own thread. It
 /// publishes at most once a second while the ledger grows, and sooner if somebody waits.
@@ -12,7 +13,8 @@ package final class Publisher: Sendable {
     let map: LedgerMap
     let files: TreeFiles
     package let history: KeyHistory
-    private let witnesses: WitnessCouncil
+    private let council: Mutex<WitnessCouncil>
+    private var witnesses: WitnessCouncil { council.withLock { $0 } }
     private let logger: Logger
     private let metrics: Metrics
     private let monitor: Monitor<State>
@@ -54,7 +56,7 @@ package final class Publisher: Sendable {
         logger: Logger, metrics: Metrics
     ) {
         self.map = map
-        self.witnesses = witnesses
+        council = Mutex(witnesses)
         self.logger = logger
         self.metrics = metrics
         files = publisher.tree.files
@@ -110,6 +112,14 @@ package final class Publisher: Sendable {
     package var phase: Phase { monitor.withLock { $0.plan.phase } }
 
     /// What is known of each witness that is asked.
+    /// The witnesses of another policy. Nothing changes yet. Blocks on the disk.
+    package func council(_ policy: WitnessPolicy) throws(FileFailure) -> WitnessCouncil {
+        try witnesses.succeeded(by: policy)
+    }
+
+    /// Asks these witnesses from the next checkpoint on.
+    package func replace(_ council: WitnessCouncil) { self.council.withLock { $0 = council } }
+
     package var witnessReports: [WitnessCouncil.Report] { witnesses.reports }
 
     /// Bytes of the file of checkpoints that are durable.

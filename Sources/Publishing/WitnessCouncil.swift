@@ -58,6 +58,26 @@ package final class WitnessCouncil: Sendable {
         self.states = Mutex(states)
     }
 
+    /// The council of another policy. What this one knows of a witness, that one knows, too. Blocks on the disk.
+    func succeeded(by policy: WitnessPolicy) throws(FileFailure) -> WitnessCouncil {
+        let known = states.withLock { $0 }
+        return try WitnessCouncil(policy, volume, knowing: known, alarm: alarm, transport)
+    }
+
+    private init(
+        _ policy: WitnessPolicy, _ volume: any Volume, knowing known: [NoteKeyName: WitnessState],
+        alarm: String?, _ transport: @escaping Transport
+    ) throws(FileFailure) {
+        (self.policy, self.volume, self.transport) = (policy, volume, transport)
+        (asked, self.alarm) = (policy.witnesses.filter { $0.url != nil }, alarm)
+        var states = known.filter { name, _ in policy.witnesses.contains { $0.key.keyName == name }
+        }
+        if asked.contains(where: { states[$0.key.keyName] == nil }) {
+            try Self.readAll(volume, of: asked, into: &states)
+        }
+        self.states = Mutex(states)
+    }
+
     private static func note(
         _ published: SignedCheckpoint, of witnesses: [WitnessPolicy.Witness],
         in states: inout [NoteKeyName: WitnessState]

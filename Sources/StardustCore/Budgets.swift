@@ -47,7 +47,7 @@ package final class Budgets: Sendable {
         }
     }
 
-    private let terms: [Terms]
+    private let terms: @Sendable (Resource) -> Terms
     private let state: Mutex<State>
 
     private struct State {
@@ -78,14 +78,14 @@ package final class Budgets: Sendable {
         fileprivate var isIdle: Bool { held.allSatisfy { $0 == 0 } }
     }
 
-    /// `terms` has the terms of each resource.
-    package init(_ terms: (Resource) -> Terms) {
-        self.terms = Resource.allCases.map(terms)
+    /// `terms` has the terms of each resource at any time.
+    package init(_ terms: @escaping @Sendable (Resource) -> Terms) {
+        self.terms = terms
         let none = [Int](repeating: 0, count: Resource.allCases.count)
         state = Mutex(State(used: none, holders: none, refused: none))
     }
 
-    package func terms(of resource: Resource) -> Terms { terms[resource.rawValue] }
+    package func terms(of resource: Resource) -> Terms { terms(resource) }
     package func used(_ resource: Resource) -> Int { state.withLock { $0.used[resource.rawValue] } }
     package func refused(_ resource: Resource) -> Int {
         state.withLock { $0.refused[resource.rawValue] }
@@ -95,11 +95,13 @@ package final class Budgets: Sendable {
     package func party(uid: UInt32, isPrivileged: Bool, hasRole: Bool) -> Party {
         state.withLock { state in
             if !isPrivileged && !hasRole { return state.strangers }
-            if let known = state.parties[uid] { return known }
+            let kind: Party.Kind = isPrivileged ? .privileged : .user
+            // With other roles a user is another party; what the old one holds goes on to count.
+            if let known = state.parties[uid], known.kind == kind { return known }
             if state.parties.count > Self.partiesKept {
                 state.parties = state.parties.filter { !$0.value.isIdle }
             }
-            let made = Party(kind: isPrivileged ? .privileged : .user)
+            let made = Party(kind: kind)
             state.parties[uid] = made
             return made
         }
@@ -111,7 +113,7 @@ package final class Budgets: Sendable {
 
     /// Takes an amount; false if there is no room for it.
     fileprivate func take(_ amount: Int, _ resource: Resource, _ party: Party) -> Bool {
-        let (index, terms) = (resource.rawValue, terms[resource.rawValue])
+        let (index, terms) = (resource.rawValue, terms(resource))
         return state.withLock { state in
             guard Self.hasRoom(amount, index, terms, party, state) else {
                 state.refused[index] += 1
@@ -124,7 +126,7 @@ package final class Budgets: Sendable {
 
     /// Counts an amount that was already taken. Returns whether there was room for it.
     fileprivate func add(_ amount: Int, _ resource: Resource, _ party: Party) -> Bool {
-        let (index, terms) = (resource.rawValue, terms[resource.rawValue])
+        let (index, terms) = (resource.rawValue, terms(resource))
         return state.withLock { state in
             let hadRoom = Self.hasRoom(amount, index, terms, party, state)
             Self.add(amount, index, party, &state)
@@ -141,7 +143,7 @@ package final class Budgets: Sendable {
     fileprivate func hasRoom(
         for amount: Int, without less: Int, _ resource: Resource, _ party: Party
     ) -> Bool {
-        let (index, terms) = (resource.rawValue, terms[resource.rawValue])
+        let (index, terms) = (resource.rawValue, terms(resource))
         return state.withLock { state in
             Self.hasRoom(amount - less, index, terms, party, state)
         }

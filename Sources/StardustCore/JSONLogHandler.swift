@@ -3,14 +3,26 @@ internal import LedgerFormat
 package import Logging
 internal import Packets
 internal import Platform
+internal import Synchronization
 
 /// Writes log lines to standard error as JSON objects, each in one write, on a thread of its own:
 /// nobody who logs waits for the reader of the log. No control character or bidirectional override in
 /// a message reaches a terminal.
 package struct JSONLogHandler: LogHandler {
     package var metadata: Logger.Metadata = [:]
-    package var logLevel: Logger.Level = .info
+    private var ownLevel: Logger.Level?
+    package var logLevel: Logger.Level {
+        get { ownLevel ?? Self.level }
+        set { ownLevel = newValue }
+    }
     private let label: String
+
+    /// The least level of every logger that has none of its own.
+    package static var level: Logger.Level {
+        get { Logger.Level.allCases[threshold.load(ordering: .relaxed)] }
+        set { threshold.store(Logger.Level.allCases.firstIndex(of: newValue)!, ordering: .relaxed) }
+    }
+    private static let threshold = Atomic(Logger.Level.allCases.firstIndex(of: .info)!)
 
     package init(label: String) { self.label = label }
 

@@ -18,7 +18,7 @@ package final class RunningLedger: Sendable {
     package let room: DiskRoom
     package let metrics = Metrics()
     package let packetCache = PacketCache()
-    package let settings: Settings
+    let live: LiveSettings
     /// The engine's tables; nil if this process keeps no read model.
     package let model: RunningModel?
 
@@ -40,38 +40,8 @@ package final class RunningLedger: Sendable {
         var epoch: WriterEpoch?
         /// Nil if nothing leaves the disk.
         var leaver: SegmentLeaver?
-    }
-
-    package struct Settings: Sendable {
-        package var segmentBytes = StorageLimits.segmentBytes
-        package var packetBytes = PacketLimits.packetBytes
-        package var bytesInFlight = LedgerLimits.bytesInFlight
-        package var queryTime = LedgerLimits.queryTime
-        /// How far an entry's time may be ahead of the one before.
-        package var clockStepMax = LedgerLimits.clockStepMax
-        /// Connections that the process's descriptors allow.
-        package var connections = LedgerLimits.connections
-        /// Sealed segments whose files are kept open.
-        package var sealedFiles = StorageLimits.sealedFilesOpen
-        /// Whose cosignatures a checkpoint needs before it is published.
-        package var witnessPolicy = WitnessPolicy()
-        /// The folder of the private keys; nil if they are in the ledger's folder.
-        package var keysFolder: String?
-        /// The folder of the read model, which is the ledger's folder; nil for no read model.
-        package var modelFolder: String?
-        /// Nothing is appended, whether or not it could be. What is derived and missing is made on
-        /// the volume, which then has room for it elsewhere.
-        package var isReadOnly = false
-        /// Paths of members that no packet may have.
-        package var forbidden: [[String]] = []
-        /// What names this machine in the notes of epochs; nil for a ledger without an archive.
-        package var machine: String?
-        /// How long the newest segment may have entries, if there is an archive.
-        package var segmentAge = LedgerLimits.segmentAge
-        /// Where the segments are that have left the disk; nil if nobody can be asked.
-        package var archive: ArchiveAccess?
-
-        package init() {}
+        /// Nil if there is no archive that could be asked.
+        var archive: ArchiveClient?
     }
 
     /// A ledger's state between opening and end.
@@ -89,7 +59,8 @@ package final class RunningLedger: Sendable {
 
     /// Prepares to run a ledger whose lock the caller holds. `start` opens it.
     package init(
-        _ volume: any Volume, settings: Settings, logger: Logger,
+        _ volume: any Volume, settings: Settings, report: SettingsReport = SettingsReport(),
+        logger: Logger,
         transport: @escaping WitnessCouncil.Transport = { _, _, _ in
             .failure(WitnessCouncil.Unreachable("this process does not ask witnesses"))
         },
@@ -97,13 +68,44 @@ package final class RunningLedger: Sendable {
     ) throws(OpenFailure) {
         identity = try Ledger.identity(volume)
         self.volume = volume
-        self.settings = settings
+        let live = LiveSettings(SettingsInForce(settings, report))
+        self.live = live
         self.logger = logger
         self.clock = ClockState(stepMax: settings.clockStepMax, clock: clock)
         room = DiskRoom(metrics, logger)
         self.transport = transport
         model = settings.modelFolder.map { RunningModel(ModelFolder($0)) }
-        budgets = Budgets { LedgerLimits.terms(of: $0, settings) }
+        budgets = Budgets { live.current.terms[$0.rawValue] }
+    }
+
+    // MARK: Settings
+
+    /// The settings in force; whoever needs several of them keeps this value meanwhile.
+    package var inForce: SettingsInForce { live.current }
+
+    private var settings: Settings { live.current.values }
+
+    /// Waits until the ledger is open, or cannot be opened. Blocks.
+    package func awaitOpening() {
+        monitor.wait { phase -> Void? in if case .recovering = phase { nil } else { () } }
+    }
+
+    /// Puts other settings into force, all or none. Only some may differ: `SettingsReport.waiting` is for
+    /// the others. Blocks on the disk.
+    package func reload(_ values: Settings, _ report: SettingsReport) throws(FileFailure) {
+        let opened = opened.withLock { $0 }
+        let council = try opened?.publisher?.council(values.witnessPolicy)
+        let cache = try values.archive.flatMap { (access) throws(FileFailure) in
+            try opened?.archive?.cache(with: access, logger)
+        }
+        live.current = SettingsInForce(values, report)
+        if let council { opened?.publisher?.replace(council) }
+        if let cache { opened?.archive?.replace(cache, bytesMax: values.archive?.cacheBytes ?? 0) }
+    }
+
+    /// Notes why the settings in force stay.
+    package func noteReload(_ report: SettingsReport) {
+        live.current = SettingsInForce(live.current.values, report)
     }
 
     // MARK: Running
@@ -139,7 +141,7 @@ package final class RunningLedger: Sendable {
 
     private func run() -> RunFailure? {
         var opened: OpenedLedger
-        let archive = settings.archive?.client(time: settings.queryTime, metrics, logger)
+        let archive = settings.archive?.client(live, metrics, logger)
         do throws(OpenFailure) {
             opened = try Ledger.open(volume, isReadOnly: settings.isReadOnly, archive: archive)
         } catch { return refuseAll(error) }
@@ -161,7 +163,8 @@ package final class RunningLedger: Sendable {
         let leaver = leaver(map, publisher, archive)
         self.opened.change {
             $0 = Opened(
-                map: map, follower: follower, publisher: publisher, epoch: epoch, leaver: leaver)
+                map: map, follower: follower, publisher: publisher, epoch: epoch, leaver: leaver,
+                archive: archive)
         }
         defer {
             leaver?.stop()
@@ -246,12 +249,12 @@ package final class RunningLedger: Sendable {
     private func leaver(
         _ map: LedgerMap, _ publisher: Publisher?, _ archive: ArchiveClient?
     ) -> SegmentLeaver? {
-        guard let publisher, let archive, let retention = settings.archive?.retention else {
-            return nil
-        }
+        guard let publisher, let archive, settings.archive?.retention != nil else { return nil }
+        let live = live
         let root = (volume as? PosixVolume)?.root
         return SegmentLeaver(
-            map, identity.ledgerID, publisher, archive, retention,
+            map, identity.ledgerID, publisher, archive,
+            { live.current.values.archive?.retention ?? SegmentLeaver.Retention() },
             SegmentLeaver.Devices(
                 own: root.flatMap(FileSystemID.of), of: { FileSystemID.of(path: $0) }),
             logger: logger, metrics: metrics)
@@ -261,10 +264,12 @@ package final class RunningLedger: Sendable {
         _ map: LedgerMap, _ writer: consuming LedgerWriter, _ follower: IndexFollower,
         _ publisher: Publisher, _ leaver: SegmentLeaver?
     ) -> RunFailure? {
-        let least = StorageLimits.segmentBytesMin(payloadBytes: settings.packetBytes)
-        let preparer = SegmentPreparer(
-            volume, sizes: min(least, settings.segmentBytes)...settings.segmentBytes,
-            last: writer.segmentBytes)
+        let live = live
+        let preparer = SegmentPreparer(volume, last: writer.segmentBytes) {
+            let settings = live.current.values
+            let least = StorageLimits.segmentBytesMin(payloadBytes: settings.packetBytes)
+            return min(least, settings.segmentBytes)...settings.segmentBytes
+        }
         defer { preparer.stop() }
         let sequencer = Sequencer(
             writer: writer, size: map.head.size, inbox: inbox, preparer: preparer,

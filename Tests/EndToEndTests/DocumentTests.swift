@@ -2,6 +2,7 @@ import DaemonTestSupport
 import Foundation
 import LedgerStorage
 import PipelineWorkload
+import StardustCore
 import StardustHTTP
 import TestSupport
 import Testing

@@ -89,6 +89,27 @@ struct ServiceTests {
         #expect(try HTTPClient(manager.socket).get("/v1/packets/\(Sample.id)").status == 200)
     }
 
+    @Test func `the manager hears of a reload, taken or not`() throws {
+        let manager = try Manager(["--config", "/dev/null"], wrapper: [])
+        let deadline = Date() + 60
+        while manager.text("ended").isEmpty, Date() < deadline { usleep(20_000) }
+        #expect(manager.text("ended") == "78\n")
+        let folder = try TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
+        let file = try folder.file("stardust.json", Array("{}".utf8))
+        let other = try Manager(["--config", file])
+        try other.waitFor("READY=1")
+        Foundation.kill(other.pid, SIGHUP)
+        try other.waitFor("RELOADING=1")
+        try other.waitFor("MONOTONIC_USEC=")
+        try other.waitFor("READY=1", count: 2)
+        _ = try folder.file("stardust.json", Array("{".utf8))
+        Foundation.kill(other.pid, SIGHUP)
+        try other.waitFor("RELOADING=1", count: 2)
+        try other.waitFor("READY=1", count: 3)
+        #expect(try HTTPClient(other.socket).get("/livez").status == 200)
+    }
+
     @Test func `metrics are on their own socket, and nothing else`() throws {
         let manager = try Manager()
         try manager.waitFor("READY=1")

@@ -16,7 +16,7 @@ package struct ArchiveAccess: Sendable {
     package init(_ transport: @escaping ArchiveClient.Transport) { self.transport = transport }
 
     /// A folder of its own: whatever else the given one has stays.
-    private static func cache(in folder: String) throws(FileFailure) -> any Volume {
+    static func cache(in folder: String) throws(FileFailure) -> any Volume {
         let parent = try PosixVolume(root: folder)
         let name = "stardust-blocks"
         if try !parent.list("").contains(name) { try parent.makeFolder(name) }
@@ -28,10 +28,10 @@ package struct ArchiveAccess: Sendable {
         let logger = Logger(label: "stardust") { _ in SwiftLogNoOpLogHandler() }
         return ArchiveClient(
             transport, BlockCache(nil, bytesMax: 0, filesOpen: 0, logger: logger),
-            time: LedgerLimits.queryTime, Metrics())
+            time: { LedgerLimits.queryTime }, Metrics())
     }
 
-    func client(time: Duration, _ metrics: Metrics, _ logger: Logger) -> ArchiveClient {
+    func client(_ live: LiveSettings, _ metrics: Metrics, _ logger: Logger) -> ArchiveClient {
         var volume: (any Volume)?
         if let cacheFolder {
             do throws(FileFailure) { volume = try Self.cache(in: cacheFolder) } catch {
@@ -41,6 +41,6 @@ package struct ArchiveAccess: Sendable {
         return ArchiveClient(
             transport,
             BlockCache(volume, bytesMax: cacheBytes, filesOpen: blocksOpen, logger: logger),
-            time: time, metrics)
+            time: { live.current.values.queryTime }, metrics)
     }
 }

@@ -1,5 +1,6 @@
 package import LedgerFormat
 internal import LedgerStorage
+internal import Logging
 internal import Packets
 package import Platform
 internal import Synchronization
@@ -25,17 +26,40 @@ package final class ArchiveClient: ArchivedBytes {
     }
 
     private let transport: Transport
-    private let cache: BlockCache
-    private let time: Duration
+    private let currentCache: Mutex<BlockCache>
+    private let time: @Sendable () -> Duration
     private let metrics: Metrics
     /// How many copies not to ask for a block, because their bytes were wrong.
     private let skipped = Mutex<[BlockCache.Block: Int]>([:])
 
     /// `time` bounds every question.
-    init(_ transport: @escaping Transport, _ cache: BlockCache, time: Duration, _ metrics: Metrics)
-    {
-        (self.transport, self.cache, self.time) = (transport, cache, time)
+    init(
+        _ transport: @escaping Transport, _ cache: BlockCache,
+        time: @escaping @Sendable () -> Duration, _ metrics: Metrics
+    ) {
+        (self.transport, self.time) = (transport, time)
+        currentCache = Mutex(cache)
         self.metrics = metrics
+    }
+
+    // MARK: The cache
+
+    private var cache: BlockCache { currentCache.withLock { $0 } }
+
+    /// The cache with other settings: the one in use if the folder stays. Nothing changes yet.
+    func cache(with access: ArchiveAccess, _ logger: Logger) throws(FileFailure) -> BlockCache {
+        let volume = try access.cacheFolder.map { (folder) throws(FileFailure) in
+            try ArchiveAccess.cache(in: folder)
+        }
+        if cache.folder == (volume as? PosixVolume)?.root { return cache }
+        return BlockCache(
+            volume, bytesMax: access.cacheBytes, filesOpen: access.blocksOpen, logger: logger)
+    }
+
+    /// Uses a cache from now on, with room for so many bytes.
+    func replace(_ cache: BlockCache, bytesMax: Int) {
+        currentCache.withLock { $0 = cache }
+        cache.limit(to: bytesMax)
     }
 
     // MARK: Blocks
@@ -95,7 +119,7 @@ package final class ArchiveClient: ArchivedBytes {
             "/v1/archive/segments/\(first)?\(which)&from=\(range.lowerBound)&bytes=\(range.count)"
         metrics.archiveFetches.add()
         let answer: Answer
-        switch transport(path, time) {
+        switch transport(path, time()) {
         case .failure(let failure):
             throw .archiveUnreachable(LedgerLayout.segment(first), failure.detail)
         case .success(let found): answer = found
@@ -132,7 +156,7 @@ package final class ArchiveClient: ArchivedBytes {
     }
 
     func stores() throws(Unanswered) -> Stores {
-        let answer = try transport("/v1/archive", time).get()
+        let answer = try transport("/v1/archive", time()).get()
         guard answer.status == 200, let document = try? JSONDocument(answer.body),
             let ledger = document.member("ledger_id", of: 0).flatMap(document.string),
             let ledgerID = UUID128(ledger[...]),

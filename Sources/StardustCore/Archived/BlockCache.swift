@@ -38,7 +38,6 @@ final class BlockCache: Sendable {
 
     /// Nil if nothing is kept.
     private let volume: (any Volume)?
-    private let bytesMax: Int
     /// How many blocks stay open.
     private let filesOpen: Int
     private let logger: Logger
@@ -49,6 +48,7 @@ final class BlockCache: Sendable {
         /// Those that this process fetched, and did not find on the disk.
         var fetched: Set<Block> = []
         var bytes = 0
+        var bytesMax: Int
         var uses: UInt64 = 0
         var isFull = false
         var openFiles = 0
@@ -79,9 +79,9 @@ final class BlockCache: Sendable {
     }
 
     init(_ volume: (any Volume)?, bytesMax: Int, filesOpen: Int, logger: Logger) {
-        (self.volume, self.bytesMax, self.logger) = (volume, bytesMax, logger)
+        (self.volume, self.logger) = (volume, logger)
         self.filesOpen = filesOpen
-        var found = State()
+        var found = State(bytesMax: bytesMax)
         for name in (try? volume?.list("")) ?? [] {
             // Nothing but what was written here is touched.
             if let block = Block(name: name), let file = try? volume?.open(name, .read) {
@@ -126,11 +126,21 @@ final class BlockCache: Sendable {
         }
     }
 
-    func keep(_ block: Block, _ bytes: [UInt8]) {
-        guard let volume, bytes.count <= bytesMax else { return }
-        let victims = state.withLock { state in
+    /// The folder; nil if nothing is kept.
+    var folder: String? { (volume as? PosixVolume)?.root }
+
+    /// Keeps at most so many bytes from now on.
+    func limit(to bytes: Int) {
+        state.withLock { $0.bytesMax = bytes }
+        makeRoom(for: 0)
+    }
+
+    /// Removes what was not read for longest. False if there is no room for so much at all.
+    @discardableResult private func makeRoom(for count: Int) -> Bool {
+        let victims = state.withLock { state -> [Block]? in
+            guard count <= state.bytesMax else { return nil }
             var victims: [Block] = []
-            while state.bytes + bytes.count > bytesMax,
+            while state.bytes + count > state.bytesMax,
                 let oldest = state.kept.min(by: { $0.value.lastUse < $1.value.lastUse })
             {
                 state.forget(oldest.key)
@@ -138,7 +148,12 @@ final class BlockCache: Sendable {
             }
             return victims
         }
-        for victim in victims { try? volume.remove(victim.name) }
+        for victim in victims ?? [] { try? volume?.remove(victim.name) }
+        return victims != nil
+    }
+
+    func keep(_ block: Block, _ bytes: [UInt8]) {
+        guard let volume, makeRoom(for: bytes.count) else { return }
         do throws(FileFailure) {
             try volume.replaceDerived(block.name, with: bytes)
             state.withLock { state in

@@ -13,7 +13,7 @@ package final class SegmentLeaver: Sendable {
     private let ledgerID: UUID128
     private let publisher: Publisher
     private let client: ArchiveClient
-    private let retention: Retention
+    private let currentRetention: @Sendable () -> Retention
     /// Tells file systems apart.
     private let devices: Devices
     private let logger: Logger
@@ -51,10 +51,11 @@ package final class SegmentLeaver: Sendable {
 
     init(
         _ map: LedgerMap, _ ledgerID: UUID128, _ publisher: Publisher, _ client: ArchiveClient,
-        _ retention: Retention, _ devices: Devices, logger: Logger, metrics: Metrics
+        _ retention: @escaping @Sendable () -> Retention, _ devices: Devices, logger: Logger,
+        metrics: Metrics
     ) {
         (self.map, self.ledgerID, self.publisher) = (map, ledgerID, publisher)
-        (self.client, self.retention, self.devices) = (client, retention, devices)
+        (self.client, currentRetention, self.devices) = (client, retention, devices)
         (self.logger, self.metrics) = (logger, metrics)
         metrics.archivedSegments.set(map.extents.count(where: \.isArchived))
         startThread("leaver") { self.run() }
@@ -131,7 +132,7 @@ package final class SegmentLeaver: Sendable {
     /// Refuses packets while no store got anything for longer than the settings allow, and while the
     /// archive process has not answered for so long.
     private func lookAtLag() {
-        guard let limit = retention.stopAfterLag else { return }
+        guard let limit = currentRetention().stopAfterLag else { return takePacketsAgain() }
         let lag = (try? client.stores())?.lag
         monitor.change { state in
             var reason: String?
@@ -154,13 +155,20 @@ package final class SegmentLeaver: Sendable {
         }
     }
 
+    private func takePacketsAgain() {
+        monitor.change { state in
+            if state.refusal != nil { logger.notice("packets are taken again") }
+            (state.refusal, state.silentSince) = (nil, nil)
+        }
+    }
+
     // MARK: Leaving
 
     /// The oldest segment that need not stay; nil if all must.
     private func candidate(_ recalled: Set<Position>) throws -> SegmentExtent? {
         let here = map.extents.filter { $0.isSealed && !$0.isArchived }
         guard let oldest = here.first(where: { !recalled.contains($0.first) }) else { return nil }
-        let bytes = here.reduce(0) { $0 + $1.bytes }
+        let (bytes, retention) = (here.reduce(0) { $0 + $1.bytes }, currentRetention())
         guard bytes - oldest.bytes >= retention.bytes,
             let covered = publisher.published?.checkpoint.size, covered.entries >= oldest.end.value,
             let last = try map.entry(Position(oldest.end.value - 1))

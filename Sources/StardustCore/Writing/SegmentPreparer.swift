@@ -7,12 +7,14 @@ internal import Platform
 /// A crash leaves at most the unused `next.tmp`, which the next opening discards.
 final class SegmentPreparer: Sendable {
     private let volume: any Volume
-    private let sizes: ClosedRange<Int>
+    private let sizes: @Sendable () -> ClosedRange<Int>
     private let monitor = Monitor(State())
 
     private struct State {
         var segment = Result.none
         var isWanted = true
+        /// Bytes that the next one must have at least.
+        var least = 0
         var hasEnded = false
 
         enum Result {
@@ -25,13 +27,22 @@ final class SegmentPreparer: Sendable {
     }
 
     /// Each segment is twice as large as the last, within `sizes`; `last` is the newest one's size.
-    init(_ volume: any Volume, sizes: ClosedRange<Int>, last: Int) {
+    init(_ volume: any Volume, last: Int, sizes: @escaping @Sendable () -> ClosedRange<Int>) {
         (self.volume, self.sizes) = (volume, sizes)
         startThread("preparer") { self.run(last) }
     }
 
-    /// The next segment. Waits while it is being prepared. Throws at once if that last failed.
-    func take() throws(FileFailure) -> PreparedSegment {
+    /// The next segment, with room for `bytes`. Waits while it is being prepared. Throws at once if that last
+    /// failed.
+    func take(bytes: Int) throws(FileFailure) -> PreparedSegment {
+        let segment = try take()
+        if segment.bytes >= bytes { return segment }
+        // It was prepared when packets had to be smaller.
+        monitor.change { state in (state.segment, state.least) = (.none, bytes) }
+        return try take()
+    }
+
+    private func take() throws(FileFailure) -> PreparedSegment {
         let segment: Result<PreparedSegment, FileFailure> = monitor.wait { state in
             switch state.segment {
             case .none, .taken: nil
@@ -60,12 +71,16 @@ final class SegmentPreparer: Sendable {
         var bytes = last
         while waitUntilWanted() {
             let made: State.Result
-            let next = StorageLimits.nextSegmentBytes(after: bytes, in: sizes)
+            let usual = StorageLimits.nextSegmentBytes(after: bytes, in: sizes())
+            let next = max(usual, monitor.withLock { $0.least })
             do throws(FileFailure) {
                 made = .ready(try PreparedSegment(volume, bytes: next))
-                bytes = next
+                bytes = usual
             } catch { made = .failed(error) }
-            monitor.change { $0.segment = made }
+            monitor.change { state in
+                state.segment = made
+                if case .ready = made { state.least = 0 }
+            }
         }
         monitor.change { $0.hasEnded = true }
     }

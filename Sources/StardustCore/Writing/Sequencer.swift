@@ -128,7 +128,7 @@ struct Sequencer: ~Copyable {
                     outcomes.append(.refused(.outcomeUnknown("\(broken)")))
                     return broken
                 }
-                try roll()
+                try roll(forPayload: packet.range.count)
             }
             let draft = LedgerWriter.Draft(
                 stardustID: packet.facts.stardustID, createdAt: packet.facts.createdAt,
@@ -202,13 +202,15 @@ struct Sequencer: ~Copyable {
         return nil
     }
 
-    private mutating func roll() throws(LedgerWriter.Failure) {
+    /// Goes on in a new segment, which has room for a payload of so many bytes.
+    private mutating func roll(forPayload count: Int = 0) throws(LedgerWriter.Failure) {
+        let bytes = StorageLimits.segmentBytesMin(payloadBytes: count)
         var prepared: PreparedSegment
         do throws(FileFailure) {
-            prepared = try preparer.take()
+            prepared = try preparer.take(bytes: bytes)
             if try prepared.file.linkCount() > 1 {
                 preparer.prepareNext()
-                prepared = try preparer.take()
+                prepared = try preparer.take(bytes: bytes)
             }
         } catch {
             throw error.isNoSpace ? .noSpace(error) : .failed(error)

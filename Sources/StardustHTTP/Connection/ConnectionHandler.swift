@@ -22,11 +22,13 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// Nil once the connection has closed; otherwise it and this handler would keep each other.
     private var context: ChannelHandlerContext?
     let eventLoop: any EventLoop
+    /// What the current request is handled by.
+    private var terms: RequestTerms
     private var head: HTTPRequestHead?
     /// What the current request's header says.
     private(set) var fields = RequestFields([:])
     /// The current request, once its head is known.
-    private var request = Request.none
+    private var request = CurrentRequest.none
     private(set) var writer: ResponseWriter!
     /// For answers that bypass the pipeline.
     private weak var plain: PlainRequestHandler?
@@ -39,15 +41,6 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// What still arrives is dropped.
     private var isDiscarding = false
 
-    private enum Request {
-        case none
-        case query(PreparedQuery)
-        case follow(Parameters)
-        case refused(Problem)
-        case body(any RequestBody)
-        case following(FollowStream)
-    }
-
     init(
         _ admission: Admission, server: ServerContext, loop: LoopContext,
         on eventLoop: any EventLoop
@@ -56,11 +49,13 @@ final class ConnectionHandler: ChannelDuplexHandler {
         self.eventLoop = eventLoop
         self.server = server
         self.loop = loop
+        terms = RequestTerms(server.ledger, admission.peer)
         untaken = UntakenAnswers(server.budgets.lease(.answerBytes, admission.party))
     }
 
     var peer: PeerIdentity { admission.peer }
-    var grant: AccessPolicy.Grant { admission.grant }
+    var grant: AccessPolicy.Grant { terms.grant }
+    var settings: RunningLedger.Settings { terms.settings }
     /// Whose share of the budgets this connection takes.
     var party: Budgets.Party { admission.party }
 
@@ -160,6 +155,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         guard state.phase == .idle else { return }
         self.head = head
         fields = RequestFields(head.headers)
+        terms.renew(server.ledger, peer)
         server.metrics.requests.add()
         deadlines.headEnded(isStream: false, now: .now)
         let isPost = head.method == .POST
@@ -198,7 +194,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         case .query, .follow:
             // The body of a GET is ignored, also if its parameters are wrong.
             do throws(Problem) {
-                request = try parsed(endpoint, variables, text)
+                request = try CurrentRequest(endpoint, variables, text, server.ledger, fields)
                 _ = state.handle(.head(.query))
             } catch {
                 request = .refused(error)
@@ -207,30 +203,20 @@ final class ConnectionHandler: ChannelDuplexHandler {
         }
     }
 
-    private func parsed(
-        _ endpoint: Endpoint, _ variables: PathVariables, _ text: Substring?
-    ) throws(Problem) -> Request {
-        let parameters = try endpoint.read(text)
-        guard case .query(let parse) = endpoint.handler else { return .follow(parameters) }
-        let query = try parse(
-            QueryRequest(
-                ledger: server.ledger, variables: variables, parameters: parameters,
-                range: fields.range))
-        return .query(PreparedQuery(endpoint, query))
-    }
-
     /// The answer to a request that did not come through the pipeline, if it can be made at once.
     func answerAtOnce(_ plain: PlainRequest) -> Answer? {
         guard state.phase == .idle, !state.isDraining, isWritable else { return nil }
+        terms.renew(server.ledger, peer)
         let (path, text) = plain.target.pathAndQuery
         guard let (endpoint, variables) = try? Endpoint.router.find(.GET, path),
             endpoint.mayAnswerAtOnce, endpoint.role.map(grant.allows) ?? true
         else { return nil }
         let answer: Answer
         do throws(Problem) {
-            guard case .query(var prepared) = try parsed(endpoint, variables, text) else {
-                return nil
-            }
+            guard
+                case .query(var prepared) = try CurrentRequest(
+                    endpoint, variables, text, server.ledger, fields)
+            else { return nil }
             guard prepared.query.awaits == nil,
                 let immediate = try prepared.immediateAnswer(server.ledger)
             else {

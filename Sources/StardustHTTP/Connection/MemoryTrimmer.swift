@@ -26,7 +26,8 @@ final class MemoryTrimmer: Sendable {
             return true
         }
         guard isWorthIt else { return }
-        let own = budgets.party(uid: context.policy.ownUser, isPrivileged: true, hasRole: true)
+        let user = context.ledger.inForce.values.access.ownUser
+        let own = budgets.party(uid: user, isPrivileged: true, hasRole: true)
         context.pools[.disk].submit(own) { ProcessMemory.giveBack() }
     }
 }

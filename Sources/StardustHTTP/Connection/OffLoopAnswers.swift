@@ -22,7 +22,7 @@ extension ConnectionHandler {
         guard let size = prepared.query.awaits else { return answerNow(prepared) }
         let ledger = server.ledger
         CheckpointWait.begin(
-            ledger, size, atMost: ledger.settings.queryTime, on: eventLoop
+            ledger, size, atMost: ledger.inForce.values.queryTime, on: eventLoop
         ) { outcome in
             switch outcome {
             case .success: self.answerNow(prepared)
@@ -59,7 +59,8 @@ extension ConnectionHandler {
                         retryAfterSeconds: 1)))
         }
         let context = QueryContext.patient(server.ledger, since: .now)
-        let time = pool == .drift ? ModelRequestLimits.driftTime : server.ledger.settings.queryTime
+        let time =
+            pool == .drift ? ModelRequestLimits.driftTime : server.ledger.inForce.values.queryTime
         let end = ContinuousClock.now + time + ConnectionLimits.lateness
         let turn = AnswerTurn(self)
         turn.timer = eventLoop.assumeIsolated().scheduleTask(

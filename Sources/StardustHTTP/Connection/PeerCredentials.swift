@@ -1,4 +1,5 @@
 internal import CPlatform
+internal import StardustCore
 
 extension PeerIdentity {
     private static let groupsMax = 1024
@@ -10,11 +11,11 @@ extension PeerIdentity {
         var count = Self.groupsMax
         var status: Int32 = 0
         // Safety: the array has room for `count` groups, and the call says how many it has written.
-        groups = unsafe [UInt32](unsafeUninitializedCapacity: count) { room, used in
+        let groups = unsafe [UInt32](unsafeUninitializedCapacity: count) { room, used in
             status = unsafe stardust_peer(descriptor, &uid, &gid, room.baseAddress, &count)
             used = status == 0 ? count : 0
         }
         guard status == 0 else { return nil }
-        (self.uid, self.gid) = (uid, gid)
+        self.init(uid: uid, gid: gid, groups: groups)
     }
 }

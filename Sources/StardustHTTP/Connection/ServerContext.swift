@@ -5,15 +5,13 @@ internal import StardustCore
 /// What all connections share.
 final class ServerContext: Sendable {
     let ledger: RunningLedger
-    let policy: AccessPolicy
     let pools: ThreadPools
     let logger: Logger
 
     init(
-        _ ledger: RunningLedger, _ policy: AccessPolicy, _ pools: ThreadPools, _ logger: Logger
+        _ ledger: RunningLedger, _ pools: ThreadPools, _ logger: Logger
     ) {
         self.ledger = ledger
-        self.policy = policy
         self.pools = pools
         self.logger = logger
     }

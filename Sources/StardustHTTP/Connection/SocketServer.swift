@@ -11,7 +11,6 @@ package import StardustCore
 package struct SocketServer: Service {
     private let ledger: RunningLedger
     private let place: Place
-    private let policy: AccessPolicy
     private let logger: Logger
     private let isListening: @Sendable () -> Void
     private let pulse: LoopPulse
@@ -27,13 +26,12 @@ package struct SocketServer: Service {
 
     /// `isListening` is called once, when clients can connect. `pulse` tells whether the event loops turn.
     package init(
-        _ ledger: RunningLedger, at place: Place, policy: AccessPolicy, logger: Logger,
+        _ ledger: RunningLedger, at place: Place, logger: Logger,
         pulse: LoopPulse = LoopPulse(), isListening: @escaping @Sendable () -> Void = {}
     ) {
         self.ledger = ledger
         self.place = place
         self.pulse = pulse
-        self.policy = policy
         self.logger = logger
         self.isListening = isListening
     }
@@ -54,7 +52,7 @@ package struct SocketServer: Service {
             }
         let loops = MultiThreadedEventLoopGroup(numberOfThreads: min(2, System.coreCount))
         let pools = ThreadPools()
-        let context = ServerContext(ledger, policy, pools, logger)
+        let context = ServerContext(ledger, pools, logger)
         let contexts = try await Self.loopContexts(loops)
         pulse.watch(loops.makeIterator())
         let acceptor = Acceptor(descriptor, isOurs: file != nil, context) {

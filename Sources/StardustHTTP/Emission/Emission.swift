@@ -13,7 +13,7 @@ enum Emission {
         let waits = try parameters.waitsForCheckpoint()
         switch MediaType(connection.fields.contentType) {
         case .json:
-            let limit = connection.server.ledger.settings.packetBytes
+            let limit = connection.settings.packetBytes
             if let length = connection.fields.contentLength.flatMap({ Int($0) }),
                 length > limit
             {

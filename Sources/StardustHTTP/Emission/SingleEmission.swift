@@ -27,7 +27,7 @@ final class SingleEmission: RequestBody {
     private var ledger: RunningLedger { connection.server.ledger }
 
     func take(_ bytes: ByteBuffer) {
-        let limit = ledger.settings.packetBytes
+        let limit = connection.settings.packetBytes
         guard body.readableBytes + bytes.readableBytes <= limit else {
             return refuse(.tooLarge(limit: limit))
         }
@@ -103,7 +103,7 @@ final class SingleEmission: RequestBody {
         guard connection.grant.allowsAppending(facts.entityType) else {
             throw .forbidden(appending: facts.entityType)
         }
-        if let refused = ledger.settings.refusal(of: payload) { throw refused }
+        if let refused = connection.settings.refusal(of: payload) { throw refused }
         submission.append(payload, facts)
         guard connection.grant.isLimited else { return nil }
         return Amendments.packet([UInt8](payload), facts)

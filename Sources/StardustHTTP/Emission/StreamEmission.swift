@@ -65,7 +65,7 @@ final class StreamEmission: RequestBody {
         unanswered = connection.lease(.answerBytes)
         self.connection = connection
         self.waitsForCheckpoint = waitsForCheckpoint
-        cutter = LineCutter(lineBytesMax: connection.server.ledger.settings.packetBytes)
+        cutter = LineCutter(lineBytesMax: connection.settings.packetBytes)
         reservation = connection.lease(.bodyBytes)
     }
 
@@ -217,7 +217,7 @@ final class StreamEmission: RequestBody {
                 problem = .forbidden(appending: facts.entityType)
             } else if let refused {
                 problem = refused.problem
-            } else if let refused = ledger.settings.refusal(of: payload) {
+            } else if let refused = connection.settings.refusal(of: payload) {
                 problem = refused
             } else {
                 submission.append(payload, facts)
@@ -231,7 +231,7 @@ final class StreamEmission: RequestBody {
 
     private func tooLarge(_ line: Int) -> Problem {
         connection.server.metrics.packetsRefused.add()
-        var problem = Problem.tooLarge(limit: ledger.settings.packetBytes)
+        var problem = Problem.tooLarge(limit: connection.settings.packetBytes)
         problem.line = line
         return problem
     }

@@ -62,7 +62,8 @@ extension Problem {
         case .timeIsOver:
             self.init(
                 .timeIsOver,
-                "this took longer than \(ledger.settings.queryTime); ask for less, or query by key")
+                "this took longer than \(ledger.inForce.values.queryTime); ask for less, or query by key"
+            )
         case .tooMuchMemory:
             self.init(
                 .tooMuchMemory,

@@ -1,6 +1,6 @@
 internal import LedgerFormat
 internal import LedgerStorage
-internal import StardustCore
+package import StardustCore
 
 /// One kind of request the socket answers. The daemon, its documents and its tests all rely on this
 /// one description.

@@ -1,4 +1,5 @@
 internal import Reconstruction
+internal import StardustCore
 
 extension Endpoint {
     /// Every request the socket accepts. The first is the one workers send.

@@ -71,6 +71,11 @@ enum OperatorQueries {
                 } else {
                     json.null()
                 }
+                let settings = ledger.inForce.report
+                json.key("settings")
+                settings.write(to: &json)
+                json.key("reload")
+                settings.writeReload(to: &json)
                 json.member("bytes_in_flight", ledger.bytesInFlight)
                 json.member("connections", ledger.budgets.used(.connections))
                 json.endObject()

@@ -23,7 +23,7 @@ struct QueryContext: Sendable {
         _ ledger: RunningLedger, since began: ContinuousClock.Instant
     ) -> QueryContext {
         QueryContext(
-            ledger: ledger, access: .blocking, deadline: began + ledger.settings.queryTime)
+            ledger: ledger, access: .blocking, deadline: began + ledger.inForce.values.queryTime)
     }
 
     /// The same answer on a thread that may also wait for the archive.
@@ -117,7 +117,7 @@ extension Problem {
         case .timeIsOver:
             self.init(
                 .timeIsOver,
-                "this took longer than \(ledger.settings.queryTime); ask for less at a time, with "
+                "this took longer than \(ledger.inForce.values.queryTime); ask for less at a time, with "
                     + "lower limits")
         case .index(let failure):
             if case .unusable = failure { ledger.follower?.distrust() }

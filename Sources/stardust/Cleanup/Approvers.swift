@@ -1,6 +1,6 @@
 internal import Cleanup
 internal import Glibc
-internal import StardustHTTP
+internal import StardustCore
 
 /// Who may approve a plan, by the users and groups of this machine.
 struct Approvers {

@@ -1,5 +1,7 @@
 import ArgumentParser
 internal import Packets
+internal import StardustCore
+internal import StardustHTTP
 
 struct ConfigCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -58,34 +60,17 @@ struct ConfigShowCommand: ParsableCommand {
 
     func run() throws {
         let configuration = try Configuration(path: options.file, resolves: false)
-        var (json, lines) = (JSONWriter(), [String]())
-        json.beginObject()
-        for setting in Setting.allCases {
-            let origin = configuration.origins[setting.rawValue]
-            let value = origin?.source ?? setting.standard
-            let place =
-                origin.map { $0.place.split(separator: ": ")[0] + "" }
-                ?? setting.variable.map { "$" + $0 } ?? "default"
-            json.key(setting.rawValue)
-            json.beginObject()
-            json.key("value")
-            json.json(Array(Self.withoutPasswords(value, setting).utf8))
-            json.member("from", place)
-            json.endObject()
-            lines.append(
-                "\(setting.rawValue.padded(to: 22))"
-                    + "\(Self.oneLine(Self.withoutPasswords(value, setting)))  (\(place))")
+        let report = configuration.report()
+        if json {
+            var json = JSONWriter()
+            report.write(to: &json)
+            return try Output.data(json.bytes + [0x0A])
         }
-        json.endObject()
-        if self.json { return try Output.data(json.bytes + [0x0A]) }
-        for line in lines { try Output.line(Output.safe(line)) }
-    }
-
-    /// The address of PostgreSQL may have a password in it.
-    private static func withoutPasswords(_ value: String, _ setting: Setting) -> String {
-        guard setting == .model else { return value }
-        let whole = BackupCommand.withoutPasswords(Array("{\"model\":\(value)}".utf8))
-        return String(decoding: whole, as: UTF8.self).dropFirst("{\"model\":".count).dropLast() + ""
+        for line in report.lines {
+            try Output.line(
+                Output.safe(
+                    "\(line.name.padded(to: 22))\(Self.oneLine(line.value))  (\(line.origin))"))
+        }
     }
 
     private static func oneLine(_ value: String) -> String {

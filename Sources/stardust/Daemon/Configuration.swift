@@ -1,6 +1,7 @@
 internal import Glibc
 internal import LedgerFormat
 internal import LedgerStorage
+internal import Logging
 internal import Packets
 internal import Platform
 internal import Replication
@@ -13,18 +14,21 @@ struct Configuration {
     /// The group that may connect; nil for the process's own.
     var socketGroup: UInt32?
     var settings = RunningLedger.Settings()
-    var policy = AccessPolicy(ownUser: geteuid())
     /// The PostgreSQL the read model follows.
     var source: SyncSettings?
     /// Where the archive process ships the ledger to.
     var archive: ArchiveSettings?
     /// Where assets are that may be cleaned up.
     var cleanup: CleanupSettings?
+    /// Which lines the log has.
+    var logLevel = Logger.Level.info
     /// What names this machine among a ledger's writers; nil for a hash of its machine-id.
     var machine: String?
 
     /// Each member that a file has, by its name: where, and what it is.
     private(set) var origins: [String: (place: String, source: String)] = [:]
+    /// The same of the members of `archive`.
+    private(set) var archiveOrigins: [String: String] = [:]
 
     /// Reads all files of a configuration; uses the defaults if there is no path. A member of a later file
     /// replaces that of an earlier one; rules of `access` add up. Without `resolves` nothing is looked up, neither
@@ -60,7 +64,9 @@ struct Configuration {
                 if member.resolves { settings.witnessPolicy = try witnessPolicy(path) }
             case "keys": settings.keysFolder = try member.string()
             case "model": source = try source(try member.object())
-            case "archive": archive = try ArchiveSettings(try member.object())
+            case "archive":
+                archive = try ArchiveSettings(try member.object())
+                archiveOrigins = try member.object().sources
             case "cleanup": cleanup = try CleanupSettings(try member.object())
             case "forbidden":
                 for text in try member.strings() {
@@ -70,6 +76,12 @@ struct Configuration {
                     }
                     settings.forbidden.append(path)
                 }
+            case "log_level":
+                let text = try member.string()
+                guard let level = Self.logLevels[text] else {
+                    throw member.wrong("\(text) is not one of debug, info, notice, warning, error")
+                }
+                logLevel = level
             case "machine":
                 let text = try member.string()
                 guard EpochNote.isMachine(text) else {
@@ -79,11 +91,17 @@ struct Configuration {
                 }
                 machine = text
             case "access":
-                for element in try member.elements() { policy.rules.append(try rule(element)) }
+                for element in try member.elements() {
+                    settings.access.rules.append(try rule(element))
+                }
             default: throw member.unknown(Setting.allCases.map(\.rawValue))
             }
         }
     }
+
+    private static let logLevels: [String: Logger.Level] = [
+        "debug": .debug, "info": .info, "notice": .notice, "warning": .warning, "error": .error,
+    ]
 
     /// What several settings together must be.
     private func check(_ path: String) throws(Failure) {
@@ -127,6 +145,17 @@ struct Configuration {
                     + "be published")
         }
         return policy
+    }
+
+    /// Refuses another ledger's policy.
+    func checkPolicy(_ origin: String) throws(Failure) {
+        let logs = settings.witnessPolicy.logs
+        guard !logs.isEmpty,
+            !logs.contains(where: { $0.keyName.name.elementsEqual(origin.utf8) })
+        else { return }
+        throw Failure(
+            .badConfiguration,
+            "witness_policy: none of its log lines names this ledger, \(origin)")
     }
 
     private func source(_ object: ConfigurationObject) throws(Failure) -> SyncSettings {

@@ -33,6 +33,11 @@ struct ConfigurationObject {
         }
     }
 
+    /// What each member is, as the file has it.
+    var sources: [String: String] {
+        Dictionary(members.map { ($0.name, $0.source) }, uniquingKeysWith: { $1 })
+    }
+
     struct Member {
         let file: ConfigurationFile
         let key: Int

@@ -4,6 +4,7 @@ internal import Glibc
 internal import LedgerFormat
 internal import LedgerStorage
 internal import Logging
+internal import Packets
 internal import Platform
 internal import ServiceLifecycle
 internal import StardustCore
@@ -23,7 +24,7 @@ struct ServeCommand: AsyncParsableCommand {
     var ledger: String
 
     @Option(
-        help: "The Unix socket. Default: the configuration's, $STARDUST_SOCKET, or the built-in.")
+        help: "The Unix socket. Default: $STARDUST_SOCKET, the configuration's, or the built-in.")
     var socket: String?
 
     @Option(help: "Configuration file; Docs/Configuration.md describes it.")
@@ -43,7 +44,7 @@ struct ServeCommand: AsyncParsableCommand {
     func run() async throws {
         let manager = try Self.manager()
         var configuration = try Configuration(path: config)
-        configuration.settings.keysFolder = configuration.settings.keysFolder ?? .credentials
+        configuration.settings.keysFolder = .credentials ?? configuration.settings.keysFolder
         Signals.ignoreForDaemons()
         Signals.leaveNoBacktrace()
         let (volume, hold) = try readOnly ? open(&configuration) : openLocked(&configuration)
@@ -53,6 +54,7 @@ struct ServeCommand: AsyncParsableCommand {
         Self.keepFreedMemory()
         Self.keepKeysOutOfDumps()
         let logger = Logger(label: "stardust") { JSONLogHandler(label: $0) }
+        JSONLogHandler.level = configuration.logLevel
         if !readOnly, Self.isReadableByOthers(ledger) {
             logger.warning(
                 "others can read the ledger's files, whatever their roles are; chmod -R go= \(ledger)"
@@ -61,17 +63,21 @@ struct ServeCommand: AsyncParsableCommand {
         let running: RunningLedger
         do throws(OpenFailure) {
             running = try RunningLedger(
-                volume, settings: configuration.settings, logger: logger,
+                volume, settings: configuration.settings,
+                report: configuration.report(options: options), logger: logger,
                 transport: WitnessClient.post)
         } catch { throw Failure(error) }
-        try Self.checkPolicy(configuration.settings.witnessPolicy, running.identity.origin)
+        try configuration.checkPolicy(running.identity.origin)
         let pulse = LoopPulse()
         let (place, path) = try place(configuration, manager)
         let server = SocketServer(
-            running, at: place, policy: configuration.policy, logger: logger, pulse: pulse,
+            running, at: place, logger: logger, pulse: pulse,
             isListening: { logger.notice("listening", metadata: ["socket": "\(path)"]) })
         var services: [any Service] = [
             LedgerService(ledger: running), server, NotifyService(manager, running, pulse),
+            ReloadService(
+                ledger: running, path: config, options: options, started: configuration,
+                manager: manager, logger: logger),
         ]
         for listener in manager.listeners where listener.name == "metrics" {
             services.append(
@@ -88,6 +94,14 @@ struct ServeCommand: AsyncParsableCommand {
         logger.notice("stopped")
     }
 
+    /// Settings that the command line has.
+    private var options: [Setting: String] {
+        guard let socket else { return [:] }
+        var json = JSONWriter()
+        json.string(socket)
+        return [.socket: String(decoding: json.bytes, as: UTF8.self)]
+    }
+
     static func manager() throws(Failure) -> ServiceManager {
         do throws(ServiceManager.Malformed) { return try ServiceManager.ofProcess() } catch {
             throw Failure(.badConfiguration, "the service manager: \(error)")
@@ -98,7 +112,8 @@ struct ServeCommand: AsyncParsableCommand {
     private func place(
         _ configuration: Configuration, _ manager: ServiceManager
     ) throws(Failure) -> (SocketServer.Place, String) {
-        let path = socket ?? configuration.socket ?? .defaultSocketPath
+        let path =
+            socket ?? .environment("STARDUST_SOCKET") ?? configuration.socket ?? .defaultSocketPath
         var passed: Int32?
         for listener in manager.listeners {
             let families: [Int32]
@@ -202,16 +217,6 @@ struct ServeCommand: AsyncParsableCommand {
                 .cannotOpenInput,
                 "keys: \(folder) holds no key; it needs the ledger's file \(LedgerLayout.key)")
         }
-    }
-
-    /// Refuses another ledger's policy.
-    private static func checkPolicy(_ policy: WitnessPolicy, _ origin: String) throws(Failure) {
-        guard !policy.logs.isEmpty,
-            !policy.logs.contains(where: { $0.keyName.name.elementsEqual(origin.utf8) })
-        else { return }
-        throw Failure(
-            .badConfiguration,
-            "witness_policy: none of its log lines names this ledger, \(origin)")
     }
 
     /// Refuses a folder in which everybody could replace the files.

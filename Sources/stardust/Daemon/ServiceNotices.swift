@@ -51,6 +51,9 @@ struct ServiceNotices {
         return lines
     }
 
+    /// `now` is the monotonic clock, in microseconds.
+    static func reloading(now: Int64) -> [String] { ["RELOADING=1", "MONOTONIC_USEC=\(now)"] }
+    static let reloaded = ["READY=1"]
     static let stopping = ["STOPPING=1", "STATUS=stopping"]
 }
 

@@ -14,6 +14,7 @@ enum Setting: String, CaseIterable {
     case cleanup
     case forbidden
     case machine
+    case logLevel = "log_level"
     case access
 
     /// JSON, or null for nothing.
@@ -25,17 +26,31 @@ enum Setting: String, CaseIterable {
         case .inFlightBytesMax: "67108864"
         case .queryTimeMax: "5000"
         case .clockStepMax: "366"
+        case .logLevel: "\"info\""
         case .forbidden, .access: "[]"
         case .keys: String.credentials.map { "\"\($0)\"" } ?? "null"
         case .socketGroup, .witnessPolicy, .model, .archive, .cleanup, .machine: "null"
         }
     }
 
-    /// The variable that the standard comes from; nil if it is the program's own.
+    /// Whether a running daemon takes a new value when it reads its files again. Those of `cleanup` are of other
+    /// commands, which always read them.
+    var isReloadable: Bool {
+        switch self {
+        case .segmentBytes, .packetBytesMax, .inFlightBytesMax, .queryTimeMax, .witnessPolicy,
+            .forbidden, .logLevel, .access, .cleanup:
+            true
+        case .socket, .socketGroup, .clockStepMax, .keys, .model, .archive, .machine: false
+        }
+    }
+
+    /// Members of `archive` that are reloadable.
+    static let reloadableOfArchive: Set = ["retain_local", "cache", "stop_after_lag_s"]
+
+    /// The variable that goes before files; nil if it is unset, or there is none.
     var variable: String? {
         switch self {
-        case .socket:
-            ["STARDUST_SOCKET", "XDG_RUNTIME_DIR"].first { String.environment($0) != nil }
+        case .socket: String.environment("STARDUST_SOCKET") == nil ? nil : "STARDUST_SOCKET"
         case .keys: String.credentials == nil ? nil : "CREDENTIALS_DIRECTORY"
         default: nil
         }

@@ -1,4 +1,4 @@
-internal import LedgerFormat
+package import LedgerFormat
 
 /// What a peer may do. Roles are not ordered, except that `audit` includes `read` and `admin`
 /// includes everything. `append` never implies `read`.
@@ -19,7 +19,7 @@ package struct PeerIdentity: Hashable, Sendable {
         self.groups = groups
     }
 
-    var peer: Entry.Peer { Entry.Peer(uid: uid, gid: gid) }
+    package var peer: Entry.Peer { Entry.Peer(uid: uid, gid: gid) }
 }
 
 /// Maps peers to roles. Without rules, only the daemon's own user and root may do anything.
@@ -50,7 +50,7 @@ package struct AccessPolicy: Hashable, Sendable {
         self.rules = rules
     }
 
-    /// What a peer may do; decided once per connection.
+    /// What a peer may do.
     package func grant(_ peer: PeerIdentity) -> Grant {
         if peer.uid == ownUser || peer.uid == 0 {
             return Grant(roles: [.admin], entityTypes: nil)
@@ -69,9 +69,9 @@ package struct AccessPolicy: Hashable, Sendable {
     }
 
     package struct Grant: Hashable, Sendable {
-        var roles: Set<Role>
+        package var roles: Set<Role>
         /// Types that may be appended; nil for all.
-        var entityTypes: Set<String>?
+        package var entityTypes: Set<String>?
 
         package func allows(_ role: Role) -> Bool {
             if roles.contains(.admin) || roles.contains(role) { return true }

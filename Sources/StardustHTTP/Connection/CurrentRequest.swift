@@ -1,0 +1,48 @@
+internal import StardustCore
+
+/// The request that a connection is at.
+enum CurrentRequest {
+    case none
+    case query(PreparedQuery)
+    case follow(Parameters)
+    case refused(Problem)
+    case body(any RequestBody)
+    case following(FollowStream)
+
+    /// A request without a body.
+    init(
+        _ endpoint: Endpoint, _ variables: PathVariables, _ text: Substring?,
+        _ ledger: RunningLedger, _ fields: RequestFields
+    ) throws(Problem) {
+        let parameters = try endpoint.read(text)
+        guard case .query(let parse) = endpoint.handler else {
+            self = .follow(parameters)
+            return
+        }
+        let query = try parse(
+            QueryRequest(
+                ledger: ledger, variables: variables, parameters: parameters, range: fields.range))
+        self = .query(PreparedQuery(endpoint, query))
+    }
+}
+
+/// What a request is handled by, from its beginning to its end: the settings, and what its peer may do.
+struct RequestTerms {
+    private var inForce: SettingsInForce
+    private(set) var grant: AccessPolicy.Grant
+
+    var settings: RunningLedger.Settings { inForce.values }
+
+    init(_ ledger: RunningLedger, _ peer: PeerIdentity) {
+        inForce = ledger.inForce
+        grant = inForce.values.access.grant(peer)
+    }
+
+    /// For the next request.
+    mutating func renew(_ ledger: RunningLedger, _ peer: PeerIdentity) {
+        let current = ledger.inForce
+        guard current !== inForce else { return }
+        inForce = current
+        grant = current.values.access.grant(peer)
+    }
+}
