@@ -100,6 +100,18 @@ package final class Daemon: @unchecked Sendable {
         throw Failure("the daemon does not serve: \(log)")
     }
 
+    /// Replaces the configuration, and waits until the daemon has read it, taken or not.
+    package func reload(_ text: String) throws {
+        let before = try metric("config_reloads_total")
+        _ = try folder.file("config.json", Array(text.utf8))
+        Foundation.kill(pid, SIGHUP)
+        let deadline = Date() + 60
+        while try metric("config_reloads_total") == before {
+            guard Date() < deadline else { throw Failure("nothing was read again: \(log)") }
+            usleep(1000)
+        }
+    }
+
     /// SIGTERM, and the exit status.
     @discardableResult
     package func stop() -> Int32 {

@@ -53,6 +53,30 @@ struct LeavingTests {
         #expect(try Self.answers(archived.daemon, numbers) == before)
     }
 
+    @Test func `what stays on the disk, and the cache, change without a restart`() throws {
+        let server = try ObjectStoreServer.shared(.weed)
+        let archived = try Archived(
+            [Archived.bucket(server)], leaves: true, environment: Self.environment)
+        let settings = try String(contentsOfFile: archived.configuration, encoding: .utf8)
+        try archived.daemon.reload(settings.replacing("\"days\": 0", with: "\"days\": 400"))
+        try archived.emit(0..<450)
+        try archived.start()
+        try archived.waitUntilShipped()
+        #expect(try archived.daemon.metric("archived_segments") == 0)
+        let folder = try TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
+        try archived.daemon.reload(settings.replacing(archived.cache, with: folder.path))
+        try archived.waitUntilLeft()
+        let id = Sample.numbered(17).id
+        #expect(try HTTPClient(archived.daemon.socket).get("/v1/packets/\(id)").status == 200)
+        #expect(try Self.names(folder.path) == ["stardust-blocks"])
+        #expect(try !Self.names(folder.path + "/stardust-blocks").isEmpty)
+        // A folder that is not there is refused before anything changes.
+        try archived.daemon.reload(settings.replacing(archived.cache, with: "/nowhere"))
+        #expect(try archived.daemon.metric("config_reload_ok") == 0)
+        #expect(try HTTPClient(archived.daemon.socket).get("/v1/packets/\(id)").status == 200)
+    }
+
     private static func segments(_ ledger: String) throws -> [String: Data] {
         var found: [String: Data] = [:]
         for name in try names(ledger + "/segments") where name.hasSuffix(".seg") {

@@ -7,18 +7,6 @@ import Testing
 
 /// Settings that are read again while the daemon runs.
 struct ReloadTests {
-    /// Replaces the configuration, and waits until the daemon has read it.
-    private static func reload(_ daemon: Daemon, _ text: String) throws {
-        let before = try daemon.metric("config_reloads_total")
-        _ = try daemon.folder.file("config.json", Array(text.utf8))
-        Foundation.kill(daemon.pid, SIGHUP)
-        let deadline = Date() + 60
-        while try daemon.metric("config_reloads_total") == before {
-            guard Date() < deadline else { throw Failure("nothing was read again: \(daemon.log)") }
-            usleep(1000)
-        }
-    }
-
     private static func status(_ daemon: Daemon) throws -> [String: Any] {
         try HTTPClient(daemon.socket).get("/v1/status").json
     }
@@ -37,14 +25,14 @@ struct ReloadTests {
             #"{"query_ms_max": 2000"#, #"{"query_ms_max": 2000, "packet_byte_max": 4096}"#,
             #"{"query_ms_max": 2000, "segment_bytes": 65536, "packet_bytes_max": 1048576}"#,
         ] {
-            try Self.reload(daemon, bad)
+            try daemon.reload(bad)
             let status = try Self.status(daemon)
             #expect(Self.value(status, "query_ms_max") as? Int == 1000)
             #expect((Self.reload(of: status)["error"] as? String)?.contains("config.json") == true)
             #expect(try daemon.metric("config_reload_ok") == 0)
         }
         #expect(daemon.logs("did you mean packet_bytes_max?"))
-        try Self.reload(daemon, #"{"query_ms_max": "2s"}"#)
+        try daemon.reload(#"{"query_ms_max": "2s"}"#)
         let status = try Self.status(daemon)
         #expect(Self.value(status, "query_ms_max") as? String == "2s")
         #expect(Self.reload(of: status)["error"] is NSNull)
@@ -55,8 +43,7 @@ struct ReloadTests {
     @Test func `what waits for a restart is named, and stays`() throws {
         let stores = #""stores": [{"url": "file:///srv/a"}]"#
         let daemon = try Daemon(configuration: "{\"archive\": {\(stores)}, \"machine\": \"one\"}")
-        try Self.reload(
-            daemon,
+        try daemon.reload(
             """
             {"archive": {"stores": [{"url": "file:///srv/b"}], "retain_local": {"days": 5}},
              "machine": "two", "socket": "/elsewhere", "query_ms_max": 50}
@@ -111,12 +98,12 @@ struct ReloadTests {
         }
         #expect(line() == "open")
         #expect(status(of: "/v1/packets") == "403")
-        try Self.reload(daemon, #"{"access": [{"user": 64100, "roles": ["read"]}]}"#)
+        try daemon.reload(#"{"access": [{"user": 64100, "roles": ["read"]}]}"#)
         #expect(status(of: "/v1/packets") == "200")
         #expect(status(of: "/v1/status") == "403")
-        try Self.reload(daemon, #"{"access": [{"user": 64100, "roles": ["admin"]}]}"#)
+        try daemon.reload(#"{"access": [{"user": 64100, "roles": ["admin"]}]}"#)
         #expect(status(of: "/v1/status") == "200")
-        try Self.reload(daemon, "{}")
+        try daemon.reload("{}")
         #expect(status(of: "/v1/packets") == "403")
     }
 
@@ -132,9 +119,9 @@ struct ReloadTests {
             return try client.emit(Array(padded)).status
         }
         #expect(try emit(1, bytes: 300_000) == 413)
-        try Self.reload(daemon, #"{"segment_bytes": "4MiB", "packet_bytes_max": "1MiB"}"#)
+        try daemon.reload(#"{"segment_bytes": "4MiB", "packet_bytes_max": "1MiB"}"#)
         for number in 2..<30 { #expect(try emit(number, bytes: 300_000) == 201) }
-        try Self.reload(daemon, #"{"segment_bytes": 65536, "packet_bytes_max": 2048}"#)
+        try daemon.reload(#"{"segment_bytes": 65536, "packet_bytes_max": 2048}"#)
         #expect(try emit(31, bytes: 300_000) == 413)
         #expect(try emit(32, bytes: 100) == 201)
         #expect(daemon.stop() == 0)
@@ -215,7 +202,7 @@ struct ReloadTests {
             default: text = whole
             }
             let start = ContinuousClock.now
-            try Self.reload(daemon, text)
+            try daemon.reload(text)
             times.append(ContinuousClock.now - start)
             return try daemon.metric("config_reload_ok") == (text == whole ? 1 : 0)
         }

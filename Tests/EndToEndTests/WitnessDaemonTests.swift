@@ -93,6 +93,34 @@ import Testing
         #expect(result.status == 0, "\(result.output)")
     }
 
+    @Test func `another policy asks other witnesses, without a restart`() throws {
+        let world = try Witnessed()
+        let daemon = try Daemon(configuration: "{}", ledger: world.ledger)
+        try daemon.emit(0..<10)
+        #expect(try daemon.checkpoint(covering: 10).note.signatures.count == 1)
+        let policy = "{\"witness_policy\": \"\(world.folder.path)/policy\"}"
+        try daemon.reload(policy)
+        try daemon.emit(10..<20)
+        #expect(try daemon.checkpoint(covering: 20).note.signatures.count == 3)
+        // The file alone has changed.
+        let text = try String(contentsOfFile: world.folder.path + "/policy", encoding: .utf8)
+        _ = try world.folder.file(
+            "policy", Array(text.replacing("both all", with: "both any").utf8))
+        world.killWitness(1)
+        try daemon.reload(policy)
+        try daemon.emit(20..<30)
+        #expect(try daemon.checkpoint(covering: 30).note.signatures.count == 2)
+        // One that names another ledger is refused.
+        _ = try world.folder.file(
+            "policy", Array("log \(world.vkey.replacing("witnessed", with: "other"))\n".utf8))
+        try daemon.reload(policy)
+        #expect(try daemon.metric("config_reload_ok") == 0)
+        try daemon.emit(30..<40)
+        #expect(try daemon.checkpoint(covering: 40).note.signatures.count == 2)
+        #expect(daemon.stop() == 0)
+        #expect(try daemon.verify("--vkey", world.vkey).status == 0)
+    }
+
     @Test func `a tree that is damaged is no fork`() throws {
         let world = try Witnessed()
         let daemon = try world.daemon()
