@@ -49,7 +49,8 @@ let package = Package(
         .target(
             name: "LedgerFormat", dependencies: ["CLibCrypto", "CPlatform"], swiftSettings: strict),
         .target(
-            name: "Platform", dependencies: ["CPlatform", "LedgerFormat"], swiftSettings: strict),
+            name: "Platform", dependencies: ["CPlatform", "LedgerFormat", log],
+            swiftSettings: strict),
         .target(
             name: "Packets", dependencies: ["LedgerFormat", "CPlatform"], swiftSettings: strict),
         .target(
@@ -216,10 +217,12 @@ var testTargets: [Target] {
             name: "EndToEndTests",
             dependencies: [
                 "stardust", "StardustHTTP", "DaemonTestSupport", "LedgerFormat", "LedgerStorage",
-                "Packets", "PipelineWorkload", "Platform", "ReadModel", "TestSupport",
+                "Packets", "PipelineWorkload", "Platform", "ReadModel", "StardustCore",
+                "TestSupport",
             ],
             exclude: [
                 "documented.py", "hostile.py", "lying_archive.py", "naive_cleanup.py",
+                "stardust.rules.test.yml",
                 "service_manager.py",
                 "scales_audit.py",
             ],

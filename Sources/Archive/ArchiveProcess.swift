@@ -86,7 +86,9 @@ package final class ArchiveProcess: Sendable {
         Patience(
             nil, isOver: { [self] in isStopping },
             note: { [logger] failure in
-                logger.warning("\(failure); trying again", metadata: ["store": "\(store.name)"])
+                logger.log(
+                    .archiveStoreFailed, "\(failure); trying again",
+                    metadata: ["store": "\(store.name)"])
             })
     }
 
@@ -104,10 +106,10 @@ package final class ArchiveProcess: Sendable {
                 if case .superseded = error { return error }
                 if isStopping { return nil }
                 guard case .store(let failure) = error else {
-                    logger.critical("\(error)", metadata: ["store": "\(store.name)"])
+                    logger.log(.archivingStopped, "\(error)", metadata: ["store": "\(store.name)"])
                     return error
                 }
-                logger.error("\(error)", metadata: ["store": "\(store.name)"])
+                logger.log(.archivingFailed, "\(error)", metadata: ["store": "\(store.name)"])
                 pause(
                     failure.kind == .refused || failure.kind == .damaged
                         ? ArchiveLimits.refusedPause : ArchiveLimits.failedPause)
@@ -148,7 +150,7 @@ package final class ArchiveProcess: Sendable {
 
     private var drillMetric: String {
         guard let path = settings.drill else { return "" }
-        let age = DrillRecord(of: path).map {
+        let age = RunRecord(.drill, of: path).map {
             Double(Timestamp.systemNow().microseconds - $0.time.microseconds) / 1e6
         }
         return """
@@ -174,7 +176,7 @@ package final class ArchiveProcess: Sendable {
     ) throws(ArchiveFailure) {
         try probeOnce(store)
         var place = place
-        for finding in place.epochs.findings { logger.critical("\(finding)") }
+        for finding in place.epochs.findings { logger.log(.archiveFinding, "\(finding)") }
         if place.successor == nil {
             try place.claim(patience(store))
             try keepSuperseded(place)
@@ -224,7 +226,7 @@ package final class ArchiveProcess: Sendable {
     private func end(
         for successor: ArchivedEpochs.Epoch, _ place: ArchivePlace, _ shipper: inout PartShipper
     ) throws(ArchiveFailure) {
-        logger.critical("\(ArchiveFailure.superseded(successor.note))")
+        logger.log(.superseded, "\(ArchiveFailure.superseded(successor.note))")
         try asking { () throws(StoreFailure) in try source.supersede(successor.content) }
         state.change { $0.successor = successor }
         let now = try current()
@@ -254,8 +256,8 @@ package final class ArchiveProcess: Sendable {
         try shipper.resume(try current())
         while !isStopping, state.withLock({ $0.successor }) == nil {
             while let mark = try shipper.ship(try current()), !isStopping {
-                logger.info(
-                    "archived the segment at position \(mark.first)",
+                logger.log(
+                    .segmentArchived, "archived the segment at position \(mark.first)",
                     metadata: ["store": "\(store.name)"])
             }
             pause(ArchiveLimits.failedPause)

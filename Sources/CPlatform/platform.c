@@ -12,6 +12,8 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/timex.h>
+#include <sys/vfs.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/xattr.h>
@@ -153,4 +155,16 @@ int64_t *stardust_thread_bytes_max(void) {
 const uint8_t *stardust_find(
     const uint8_t *bytes, size_t count, const uint8_t *needle, size_t needle_count) {
     return memmem(bytes, count, needle, needle_count);
+}
+
+int stardust_clock_is_synchronised(void) {
+    struct timex state = {0};
+    int status = adjtimex(&state);
+    if (status < 0) return -1;
+    return status != TIME_ERROR && !(state.status & STA_UNSYNC);
+}
+
+int64_t stardust_file_system(const char *path) {
+    struct statfs state;
+    return statfs(path, &state) == 0 ? (int64_t)state.f_type : -1;
 }

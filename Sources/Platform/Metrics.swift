@@ -12,8 +12,16 @@ package final class Metrics: Sendable {
         "packets_turned_away_total", "Packets refused for lack of room or readiness.")
     package let payloadBytes = Counter("payload_bytes_total", "Payload bytes made durable.")
     package let batches = Counter("batches_total", "Batches written, each with one fdatasync.")
-    package let commitMicroseconds = Counter(
-        "commit_microseconds_total", "Time spent in write and fdatasync.")
+    package let commitSeconds = Histogram(
+        "commit_seconds", "Time that a batch spent in write and fdatasync.",
+        [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10])
+    package let requestSeconds = HistogramFamily(
+        "request_seconds",
+        "Time from a request's header to its answer, of answers made as a whole.",
+        "route", [0.0005, 0.0025, 0.01, 0.05, 0.25, 1, 5])
+    package let denied = CounterFamily(
+        "denied_total", "Requests and packets that a role was missing for.", "role",
+        ["append", "read", "audit", "admin"])
     package let segmentsRolled = Counter("segments_rolled_total", "Segments sealed.")
     package let segmentsLeft = Counter(
         "segments_left_total", "Segments that left the disk for the archive.")
@@ -45,15 +53,33 @@ package final class Metrics: Sendable {
     package let publishedSize = Gauge("published_size", "Entries the published checkpoint covers.")
     package let publishingStopped = Gauge(
         "publishing_stopped", "1 if publishing has stopped and an operator must intervene.")
-    package let ready = Gauge(
-        "ready", "1 if all is well; 0 if /readyz has a reason why not, such as stalled publishing.")
+    package let readOnly = Gauge(
+        "read_only", "1 if nothing is appended, although the daemon was started to.")
+    package let checkpointAge = SecondsGauge(
+        "checkpoint_age_seconds", "Time since the newest checkpoint was published.")
+    package let indexLag = Gauge(
+        "index_lag_entries", "Entries that the index does not have yet.")
+    package let diskFreeBytes = Gauge(
+        "disk_free_bytes", "Bytes that the ledger's file system has left for the daemon.")
+    package let diskFullIn = SecondsGauge(
+        "disk_full_in_seconds",
+        "When the disk is full, if the ledger grows as in the last seven days.")
+    package let verifyAge = SecondsGauge(
+        "verify_age_seconds",
+        "Time since the ledger's files were last verified, or since it began; 0 without records.")
+    package let verifyFailed = Gauge(
+        "verify_failed", "1 if the last verification of the ledger's files found something.")
+    package let modelRetainedBytesLimit = Gauge(
+        "model_retained_bytes_limit", "What model_retained_bytes should not exceed.")
+    package let forkAlarm = Gauge(
+        "fork_alarm", "1 if a witness says that there is another history of the ledger.")
     package let modelLagBytes = Gauge(
         "model_lag_bytes", "Bytes of the source's log that the read model has not applied.")
     package let modelFollowing = Gauge(
         "model_following",
         "0 while the daemon should follow PostgreSQL and does not; otherwise 1.")
-    package let modelLagMilliseconds = Gauge(
-        "model_lag_milliseconds",
+    package let modelLagSeconds = SecondsGauge(
+        "model_lag_seconds",
         "How long the read model has been known to be behind the source.")
     package let modelRetainedBytes = Gauge(
         "model_retained_bytes", "Bytes of write-ahead log that the slot retains at the source.")
@@ -69,46 +95,13 @@ package final class Metrics: Sendable {
 
     package init() {}
 
-    package final class Counter: Sendable {
-        fileprivate let name: String
-        fileprivate let help: String
-        private let count = Atomic<Int>(0)
-
-        fileprivate init(_ name: String, _ help: String) { (self.name, self.help) = (name, help) }
-
-        package func add(_ amount: Int = 1) { count.add(amount, ordering: .relaxed) }
-        package var value: Int { count.load(ordering: .relaxed) }
-    }
-
-    package final class Gauge: Sendable {
-        fileprivate let name: String
-        fileprivate let help: String
-        private let level: Atomic<Int>
-
-        fileprivate init(_ name: String, _ help: String, _ level: Int = 0) {
-            (self.name, self.help) = (name, help)
-            self.level = Atomic(level)
-        }
-
-        package func set(_ value: Int) { level.store(value, ordering: .relaxed) }
-        package func add(_ amount: Int) { level.add(amount, ordering: .relaxed) }
-        package var value: Int { level.load(ordering: .relaxed) }
-    }
-
-    /// The Prometheus text exposition format, version 0.0.4.
+    /// The Prometheus text of all metrics.
     package var text: String {
-        var lines: [String] = []
-        func add(_ name: String, _ help: String, _ type: String, _ value: Int) {
-            lines.append("# HELP stardust_\(name) \(help)")
-            lines.append("# TYPE stardust_\(name) \(type)")
-            lines.append("stardust_\(name) \(value)")
-        }
+        var text = MetricsText()
         // Lists every metric declared above, so none can be forgotten.
-        let all = Mirror(reflecting: self).children.map(\.value)
-        for case let counter as Counter in all {
-            add(counter.name, counter.help, "counter", counter.value)
+        for case let metric as any Metric in Mirror(reflecting: self).children.map(\.value) {
+            metric.write(to: &text)
         }
-        for case let gauge as Gauge in all { add(gauge.name, gauge.help, "gauge", gauge.value) }
-        return lines.joined(separator: "\n") + "\n"
+        return text.text
     }
 }

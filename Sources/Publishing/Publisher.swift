@@ -21,8 +21,11 @@ package final class Publisher: Sendable {
 
     private struct State {
         var plan: PublishingPlan
-        /// The newest checkpoint that may be shown.
+        /// The newest checkpoint that may be shown, and since when.
         var published: SignedCheckpoint?
+        var publishedAt: Timestamp?
+        /// Somebody has seen another history.
+        var isForked = false
         /// Bytes of the file of checkpoints that are durable.
         var checkpointBytes: Int
         var waiters: [Int: Waiter] = [:]
@@ -68,13 +71,16 @@ package final class Publisher: Sendable {
             needsRound: publisher.newest != published, now: .now)
         if let reason = witnesses.alarm ?? publisher.keyProblem?.description {
             plan.stopPublishing(reason)
-            logger.critical("publishing has stopped: \(reason)")
+            logger.log(.publishingStopped, "publishing has stopped: \(reason)")
             metrics.publishingStopped.set(1)
         }
         metrics.publishedSize.set(Int(plan.publishedSize.entries))
         monitor = Monitor(
             State(
-                plan: plan, published: published, checkpointBytes: publisher.checkpointBytes))
+                plan: plan, published: published,
+                // As old as its last entry, at most.
+                publishedAt: published == nil ? nil : map.head.lastReceivedAt,
+                isForked: witnesses.alarm != nil, checkpointBytes: publisher.checkpointBytes))
         start(publisher)
     }
 
@@ -110,6 +116,12 @@ package final class Publisher: Sendable {
     // MARK: Readers
 
     package var phase: Phase { monitor.withLock { $0.plan.phase } }
+
+    /// Since when the newest checkpoint may be shown; nil if there is none.
+    package var publishedAt: Timestamp? { monitor.withLock { $0.publishedAt } }
+
+    /// Whether a witness says that there is another history.
+    package var isForked: Bool { monitor.withLock { $0.isForked } }
 
     /// What is known of each witness that is asked.
     /// The witnesses of another policy. Nothing changes yet. Blocks on the disk.
@@ -245,7 +257,8 @@ package final class Publisher: Sendable {
         case .rebuild, .catchUp:
             do throws(ReadFailure) {
                 if case .rebuild = work {
-                    logger.warning(
+                    logger.log(
+                        .treeRebuilding,
                         "the tree's files do not match the entries; rebuilding the tree")
                     publisher.rebuild()
                 }
@@ -272,7 +285,7 @@ package final class Publisher: Sendable {
     private func publish(_ checkpoint: SignedCheckpoint) {
         metrics.publishedSize.set(Int(checkpoint.checkpoint.size.entries))
         let covered = monitor.change { state in
-            state.published = checkpoint
+            (state.published, state.publishedAt) = (checkpoint, .systemNow())
             state.plan.published(checkpoint.checkpoint.size)
             return state.takeWaiters(upTo: checkpoint.checkpoint.size)
         }
@@ -293,13 +306,14 @@ package final class Publisher: Sendable {
         _ outcome: WitnessCouncil.Outcome, _ publisher: inout TreePublisher
     ) throws(PublishFailure) {
         monitor.change { $0.plan.tookRound() }
-        for problem in outcome.problems { logger.warning("witness \(problem)") }
+        for problem in outcome.problems { logger.log(.witnessFailed, "witness \(problem)") }
         metrics.cosignatures.add(outcome.cosignatureCount)
         do throws(TreePublisher.Failure) {
             if outcome.cosignatureCount > 0 { try publisher.keep(outcome.checkpoint) }
         } catch { throw .sign(error) }
         if let alarm = outcome.alarm {
             witnesses.keep(alarm)
+            monitor.change { $0.isForked = true }
             return stopPublishing(alarm)
         }
         let isEnough = witnesses.isEnough(outcome.checkpoint)
@@ -311,7 +325,7 @@ package final class Publisher: Sendable {
     /// Called if somebody has seen another history of this ledger, if it is unknown what is
     /// durable, or if damage or the private key prevents signing.
     private func stopPublishing(_ reason: String) {
-        logger.critical("publishing has stopped: \(reason)")
+        logger.log(.publishingStopped, "publishing has stopped: \(reason)")
         metrics.publishingStopped.set(1)
         let waiters = monitor.change { state in
             state.plan.stopPublishing(reason)
@@ -327,7 +341,7 @@ package final class Publisher: Sendable {
             if failure.isOutOfPlace { distrustTree() }
             // What a failed sync left behind is unknown: nothing is signed on top of it.
             if case .sync = failure.operation { return stopPublishing("\(failure)") }
-            logger.warning("publishing: \(failure)")
+            logger.log(.publishingStalled, "publishing: \(failure)")
             monitor.change {
                 $0.plan.stalled(failure.description, isNoSpace: failure.isNoSpace)
             }
@@ -346,7 +360,7 @@ package final class Publisher: Sendable {
             // If the tree is being rebuilt, the next start continues the rebuild.
             try publisher.catchUp(atMost: PublishingLimits.treePendingMax)
             do throws(FileFailure) { try publisher.close() } catch { throw .file(error) }
-        } catch { logger.warning("could not complete the tree: \(error)") }
+        } catch { logger.log(.publishingStalled, "could not complete the tree: \(error)") }
         let size = publisher.newest?.checkpoint.size ?? .empty
         let isWhole = publisher.tree.size == map.head.size && publisher.tree.size > size
         if case .publishing = phase, witnesses.asksNobody, isWhole {
@@ -354,7 +368,9 @@ package final class Publisher: Sendable {
                 let time = map.head.lastReceivedAt ?? Timestamp(microseconds: 0)
                 let signed = try publisher.sign(lastReceivedAt: time)
                 if witnesses.isEnough(signed) { publish(signed) }
-            } catch { logger.warning("could not sign the last checkpoint: \(error)") }
+            } catch {
+                logger.log(.publishingStalled, "could not sign the last checkpoint: \(error)")
+            }
         }
         let bytes = publisher.checkpointBytes
         let waiters = monitor.change { state in

@@ -1,5 +1,6 @@
 internal import LedgerFormat
 package import Logging
+internal import Platform
 package import ReadModel
 
 /// Applies the changes of a stream to the read model, source transaction by source transaction.
@@ -244,8 +245,8 @@ package final class ChangeApplier {
     /// Compares the source's current form of a table with ours.
     private func describe(_ relation: SourceRelation) throws(ReplicationFailure) {
         guard relation.schema == schema, let table = writer.table(relation.name) else {
-            logger.warning(
-                "skipping a published table that is not one of the engine's",
+            logger.log(
+                .tableSkipped, "skipping a published table that is not one of the engine's",
                 metadata: ["table": "\(relation.schema).\(relation.name)"])
             relations[relation.id] = .some(nil)
             return
@@ -372,8 +373,8 @@ package final class ChangeApplier {
                     column.name, ColumnType(postgresOID: type), to: table,
                     filledWith: value)
             } catch { throw .model(error) }
-            logger.notice(
-                "added a column that the source gained",
+            logger.log(
+                .columnAdded, "added a column that the source gained",
                 metadata: ["column": "\(table.name).\(column.name)"])
         }
         // Column numbers have changed.

@@ -64,7 +64,8 @@
                     state.withLock { $0.slot = slot }
                     let retained = slot?.retainedBytes ?? 0
                     if retained > retainedBytesWarning, !wasWarned {
-                        logger.warning(
+                        logger.log(
+                            .slotHoldsLog,
                             "the slot holds back a lot of write-ahead log at the source",
                             metadata: ["slot": "\(name)", "bytes": "\(retained)"])
                     }

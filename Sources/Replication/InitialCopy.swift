@@ -1,5 +1,6 @@
 #if PostgreSQL
     internal import Logging
+    internal import Platform
     internal import ReadModel
 
     /// Copies all tables as of one point in the source's history. A new slot continues from there.
@@ -180,14 +181,16 @@
                 guard rows.isMultiple(of: 4096) else { return }
                 if ContinuousClock.now - told >= ReplicationLimits.progressInterval {
                     told = .now
-                    logger.notice(
-                        "copying", metadata: ["table": "\(table.name)", "rows": "\(rows)"])
+                    logger.log(
+                        .modelCopying, "copying",
+                        metadata: ["table": "\(table.name)", "rows": "\(rows)"])
                 }
             }
             do throws(SQLiteFailure) { try writer.connection.run("COMMIT") } catch {
                 throw .model(.database(error))
             }
-            logger.notice("copied", metadata: ["table": "\(table.name)", "rows": "\(rows)"])
+            logger.log(
+                .modelCopying, "copied", metadata: ["table": "\(table.name)", "rows": "\(rows)"])
         }
     }
 #endif

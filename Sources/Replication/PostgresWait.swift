@@ -130,7 +130,7 @@
         init(_ logger: Logger) { self.logger = logger }
 
         private func note(_ text: String) {
-            logger.notice("PostgreSQL sent a notice", metadata: ["notice": "\(text)"])
+            logger.log(.postgresNotice, "PostgreSQL sent a notice", metadata: ["notice": "\(text)"])
         }
 
         /// Whoever keeps the connection keeps this object as long.

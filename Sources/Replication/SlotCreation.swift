@@ -1,5 +1,6 @@
 #if PostgreSQL
     internal import Logging
+    internal import Platform
     internal import ReadModel
 
     /// Makes a slot. The server first waits for every transaction that is open, in all databases;
@@ -13,7 +14,7 @@
         /// The slot's start, and the name of a snapshot as of there, which lives until `replication`
         /// runs another command. Whatever it throws, there may be a slot.
         func run(_ name: String) throws(ReplicationFailure) -> (lsn: LSN, snapshot: String) {
-            logger.notice("creating a slot", metadata: ["slot": "\(name)"])
+            logger.log(.slotCreating, "creating a slot", metadata: ["slot": "\(name)"])
             var told: String?
             defer { observer.waits(for: nil) }
             let made = try replication.rows(
@@ -26,7 +27,8 @@
                 told = reason
                 observer.waits(for: reason)
                 if let reason {
-                    logger.warning("creating a slot waits", metadata: ["reason": "\(reason)"])
+                    logger.log(
+                        .slotWaits, "creating a slot waits", metadata: ["reason": "\(reason)"])
                 }
             }
             guard let row = made.first, row.count >= 3, let lsn = row[1].flatMap({ LSN($0) }),

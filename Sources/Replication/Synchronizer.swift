@@ -59,8 +59,9 @@
                     if ContinuousClock.now - began > ReplicationLimits.pauseMax { backoff.reset() }
                     let pause = backoff.pause()
                     observer.failed(error, willRetryIn: pause)
-                    logger.warning(
-                        "replication is interrupted", metadata: ["reason": "\(error)"])
+                    logger.log(
+                        .replicationInterrupted, "replication is interrupted",
+                        metadata: ["reason": "\(error)"])
                     wait(pause)
                 }
             }
@@ -77,7 +78,8 @@
                 let began = ContinuousClock.now
                 guard let reason = runLocked() else { return }
                 if reason != told {
-                    logger.error(
+                    logger.log(
+                        .modelStopped,
                         "the read model has stopped following; the ledger is unaffected",
                         metadata: ["reason": "\(reason)"])
                 }
@@ -201,7 +203,7 @@
             case .copy(let dropsSlot, let reason):
                 if writer != nil, !resyncs { try Self.preflight(catalog, settings) }
                 try preparePublication(catalog)
-                logger.notice("copying all tables", metadata: ["reason": "\(reason)"])
+                logger.log(.modelCopying, "copying all tables", metadata: ["reason": "\(reason)"])
                 writer = nil
                 let copy = InitialCopy(
                     folder: folder, settings: settings, catalog: catalog, replication: replication,
@@ -251,8 +253,8 @@
             }
             guard let owned else { return nil }
             if owned.name == settings.slot, owned.systemID == systemID { return owned }
-            logger.warning(
-                "the slot used until now may remain at its source; if so, drop it there",
+            logger.log(
+                .slotLeft, "the slot used until now may remain at its source; if so, drop it there",
                 metadata: ["slot": "\(owned.name)"])
             return nil
         }
@@ -269,7 +271,7 @@
             // Shows that the file can be written, before anybody is told that it is followed.
             writer.state.lastError = nil
             do throws(ModelFailure) { try writer.save() } catch { throw .model(error) }
-            logger.notice("following", metadata: ["lsn": "\(writer.state.lsn)"])
+            logger.log(.modelFollowing, "following", metadata: ["lsn": "\(writer.state.lsn)"])
             observer.applied(0, writer.state)
             let heartbeat = Heartbeat(
                 stream, lsn: confirmed ?? writer.state.lsn,

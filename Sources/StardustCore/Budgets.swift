@@ -238,7 +238,7 @@ extension Budgets {
                 }.joined()
         }
         return lines("budget_used", "What clients hold.", "gauge", used)
-            + lines("budget_total", "What clients may hold.", "gauge") { terms(of: $0).total }
+            + lines("budget_limit", "What clients may hold.", "gauge") { terms(of: $0).total }
             + lines(
                 "budget_refused_total", "Requests that found no room, in all or in their share.",
                 "counter", refused)

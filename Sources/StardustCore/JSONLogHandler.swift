@@ -36,15 +36,16 @@ package struct JSONLogHandler: LogHandler {
         line.beginObject()
         line.member("at", Timestamp.systemNow().description)
         line.member("level", event.level.rawValue)
-        line.member("message", Self.cut(event.message.description))
         let extra = event.metadata ?? [:]
-        for (key, value) in metadata.merging(extra, uniquingKeysWith: { $1 }).sorted(by: {
-            $0.key < $1.key
-        }) {
+        if let name = extra["event"] { line.member("event", name.description) }
+        line.member("message", Self.cut(event.message.description))
+        for (key, value) in metadata.merging(extra, uniquingKeysWith: { $1 })
+            .sorted(by: { $0.key < $1.key }) where key != "event"
+        {
             line.member(key, Self.cut(value.description))
         }
         line.endObject()
-        LogQueue.shared.add(line.bytes + [0x0A])
+        StandardError.lines.add(StandardError.priority(event.level) + line.bytes + [0x0A])
     }
 
     /// Others may choose part of a text, so none is longer than this.
@@ -55,60 +56,43 @@ package struct JSONLogHandler: LogHandler {
     }
 
     /// Waits until everything logged so far is written, but not for long.
-    package static func flush() { LogQueue.shared.flush() }
+    package static func flush() { StandardError.lines.flush() }
 }
 
-/// Lines that wait for standard error to take them.
-private final class LogQueue: Sendable {
-    static let shared = LogQueue()
-
-    private static let bytesMax = 1 << 20
-    private static let patience: Duration = .seconds(1)
-
-    private struct State {
-        var lines: [[UInt8]] = []
-        var bytes = 0
-        /// Lines for which there was no room.
-        var dropped = 0
-        var isWriting = false
+/// Where lines of the log go.
+private enum StandardError {
+    static let lines = LineWriter(2) { count in
+        var line = JSONWriter()
+        line.beginObject()
+        line.member("at", Timestamp.systemNow().description)
+        line.member("level", LoggedEvent.linesLost.level.rawValue)
+        line.member("event", LoggedEvent.linesLost.rawValue)
+        line.member("message", "\(count) lines were lost")
+        line.endObject()
+        return priority(LoggedEvent.linesLost.level) + line.bytes + [0x0A]
     }
 
-    private let monitor = Monitor(State())
+    /// Whether systemd's journal reads it: `JOURNAL_STREAM` is its device and inode (systemd.exec(5)).
+    private static let isJournal: Bool = {
+        // Safety: the text is copied at once.
+        guard let text = unsafe getenv("JOURNAL_STREAM") else { return false }
+        var status = stat()
+        guard unsafe fstat(2, &status) == 0 else { return false }
+        return unsafe String(cString: text) == "\(status.st_dev):\(status.st_ino)"
+    }()
 
-    private init() { startThread("log") { self.run() } }
-
-    func add(_ line: [UInt8]) {
-        monitor.change { state in
-            guard state.bytes + line.count <= Self.bytesMax else {
-                state.dropped += 1
-                return
+    /// What the journal takes for a line's priority (sd-daemon(3)); nothing for other readers.
+    static func priority(_ level: Logger.Level) -> [UInt8] {
+        guard isJournal else { return [] }
+        let number =
+            switch level {
+            case .critical: 2
+            case .error: 3
+            case .warning: 4
+            case .notice: 5
+            case .info: 6
+            case .debug, .trace: 7
             }
-            state.lines.append(line)
-            state.bytes += line.count
-        }
-    }
-
-    func flush() {
-        _ = monitor.wait(until: .now + Self.patience) { state in
-            state.lines.isEmpty && !state.isWriting ? () : nil
-        }
-    }
-
-    private func run() {
-        while true {
-            let lines = monitor.wait { state -> [[UInt8]]? in
-                guard !state.lines.isEmpty else { return nil }
-                defer { (state.lines, state.bytes, state.dropped) = ([], 0, 0) }
-                state.isWriting = true
-                guard state.dropped > 0 else { return state.lines }
-                let note = #"{"level":"warning","message":"\#(state.dropped) lines were lost"}"#
-                return state.lines + [Array((note + "\n").utf8)]
-            }
-            for line in lines {
-                // A failed write to the log cannot be reported anywhere.
-                _ = unsafe line.withUnsafeBytes { unsafe write(2, $0.baseAddress, $0.count) }
-            }
-            monitor.change { $0.isWriting = false }
-        }
+        return Array("<\(number)>".utf8)
     }
 }

@@ -18,6 +18,9 @@ package final class RunningLedger: Sendable {
     package let room: DiskRoom
     package let metrics = Metrics()
     package let packetCache = PacketCache()
+    package let health = HealthWatch()
+    /// When this process began.
+    package let startedAt = Timestamp.systemNow()
     let live: LiveSettings
     /// The engine's tables; nil if this process keeps no read model.
     package let model: RunningModel?
@@ -113,7 +116,12 @@ package final class RunningLedger: Sendable {
     /// Opens the ledger and serves it on its own threads. `ended` is called once, when nothing more
     /// will be appended: with the failure, or with nil after `stop`.
     package func start(ended: @escaping @Sendable (RunFailure?) -> Void) {
-        startThread("sequencer") { ended(self.run()) }
+        health.start(self, root: (volume as? PosixVolume)?.root)
+        startThread("sequencer") {
+            let failure = self.run()
+            self.health.stop()
+            ended(failure)
+        }
     }
 
     package enum RunFailure: Error, Sendable, CustomStringConvertible {
@@ -184,7 +192,7 @@ package final class RunningLedger: Sendable {
                     ? .asked
                     : opened.mark.map(ReadOnlyReason.init)
                         ?? .fileSystem("the ledger's folder"))
-            if reason != .asked { logger.critical("read-only: \(reason)") }
+            if reason != .asked { logger.log(.readOnly, "read-only: \(reason)") }
             monitor.change { $0 = .readOnly(reason) }
             drain(.readOnly(reason.description))
             return nil
@@ -192,7 +200,7 @@ package final class RunningLedger: Sendable {
         let writer = opened.writer.take()!
         let failure = serve(map, writer, follower, publisher, leaver)
         guard case .sync(let cause) = failure else { return failure }
-        logger.critical("\(cause)")
+        logger.log(.syncFailed, "\(cause)")
         monitor.change { $0 = .broken(cause) }
         inbox.close()
         drain(.outcomeUnknown(cause.description))
@@ -209,12 +217,16 @@ package final class RunningLedger: Sendable {
 
     private func watch(_ map: LedgerMap, _ repairs: [OpenedLedger.Repair]) {
         for repair in repairs {
-            logger.notice("\(repair)")
-            if case .tornTailCut = repair { metrics.tornTailsCut.add() }
+            var event = LoggedEvent.repaired
+            if case .tornTailCut = repair {
+                event = .tornTailCut
+                metrics.tornTailsCut.add()
+            }
+            logger.log(event, "\(repair)")
         }
         map.keepOpen(segments: settings.sealedFiles)
         map.whenDamageIsFound { [logger, metrics] finding in
-            logger.error("damage was found: \(finding)")
+            logger.log(.damageFound, "damage was found: \(finding)")
             metrics.damageFound.set(1)
         }
         metrics.ledgerSize.set(Int(map.head.size.entries))
@@ -231,7 +243,7 @@ package final class RunningLedger: Sendable {
                 if let folder = settings.keysFolder { try PosixVolume(root: folder) } else { nil }
         } catch { throw .file(error) }
         let publisher = try TreePublisher.open(map, identity, keys: keys)
-        for repair in publisher.repairs { logger.notice("\(repair)") }
+        for repair in publisher.repairs { logger.log(.repaired, "\(repair)") }
         var epoch: WriterEpoch?
         if let machine = settings.machine {
             epoch = try WriterEpoch.open(
@@ -373,7 +385,7 @@ package final class RunningLedger: Sendable {
         try supersedingTurn.withLock { (_) throws(FileFailure) in
             try volume.replace(LedgerLayout.superseded, with: note)
         }
-        logger.critical("read-only: \(ReadOnlyReason.superseded)")
+        logger.log(.superseded, "read-only: \(ReadOnlyReason.superseded)")
         monitor.change { if case .serving = $0 { $0 = .readOnly(.superseded) } }
     }
 }

@@ -22,6 +22,7 @@ struct Stardust: AsyncParsableCommand {
             ExportCommand.self, ReindexCommand.self, RotateKeyCommand.self, ModelCommand.self,
             WitnessCommand.self, ArchiveCommand.self, RestoreCommand.self, BackupCommand.self,
             TakeOverCommand.self, CleanupCommand.self, ConfigCommand.self, StatusCommand.self,
+            DoctorCommand.self,
         ])
 
     static func main() async {

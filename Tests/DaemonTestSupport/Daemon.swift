@@ -148,11 +148,14 @@ package final class Daemon: @unchecked Sendable {
             [Repository.program] + arguments, environment: ["STARDUST_SOCKET": socket])
     }
 
-    package func metric(_ name: String) throws -> Int {
+    package func metric(_ name: String) throws -> Int { Int(try number(name)) }
+
+    /// The same of a metric that is no whole number; `name` may have labels.
+    package func number(_ name: String) throws -> Double {
         let line = try HTTPClient(socket).get("/metrics").lines.first {
             $0.hasPrefix("stardust_\(name) ")
         }
-        guard let line, let value = Int(line.split(separator: " ")[1]) else {
+        guard let line, let value = line.split(separator: " ").last.flatMap({ Double($0) }) else {
             throw Failure("the daemon has no metric \(name)")
         }
         return value

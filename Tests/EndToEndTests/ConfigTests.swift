@@ -118,7 +118,7 @@ struct ConfigTests {
             (settings["segment_bytes"]?["from"] as? String)?.hasSuffix("stardust.json:1:24") == true
         )
         #expect(settings["packet_bytes_max"]?["from"] as? String == "default")
-        #expect(settings.count == 16)
+        #expect(settings.count == 19)
         let text = try config("show", file)
         #expect(text.output.contains("query_ms_max          \"3s\"  ("), "\(text)")
         _ = try write("{\"query_ms_max\": 0}", "stardust.json.d/40-d.json")

@@ -364,7 +364,7 @@ struct ModelRecoveryTests {
                 && state["failing_since"] is String
         }
         #expect(try daemon.metric("model_following") == 0)
-        try Self.wait("lag") { try daemon.metric("model_lag_milliseconds") > 0 }
+        try Self.wait("lag") { try daemon.number("model_lag_seconds") > 0 }
         holder.kill()
         try Self.wait("mended") {
             let state = try service()

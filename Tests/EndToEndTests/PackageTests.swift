@@ -7,8 +7,11 @@ import Testing
 struct PackageTests {
     private static let unitNames = [
         "stardust-archive.service", "stardust-backup.service", "stardust-backup.timer",
-        "stardust-cleanup.service", "stardust-cleanup.timer", "stardust-metrics.socket",
-        "stardust-verify.service", "stardust-verify.timer", "stardust.service", "stardust.socket",
+        "stardust-cleanup.service", "stardust-cleanup.timer", "stardust-drill.service",
+        "stardust-drill.timer", "stardust-metrics.socket", "stardust-verify-archive.service",
+        "stardust-verify-archive.timer", "stardust-verify.service", "stardust-verify.timer",
+        "stardust-witness@.service", "stardust.service", "stardust.socket", "stardust@.service",
+        "stardust@.socket",
     ]
 
     private static func install(_ prefix: String) throws -> TemporaryFolder {
@@ -41,6 +44,7 @@ struct PackageTests {
             "share/doc/stardust/ledger-format.md", "share/doc/stardust/verify.py",
             "share/doc/stardust/openapi.yaml",
             "share/doc/stardust/examples/stardust-network.conf",
+            "share/stardust/prometheus/stardust.rules.yml", "share/stardust/grafana/stardust.json",
         ].map { "\(prefix)/\($0) 644" }
         let docs = try FileManager.default.contentsOfDirectory(atPath: Repository.root + "/Docs")
         expected += docs.filter { $0.hasSuffix(".md") || $0.hasSuffix(".json") }
@@ -97,7 +101,7 @@ struct PackageTests {
         guard name.hasSuffix(".service") else { return }
         let judged = try run(["systemd-analyze", "security", "--offline=true", unit])
         let exposure = judged.output.firstMatch(of: /Overall exposure level for [^ ]*: ([0-9.]+)/)
-        let bound = name == "stardust.service" ? 0.5 : 1.5
+        let bound = ["stardust.service", "stardust@.service"].contains(name) ? 0.5 : 1.5
         #expect(exposure.flatMap { Double($0.1) }.map { $0 <= bound } == true, "\(judged.output)")
         // In a user namespace every client would be one user.
         let text = try String(contentsOfFile: unit, encoding: .utf8)

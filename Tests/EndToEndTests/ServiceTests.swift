@@ -6,73 +6,8 @@ import Testing
 
 /// The daemon under a service manager: its notices, and sockets that it is passed.
 struct ServiceTests {
-    /// A service manager of our own, with a daemon.
-    private final class Manager: @unchecked Sendable {
-        // Unchecked: only one thread at a time starts and stops.
-        let folder: TemporaryFolder
-        private let process: Background
-        var socket: String { folder.path + "/clients.sock" }
-
-        init(_ more: [String] = [], wrapper: [String] = [], environment: [String: String] = [:])
-            throws
-        {
-            folder = try TemporaryFolder()
-            let made = try run([Repository.program, "init", folder.path + "/ledger"])
-            guard made.status == 0 else { throw Failure("\(made)") }
-            let program = try run(["which"] + (wrapper.first.map { [$0] } ?? ["true"])).output
-                .trimmingCharacters(in: .newlines)
-            process = try Background(
-                [
-                    Repository.root + "/Tests/EndToEndTests/service_manager.py", folder.path,
-                ]
-                    + (wrapper.isEmpty
-                        ? [Repository.program]
-                        : [program] + wrapper.dropFirst() + [Repository.program])
-                    + ["serve", folder.path + "/ledger"] + more,
-                program: "/usr/bin/python3", environment: environment)
-        }
-
-        deinit { process.kill() }
-
-        func text(_ name: String) -> String {
-            (try? String(contentsOfFile: folder.path + "/" + name, encoding: .utf8)) ?? ""
-        }
-
-        var notices: [String] {
-            text("notices").split(separator: "\n").map { line in
-                String(line[line.index(after: line.firstIndex(of: " ")!)...])
-            }
-        }
-
-        func waitFor(_ notice: String, count: Int = 1) throws {
-            let deadline = Date() + 60
-            while notices.count(where: { $0.hasPrefix(notice) }) < count {
-                guard Date() < deadline else { throw Failure("no \(notice): \(notices)") }
-                usleep(20_000)
-            }
-        }
-
-        var pid: Int32 { Int32(text("pid")) ?? 0 }
-
-        /// Ends the daemon and starts another one.
-        func restart() throws {
-            let (ends, old) = (text("ended").split(separator: "\n").count, pid)
-            Foundation.kill(old, SIGTERM)
-            let deadline = Date() + 60
-            while text("ended").split(separator: "\n").count == ends {
-                guard Date() < deadline else { throw Failure("it does not end") }
-                usleep(5_000)
-            }
-            _ = try folder.file("again", [])
-            while pid == old || pid == 0 {
-                guard Date() < deadline else { throw Failure("none is started") }
-                usleep(5_000)
-            }
-        }
-    }
-
     @Test func `the manager hears of the start, the state and the end`() throws {
-        let manager = try Manager()
+        let manager = try ServiceManagedDaemon()
         try manager.waitFor("READY=1")
         try manager.waitFor("STATUS=serving")
         try manager.waitFor("WATCHDOG=1", count: 3)
@@ -90,14 +25,14 @@ struct ServiceTests {
     }
 
     @Test func `the manager hears of a reload, taken or not`() throws {
-        let manager = try Manager(["--config", "/dev/null"], wrapper: [])
+        let manager = try ServiceManagedDaemon(["--config", "/dev/null"], wrapper: [])
         let deadline = Date() + 60
         while manager.text("ended").isEmpty, Date() < deadline { usleep(20_000) }
         #expect(manager.text("ended") == "78\n")
         let folder = try TemporaryFolder()
         defer { withExtendedLifetime(folder) {} }
         let file = try folder.file("stardust.json", Array("{}".utf8))
-        let other = try Manager(["--config", file])
+        let other = try ServiceManagedDaemon(["--config", file])
         try other.waitFor("READY=1")
         Foundation.kill(other.pid, SIGHUP)
         try other.waitFor("RELOADING=1")
@@ -111,7 +46,7 @@ struct ServiceTests {
     }
 
     @Test func `metrics are on their own socket, and nothing else`() throws {
-        let manager = try Manager()
+        let manager = try ServiceManagedDaemon()
         try manager.waitFor("READY=1")
         func get(_ path: String) throws -> String {
             try run([
@@ -133,14 +68,14 @@ struct ServiceTests {
         ("metrics:clients", "wrong family"), ("", "FileDescriptorName="),
     ])
     func `other sockets are refused`(names: String, words: String) throws {
-        let manager = try Manager(environment: ["NAMES": names])
+        let manager = try ServiceManagedDaemon(environment: ["NAMES": names])
         let deadline = Date() + 60
         while manager.text("ended").isEmpty, Date() < deadline { usleep(20_000) }
         #expect(manager.text("ended") == "78\n", "\(words)")
     }
 
     @Test func `another path than the passed one is refused`() throws {
-        let manager = try Manager(["--socket", "/tmp/other.sock"])
+        let manager = try ServiceManagedDaemon(["--socket", "/tmp/other.sock"])
         let deadline = Date() + 60
         while manager.text("ended").isEmpty, Date() < deadline { usleep(20_000) }
         #expect(manager.text("ended") == "78\n")
@@ -153,7 +88,7 @@ struct ServiceTests {
     }
 
     @Test func `clients wait through restarts, and none is refused`() throws {
-        let manager = try Manager()
+        let manager = try ServiceManagedDaemon()
         try manager.waitFor("READY=1")
         let socket = manager.socket
         let counts = Counts()
@@ -186,7 +121,7 @@ struct ServiceTests {
 
     @Test(.needs(Repository.has("strace"), "strace is not installed"))
     func `a slow disk never stops the signs of life`() throws {
-        let manager = try Manager(
+        let manager = try ServiceManagedDaemon(
             wrapper: [
                 "strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e",
                 "inject=fdatasync:delay_enter=4000000:when=1+",
@@ -200,7 +135,7 @@ struct ServiceTests {
     }
 
     @Test func `a stopped daemon gives no sign of life`() throws {
-        let manager = try Manager(environment: ["WATCHDOG": "300000"])
+        let manager = try ServiceManagedDaemon(environment: ["WATCHDOG": "300000"])
         try manager.waitFor("WATCHDOG=1", count: 3)
         Foundation.kill(manager.pid, SIGSTOP)
         // What was sent before may still be on its way.

@@ -37,10 +37,39 @@ import Testing
         metrics.connections.set(2)
         let lines = metrics.text.split(separator: "\n")
         let declared = Mirror(reflecting: metrics).children.count
-        #expect(lines.count == 3 * declared && declared > 20)
+        for kind in ["HELP", "TYPE"] {
+            #expect(lines.count { $0.hasPrefix("# \(kind) ") } == declared && declared > 20)
+        }
         #expect(lines.contains("# TYPE stardust_batches_total counter"))
         #expect(lines.contains("stardust_batches_total 3"))
         #expect(lines.contains("# TYPE stardust_connections gauge"))
         #expect(lines.contains("stardust_connections 2"))
+    }
+
+    @Test func `durations are counted by how long they were, in seconds`() {
+        let metrics = Metrics()
+        metrics.requestSeconds.begin(["a", "b"])
+        metrics.requestSeconds.add(.milliseconds(3), 1)
+        metrics.requestSeconds.add(.seconds(60), 1)
+        // One that was not declared is nobody's.
+        metrics.requestSeconds.add(.seconds(1), 2)
+        metrics.modelLagSeconds.set(.milliseconds(1500))
+        metrics.diskFullIn.set(nil)
+        metrics.denied.add("read")
+        metrics.denied.add("nobody")
+        let lines = metrics.text.split(separator: "\n")
+        for line in [
+            #"stardust_request_seconds_bucket{route="b",le="0.0025"} 0"#,
+            #"stardust_request_seconds_bucket{route="b",le="0.01"} 1"#,
+            #"stardust_request_seconds_bucket{route="b",le="5.0"} 1"#,
+            #"stardust_request_seconds_bucket{route="b",le="+Inf"} 2"#,
+            #"stardust_request_seconds_sum{route="b"} 60.003"#,
+            #"stardust_request_seconds_count{route="b"} 2"#,
+            #"stardust_request_seconds_count{route="a"} 0"#, "stardust_model_lag_seconds 1.5",
+            "stardust_disk_full_in_seconds +Inf", #"stardust_denied_total{role="read"} 1"#,
+        ] {
+            #expect(lines.contains(line[...]), "\(line)")
+        }
+        #expect(!metrics.text.contains("nobody"))
     }
 }

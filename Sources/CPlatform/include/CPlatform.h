@@ -110,6 +110,12 @@ int stardust_link_nameless(int descriptor, const char *path);
 /// Tells malloc to keep up to `bytes` of freed memory, and not to mmap smaller blocks individually.
 void stardust_keep_freed_memory(int bytes);
 
+/// Whether something keeps the clock right, by adjtimex(2): 1, 0, or -1 if nobody can tell.
+int stardust_clock_is_synchronised(void);
+
+/// The kind of a path's file system, as statfs(2) numbers it; -1 if nobody can tell.
+int64_t stardust_file_system(const char *path);
+
 /// malloc_trim(3): returns free memory to the system. Takes milliseconds.
 void stardust_give_back_memory(void);
 

@@ -51,7 +51,7 @@ package final class LedgerLock: Sendable {
             String(status.st_ino),
         ].joined(separator: ":")
         // Without /proc/locks the holder is unknown: nil.
-        guard let text = try? wholeText("/proc/locks") else { return nil }
+        guard let text = ProcessFile.text("/proc/locks") else { return nil }
         for line in text.split(separator: "\n") {
             // "7: FLOCK  ADVISORY  WRITE 4711 fe:00:1835009 0 EOF"
             let fields = line.split(separator: " ")
@@ -60,17 +60,6 @@ package final class LedgerLock: Sendable {
             }
         }
         return nil
-    }
-
-    private static func wholeText(_ path: String) throws(FileFailure) -> String {
-        let file = try PosixVolume(root: path.folder).open(path.lastName, .read)
-        var text: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 1 << 16)
-        while true {
-            let count = try file.read(into: &chunk, 0..<chunk.count, at: text.count)
-            if count == 0 { return String(decoding: text, as: UTF8.self) }
-            text += chunk.prefix(count)
-        }
     }
 }
 

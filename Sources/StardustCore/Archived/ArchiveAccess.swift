@@ -35,7 +35,9 @@ package struct ArchiveAccess: Sendable {
         var volume: (any Volume)?
         if let cacheFolder {
             do throws(FileFailure) { volume = try Self.cache(in: cacheFolder) } catch {
-                logger.warning("what is fetched from the archive cannot be kept: \(error)")
+                logger.log(
+                    .archiveCacheFailed, "what is fetched from the archive cannot be kept: \(error)"
+                )
             }
         }
         return ArchiveClient(

@@ -167,7 +167,11 @@ final class BlockCache: Sendable {
                 return !state.isFull
             }
             try? volume.remove(block.name + ".tmp")
-            if isNew { logger.warning("what is fetched from the archive cannot be kept: \(error)") }
+            if isNew {
+                logger.log(
+                    .archiveCacheFailed, "what is fetched from the archive cannot be kept: \(error)"
+                )
+            }
         }
     }
 

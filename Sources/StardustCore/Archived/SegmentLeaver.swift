@@ -126,7 +126,9 @@ package final class SegmentLeaver: Sendable {
             defer { state.obstacle = obstacle }
             return state.obstacle != obstacle
         }
-        if isNew, let obstacle { logger.warning("no segment leaves the disk: \(obstacle)") }
+        if isNew, let obstacle {
+            logger.log(.segmentStays, "no segment leaves the disk: \(obstacle)")
+        }
     }
 
     /// Refuses packets while no store got anything for longer than the settings allow, and while the
@@ -148,16 +150,18 @@ package final class SegmentLeaver: Sendable {
                 }
             }
             if let reason, state.refusal == nil {
-                logger.critical("no packets are taken: \(reason)")
+                logger.log(.archiveBehind, "no packets are taken: \(reason)")
             }
-            if reason == nil, state.refusal != nil { logger.notice("packets are taken again") }
+            if reason == nil, state.refusal != nil {
+                logger.log(.archiveCaughtUp, "packets are taken again")
+            }
             state.refusal = reason
         }
     }
 
     private func takePacketsAgain() {
         monitor.change { state in
-            if state.refusal != nil { logger.notice("packets are taken again") }
+            if state.refusal != nil { logger.log(.archiveCaughtUp, "packets are taken again") }
             (state.refusal, state.silentSince) = (nil, nil)
         }
     }
@@ -186,7 +190,9 @@ package final class SegmentLeaver: Sendable {
             return try client.read(segment.first, range, store: store)
         }
         metrics.segmentsLeft.add()
-        logger.notice("the segment at position \(segment.first) has left the disk for the archive")
+        logger.log(
+            .segmentLeft,
+            "the segment at position \(segment.first) has left the disk for the archive")
     }
 
     /// How many stores there are. Fails unless one of them is on another file system.
@@ -236,7 +242,9 @@ package final class SegmentLeaver: Sendable {
                     try client.read(segment.first, range, store: store)
                 }
                 metrics.segmentsRecalled.add()
-                logger.notice("the segment at position \(segment.first) is back on the disk")
+                logger.log(
+                    .segmentRecalled, "the segment at position \(segment.first) is back on the disk"
+                )
                 return
             } catch { last = error }
         }

@@ -167,7 +167,7 @@ package final class IndexFollower: Sendable {
     }
 
     private func recover(from failure: IndexFailure) {
-        logger.warning("index: \(failure)")
+        logger.log(.indexFailed, "index: \(failure)")
         var isNoSpace = false
         switch failure {
         case .unusable:
@@ -179,7 +179,7 @@ package final class IndexFollower: Sendable {
             do throws(IndexFailure) {
                 if keepsFiles { return try TermIndex.removeFiles(map.volume) }
             } catch {
-                logger.error("index: \(error)")
+                logger.log(.indexFailed, "index: \(error)")
             }
         case .noSpace: isNoSpace = true
         case .failed, .wouldBlock: break
@@ -256,7 +256,7 @@ package final class IndexFollower: Sendable {
             try rebuild.run { done in
                 self.monitor.change { $0.plan.rebuilt(upTo: done) }
                 self.metrics.indexedSize.set(Int(done.entries))
-                self.logger.notice("index: \(done) of \(goal) packets")
+                self.logger.log(.indexRebuilding, "index: \(done) of \(goal) packets")
                 return !self.isStopping
             }
             compaction.start()

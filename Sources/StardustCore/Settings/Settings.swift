@@ -32,6 +32,14 @@ extension RunningLedger {
         package var machine: String?
         /// How long the newest segment may have entries, if there is an archive.
         package var segmentAge = LedgerLimits.segmentAge
+        /// The folder with records of what runs now and then; nil if there are none.
+        package var recordsFolder: String?
+        /// Where reads are logged; nil if they are not.
+        package var accessLog: AccessLog?
+        /// What this program is, for whoever asks.
+        package var version = ""
+        /// Bytes of write-ahead log that the slot may hold back; nil if no PostgreSQL is followed.
+        package var retainedBytesLimit: Int?
         /// Who may do what.
         package var access = AccessPolicy(ownUser: geteuid())
         /// Where the segments are that have left the disk; nil if nobody can be asked.

@@ -21,7 +21,7 @@ package final class DiskRoom: Sendable {
         }
         guard isNew else { return }
         metrics.noSpace.set(1)
-        logger.error("no room for another packet: \(reason)")
+        logger.log(.noSpace, "no room for another packet: \(reason)")
     }
 
     /// Notes that a batch was written.
@@ -33,6 +33,6 @@ package final class DiskRoom: Sendable {
             })
         else { return }
         metrics.noSpace.set(0)
-        logger.notice("there is room for packets again")
+        logger.log(.spaceAgain, "there is room for packets again")
     }
 }

@@ -74,7 +74,7 @@ struct Sequencer: ~Copyable {
             if let failure = append(submissions) { return .sync(failure) }
         }
         // A copy by hard links that was made since the last batch would hold up the next start.
-        if let failure = leaveSharedSegment() { logger.error("\(failure)") }
+        if let failure = leaveSharedSegment() { logger.log(.rollFailed, "\(failure)") }
         // The prepared segment gives its room back: on a full disk the marker needs it.
         preparer.stop()
         // A crash before the marker is durable leaves the old marker, which is still true.
@@ -163,7 +163,7 @@ struct Sequencer: ~Copyable {
 
     private mutating func clockRefusal(_ now: Timestamp) -> AppendRefusal? {
         let reason = clock.refusal(now)
-        if let reason, !isTooFarAhead { logger.critical("\(reason)") }
+        if let reason, !isTooFarAhead { logger.log(.clockAhead, "\(reason)") }
         isTooFarAhead = reason != nil
         return reason.map(AppendRefusal.clockAhead)
     }
@@ -175,7 +175,8 @@ struct Sequencer: ~Copyable {
         guard isHeldBack else { return }
         metrics.clockHeldBack.add()
         if !wasHeldBack {
-            logger.warning("the clock was set back: entries keep the time \(entry.receivedAt)")
+            logger.log(
+                .clockSetBack, "the clock was set back: entries keep the time \(entry.receivedAt)")
         }
     }
 
@@ -186,7 +187,9 @@ struct Sequencer: ~Copyable {
             do throws(FileFailure) { guard try writer.isShared else { return nil } } catch {
                 throw .failed(error)
             }
-            logger.notice("a copy by hard links shares the newest segment; going on in a new one")
+            logger.log(
+                .segmentShared,
+                "a copy by hard links shares the newest segment; going on in a new one")
             try roll()
             return nil
         } catch { return error }
@@ -196,7 +199,8 @@ struct Sequencer: ~Copyable {
     private mutating func sealAgedSegment() -> FileFailure? {
         do throws(LedgerWriter.Failure) { try roll() } catch {
             if case .broken(let failure) = error { return failure }
-            logger.warning("the newest segment is to be sealed, and cannot be: \(error)")
+            logger.log(
+                .sealingFailed, "the newest segment is to be sealed, and cannot be: \(error)")
             age.isTried()
         }
         return nil
@@ -245,13 +249,12 @@ struct Sequencer: ~Copyable {
             return nil
         }
         if let repair = writer.takeRepair() {
-            logger.notice("\(repair)")
+            logger.log(.tornTailCut, "\(repair)")
             metrics.tornTailsCut.add()
         }
         // Durable, but not yet answered: after a crash here a retry finds each id in the ledger.
         // The tree and the index read the entries back from the segments.
-        let microseconds = (ContinuousClock.now - start) / .microseconds(1)
-        metrics.commitMicroseconds.add(Int(microseconds))
+        metrics.commitSeconds.add(ContinuousClock.now - start)
         metrics.batches.add()
         room.isThere()
         age.hasEntries()

@@ -37,15 +37,14 @@ final class Acceptor: Sendable {
     }
 
     private func run() {
-        var log = RefusalLog()
+        var log = AcceptLog()
         var strangers = ConnectionLimits.strangersPace
         var leaving = LeavingClients()
         while isOurs || !isStopping.load(ordering: .relaxed),
             let client = next(&log, wait: leaving.isEmpty && isOurs ? 10_000 : 250)
         {
             leaving.close(now: .now)
-            if let client, !admit(client, &strangers, &log) { leaving.add(client, now: .now) }
-            if let line = log.line(now: .now) { server.logger.warning("\(line)") }
+            if let client, !admit(client, &strangers) { leaving.add(client, now: .now) }
         }
         leaving.close(now: nil)
         close(listener)
@@ -53,7 +52,7 @@ final class Acceptor: Sendable {
     }
 
     /// The next client; nil inside if none came for a while, nil if there will be no more.
-    private func next(_ log: inout RefusalLog, wait milliseconds: Int32) -> Int32?? {
+    private func next(_ log: inout AcceptLog, wait milliseconds: Int32) -> Int32?? {
         let client = stardust_accept(listener, milliseconds)
         switch -client {
         case ...0:
@@ -66,7 +65,8 @@ final class Acceptor: Sendable {
         case let number:
             if isStopping.load(ordering: .relaxed) { return nil }
             if log.failed(now: .now) {
-                server.logger.error("connections wait to be accepted: \(errorName(number))")
+                server.logger.log(
+                    .acceptFailed, "connections wait to be accepted: \(errorName(number))")
             }
             // Descriptors or memory are given back only as connections end.
             usleep(ConnectionLimits.acceptPauseMicroseconds)
@@ -74,18 +74,18 @@ final class Acceptor: Sendable {
         }
     }
 
-    private func noteRecovery() { server.logger.notice("connections are accepted again") }
+    private func noteRecovery() {
+        server.logger.log(.acceptResumed, "connections are accepted again")
+    }
 
     /// Hands a client over; false if it is refused.
-    private func admit(
-        _ client: Int32, _ strangers: inout Pace, _ log: inout RefusalLog
-    ) -> Bool {
+    private func admit(_ client: Int32, _ strangers: inout Pace) -> Bool {
         guard let peer = PeerIdentity(descriptor: client) else { return false }
         guard let admission = Admission(peer, server),
             !admission.party.isStrangers || strangers.take(now: .now)
         else {
             server.metrics.connectionsCut.add()
-            log.refused(peer.uid)
+            server.note(.connectionsRefused, peer, "too many connections")
             // A new socket has room for it; if its client has left, nobody misses it.
             _ = unsafe Self.refusal.withUnsafeBytes { bytes in
                 unsafe send(client, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
@@ -139,30 +139,14 @@ private struct LeavingClients {
     }
 }
 
-/// When to log what about connections that are refused: the first at once, then at most a line in
-/// each period. No clock of its own.
-package struct RefusalLog {
-    package static let period: Duration = .seconds(60)
+/// When accepting fails, and when it works again: news only once. No clock of its own.
+package struct AcceptLog {
     /// With few descriptors left, accepting works and fails by turns.
     package static let recovery: Duration = .seconds(5)
 
-    private var count = 0
-    private var user: UInt32 = 0
-    private var last: ContinuousClock.Instant?
     private var failed: ContinuousClock.Instant?
 
     package init() {}
-
-    package mutating func refused(_ uid: UInt32) { (count, user) = (count + 1, uid) }
-
-    /// What to log now; nil for nothing.
-    package mutating func line(now: ContinuousClock.Instant) -> String? {
-        guard count > 0, last.map({ now - $0 >= Self.period }) ?? true else { return nil }
-        defer { (count, last) = (0, now) }
-        return
-            "too many connections: \(count) refused since the last such line, the newest of user "
-            + "\(user)"
-    }
 
     /// Notes that accepting failed. Whether that is news.
     package mutating func failed(now: ContinuousClock.Instant) -> Bool {

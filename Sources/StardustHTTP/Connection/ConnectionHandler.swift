@@ -27,6 +27,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private var head: HTTPRequestHead?
     /// What the current request's header says.
     private(set) var fields = RequestFields([:])
+    /// Which kind of request it is, since when; nil if there is none, or it is answered.
+    private var timed: (ordinal: Int, since: ContinuousClock.Instant)?
     /// The current request, once its head is known.
     private var request = CurrentRequest.none
     private(set) var writer: ResponseWriter!
@@ -53,6 +55,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
         untaken = UntakenAnswers(server.budgets.lease(.answerBytes, admission.party))
     }
 
+    var currentTarget: String? { head?.uri }
+    var currentEndpoint: Endpoint? { timed.map { Endpoint.all[$0.ordinal] } }
     var peer: PeerIdentity { admission.peer }
     var grant: AccessPolicy.Grant { terms.grant }
     var settings: RunningLedger.Settings { terms.settings }
@@ -177,13 +181,19 @@ final class ConnectionHandler: ChannelDuplexHandler {
             prepared = nil
             if known == target {
                 request = .query(query)
+                timed = (query.endpoint.ordinal, .now)
+                noteRead(query.endpoint, target)
                 _ = state.handle(.head(.query))
                 return
             }
         }
         let (path, text) = target.pathAndQuery
         let (endpoint, variables) = try Endpoint.router.find(method, path)
-        if let role = endpoint.role, !grant.allows(role) { throw .forbidden(role) }
+        if let role = endpoint.role, !grant.allows(role) {
+            throw server.denied(role, peer, .forbidden(role))
+        }
+        timed = (endpoint.ordinal, .now)
+        noteRead(endpoint, target)
         switch endpoint.handler {
         case .body(let make):
             let body = try make(self, try endpoint.read(text))
@@ -206,6 +216,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// The answer to a request that did not come through the pipeline, if it can be made at once.
     func answerAtOnce(_ plain: PlainRequest) -> Answer? {
         guard state.phase == .idle, !state.isDraining, isWritable else { return nil }
+        let began = ContinuousClock.now
         terms.renew(server.ledger, peer)
         let (path, text) = plain.target.pathAndQuery
         guard let (endpoint, variables) = try? Endpoint.router.find(.GET, path),
@@ -225,7 +236,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
             }
             answer = immediate
         } catch { answer = Answer(error) }
+        noteRead(endpoint, plain.target)
         server.metrics.requests.add()
+        server.metrics.requestSeconds.add(.now - began, endpoint.ordinal)
         deadlines.answered(now: .now)
         return answer
     }
@@ -283,6 +296,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
             if isLarge { giveBackMemory() }
             return respond(Answer(.noRoomForAnswer))
         }
+        if let timed { server.metrics.requestSeconds.add(.now - timed.since, timed.ordinal) }
         let action = finishRequest()
         writer.send(answer, isHead: isHead, isLast: action == .close)
         if count >= ConnectionLimits.smallAnswerBytes {
@@ -322,7 +336,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// Ends the current request, before the end of its answer is written.
     private func finishRequest() -> ConnectionState.Action {
         let action = state.handle(.answered(keepsAlive: keepsAlive))
-        (head, request) = (nil, .none)
+        (head, request, timed) = (nil, .none, nil)
         deadlines.answered(now: .now)
         setReadingHeld(nil)
         return action

@@ -50,6 +50,7 @@ package struct SocketServer: Service {
             case .path(let path, let group): try SocketFile.listen(at: path, group: group)
             case .passed(let descriptor): (descriptor, nil)
             }
+        ledger.metrics.requestSeconds.begin(Endpoint.all.map(\.route))
         let loops = MultiThreadedEventLoopGroup(numberOfThreads: min(2, System.coreCount))
         let pools = ThreadPools()
         let context = ServerContext(ledger, pools, logger)
@@ -65,7 +66,10 @@ package struct SocketServer: Service {
         loops.next().scheduleRepeatedTask(
             initialDelay: TimeAmount(MemoryTrimmer.interval),
             delay: TimeAmount(MemoryTrimmer.interval)
-        ) { _ in trimmer.look() }
+        ) { _ in
+            trimmer.look()
+            context.logRepeated()
+        }
         let isStopped = await Self.shutdown(orLossOf: file)
         // Fail requests that wait for the index or a checkpoint.
         ledger.follower?.stopWaiting()

@@ -39,6 +39,7 @@ final class WholeBody: RequestBody {
     func finish() {
         let bytes = Array(body.readableBytesView)
         body = ByteBuffer()
+        connection.noteRead(query: bytes)
         connection.answerOffLoop(pool) { [answer] (context) throws(Problem) in
             try answer(bytes, context)
         }

@@ -61,7 +61,7 @@ final class SingleEmission: RequestBody {
         do throws(Problem) {
             amending = try admit(to: &submission)
         } catch {
-            ledger.metrics.packetsRefused.add()
+            connection.server.refusedPacket(connection.peer, error)
             return respond(Answer(error))
         }
         isSubmitted = true
@@ -75,7 +75,7 @@ final class SingleEmission: RequestBody {
             switch result {
             case .success(nil): submit(submission)
             case .success(let problem?), .failure(let problem):
-                ledger.metrics.packetsRefused.add()
+                connection.server.refusedPacket(connection.peer, problem)
                 respond(Answer(problem))
             }
         }
@@ -101,7 +101,8 @@ final class SingleEmission: RequestBody {
             throw problem
         }
         guard connection.grant.allowsAppending(facts.entityType) else {
-            throw .forbidden(appending: facts.entityType)
+            throw connection.server.denied(
+                .append, connection.peer, .forbidden(appending: facts.entityType))
         }
         if let refused = connection.settings.refusal(of: payload) { throw refused }
         submission.append(payload, facts)

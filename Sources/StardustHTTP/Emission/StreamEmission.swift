@@ -214,7 +214,8 @@ final class StreamEmission: RequestBody {
         do throws(PacketError) {
             let facts = try connection.loop.read(payload)
             if !connection.grant.allowsAppending(facts.entityType) {
-                problem = .forbidden(appending: facts.entityType)
+                problem = connection.server.denied(
+                    .append, connection.peer, .forbidden(appending: facts.entityType))
             } else if let refused {
                 problem = refused.problem
             } else if let refused = connection.settings.refusal(of: payload) {
@@ -224,15 +225,15 @@ final class StreamEmission: RequestBody {
                 return .packet(line: line, ordinal: submission.packets.count - 1)
             }
         } catch { problem = Problem(error) }
-        connection.server.metrics.packetsRefused.add()
         problem.line = line
+        connection.server.refusedPacket(connection.peer, problem)
         return .problem(BoxedProblem(problem))
     }
 
     private func tooLarge(_ line: Int) -> Problem {
-        connection.server.metrics.packetsRefused.add()
         var problem = Problem.tooLarge(limit: connection.settings.packetBytes)
         problem.line = line
+        connection.server.refusedPacket(connection.peer, problem)
         return problem
     }
 

@@ -3,6 +3,7 @@ internal import Logging
 internal import NIOCore
 internal import NIOHTTP1
 internal import NIOPosix
+internal import Platform
 internal import Publishing
 internal import ServiceLifecycle
 internal import Synchronization
@@ -80,10 +81,10 @@ package struct PlainServer: Service {
         switch address {
         case .passed(let descriptor):
             let channel = try await bootstrap.withBoundSocket(descriptor).get()
-            logger.notice(greeting)
+            logger.log(.listening, greeting)
             return (channel, nil)
         case .named(let name, let group):
-            defer { logger.notice(greeting, metadata: ["address": "\(name)"]) }
+            defer { logger.log(.listening, greeting, metadata: ["address": "\(name)"]) }
             if let (host, port) = WitnessAddress.hostAndPort(name) {
                 return (
                     try await bootstrap.serverChannelOption(
@@ -111,7 +112,8 @@ private final class Places: Sendable {
         guard taken.add(1, ordering: .relaxed).newValue <= WitnessLimits.connections else {
             taken.subtract(1, ordering: .relaxed)
             if !isFull.exchange(true, ordering: .relaxed) {
-                logger.warning("too many connections; more are closed until others end")
+                logger.log(
+                    .connectionsRefused, "too many connections; more are closed until others end")
             }
             return false
         }
@@ -194,7 +196,8 @@ private final class PlainConnection: ChannelInboundHandler {
         answering.answer(head.method, head.uri, body, on: context.eventLoop).whenSuccess { answer in
             let (connection, context) = bound.value
             if connection.answering.isNotable(head.method, head.uri) {
-                connection.logger.info("answered", metadata: ["status": "\(answer.status)"])
+                connection.logger.log(
+                    .answered, "answered", metadata: ["status": "\(answer.status)"])
             }
             connection.respond(answer, context, isLast: isLast)
         }

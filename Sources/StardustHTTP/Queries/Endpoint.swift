@@ -13,6 +13,10 @@ package struct Endpoint: Sendable {
     package let execution: Execution
     package let parameters: ParameterNames
     let handler: Handler
+    /// Method and path, for metrics and logs.
+    package let route: String
+    /// Its place among all.
+    fileprivate(set) var ordinal = 0
 
     package enum Method: String, Sendable {
         /// Also allows HEAD.
@@ -58,6 +62,7 @@ package struct Endpoint: Sendable {
     ) {
         (self.method, self.path, self.role) = (method, path, role)
         (self.execution, self.parameters, self.handler) = (execution, parameters, handler)
+        route = "\(method.rawValue) \(path)"
     }
 
     /// A request without a body.
@@ -75,6 +80,17 @@ package struct Endpoint: Sendable {
         case .none: try Parameters(query: query, known: [])
         case .some(let names): try Parameters(query: query, known: names)
         case .columns: try Parameters(query: query)
+        }
+    }
+}
+
+extension [Endpoint] {
+    /// The same, each with its place.
+    var numbered: [Endpoint] {
+        enumerated().map { index, endpoint in
+            var endpoint = endpoint
+            endpoint.ordinal = index
+            return endpoint
         }
     }
 }

@@ -4,8 +4,7 @@ internal import StardustCore
 extension Endpoint {
     /// Every request the socket accepts. The first is the one workers send.
     package static let all: [Endpoint] =
-        emitting + packets + entries + lists + auditing + model
-        + source + operating
+        (emitting + packets + entries + lists + auditing + model + source + operating).numbered
 
     static let router = Router(all)
 
@@ -119,7 +118,7 @@ extension Endpoint {
             .body { (connection, _) throws(Problem) in
                 try ArchiveQueries.beginRecall(connection)
             }),
-        .get("/v1/status", .admin, .onLoop, .ignored, OperatorQueries.status),
+        .get("/v1/status", .admin, .onLoop, .ignored, StatusQuery.status),
         .get("/metrics", .admin, .on(.waiting), .ignored, OperatorQueries.metrics),
         .get("/livez", nil, .onLoop, .ignored, OperatorQueries.livez),
         .get("/readyz", nil, .onLoop, .ignored, OperatorQueries.readyz),

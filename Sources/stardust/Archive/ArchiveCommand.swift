@@ -48,12 +48,41 @@ struct ArchiveCheckCommand: ParsableCommand {
 
     @OptionGroup var options: ArchiveOptions
 
+    @OptionGroup var result: ResultOptions
+
     func run() throws {
-        var isFailed = false
+        var probed: [(name: String, findings: [StoreProbe.Finding])] = []
         for settings in try options.settings().archive.stores {
-            if try Self.failed(settings) { isFailed = true }
+            let store = try settings.open()
+            do throws(StoreFailure) {
+                let probe = StoreProbe(store, isLocked: settings.objectLock != nil, .ofCommand)
+                probed.append((store.name, try probe.run()))
+            } catch { throw Failure(error) }
+            if !result.json { try Self.show(probed.last!.name, probed.last!.findings) }
         }
-        if isFailed { throw ExitCode.badConfiguration }
+        if result.json { try result.show { json in Self.write(probed, to: &json) } }
+        if probed.contains(where: { $0.findings.contains { $0.verdict == .fails } }) {
+            throw ExitCode.badConfiguration
+        }
+    }
+
+    private static func write(
+        _ probed: [(name: String, findings: [StoreProbe.Finding])], to json: inout JSONWriter
+    ) {
+        json.key("stores")
+        json.array(probed) { store, json in
+            json.beginObject()
+            json.member("name", store.name)
+            json.key("promises")
+            json.array(store.findings) { finding, json in
+                json.beginObject()
+                json.member("promise", finding.promise)
+                json.member("verdict", "\(finding.verdict)")
+                json.member("advice", finding.advice)
+                json.endObject()
+            }
+            json.endObject()
+        }
     }
 
     /// Whether a store keeps its promises. What does not hold goes to standard error.
@@ -67,18 +96,11 @@ struct ArchiveCheckCommand: ParsableCommand {
         return !findings.contains { $0.verdict == .fails }
     }
 
-    /// Probes one store and prints what it found.
-    private static func failed(_ settings: StoreSettings) throws(Failure) -> Bool {
-        let store = try settings.open()
-        let findings: [StoreProbe.Finding]
-        do throws(StoreFailure) {
-            findings = try StoreProbe(
-                store, isLocked: settings.objectLock != nil, .ofCommand
-            ).run()
-        } catch { throw Failure(error) }
-        try Output.line(store.name)
+    private static func show(
+        _ store: String, _ findings: [StoreProbe.Finding]
+    ) throws(Failure) {
+        try Output.line(store)
         for finding in findings { try Output.line(line(finding)) }
-        return findings.contains { $0.verdict == .fails }
     }
 
     private static func line(_ finding: StoreProbe.Finding) -> String {

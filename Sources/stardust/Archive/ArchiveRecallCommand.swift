@@ -60,6 +60,7 @@ struct ArchiveRecallCommand: AsyncParsableCommand {
             try await Task.sleep(for: .seconds(1))
         }
         if Output.isErrorATerminal { Output.progress("") }
-        try Output.line("every segment is on the disk")
+        try client.json
+            ? Output.line("{\"segments\":0}") : Output.line("every segment is on the disk")
     }
 }

@@ -3,6 +3,7 @@ import ArgumentParser
 internal import LedgerFormat
 internal import LedgerStorage
 internal import ObjectStore
+internal import Packets
 internal import Platform
 
 struct ArchiveRelinkCommand: ParsableCommand {
@@ -19,8 +20,10 @@ struct ArchiveRelinkCommand: ParsableCommand {
 
     @OptionGroup var archived: ArchivedLedgerOptions
 
+    @OptionGroup var result: ResultOptions
+
     func validate() throws {
-        guard !archived.urls.isEmpty else { throw ValidationError("--archive names a store") }
+        guard archived.isGiven else { throw ValidationError("--archive names a store") }
     }
 
     func run() throws {
@@ -33,9 +36,10 @@ struct ArchiveRelinkCommand: ParsableCommand {
         let count: Int
         do throws(ArchiveFailure) {
             let shipped = try ShippedLedger.open(
-                archived.urls, archived.ledgerID ?? "\(identity.ledgerID)", .ofCommand)
+                StoreList(archived.urls, archived.config),
+                archived.ledgerID ?? "\(identity.ledgerID)", .ofCommand)
             count = try Relinking.run(shipped, volume, .ofCommand)
         } catch { throw Failure(error) }
-        try Output.line("\(count) files of entries were written")
+        try result.show("\(count) files of entries were written") { $0.member("files", count) }
     }
 }

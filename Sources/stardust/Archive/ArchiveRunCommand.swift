@@ -37,7 +37,7 @@ struct ArchiveRunCommand: AsyncParsableCommand {
         let logger = Logger(label: "stardust") { JSONLogHandler(label: $0) }
         let spool = String.environment("TMPDIR") ?? "/var/tmp"
         let spooled = SpooledSource(source, folder: spool) { [logger] in
-            logger.warning("segments are read again for each store: \($0)")
+            logger.log(.archiveSpoolFailed, "segments are read again for each store: \($0)")
         }
         let process = ArchiveProcess(spooled, stores, archive.shipping, logger: logger) {
             (store, patience) throws(StoreFailure) in
@@ -48,7 +48,7 @@ struct ArchiveRunCommand: AsyncParsableCommand {
         if let socket = archive.socket {
             services.append(server(process, source, stores, socket, logger))
         }
-        logger.notice("archiving", metadata: ["stores": "\(stores.map(\.name))"])
+        logger.log(.archiving, "archiving", metadata: ["stores": "\(stores.map(\.name))"])
         manager.tell(["READY=1", "STATUS=archiving"])
         do { try await SignalledServices.run(services, logger) } catch let failure as ArchiveFailure
         {
@@ -57,7 +57,7 @@ struct ArchiveRunCommand: AsyncParsableCommand {
             throw Failure(.cannotCreate, refused.description)
         }
         manager.tell(ServiceNotices.stopping)
-        logger.notice("stopped")
+        logger.log(.stopped, "stopped")
     }
 
     private func server(

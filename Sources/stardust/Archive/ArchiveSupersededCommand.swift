@@ -20,7 +20,7 @@ struct ArchiveSupersededCommand: ParsableCommand {
     @OptionGroup var archived: ArchivedLedgerOptions
 
     func validate() throws {
-        guard !archived.urls.isEmpty else { throw ValidationError("--archive names a store") }
+        guard archived.isGiven else { throw ValidationError("--archive names a store") }
     }
 
     func run() throws {

@@ -24,8 +24,13 @@ struct BackupCommand: ParsableCommand {
 
     @OptionGroup var options: ArchiveOptions
 
+    @OptionGroup var result: ResultOptions
+
     @Option(help: ArgumentHelp("How long to wait for shipping.", valueName: "seconds"))
     var patience = 600.0
+
+    @Option(help: ArgumentHelp("A file that gets the time.", valueName: "file"))
+    var record: String?
 
     func validate() throws {
         guard (0...86_400).contains(patience) else {
@@ -45,24 +50,35 @@ struct BackupCommand: ParsableCommand {
             }
             identity = try Ledger.identity(volume)
         } catch { throw Failure(error) }
-        try waitUntilCovered(volume, source)
+        let size = try waitUntilCovered(volume, source)
         try waitUntilShipped(stores, source)
         do throws(ArchiveFailure) {
             let name = try put(volume, identity, stores)
             try report(name, stores)
         } catch { throw Failure(error) }
+        guard let record else { return }
+        do throws(FileFailure) {
+            try RunRecord(.backup, at: .systemNow(), size: size).write(to: record)
+        } catch { throw Failure(.cannotCreate, "--record: \(error)") }
     }
 
     private func report(_ name: String, _ stores: [any ObjectStore]) throws(ArchiveFailure) {
         do throws(Failure) {
+            guard !result.json else {
+                return try result.show { json in
+                    json.member("name", name)
+                    json.key("stores")
+                    json.array(stores.map(\.name)) { $1.string($0) }
+                }
+            }
             for store in stores { try Output.line("\(store.name)/…/\(name)") }
         } catch { throw .ledger(error.message) }
     }
 
-    /// Waits until a checkpoint covers what the ledger has now.
+    /// Waits until a checkpoint covers what the ledger has now, and returns its size.
     private func waitUntilCovered(
         _ volume: PosixVolume, _ source: SocketSource
-    ) throws(Failure) {
+    ) throws(Failure) -> LedgerSize {
         let deadline = ContinuousClock.now + .seconds(patience)
         let end: UInt64
         do throws(StoreFailure) { end = try source.state().segments.last?.end.value ?? 0 } catch {
@@ -71,7 +87,9 @@ struct BackupCommand: ParsableCommand {
         while true {
             let note = (try? volume.content(of: LedgerLayout.checkpoint)) ?? []
             let lines = String(decoding: note, as: UTF8.self).split(separator: "\n")
-            if end == 0 || lines.count > 1 && UInt64(lines[1]) ?? 0 >= end { return }
+            if end == 0 || lines.count > 1 && UInt64(lines[1]) ?? 0 >= end {
+                return LedgerSize(end)
+            }
             guard ContinuousClock.now < deadline else {
                 throw Failure(.unreachable, "no checkpoint covers the ledger's \(end) entries yet")
             }

@@ -4,6 +4,7 @@ internal import Glibc
 internal import LedgerFormat
 internal import LedgerStorage
 internal import ObjectStore
+internal import Packets
 internal import Platform
 internal import StardustCore
 internal import Verification
@@ -27,7 +28,13 @@ struct RestoreCommand: ParsableCommand {
         name: .customLong("from"),
         help: ArgumentHelp(
             "A store that has the ledger: s3://, gs:// or file:///; repeatable.", valueName: "url"))
-    var urls: [String]
+    var urls: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "A configuration file, whose archive has the ledger; instead of --from.",
+            valueName: "file"))
+    var config: String?
 
     @Option(help: ArgumentHelp("Which ledger, if the store has several.", valueName: "uuid"))
     var ledgerID: String?
@@ -63,9 +70,14 @@ struct RestoreCommand: ParsableCommand {
 
     @OptionGroup var trust: TrustOptions
 
+    @OptionGroup var output: ResultOptions
+
     func validate() throws {
         guard folder != "" else { throw ValidationError("the folder's name is empty") }
         guard at != "0" else { throw ValidationError("--at 0 leaves nothing to restore") }
+        guard urls.isEmpty != (config == nil) else {
+            throw ValidationError("name stores with --from URL, or a configuration with --config")
+        }
         guard (folder == nil) == drill else {
             throw ValidationError("give a folder to write, or --drill")
         }
@@ -95,17 +107,24 @@ struct RestoreCommand: ParsableCommand {
     }
 
     func run() throws {
+        let stores = try storeList()
         guard var path = folder else {
             return try RestoreDrill(
-                urls: urls, ledgerID: ledgerID, against: against, record: record,
+                stores: stores, ledgerID: ledgerID, against: against, record: record,
                 options: trust.options()
             ).run()
         }
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
-        try restore(to: path)
+        try restore(stores, to: path)
     }
 
-    private func restore(to folder: String) throws {
+    private func storeList() throws(Failure) -> StoreList {
+        do throws(ArchiveFailure) { return try StoreList(urls, config) } catch {
+            throw Failure(error)
+        }
+    }
+
+    private func restore(_ stores: StoreList, to folder: String) throws {
         let options = try trust.options()
         var target = at.flatMap(Self.target) ?? .all
         if let anchor = options.anchors.first {
@@ -118,8 +137,8 @@ struct RestoreCommand: ParsableCommand {
         defer { withExtendedLifetime(lock) {} }
         do {
             let result = try Self.restore(
-                urls, ledgerID, to: volume, target, isLazy: lazy, options)
-            try finish(folder, beside, volume, result)
+                stores, ledgerID, to: volume, target, isLazy: lazy, options)
+            try finish(stores, folder, beside, volume, result)
         } catch {
             Output.error("stardust: what was restored so far is in \(beside)")
             throw error
@@ -163,13 +182,13 @@ struct RestoreCommand: ParsableCommand {
 
     /// Restores into an empty folder, and verifies what came.
     static func restore(
-        _ urls: [String], _ ledgerID: String?, to volume: PosixVolume,
+        _ stores: StoreList, _ ledgerID: String?, to volume: PosixVolume,
         _ target: Restoration.Target, isLazy: Bool = false, _ options: Verifier.Options
     ) throws(Failure) -> Verification {
         let showsProgress = Output.isErrorATerminal
         let restored: (size: LedgerSize, findings: [Finding])
         do throws(ArchiveFailure) {
-            let shipped = try ShippedLedger.open(urls, ledgerID, .ofCommand)
+            let shipped = try ShippedLedger.open(stores, ledgerID, .ofCommand)
             for finding in shipped.findings { Output.error("note: \(finding)") }
             restored = try Restoration(
                 shipped, to: volume, target, isLazy: isLazy, .ofCommand
@@ -195,10 +214,11 @@ struct RestoreCommand: ParsableCommand {
 
     /// Gives the folder its name, once it is marked as one that is only read.
     private func finish(
-        _ folder: String, _ beside: String, _ volume: PosixVolume, _ result: Verification
+        _ stores: StoreList, _ folder: String, _ beside: String, _ volume: PosixVolume,
+        _ result: Verification
     ) throws(Failure) {
         let mark =
-            "stardust-restored/1\n\(urls.joined(separator: " "))\n\(result.size)\n"
+            "stardust-restored/1\n\(stores.names.joined(separator: " "))\n\(result.size)\n"
             + "\(Timestamp.systemNow())\n"
         do throws(FileFailure) {
             try volume.replace(LedgerLayout.restored, with: Array(mark.utf8))
@@ -206,12 +226,27 @@ struct RestoreCommand: ParsableCommand {
             try parent.renameNew(beside.lastName, to: folder.lastName)
             try parent.syncFolder("")
         } catch { throw Failure(.cannotCreate, "\(error)") }
+        try show(result, folder)
+    }
+
+    private func show(_ restored: Verification, _ folder: String) throws(Failure) {
+        let checkpoint = restored.checkpoint?.checkpoint
+        guard !output.json else {
+            return try output.show { json in
+                json.member("folder", folder)
+                json.member("entries", restored.size.entries)
+                json.key("root")
+                if let root = restored.root { json.string(root.tagged) } else { json.null() }
+                json.member("covered", checkpoint?.size.entries ?? 0)
+            }
+        }
         try Output.line(
-            "restored \(result.size) entries to \(folder), root \(result.root?.tagged ?? "none")")
-        guard let checkpoint = result.checkpoint?.checkpoint else {
+            "restored \(restored.size) entries to \(folder), root \(restored.root?.tagged ?? "none")"
+        )
+        guard let checkpoint else {
             return try Output.line("No checkpoint covers them: all rest on the store's word.")
         }
-        let beyond = result.size.entries - checkpoint.size.entries
+        let beyond = restored.size.entries - checkpoint.size.entries
         try Output.line(
             beyond == 0
                 ? "The ledger's own checkpoint covers all of them."

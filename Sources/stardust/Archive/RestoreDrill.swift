@@ -7,7 +7,7 @@ internal import Verification
 /// Restores a ledger to see that it can be restored: to its newest checkpoint and to a random older one,
 /// into a temporary folder that is removed.
 struct RestoreDrill {
-    let urls: [String]
+    let stores: StoreList
     let ledgerID: String?
     /// A ledger's folder that must have the same checkpoints.
     let against: String?
@@ -16,13 +16,13 @@ struct RestoreDrill {
     let options: Verifier.Options
 
     func run() throws {
-        do throws(FileFailure) { try record.map(DrillRecord.check) } catch {
+        do throws(FileFailure) { try record.map(RunRecord.check) } catch {
             throw Failure(.cannotCreate, "--record: \(error)")
         }
         let newest = try drill()
         guard let record else { return }
         do throws(FileFailure) {
-            try DrillRecord(at: .systemNow(), size: newest).write(to: record)
+            try RunRecord(.drill, at: .systemNow(), size: newest).write(to: record)
         } catch { throw Failure(.cannotCreate, "\(error)") }
     }
 
@@ -58,7 +58,7 @@ struct RestoreDrill {
         _ scratch: ScratchFolder
     ) throws -> (Verification, [SignedCheckpoint]) {
         let folder = try makeFolder(scratch, "newest")
-        let result = try RestoreCommand.restore(urls, ledgerID, to: folder, .all, options)
+        let result = try RestoreCommand.restore(stores, ledgerID, to: folder, .all, options)
         let found = try Self.checkpoints(of: folder.root)
         try remove(folder)
         return (result, found)
@@ -70,7 +70,7 @@ struct RestoreDrill {
         options.anchors = [(chosen, "the older checkpoint")]
         // The verification compares the root at the checkpoint's size with the checkpoint.
         let result = try RestoreCommand.restore(
-            urls, ledgerID, to: folder, .size(chosen.checkpoint.size), options)
+            stores, ledgerID, to: folder, .size(chosen.checkpoint.size), options)
         try remove(folder)
         guard result.root == chosen.checkpoint.root else {
             throw Failure(

@@ -3,6 +3,7 @@ import ArgumentParser
 internal import LedgerFormat
 internal import LedgerStorage
 internal import ObjectStore
+internal import Packets
 internal import Platform
 internal import Publishing
 internal import StardustCore
@@ -36,6 +37,8 @@ struct TakeOverCommand: ParsableCommand {
     @Option(
         help: "Folder of the private keys. Default: the configuration's, or the ledger's folder.")
     var keys: String?
+
+    @OptionGroup var result: ResultOptions
 
     func validate() throws {
         guard tail.map({ TakeOver.Tail(rawValue: $0) != nil }) ?? true else {
@@ -82,9 +85,14 @@ struct TakeOverCommand: ParsableCommand {
         do throws(TakeOver.Failure) {
             try TakeOver.finish(prepared, volume, now: now, using: &generator)
         } catch { throw Failure(error) }
-        try Output.line(
+        try result.show(
             "epoch \(epoch.note.number) begins at position \(epoch.note.start): this machine, "
-                + "\(machine), writes the ledger from here on")
+                + "\(machine), writes the ledger from here on"
+        ) { json in
+            json.member("epoch", epoch.note.number)
+            json.member("start", epoch.note.start.value)
+            json.member("machine", machine)
+        }
     }
 
     /// How far the archive goes; nil if it does not have the ledger yet.

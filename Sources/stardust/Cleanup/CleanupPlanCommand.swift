@@ -4,6 +4,7 @@ internal import Glibc
 internal import LedgerFormat
 internal import LedgerStorage
 internal import ObjectStore
+internal import Packets
 internal import Platform
 internal import ReadModel
 internal import StardustCore
@@ -38,8 +39,9 @@ struct CleanupPlanCommand: AsyncParsableCommand {
             valueName: "uri"))
     var assets: [String] = []
 
-    @Option(help: "The daemon's socket.")
-    var socket: String = .defaultSocketPath
+    @OptionGroup var connection: SocketOptions
+
+    @OptionGroup var result: ResultOptions
 
     @Flag(help: "Accept a plan over more than a fifth of all assets or bytes.")
     var allowLarge = false
@@ -70,11 +72,22 @@ struct CleanupPlanCommand: AsyncParsableCommand {
             Output.error("--asset \(uri) does not go: \(obstacle)")
         }
         guard judged.assets > 0 else {
-            return try Output.line(
-                "None of \(judged.plan.objects) assets may go; no plan was written.")
+            return try result.show(
+                "None of \(judged.plan.objects) assets may go; no plan was written."
+            ) { json in
+                json.member("assets", 0)
+                json.member("objects", judged.plan.objects)
+            }
         }
         let digest = try write(judged, planner, to: out)
         try await announce(judged, digest, out)
+        guard !result.json else {
+            return try result.show { json in
+                json.member("plan", out)
+                json.member("assets", judged.assets)
+                json.member("objects", judged.plan.objects)
+            }
+        }
         try Output.line(
             "\(judged.assets) of \(judged.plan.objects) assets may go: `stardust cleanup show \(out)` "
                 + "explains them. Nothing was deleted.")
@@ -184,7 +197,7 @@ struct CleanupPlanCommand: AsyncParsableCommand {
             judged.plan, assets: judged.assets, bytes: judged.bytes,
             id: .random(using: &generator))
         do throws(Failure) {
-            _ = try await CleanupLedger(client: DaemonClient(socket: socket)).emit(packet)
+            _ = try await CleanupLedger(client: connection.client).emit(packet)
         } catch {
             unsafe unlink(out)
             throw Failure(

@@ -1,4 +1,5 @@
 import ArgumentParser
+internal import LedgerFormat
 internal import Packets
 
 struct CheckpointCommand: AsyncParsableCommand {
@@ -9,10 +10,20 @@ struct CheckpointCommand: AsyncParsableCommand {
             FILE` then reports whether the ledger still matches it. Needs the role audit.
             """)
 
-    @Option(help: "The daemon's socket.")
-    var socket: String = .defaultSocketPath
+    @OptionGroup var connection: SocketOptions
+
+    @OptionGroup var result: ResultOptions
 
     func run() async throws {
-        try Output.foreign(try await DaemonClient(socket: socket).get("/v1/checkpoint"))
+        let note = try await connection.client.get("/v1/checkpoint")
+        guard result.json else { return try Output.foreign(note) }
+        guard let checkpoint = try? SignedCheckpoint(note).checkpoint else {
+            throw Failure(.inputOutput, "the daemon's answer is no signed checkpoint")
+        }
+        try result.show { json in
+            json.member("size", checkpoint.size.entries)
+            json.member("root", checkpoint.root.tagged)
+            json.member("note", String(decoding: note, as: UTF8.self))
+        }
     }
 }

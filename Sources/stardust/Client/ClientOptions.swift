@@ -3,21 +3,13 @@ internal import LedgerFormat
 
 /// Options of every command that queries the daemon.
 struct ClientOptions: ParsableArguments {
-    @Option(help: "The daemon's socket.")
-    var socket: String = .defaultSocketPath
+    @OptionGroup var connection: SocketOptions
 
     @Flag(help: "Print JSON; lists have one packet per line.")
     var json = false
 
-    var client: DaemonClient { DaemonClient(socket: socket) }
-
-    func validate() throws {
-        guard let text = String.environment("STARDUST_TIMEOUT") else { return }
-        guard let seconds = Int(text), (1...86_400).contains(seconds) else {
-            throw ValidationError(
-                "STARDUST_TIMEOUT is \(text); it must be a number of seconds from 1 to 86400")
-        }
-    }
+    var socket: String { connection.socket }
+    var client: DaemonClient { connection.client }
 }
 
 /// Which part of a list, and as of when.

@@ -19,15 +19,17 @@ struct EmitCommand: AsyncParsableCommand {
     @Argument(help: "Packet files; `-` or no file means standard input.")
     var files: [String] = []
 
-    @Option(help: "The daemon's socket.")
-    var socket: String = .defaultSocketPath
+    @OptionGroup var connection: SocketOptions
+
+    @Flag(help: "Print JSON, as always.")
+    var json = false
 
     func run() async throws {
         let input = PacketInput(files: files.isEmpty ? ["-"] : files)
         try input.files.checkFiles()
         var tally = EmissionTally(totalBytes: input.files.totalBytes)
         do {
-            try await LineExchange(socket: socket, path: "/v1/packets").run(input) {
+            try await LineExchange(socket: connection.socket, path: "/v1/packets").run(input) {
                 (line, bytesSent) throws(Failure) in
                 try tally.take(line, bytesSent: bytesSent)
             }
@@ -37,7 +39,7 @@ struct EmitCommand: AsyncParsableCommand {
         } catch {
             try tally.endProgress()
             throw LineExchange.failure(
-                error, socket,
+                error, connection.socket,
                 ". \(tally.accepted) packets are durable; once that is mended, run the same command "
                     + "again: no packet is stored twice")
         }

@@ -21,7 +21,7 @@ struct LedgerFolderOption: ParsableArguments {
         let daemon = try ReadingDaemon(folder)
         try await daemon.waitUntilReady(needsIndex: needsIndex)
         var own = options
-        own.socket = daemon.socket
+        own.connection.socket = daemon.socket
         do { try await body(own) } catch {
             daemon.end()
             throw error

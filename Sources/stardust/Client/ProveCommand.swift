@@ -1,5 +1,6 @@
 import ArgumentParser
 internal import LedgerFormat
+internal import Packets
 
 struct ProveCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -19,14 +20,19 @@ struct ProveCommand: AsyncParsableCommand {
         help: ArgumentHelp("Output file; default: standard output.", valueName: "file"))
     var output: String?
 
-    @Option(help: "The daemon's socket.")
-    var socket: String = .defaultSocketPath
+    @OptionGroup var connection: SocketOptions
+
+    @OptionGroup var result: ResultOptions
 
     func run() async throws {
         let isPosition = name.utf8.allSatisfy { (0x30...0x39).contains($0) }
         let kind = isPosition ? "entries" : "packets"
-        let proof = try await DaemonClient(socket: socket)
+        let proof = try await connection.client
             .get("/v1/\(kind)/\(name.percentEncoded)/proof")
-        try OutputFile.write(proof, to: output ?? "-")
+        guard result.json else { return try OutputFile.write(proof, to: output ?? "-") }
+        if let output { try OutputFile.write(proof, to: output) }
+        try result.show { json in
+            json.member("proof", String(decoding: proof, as: UTF8.self))
+        }
     }
 }

@@ -1,4 +1,5 @@
 internal import NIOCore
+internal import Synchronization
 
 /// Ends a connection to a daemon that hangs: it is stopped, or its machine is.
 // Unchecked: used on the channel's event loop only.
@@ -21,12 +22,18 @@ final class SilenceGuard: ChannelInboundHandler, @unchecked Sendable {
     struct Silence: Error, CustomStringConvertible {
         var description: String {
             "the daemon has not answered for \(SilenceGuard.seconds) s; it hangs, or is "
-                + "stopped (STARDUST_TIMEOUT sets another number of seconds)"
+                + "stopped (--timeout sets another number of seconds)"
         }
     }
 
-    /// Longer than any query may take by default.
-    static let seconds = String.environment("STARDUST_TIMEOUT").flatMap(Int64.init) ?? 30
+    static let allowed = 1...86_400
+
+    /// How long silence may last: longer than any query may take by default.
+    static var seconds: Int64 {
+        get { storedSeconds.load(ordering: .relaxed) }
+        set { storedSeconds.store(newValue, ordering: .relaxed) }
+    }
+    private static let storedSeconds = Atomic<Int64>(30)
 
     private let patience: Patience
     private var hasInputEnded = false

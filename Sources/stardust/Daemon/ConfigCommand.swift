@@ -37,13 +37,19 @@ struct ConfigCheckCommand: ParsableCommand {
     )
     var deep = false
 
+    @OptionGroup var result: ResultOptions
+
     func run() throws {
         _ = try Configuration(path: options.file, resolves: deep)
         let files = try ConfigurationFile.all(options.file, resolves: false)
-        try Output.line(
+        try result.show(
             files.count == 1
                 ? "\(options.file) is right."
-                : "\(files.map(\.path).joined(separator: ", ")) are right.")
+                : "\(files.map(\.path).joined(separator: ", ")) are right."
+        ) { json in
+            json.key("files")
+            json.array(files) { $1.string($0.path) }
+        }
     }
 }
 

@@ -20,6 +20,10 @@ struct Configuration {
     var archive: ArchiveSettings?
     /// Where assets are that may be cleaned up.
     var cleanup: CleanupSettings?
+    /// Where a copy of the private key is, for people.
+    var keyEscrow: String?
+    /// Where reads are logged: a path, or the log.
+    var accessLog: String?
     /// Which lines the log has.
     var logLevel = Logger.Level.info
     /// What names this machine among a ledger's writers; nil for a hash of its machine-id.
@@ -82,6 +86,9 @@ struct Configuration {
                     throw member.wrong("\(text) is not one of debug, info, notice, warning, error")
                 }
                 logLevel = level
+            case "access_log": accessLog = try accessLog(member)
+            case "key_escrow": keyEscrow = try member.string()
+            case "records": settings.recordsFolder = try member.absolutePath()
             case "machine":
                 let text = try member.string()
                 guard EpochNote.isMachine(text) else {
@@ -96,6 +103,22 @@ struct Configuration {
                 }
             default: throw member.unknown(Setting.allCases.map(\.rawValue))
             }
+        }
+    }
+
+    private func accessLog(_ member: ConfigurationObject.Member) throws(Failure) -> String {
+        let text = try member.string()
+        guard text == AccessLog.journal || text.hasPrefix("/") else {
+            throw member.wrong("\(text) is neither an absolute path nor \(AccessLog.journal)")
+        }
+        return text
+    }
+
+    /// Opens what the daemon writes to.
+    mutating func openAccessLog() throws(Failure) {
+        guard let accessLog else { return }
+        do throws(FileFailure) { settings.accessLog = try AccessLog(target: accessLog) } catch {
+            throw Failure(.cannotCreate, "access_log: \(error)")
         }
     }
 

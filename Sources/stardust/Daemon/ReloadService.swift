@@ -43,20 +43,21 @@ struct ReloadService: Service {
             var kept = ledger.inForce.report
             kept.failure = error.message
             ledger.noteReload(kept)
-            logger.error("the settings stay as they were: \(error.message)")
+            logger.log(.settingsRefused, "the settings stay as they were: \(error.message)")
             return ledger.metrics.configReloadOK.set(0)
         }
         ledger.metrics.configReloadOK.set(1)
         guard report.waiting.isEmpty else {
-            return logger.warning(
-                "settings were read again; some wait for a restart",
+            return logger.log(
+                .restartNeeded, "settings were read again; some wait for a restart",
                 metadata: ["settings": "\(report.waiting.joined(separator: ", "))"])
         }
-        logger.notice("settings were read again")
+        logger.log(.settingsReloaded, "settings were read again")
     }
 
     private func read() throws(Failure) -> SettingsReport {
-        let configuration = try Configuration(path: path)
+        var configuration = try Configuration(path: path)
+        try configuration.openAccessLog()
         try configuration.checkPolicy(ledger.identity.origin)
         var report = configuration.report(
             reloading: ledger.inForce.report, of: started, options: options)
@@ -80,6 +81,8 @@ extension Configuration {
         result.witnessPolicy = settings.witnessPolicy
         result.forbidden = settings.forbidden
         result.access = settings.access
+        result.accessLog = settings.accessLog
+        result.recordsFolder = settings.recordsFolder
         if let archive, result.archive != nil {
             result.archive?.retention = archive.retention
             result.archive?.cacheFolder = archive.cacheFolder

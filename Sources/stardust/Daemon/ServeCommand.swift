@@ -6,6 +6,7 @@ internal import LedgerStorage
 internal import Logging
 internal import Packets
 internal import Platform
+internal import Replication
 internal import ServiceLifecycle
 internal import StardustCore
 internal import StardustHTTP
@@ -43,6 +44,9 @@ struct ServeCommand: AsyncParsableCommand {
 
     func run() async throws {
         let manager = try Self.manager()
+        if let obstacle = UserNamespace.obstacle {
+            throw Failure(.badConfiguration, "\(obstacle); \(UserNamespace.advice)")
+        }
         var configuration = try Configuration(path: config)
         configuration.settings.keysFolder = .credentials ?? configuration.settings.keysFolder
         Signals.ignoreForDaemons()
@@ -50,13 +54,19 @@ struct ServeCommand: AsyncParsableCommand {
         let (volume, hold) = try readOnly ? open(&configuration) : openLocked(&configuration)
         defer { withExtendedLifetime(hold) {} }
         configuration.settings.archive = configuration.archive?.access
+        try configuration.openAccessLog()
+        configuration.settings.version = Version.number
+        configuration.settings.retainedBytesLimit = configuration.source.map {
+            Int($0.retainedBytesWarning)
+        }
         try SystemNeeds.plan(&configuration.settings)
         Self.keepFreedMemory()
         Self.keepKeysOutOfDumps()
         let logger = Logger(label: "stardust") { JSONLogHandler(label: $0) }
         JSONLogHandler.level = configuration.logLevel
         if !readOnly, Self.isReadableByOthers(ledger) {
-            logger.warning(
+            logger.log(
+                .ledgerReadable,
                 "others can read the ledger's files, whatever their roles are; chmod -R go= \(ledger)"
             )
         }
@@ -72,7 +82,7 @@ struct ServeCommand: AsyncParsableCommand {
         let (place, path) = try place(configuration, manager)
         let server = SocketServer(
             running, at: place, logger: logger, pulse: pulse,
-            isListening: { logger.notice("listening", metadata: ["socket": "\(path)"]) })
+            isListening: { logger.log(.listening, "listening", metadata: ["socket": "\(path)"]) })
         var services: [any Service] = [
             LedgerService(ledger: running), server, NotifyService(manager, running, pulse),
             ReloadService(
@@ -91,7 +101,7 @@ struct ServeCommand: AsyncParsableCommand {
         defer { JSONLogHandler.flush() }
         if untilInputEnds { Self.endWithInput() }
         try await run(services, logger)
-        logger.notice("stopped")
+        logger.log(.stopped, "stopped")
     }
 
     /// Settings that the command line has.
@@ -196,7 +206,7 @@ struct ServeCommand: AsyncParsableCommand {
         } catch let refused as SocketFile.Refused {
             throw Failure(.cannotCreate, refused.description)
         } catch let lost as SocketFile.Lost {
-            logger.critical("\(lost)")
+            logger.log(.socketLost, "\(lost)")
             throw Failure(.inputOutput, lost.description)
         } catch {
             throw Failure(.cannotCreate, "the socket: \(error)")

@@ -15,6 +15,9 @@ enum Setting: String, CaseIterable {
     case forbidden
     case machine
     case logLevel = "log_level"
+    case accessLog = "access_log"
+    case records
+    case keyEscrow = "key_escrow"
     case access
 
     /// JSON, or null for nothing.
@@ -29,7 +32,10 @@ enum Setting: String, CaseIterable {
         case .logLevel: "\"info\""
         case .forbidden, .access: "[]"
         case .keys: String.credentials.map { "\"\($0)\"" } ?? "null"
-        case .socketGroup, .witnessPolicy, .model, .archive, .cleanup, .machine: "null"
+        case .socketGroup, .accessLog, .records, .keyEscrow, .witnessPolicy, .model, .archive,
+            .cleanup,
+            .machine:
+            "null"
         }
     }
 
@@ -38,9 +44,21 @@ enum Setting: String, CaseIterable {
     var isReloadable: Bool {
         switch self {
         case .segmentBytes, .packetBytesMax, .inFlightBytesMax, .queryTimeMax, .witnessPolicy,
-            .forbidden, .logLevel, .access, .cleanup:
+            .forbidden, .logLevel, .accessLog, .records, .keyEscrow, .access, .cleanup:
             true
         case .socket, .socketGroup, .clockStepMax, .keys, .model, .archive, .machine: false
+        }
+    }
+
+    /// Whether versions before 0.10 refuse it.
+    var isNewIn010: Bool {
+        switch self {
+        case .socketGroup, .clockStepMax, .archive, .cleanup, .forbidden, .machine, .logLevel,
+            .accessLog, .records, .keyEscrow:
+            true
+        case .socket, .segmentBytes, .packetBytesMax, .inFlightBytesMax, .queryTimeMax,
+            .witnessPolicy, .keys, .model, .access:
+            false
         }
     }
 

@@ -79,6 +79,9 @@ enum SystemNeeds {
         }
     }
 
+    /// Descriptors that a process of this user may have.
+    static var descriptorsMax: Int { Int(clamping: limit(RLIMIT_NOFILE.rawValue).rlim_max) }
+
     private static func limit(_ resource: UInt32) -> rlimit {
         var limits = rlimit()
         // A limit that cannot be read counts as none.

@@ -3,6 +3,7 @@ internal import CPlatform
 internal import Glibc
 internal import LedgerFormat
 internal import LedgerStorage
+internal import Packets
 internal import Platform
 
 struct ExportCommand: ParsableCommand {
@@ -22,6 +23,8 @@ struct ExportCommand: ParsableCommand {
 
     @Argument(help: "The file, which must not exist yet.")
     var file: String
+
+    @OptionGroup var result: ResultOptions
 
     func run() throws {
         let volume: PosixVolume
@@ -59,7 +62,11 @@ struct ExportCommand: ParsableCommand {
             }
         } catch { throw Failure(.inputOutput, error.description) }
         try archive.finish()
-        try Output.line("\(entries) files of \(identity.origin); no private key, no read model")
+        try result.show("\(entries) files of \(identity.origin); no private key, no read model") {
+            json in
+            json.member("files", entries)
+            json.member("origin", identity.origin)
+        }
     }
 }
 

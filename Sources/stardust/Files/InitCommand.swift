@@ -2,6 +2,7 @@ import ArgumentParser
 internal import Glibc
 internal import LedgerFormat
 internal import LedgerStorage
+internal import Packets
 internal import Platform
 internal import StardustCore
 
@@ -23,6 +24,8 @@ struct InitCommand: ParsableCommand {
 
     @Option(help: "Size of the first segment. Each is twice the last, up to the configured size.")
     var segmentBytes = StorageLimits.firstSegmentBytes
+
+    @OptionGroup var result: ResultOptions
 
     func validate() throws {
         guard (1 << 16...StorageLimits.segmentBytesMax).contains(segmentBytes) else {
@@ -58,7 +61,11 @@ struct InitCommand: ParsableCommand {
             let identity = try Ledger.create(
                 in: volume, origin: origin, segmentBytes: segmentBytes,
                 now: .systemNow(), using: &generator)
-            try Output.line(identity.verifierKey.description)
+            try result.show(identity.verifierKey.description) { json in
+                json.member("ledger_id", identity.ledgerID)
+                json.member("origin", identity.origin)
+                json.member("verifier_key", identity.verifierKey.description)
+            }
         } catch let failure as FileFailure {
             throw Failure(
                 failure.isNotPermitted ? .notPermitted : .cannotCreate, failure.description)

@@ -1,5 +1,6 @@
 import ArgumentParser
 internal import LedgerStorage
+internal import Packets
 internal import StardustCore
 
 struct ReindexCommand: ParsableCommand {
@@ -13,6 +14,8 @@ struct ReindexCommand: ParsableCommand {
 
     @Argument(help: "The ledger's folder.")
     var ledger: String
+
+    @OptionGroup var options: ResultOptions
 
     func run() throws {
         let (volume, lock) = try LockedLedger.open(ledger)
@@ -31,9 +34,14 @@ struct ReindexCommand: ParsableCommand {
         }
         if showsProgress { Output.progress("") }
         let seconds = (ContinuousClock.now - start) / .seconds(1)
-        try Output.line(
+        try options.show(
             "indexed \(result.packets) packets in \(Int(seconds * 1000)) ms, "
-                + "\(result.indexBytes) bytes")
+                + "\(result.indexBytes) bytes"
+        ) { json in
+            json.member("packets", result.packets)
+            json.member("milliseconds", Int(seconds * 1000))
+            json.member("index_bytes", result.indexBytes)
+        }
         if let damage = result.damage {
             throw Failure(.no, "the ledger is damaged; the index stops at the damage: \(damage)")
         }

@@ -39,23 +39,29 @@ struct VerifyCommand: ParsableCommand {
     @Option(help: "Number of hashing threads.")
     var threads = 2
 
+    @Option(help: ArgumentHelp("A file that gets the time and the result.", valueName: "file"))
+    var record: String?
+
     func validate() throws {
         guard (1...64).contains(threads) else {
             throw ValidationError("--threads must be from 1 to 64")
         }
-        guard ledger != nil || !archive.urls.isEmpty else {
+        guard ledger != nil || archive.isGiven else {
             throw ValidationError("name the ledger's folder, or an archive with --archive URL")
         }
     }
 
     func run() throws {
+        do throws(FileFailure) { try record.map(RunRecord.check) } catch {
+            throw Failure(.cannotCreate, "--record: \(error)")
+        }
         var options = try trust.options()
         options.threads = threads
         options.checksPackets = packets
         options.comparesDerived = index
         var result = Verification()
         if let ledger { result = try verify(ledger, options) }
-        if !archive.urls.isEmpty {
+        if archive.isGiven {
             let (found, archived) = try verifyArchive(options)
             if let ledger {
                 result.compare(withArchive: found)
@@ -65,8 +71,17 @@ struct VerifyCommand: ParsableCommand {
             }
         }
         try json ? printJSON(result) : printText(result)
+        try keepRecord(of: result)
         if result.cannotBeJudged { throw ExitCode.cannotJudge }
         if !result.isSound { throw ExitCode.no }
+    }
+
+    private func keepRecord(of result: Verification) throws(Failure) {
+        guard let record else { return }
+        do throws(FileFailure) {
+            try RunRecord(.verify, at: .systemNow(), size: result.size, isPassed: result.isSound)
+                .write(to: record)
+        } catch { throw Failure(.cannotCreate, "--record: \(error)") }
     }
 
     private func verify(

@@ -1,4 +1,5 @@
 import ArgumentParser
+internal import Packets
 internal import ReadModel
 
 struct ModelCommand: AsyncParsableCommand {
@@ -38,10 +39,11 @@ struct ModelSchemaCommand: ParsableCommand {
     @Option(help: "SQL dialect: postgres or sqlite.")
     var dialect: Dialect
 
+    @OptionGroup var result: ResultOptions
+
     func run() throws {
-        switch dialect {
-        case .postgres: try Output.data(Array(PostgresSchema.text.utf8))
-        case .sqlite: try Output.data(Array(SQLiteSchema.text.utf8))
-        }
+        let text = dialect == .postgres ? PostgresSchema.text : SQLiteSchema.text
+        guard result.json else { return try Output.data(Array(text.utf8)) }
+        try result.show { $0.member("sql", text) }
     }
 }

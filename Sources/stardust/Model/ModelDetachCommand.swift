@@ -1,6 +1,7 @@
 #if PostgreSQL
     import ArgumentParser
     internal import Logging
+    internal import Packets
     internal import ReadModel
     internal import Replication
     internal import StardustCore
@@ -17,6 +18,8 @@
 
         @OptionGroup var source: ModelSourceOptions
 
+        @OptionGroup var result: ResultOptions
+
         func run() async throws {
             let folder = ModelFolder(try await source.ledgerFolder())
             let lock: ModelFolder.Lock
@@ -27,7 +30,14 @@
                 let logger = Logger(label: "stardust") { JSONLogHandler(label: $0) }
                 done = try Detachment.run(folder, source.settings, SourceContext(logger))
             } catch { throw Failure(error) }
-            for sentence in done { try Output.line(sentence) }
+            guard result.json else {
+                for sentence in done { try Output.line(sentence) }
+                return
+            }
+            try result.show { json in
+                json.key("done")
+                json.array(done) { $1.string($0) }
+            }
         }
     }
 #endif

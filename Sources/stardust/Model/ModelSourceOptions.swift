@@ -13,8 +13,7 @@
         @Option(help: "The ledger's folder. Default: that of the daemon at --socket.")
         var ledger: String?
 
-        @Option(help: "The daemon's socket.")
-        var socket: String = .defaultSocketPath
+        @OptionGroup var connection: SocketOptions
 
         @Option(help: "The replication slot.")
         var slot = "stardust"
@@ -49,7 +48,7 @@
                 }
                 return ledger
             }
-            let answer = try await DaemonClient(socket: socket).get("/v1/model/status")
+            let answer = try await connection.client.get("/v1/model/status")
             let document = try JSONDocument(answer: answer)
             guard let folder = document.member("folder", of: 0).flatMap(document.string) else {
                 throw Failure(

@@ -1,6 +1,7 @@
 #if PostgreSQL
     import ArgumentParser
     internal import Logging
+    internal import Packets
     internal import ReadModel
     internal import Platform
     internal import Replication
@@ -16,6 +17,8 @@
                 """)
 
         @OptionGroup var source: ModelSourceOptions
+
+        @OptionGroup var result: ResultOptions
 
         @Flag(help: "Create the publication and the slot if they are missing.")
         var create = false
@@ -59,7 +62,7 @@
             } catch {
                 throw Failure(error)
             }
-            try Output.line("the source can be followed")
+            try result.show("the source can be followed") { $0.member("can_be_followed", true) }
         }
     }
 

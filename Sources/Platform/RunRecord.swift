@@ -1,22 +1,28 @@
 internal import Glibc
 package import LedgerFormat
-package import Platform
 
-/// Says when a drill last passed, in a file of its own.
-package struct DrillRecord: Hashable, Sendable {
+/// When something that runs now and then last ended, and how, in a file of its own.
+package struct RunRecord: Hashable, Sendable {
+    package enum Kind: String, Sendable { case drill, verify, backup }
+
+    package var kind: Kind
     package var time: Timestamp
-    /// Size of the newest checkpoint that came back.
+    /// Entries that it was about.
     package var size: LedgerSize
+    package var isPassed: Bool
 
-    private static let firstLine = "stardust-drill/1"
+    private static let failed = "failed"
 
-    package init(at time: Timestamp, size: LedgerSize) { (self.time, self.size) = (time, size) }
+    package init(_ kind: Kind, at time: Timestamp, size: LedgerSize, isPassed: Bool = true) {
+        (self.kind, self.time, self.size, self.isPassed) = (kind, time, size, isPassed)
+    }
 
     /// Replaces the file; durable on return.
     package func write(to path: String) throws(FileFailure) {
         let (folder, name) = Self.parts(path)
         let volume = try PosixVolume(root: folder)
-        let content = Array("\(Self.firstLine)\n\(time)\n\(size)\n".utf8)
+        let lines = ["stardust-\(kind)/1", "\(time)", "\(size)"] + (isPassed ? [] : [Self.failed])
+        let content = Array((lines.joined(separator: "\n") + "\n").utf8)
         // Whoever watches it is another user, and it is no secret.
         let beside = ".\(name).\(UInt64.random(in: 0 ... .max))"
         _ = try volume.createWhole(beside, mode: 0o644) { (file) throws(FileFailure) in
@@ -38,18 +44,18 @@ package struct DrillRecord: Hashable, Sendable {
         _ = try volume.open(name, .update)
     }
 
-    /// Nil if no drill has passed, or the file is another one.
-    package init?(of path: String) {
+    /// Nil if nothing has ended yet, or the file is another one.
+    package init?(_ kind: Kind, of path: String) {
         let (folder, name) = Self.parts(path)
         guard let volume = try? PosixVolume(root: folder),
             let content = try? volume.content(of: name, atMost: 256)
         else { return nil }
         let lines = String(decoding: content, as: UTF8.self).split(separator: "\n")
-        guard lines.count == 3, lines[0] == Self.firstLine,
+        guard [3, 4].contains(lines.count), lines[0] == "stardust-\(kind)/1",
             let time = Timestamp(rfc3339: String(lines[1])),
-            let size = UInt64(canonical: lines[2].utf8)
+            let size = UInt64(canonical: lines[2].utf8), lines.count == 3 || lines[3] == Self.failed
         else { return nil }
-        self.init(at: time, size: LedgerSize(size))
+        self.init(kind, at: time, size: LedgerSize(size), isPassed: lines.count == 3)
     }
 
     private static func parts(_ path: String) -> (folder: String, name: String) {

@@ -1,0 +1,41 @@
+internal import Packets
+
+/// A JSON value of the daemon's, or none: what is missing has no members either.
+struct AnswerTree {
+    private let document: JSONDocument
+    private let index: Int?
+
+    init(_ document: JSONDocument) { self.init(document, 0) }
+
+    private init(_ document: JSONDocument, _ index: Int?) {
+        (self.document, self.index) = (document, index)
+    }
+
+    subscript(name: String) -> AnswerTree {
+        AnswerTree(document, index.flatMap { isObject ? document.member(name, of: $0) : nil })
+    }
+
+    var isObject: Bool { index.map { document.tokens[$0].kind == .object } ?? false }
+
+    var text: String? { index.flatMap(document.string) }
+
+    /// A whole number.
+    var number: Int? {
+        guard let index, document.tokens[index].kind == .number else { return nil }
+        let text = String(decoding: document.source(index), as: UTF8.self)
+        return Int(text) ?? Double(text).map { Int($0) }
+    }
+
+    var flag: Bool? {
+        switch index.map({ document.tokens[$0].kind }) {
+        case .true: true
+        case .false: false
+        default: nil
+        }
+    }
+
+    var elements: [AnswerTree] {
+        guard let index, document.tokens[index].kind == .array else { return [] }
+        return JSONChildren(document.tokens, of: index).map { AnswerTree(document, $0) }
+    }
+}
