@@ -371,6 +371,9 @@ package final class RunningLedger: Sendable {
     /// Nil if nothing leaves the disk.
     package var leaver: SegmentLeaver? { opened.withLock { $0?.leaver } }
 
+    /// What the archive process says of itself; nil if there is none, or it does not answer. Blocks.
+    func archiveMetrics() -> String? { opened.withLock { $0?.archive }?.metricsText() }
+
     /// Bytes of the file of checkpoints that are durable; nil if nothing is to be archived.
     package var checkpointBytes: Int? {
         if let publisher { return publisher.checkpointBytes }

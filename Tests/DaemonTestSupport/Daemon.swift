@@ -24,7 +24,7 @@ package final class Daemon: @unchecked Sendable {
         self.folder = folder
         self.ledger = ledger ?? folder.path + "/ledger"
         socket = folder.path + "/s"
-        self.wrapper = wrapper
+        self.wrapper = wrapper.isEmpty ? Self.sandbox : wrapper
         self.configuration = try configuration.map {
             try folder.file("config.json", Array($0.utf8))
         }
@@ -40,6 +40,12 @@ package final class Daemon: @unchecked Sendable {
     }
 
     deinit { kill() }
+
+    /// What every daemon runs in, if somebody wants that.
+    private static let sandbox: [String] = {
+        guard let path = ProcessInfo.processInfo.environment["STARDUST_SANDBOX"] else { return [] }
+        return ["python3", path, TemporaryFolder.parent]
+    }()
 
     package var log: String {
         (try? String(contentsOfFile: folder.path + "/log", encoding: .utf8)) ?? ""

@@ -17,6 +17,23 @@ struct ConfigTests {
         try run([Repository.program, "config"] + arguments)
     }
 
+    /// As version 0.9 knew them. A later one reads them for ever.
+    @Test func `settings of earlier versions are read`() throws {
+        let file = try write(
+            """
+            {"socket": "/run/stardust/stardust.sock", "segment_bytes": 67108864,
+             "packet_bytes_max": 1048576, "in_flight_bytes_max": 67108864, "query_ms_max": 5000,
+             "keys": "/etc/stardust/keys", "witness_policy": "/etc/stardust/witnesses",
+             "model": {"from": "postgres://stardust@db.example/omniva", "slot": "stardust",
+                       "publication": "stardust", "schema": "public", "create": true,
+                       "retained_bytes_warning": 1073741824},
+             "access": [{"group": "users", "roles": ["append"], "entity_types": ["clips"]},
+                        {"user": 1207, "roles": ["read", "audit", "admin"]}]}
+            """)
+        let checked = try config("check", file)
+        #expect(checked.status == 0, "\(checked)")
+    }
+
     @Test func `comments, sizes and times are read`() throws {
         let file = try write(
             """

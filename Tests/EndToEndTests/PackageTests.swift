@@ -28,6 +28,21 @@ struct PackageTests {
             .split(separator: "\n").map(String.init).sorted()
     }
 
+    /// Builds the package; its path.
+    static func package(in folder: TemporaryFolder) throws -> String {
+        let folders = Repository.program.split(separator: "/").dropLast().joined(separator: "/")
+        let linked = try run(
+            [Repository.root + "/Scripts/link-static", "/" + folders, folder.path + "/program"],
+            environment: ["STRIP": ""])
+        guard linked.status == 0 else { throw Failure("\(linked)") }
+        let built = try run([
+            Repository.root + "/Packaging/build-deb", folder.path + "/program",
+            Repository.root + "/.build", folder.path,
+        ])
+        guard built.status == 0 else { throw Failure("\(built)") }
+        return built.output.trimmingCharacters(in: .newlines)
+    }
+
     @Test(arguments: ["/usr", "/usr/local"])
     func `the program and what belongs to it are installed, and nothing else`(prefix: String) throws
     {
@@ -44,6 +59,7 @@ struct PackageTests {
             "share/doc/stardust/ledger-format.md", "share/doc/stardust/verify.py",
             "share/doc/stardust/openapi.yaml",
             "share/doc/stardust/examples/stardust-network.conf",
+            "share/doc/stardust/examples/pipeline.ndjson",
             "share/stardust/prometheus/stardust.rules.yml", "share/stardust/grafana/stardust.json",
         ].map { "\(prefix)/\($0) 644" }
         let docs = try FileManager.default.contentsOfDirectory(atPath: Repository.root + "/Docs")
@@ -168,19 +184,10 @@ struct PackageTests {
             Repository.has("dpkg-deb") && Repository.has("dpkg-shlibdeps")
                 && Repository.has("objcopy")
                 && Repository.has("lintian"), "dpkg-dev, binutils or lintian is not installed"))
-    func `the package is clean, and what is in it runs`() throws {
+    func `the package is clean, and does what its page says`() throws {
         let folder = try TemporaryFolder()
-        let folders = Repository.program.split(separator: "/").dropLast().joined(separator: "/")
-        let linked = try run(
-            [Repository.root + "/Scripts/link-static", "/" + folders, folder.path + "/program"],
-            environment: ["STRIP": ""])
-        #expect(linked.status == 0, "\(linked)")
-        let built = try run([
-            Repository.root + "/Packaging/build-deb", folder.path + "/program",
-            Repository.root + "/.build", folder.path,
-        ])
-        #expect(built.status == 0, "\(built)")
-        let package = built.output.trimmingCharacters(in: .newlines)
+        defer { withExtendedLifetime(folder) {} }
+        let package = try Self.package(in: folder)
         let judged = try run(["lintian", "--fail-on", "error", package])
         #expect(judged.status == 0, "\(judged)")
         let size = try FileManager.default.attributesOfItem(atPath: package)[.size] as? Int ?? .max
@@ -198,5 +205,7 @@ struct PackageTests {
         #expect(scripts.status == 0)
         let conffiles = try run(["dpkg-deb", "-I", package, "conffiles"])
         #expect(conffiles.output == "/etc/stardust/stardust.json\n")
+        guard Repository.isRoot else { return }
+        try MachineTests.runPage(package, on: "/")
     }
 }

@@ -146,6 +146,16 @@ package final class ArchiveClient: ArchivedBytes {
         String(decoding: body.prefix(1000), as: UTF8.self)
     }
 
+    /// The archive process's metrics, as it has them; nil if it does not answer.
+    func metricsText() -> String? {
+        guard case .success(let answer) = transport("/metrics", time()), answer.status == 200,
+            answer.body.count <= Self.metricsBytesMax
+        else { return nil }
+        return String(decoding: answer.body, as: UTF8.self)
+    }
+
+    private static let metricsBytesMax = 64 << 10
+
     /// What the archive process says of its stores.
     struct Stores: Sendable {
         var ledgerID: UUID128

@@ -7,11 +7,11 @@ internal import Synchronization
 package final class HealthWatch: Sendable {
     package struct Sample: Sendable {
         package var disk: DiskForecast?
-        /// Bytes of segments and of the index.
-        package var ledgerBytes = 0
         /// When somebody last verified the files, and made a backup, as far as records say.
         package var verify: RunRecord?
         package var backup: RunRecord?
+        /// The archive process's metrics; empty if there are none.
+        package var archiveMetrics = ""
 
         package init() {}
     }
@@ -36,15 +36,27 @@ package final class HealthWatch: Sendable {
 
     func stop() { monitor.change { $0.isStopping = true } }
 
+    /// Only what is the archive's: whoever serves its socket tells nothing of anything else.
+    private static func archiveMetrics(_ ledger: RunningLedger) -> String {
+        let lines = ledger.archiveMetrics()?.split(separator: "\n") ?? []
+        return lines.filter { line in
+            ["", "# HELP ", "# TYPE "].contains { start in
+                ["archive_lag_", "archive_pending_", "drill_age_"].contains {
+                    line.hasPrefix(start + "stardust_" + $0)
+                }
+            }
+        }.map { $0 + "\n" }.joined()
+    }
+
     private static func look(_ ledger: RunningLedger, root: String?) -> Sample {
         var sample = Sample()
         let segments = ledger.map?.extents.reduce(0) { $0 + ($1.isArchived ? 0 : $1.bytes) } ?? 0
         let derived = ledger.follower?.fileBytes ?? 0
-        sample.ledgerBytes = segments + derived
         if let folder = ledger.inForce.values.recordsFolder {
             sample.verify = RunRecord(.verify, of: folder + "/verify")
             sample.backup = RunRecord(.backup, of: folder + "/backup")
         }
+        sample.archiveMetrics = archiveMetrics(ledger)
         guard let root, let free = DiskForecast.freeBytes(of: root) else { return sample }
         sample.disk = DiskForecast(freeBytes: free, bytesPerDay: 0)
         guard let map = ledger.map else { return sample }

@@ -20,6 +20,7 @@ enum MetricsPage {
         metrics.connections.set(ledger.budgets.used(.connections))
         addHealth(ledger)
         return metrics.text + special(ledger) + ledger.budgets.metrics
+            + ledger.health.sample.archiveMetrics
     }
 
     private static func addHealth(_ ledger: RunningLedger) {

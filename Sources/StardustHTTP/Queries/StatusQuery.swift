@@ -75,7 +75,8 @@ extension JSONWriter {
     /// What is looked up every few seconds.
     fileprivate mutating func health(_ ledger: RunningLedger) {
         let sample = ledger.health.sample
-        member("ledger_bytes", sample.ledgerBytes)
+        let segments = ledger.map?.extents.reduce(0) { $0 + ($1.isArchived ? 0 : $1.bytes) } ?? 0
+        member("ledger_bytes", segments + (ledger.follower?.fileBytes ?? 0))
         key("disk")
         if let disk = sample.disk {
             beginObject()

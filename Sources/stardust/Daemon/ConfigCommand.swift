@@ -75,17 +75,7 @@ struct ConfigShowCommand: ParsableCommand {
         for line in report.lines {
             try Output.line(
                 Output.safe(
-                    "\(line.name.padded(to: 22))\(Self.oneLine(line.value))  (\(line.origin))"))
+                    "\(line.name.padded(to: 22))\(line.value)  (\(line.origin))"))
         }
-    }
-
-    private static func oneLine(_ value: String) -> String {
-        value.split(whereSeparator: \.isNewline).map { $0.trimmed }.joined(separator: " ")
-    }
-}
-
-extension Substring {
-    fileprivate var trimmed: String {
-        String(self.drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed())
     }
 }

@@ -18,7 +18,8 @@ extension Configuration {
             }
             report.lines.append(
                 SettingsReport.Line(
-                    name: setting.rawValue, value: Self.withoutPasswords(value, setting),
+                    name: setting.rawValue,
+                    value: Self.oneLine(Self.withoutPasswords(value, setting)),
                     origin: origin))
         }
         return report
@@ -56,10 +57,22 @@ extension Configuration {
         return report
     }
 
+    /// JSON has line breaks between its tokens only.
+    private static func oneLine(_ value: String) -> String {
+        value.split(whereSeparator: \.isNewline).map(\.trimmed).filter { !$0.isEmpty }
+            .joined(separator: " ")
+    }
+
     /// The address of PostgreSQL may have a password in it.
     private static func withoutPasswords(_ value: String, _ setting: Setting) -> String {
         guard setting == .model else { return value }
         let whole = BackupCommand.withoutPasswords(Array("{\"model\":\(value)}".utf8))
         return String(decoding: whole, as: UTF8.self).dropFirst("{\"model\":".count).dropLast() + ""
+    }
+}
+
+extension Substring {
+    fileprivate var trimmed: String {
+        String(self.drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed())
     }
 }
