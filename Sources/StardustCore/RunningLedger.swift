@@ -30,6 +30,8 @@ package final class RunningLedger: Sendable {
     private let transport: WitnessCouncil.Transport
     private let monitor = Monitor(Phase.recovering)
     private let supersedingTurn = Mutex(())
+    /// How many segments the opening has followed, of how many.
+    private let opening = Mutex<(done: Int, all: Int)>((0, 0))
     /// Set at opening and kept until the process ends, because answers may still be in progress
     /// after the ledger has stopped.
     private let opened = Monitor<Opened?>(nil)
@@ -87,6 +89,12 @@ package final class RunningLedger: Sendable {
     package var inForce: SettingsInForce { live.current }
 
     private var settings: Settings { live.current.values }
+
+    /// Which segment is being opened, in words.
+    var openingProgress: String {
+        let (done, all) = opening.withLock { $0 }
+        return all == 0 ? "" : ": segment \(done + 1) of \(all)"
+    }
 
     /// Waits until the ledger is open, or cannot be opened. Blocks.
     package func awaitOpening() {
@@ -151,7 +159,9 @@ package final class RunningLedger: Sendable {
         var opened: OpenedLedger
         let archive = settings.archive?.client(live, metrics, logger)
         do throws(OpenFailure) {
-            opened = try Ledger.open(volume, isReadOnly: settings.isReadOnly, archive: archive)
+            opened = try Ledger.open(
+                volume, isReadOnly: settings.isReadOnly, archive: archive
+            ) { done, all in self.opening.withLock { $0 = (done, all) } }
         } catch { return refuseAll(error) }
         let map = opened.map
         watch(map, opened.repairs)

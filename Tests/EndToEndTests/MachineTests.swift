@@ -20,8 +20,8 @@ struct MachineTests {
                 Self.smoke,
             ],
             environment: ["STARDUST_SANDBOX": Self.sandbox])
-        let passed = result.output.contains("passed after")
-        #expect(result.status == 0 && passed, "\(result.output.suffix(4000))")
+        let said = result.output + result.error
+        #expect(result.status == 0 && said.contains("passed after"), "\(said.suffix(4000))")
         // The daemons were in it: the log of one says which network it has.
         let daemon = try Daemon(wrapper: ["python3", Self.sandbox, TemporaryFolder.parent])
         let network = try FileManager.default.destinationOfSymbolicLink(

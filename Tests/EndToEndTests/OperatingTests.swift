@@ -422,6 +422,23 @@ import Testing
         #expect(FileManager.default.fileExists(atPath: folder.path + "/l/closed"))
     }
 
+    @Test func `SIGQUIT ends the daemon, and leaves no core`() throws {
+        let folder = try TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
+        let daemon = try Daemon(wrapper: [
+            "bash", "-c", "cd '\(folder.path)' && ulimit -c unlimited && exec \"$@\"", "bash",
+        ])
+        try daemon.emit(0..<5)
+        kill(daemon.pid, SIGQUIT)
+        #expect(daemon.waitForEnd() == SIGQUIT)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == [])
+        // Whatever the kernel does with cores, it was told to make none of this process.
+        try daemon.start()
+        kill(daemon.pid, SIGINT)
+        #expect(daemon.waitForEnd() == 0)
+        #expect(try daemon.verify().status == 0)
+    }
+
     @Test func `a trap leaves no memory in the log`() throws {
         let daemon = try Daemon()
         let before = daemon.log.utf8.count

@@ -9,12 +9,16 @@ final class ServiceManagedDaemon: @unchecked Sendable {
     private let process: Background
     var socket: String { folder.path + "/clients.sock" }
 
-    init(_ more: [String] = [], wrapper: [String] = [], environment: [String: String] = [:])
-        throws
-    {
+    /// Makes a ledger, unless `ledger` names one.
+    init(
+        _ more: [String] = [], ledger: String? = nil, wrapper: [String] = [],
+        environment: [String: String] = [:]
+    ) throws {
         folder = try TemporaryFolder()
-        let made = try run([Repository.program, "init", folder.path + "/ledger"])
-        guard made.status == 0 else { throw Failure("\(made)") }
+        if ledger == nil {
+            let made = try run([Repository.program, "init", folder.path + "/ledger"])
+            guard made.status == 0 else { throw Failure("\(made)") }
+        }
         let program = try run(["which"] + (wrapper.first.map { [$0] } ?? ["true"])).output
             .trimmingCharacters(in: .newlines)
         process = try Background(
@@ -24,7 +28,7 @@ final class ServiceManagedDaemon: @unchecked Sendable {
                 + (wrapper.isEmpty
                     ? [Repository.program]
                     : [program] + wrapper.dropFirst() + [Repository.program])
-                + ["serve", folder.path + "/ledger"] + more,
+                + ["serve", ledger ?? folder.path + "/ledger"] + more,
             program: "/usr/bin/python3", environment: environment)
     }
 

@@ -120,6 +120,28 @@ struct ServiceTests {
     }
 
     @Test(.needs(Repository.has("strace"), "strace is not installed"))
+    func `a slow opening says how far it is, and asks for time`() throws {
+        let daemon = try Daemon(
+            configuration: #"{"segment_bytes": 65536, "packet_bytes_max": 2048}"#)
+        try daemon.emit(0..<600)
+        #expect(daemon.stop() == 0)
+        // What could be taken from derived files must be read.
+        try FileManager.default.removeItem(atPath: daemon.ledger + "/ids")
+        let manager = try ServiceManagedDaemon(
+            ledger: daemon.ledger,
+            wrapper: [
+                "strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=pread64", "-e",
+                "inject=pread64:delay_enter=100000:when=1+",
+            ])
+        try manager.waitFor("STATUS=the ledger is being opened: segment ")
+        try manager.waitFor("EXTEND_TIMEOUT_USEC=60000000")
+        try manager.waitFor("READY=1")
+        let opening = manager.notices.prefix { $0 != "READY=1" }
+        #expect(opening.contains { $0.hasPrefix("EXTEND_TIMEOUT_USEC=") })
+        #expect(try HTTPClient(manager.socket).get("/livez").status == 200)
+    }
+
+    @Test(.needs(Repository.has("strace"), "strace is not installed"))
     func `a slow disk never stops the signs of life`() throws {
         let manager = try ServiceManagedDaemon(
             wrapper: [

@@ -62,13 +62,15 @@ package enum Ledger {
     }
 
     /// Opens a ledger for writing; the caller holds its lock. Or only for reading: then nothing is
-    /// changed, and whoever writes it may go on. `archive` has the segments that left the disk.
+    /// changed, and whoever writes it may go on. `archive` has the segments that left the disk. `progress` is told
+    /// how many segments were followed, of how many.
     package static func open(
         _ volume: any Volume, isReadOnly: Bool = false, takesOver: Bool = false,
-        archive: (any ArchivedBytes)? = nil
+        archive: (any ArchivedBytes)? = nil,
+        progress: @escaping @Sendable (Int, Int) -> Void = { _, _ in }
     ) throws(OpenFailure) -> OpenedLedger {
         try LedgerOpening(
-            ArchivedVolume(volume, archive), isReadOnly: isReadOnly, takesOver: takesOver
+            ArchivedVolume(volume, archive), isReadOnly: isReadOnly, takesOver: takesOver, progress
         ).open()
     }
 

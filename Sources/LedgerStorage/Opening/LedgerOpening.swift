@@ -28,7 +28,14 @@ struct LedgerOpening {
     /// Size of the newest checkpoint: everything below it was durable.
     private var signedSize = LedgerSize.empty
 
-    init(_ volume: any Volume, isReadOnly: Bool, takesOver: Bool) throws(OpenFailure) {
+    /// Told how many segments were followed, of how many.
+    private let progress: @Sendable (Int, Int) -> Void
+
+    init(
+        _ volume: any Volume, isReadOnly: Bool, takesOver: Bool,
+        _ progress: @escaping @Sendable (Int, Int) -> Void
+    ) throws(OpenFailure) {
+        self.progress = progress
         (self.volume, self.isReadOnly, self.takesOver) = (volume, isReadOnly, takesOver)
         identity = try Self.identity(volume)
         checker = RecordChecker(next: Position(0), lastHash: identity.digest)
@@ -138,6 +145,7 @@ struct LedgerOpening {
 
     private mutating func follow(_ firsts: [Position]) throws(FileFailure) {
         for (ordinal, first) in firsts.enumerated() {
+            progress(ordinal, firsts.count)
             let isNewest = ordinal == firsts.count - 1
             let path = LedgerLayout.segment(first)
             let next = isNewest ? nil : firsts[ordinal + 1]

@@ -28,7 +28,7 @@ extension RunningLedger {
     /// The same, with the kind of each.
     package var obstacles: [(kind: Obstacle, reason: String)] {
         switch phase {
-        case .recovering: return [(.opening, "the ledger is being opened")]
+        case .recovering: return [(.opening, "the ledger is being opened\(openingProgress)")]
         case .readOnly(.asked): return indexing
         case .readOnly(let reason): return [(.readOnly, "read only: \(reason)")]
         case .broken(let failure): return [(.broken, "appending has stopped: \(failure)")]

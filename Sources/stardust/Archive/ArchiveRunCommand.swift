@@ -44,7 +44,9 @@ struct ArchiveRunCommand: AsyncParsableCommand {
             try ArchiveCheckCommand.holds(store, isLocked: locked.contains(store.name), patience)
         }
         defer { JSONLogHandler.flush() }
-        var services: [any Service] = [ArchiveService(process: process)]
+        var services: [any Service] = [
+            ArchiveService(process: process), StoppingNotice(manager: manager),
+        ]
         if let socket = archive.socket {
             services.append(server(process, source, stores, socket, logger))
         }
@@ -56,7 +58,6 @@ struct ArchiveRunCommand: AsyncParsableCommand {
         } catch let refused as SocketFile.Refused {
             throw Failure(.cannotCreate, refused.description)
         }
-        manager.tell(ServiceNotices.stopping)
         logger.log(.stopped, "stopped")
     }
 

@@ -52,3 +52,13 @@ struct NotifyService: Service {
         ledger.unreadiness.first ?? "serving"
     }
 }
+
+/// Tells the service manager that the process stops, as soon as it does.
+struct StoppingNotice: Service {
+    let manager: ServiceManager
+
+    func run() async throws {
+        try? await gracefulShutdown()
+        manager.tell(ServiceNotices.stopping)
+    }
+}
