@@ -150,7 +150,7 @@ package final class ArchiveProcess: Sendable {
 
     private var drillMetric: String {
         guard let path = settings.drill else { return "" }
-        let age = RunRecord(.drill, of: path).map {
+        let age = RunRecord(.drill, of: path, ledger: nil).map {
             Double(Timestamp.systemNow().microseconds - $0.time.microseconds) / 1e6
         }
         return """

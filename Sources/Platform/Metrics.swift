@@ -71,6 +71,10 @@ package final class Metrics: Sendable {
         "verify_failed", "1 if the last verification of the ledger's files found something.")
     package let modelRetainedBytesLimit = Gauge(
         "model_retained_bytes_limit", "What model_retained_bytes should not exceed.")
+    package let archiveUp = Gauge(
+        "archive_up", "0 if the archive process should answer and does not.", 1)
+    package let startTime = SecondsGauge(
+        "start_time_seconds", "When the daemon began, in seconds since 1970.")
     package let forkAlarm = Gauge(
         "fork_alarm", "1 if a witness says that there is another history of the ledger.")
     package let modelLagBytes = Gauge(

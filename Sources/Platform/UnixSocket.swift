@@ -63,7 +63,8 @@ package enum UnixSocket {
         return bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self)
     }
 
-    /// Sends a datagram to a path, or to an abstract name that begins with `@` (unix(7)). Nobody may be there.
+    /// Sends a datagram to a path, or to an abstract name that begins with `@` (unix(7)). Nobody may be there, or
+    /// nobody may read: it is not waited for.
     static func send(_ bytes: [UInt8], to name: String) {
         guard name.utf8.count <= pathBytesMax else { return }
         let kind = Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue)
@@ -84,7 +85,8 @@ package enum UnixSocket {
             unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
                 unsafe bytes.withUnsafeBytes {
                     unsafe sendto(
-                        descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL), address,
+                        descriptor, $0.baseAddress, $0.count,
+                        Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT), address,
                         size)
                 }
             }

@@ -13,9 +13,15 @@ package final class LineWriter: Sendable {
 
     /// Appends to a file, which is made if it is missing, for its owner and its group.
     package init(path: String, note: @escaping @Sendable (Int) -> [UInt8]) throws(FileFailure) {
-        let descriptor = unsafe open(
-            path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0o640)
+        // Of a pipe without a reader, opening would wait.
+        let flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK
+        let descriptor = unsafe open(path, flags, 0o640)
         guard descriptor >= 0 else { throw FileFailure(.open, path, errorNumber: errno) }
+        var status = stat()
+        guard unsafe fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            close(descriptor)
+            throw FileFailure(.open, path, errorNumber: EINVAL)
+        }
         queue = Queue(descriptor, closes: true, note)
     }
 
@@ -68,14 +74,21 @@ package final class LineWriter: Sendable {
             }
         }
 
+        /// How often it is said that lines were lost.
+        private static let notePause: Duration = .seconds(60)
+
         private func run() {
+            var lost = 0
+            var lastNote: ContinuousClock.Instant?
+            var isCut = false
             while let (lines, dropped) = next() {
-                if dropped > 0 { write(note(dropped)) }
-                let failed = lines.count { !write($0) }
-                monitor.change { state in
-                    state.isWriting = false
-                    state.dropped += failed
+                lost += dropped
+                if lost > 0, lastNote.map({ .now - $0 >= Self.notePause }) ?? true {
+                    lastNote = .now
+                    if write(note(lost), after: &isCut) { lost = 0 }
                 }
+                for line in lines where !write(line, after: &isCut) { lost += 1 }
+                monitor.change { $0.isWriting = false }
             }
             if closes { close(descriptor) }
         }
@@ -90,9 +103,15 @@ package final class LineWriter: Sendable {
             }
         }
 
-        @discardableResult private func write(_ line: [UInt8]) -> Bool {
-            unsafe line.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
-                == line.count
+        /// False if not all of it was taken. Then what follows begins a line of its own.
+        private func write(_ line: [UInt8], after isCut: inout Bool) -> Bool {
+            let bytes = isCut ? [0x0A] + line : line
+            // Safety: the array lives as long as the call.
+            let count = unsafe bytes.withUnsafeBytes {
+                unsafe Glibc.write(descriptor, $0.baseAddress, $0.count)
+            }
+            if count > 0 { isCut = count < bytes.count }
+            return count == bytes.count
         }
     }
 }

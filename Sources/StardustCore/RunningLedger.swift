@@ -114,9 +114,11 @@ package final class RunningLedger: Sendable {
         if let cache { opened?.archive?.replace(cache, bytesMax: values.archive?.cacheBytes ?? 0) }
     }
 
-    /// Notes why the settings in force stay.
-    package func noteReload(_ report: SettingsReport) {
-        live.current = SettingsInForce(live.current.values, report)
+    /// Notes why the settings in force stay, but for the access log, which is open anew.
+    package func noteReload(_ report: SettingsReport, accessLog: AccessLog?) {
+        var values = live.current.values
+        values.accessLog = accessLog
+        live.current = SettingsInForce(values, report)
     }
 
     // MARK: Running
@@ -380,6 +382,9 @@ package final class RunningLedger: Sendable {
 
     /// Nil if nothing leaves the disk.
     package var leaver: SegmentLeaver? { opened.withLock { $0?.leaver } }
+
+    /// Whether there is an archive process to ask.
+    var hasArchive: Bool { opened.withLock { $0?.archive != nil } }
 
     /// What the archive process says of itself; nil if there is none, or it does not answer. Blocks.
     func archiveMetrics() -> String? { opened.withLock { $0?.archive }?.metricsText() }

@@ -135,3 +135,16 @@ extension String {
             ?? "/run/stardust/stardust.sock"
     }
 }
+
+extension String {
+    /// The path without links and dots, as far as it exists.
+    var resolved: String {
+        // Safety: the system allocates the text; it is copied and freed.
+        guard let found = unsafe realpath(self, nil) else {
+            let folder = givenFolder
+            return folder == self || folder == "." ? self : folder.resolved + "/" + lastName
+        }
+        defer { unsafe free(found) }
+        return unsafe String(cString: found)
+    }
+}

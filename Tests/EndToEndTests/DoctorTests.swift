@@ -48,13 +48,13 @@ struct DoctorTests {
         try daemon.emit(0..<50)
         _ = try daemon.checkpoint(covering: 50)
         let running = try Visit([daemon.ledger, "--socket", daemon.socket])
-        #expect(running.status == 0 && running.codes("failure") == [])
+        #expect(running.status == 0 && running.codes("FAIL") == [])
         #expect(running.text("daemon").contains("process \(daemon.pid)"))
         #expect(running.text("checkpoint").contains("covers 50 of 50 entries"))
         #expect(daemon.stop() == 0)
         let before = try Self.content(daemon.ledger)
         let stopped = try Visit([daemon.ledger, "--socket", daemon.socket, "--measure"])
-        #expect(stopped.status == 0 && stopped.codes("failure") == [])
+        #expect(stopped.status == 0 && stopped.codes("FAIL") == [])
         #expect(stopped.text("daemon").contains("does not run"))
         #expect(stopped.text("disk").contains("20 writes"))
         // The folder's own time tells that a file came and went.
@@ -68,8 +68,8 @@ struct DoctorTests {
         let ledger = try Self.ledger(folder)
         func failures(_ more: String...) throws -> [String] {
             let visit = try Visit([ledger, "--socket", folder.path + "/s"] + more)
-            #expect(visit.status == (visit.codes("failure").isEmpty ? 0 : 1))
-            return visit.codes("failure")
+            #expect(visit.status == (visit.codes("FAIL").isEmpty ? 0 : 1))
+            return visit.codes("FAIL")
         }
         #expect(try failures() == [])
         #expect(chmod(ledger + "/key", 0o644) == 0)
@@ -78,7 +78,7 @@ struct DoctorTests {
         #expect(chmod(ledger, 0o777) == 0)
         #expect(try failures() == ["ledger_mode"])
         #expect(chmod(ledger, 0o755) == 0)
-        #expect(try Visit([ledger]).codes("warning").contains("ledger_mode"))
+        #expect(try Visit([ledger]).codes("warn").contains("ledger_mode"))
         #expect(chmod(ledger, 0o700) == 0)
         let alarm = ledger + "/fork-alarm"
         try "the witness w says so\n".write(toFile: alarm, atomically: false, encoding: .utf8)
@@ -96,7 +96,27 @@ struct DoctorTests {
         try handle.write(contentsOf: Data("another kind of file".utf8))
         #expect(try failures().contains("format"))
         let missing = try Visit([folder.path + "/nowhere"])
-        #expect(missing.status == 1 && missing.codes("failure").contains("ledger"))
+        #expect(missing.status == 1 && missing.codes("FAIL").contains("ledger"))
+    }
+
+    @Test func `a record replaces nothing but a record, and is one ledger's`() throws {
+        let folder = try TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
+        let ledger = try Self.ledger(folder)
+        let other = folder.path + "/other"
+        #expect(try run([Repository.program, "init", other]).status == 0)
+        let refused = try run([
+            Repository.program, "verify", ledger, "--record", ledger + "/identity",
+        ])
+        #expect(refused.status == 73, "\(refused)")
+        let record = folder.path + "/verify"
+        for _ in 0..<2 {
+            let kept = try run([Repository.program, "verify", ledger, "--record", record])
+            #expect(kept.status == 0)
+        }
+        let settings = try folder.file("r.json", Array("{\"records\": \"\(folder.path)\"}".utf8))
+        #expect(try Visit([ledger, "--config", settings]).text("verified").contains(" ago"))
+        #expect(try Visit([other, "--config", settings]).text("verified").hasPrefix("not yet"))
     }
 
     @Test func `a tree that is not the checkpoint's is found`() throws {
@@ -109,19 +129,50 @@ struct DoctorTests {
         try handle.write(contentsOf: Data(repeating: 7, count: 4))
         try handle.close()
         let visit = try Visit([daemon.ledger])
-        #expect(visit.codes("failure") == ["checkpoint"])
+        #expect(visit.codes("FAIL") == ["checkpoint"])
         #expect(visit.text("checkpoint").contains("another root"))
     }
 
     @Test func `a daemon that hangs is found, and one of another ledger`() throws {
         let (daemon, other) = (try Daemon(), try Daemon())
         let wrong = try Visit([other.ledger, "--socket", daemon.socket])
-        #expect(wrong.codes("warning").contains("daemon"))
+        #expect(wrong.codes("warn").contains("daemon"))
         Foundation.kill(daemon.pid, SIGSTOP)
         defer { Foundation.kill(daemon.pid, SIGCONT) }
         let hung = try Visit([daemon.ledger, "--socket", daemon.socket, "--timeout", "1"])
-        #expect(hung.codes("failure") == ["daemon"])
+        #expect(hung.codes("FAIL") == ["daemon"])
         #expect(hung.text("daemon").contains("process \(daemon.pid) holds the ledger"))
+    }
+
+    @Test func `odd answers end neither doctor nor status`() throws {
+        let folder = try TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
+        let ledger = try Self.ledger(folder)
+        let script = """
+            import socket, sys
+            s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(8)
+            print('open', file=sys.stderr, flush=True)
+            while True:
+                c, _ = s.accept(); b = sys.argv[2].encode()
+                try:
+                    c.recv(65536); c.sendall(b'HTTP/1.1 200 OK\\r\\ncontent-length: %d\\r\\n\\r\\n' % len(b) + b)
+                except OSError: pass
+                c.close()
+            """
+        for (number, body) in [
+            "{}", "[]", "null", "<html>", #"{"phase":"serving","origin":"a","ledger_size":1e300}"#,
+            #"{"phase":"x","origin":"a","ledger_size":-9223372036854775808,"index":{"size":1}}"#,
+            #"{"phase":"x","origin":"a","ledger_size":9223372036854775807,"index":{"size":-5}}"#,
+        ].enumerated() {
+            let socket = folder.path + "/s\(number)"
+            let server = try Background(["-c", script, socket, body], program: "/usr/bin/python3")
+            defer { server.kill() }
+            try server.waitFor("open")
+            let visit = try Visit([ledger, "--socket", socket])
+            #expect(visit.status == 1 && visit.codes("FAIL") == ["daemon"], "\(body)")
+            let status = try run([Repository.program, "status", "--socket", socket])
+            #expect([0, 65, 74].contains(status.status), "\(body): \(status)")
+        }
     }
 
     @Test func `what an earlier version would not understand must be undone first`() throws {
@@ -132,7 +183,15 @@ struct DoctorTests {
         let same = try Visit([ledger, "--for-version", "0.10.3"])
         #expect(same.status == 0 && same.text("downgrade").contains("understands everything"))
         let old = try Visit([ledger, "--for-version", "0.9.0", "--config", settings])
-        #expect(old.status == 1 && old.text("downgrade").contains("log_level"))
+        #expect(old.status == 1 && old.text("downgrade").contains("log_level (\(settings):1:2)"))
+        let notation = try folder.file("b.json", Array("# c\n{\"segment_bytes\": \"4MiB\"}\n".utf8))
+        try FileManager.default.createDirectory(
+            atPath: notation + ".d", withIntermediateDirectories: false)
+        _ = try folder.file("b.json.d/a.json", Array("{}".utf8))
+        let notations = try Visit([ledger, "--for-version", "0.9.0", "--config", notation])
+        for words in ["comments", "units: segment_bytes", "reads nothing in"] {
+            #expect(notations.text("downgrade").contains(words), "\(words)")
+        }
         let archived = ledger + "/archived"
         try FileManager.default.createDirectory(
             atPath: archived, withIntermediateDirectories: false)
@@ -140,8 +199,10 @@ struct DoctorTests {
             atPath: archived + "/00000000000000000000.entries", contents: nil)
         let segments = try Visit([ledger, "--for-version", "0.9.0"])
         #expect(segments.text("downgrade").contains("archive recall all"))
-        let bad = try run([Repository.program, "doctor", ledger, "--for-version", "new"])
-        #expect(bad.status == 64)
+        for bad in ["new", "", "-", "-1.2", "0.8", "2.0", "0.10.x"] {
+            let refused = try run([Repository.program, "doctor", ledger, "--for-version=" + bad])
+            #expect(refused.status == 64, "\(bad)")
+        }
     }
 
     @Test(.enabled(if: Repository.isRoot, "only root can make namespaces and file systems"))
@@ -151,7 +212,7 @@ struct DoctorTests {
         let ledger = try Self.ledger(folder)
         let wrapper = ["unshare", "--user", "--map-root-user"]
         let visit = try Visit([ledger], wrapper: wrapper)
-        #expect(visit.status == 1 && visit.codes("failure").contains("user_namespace"))
+        #expect(visit.status == 1 && visit.codes("FAIL").contains("user_namespace"))
         let started = try run(
             wrapper + [Repository.program, "serve", ledger, "--socket", folder.path + "/s"])
         #expect(started.status == 78 && started.error.contains("user namespace"))
@@ -175,7 +236,7 @@ struct DoctorTests {
         let visit = try Visit(
             [folder.path + "/ledger"],
             wrapper: ["unshare", "--mount", "bash", "-c", script, "bash"])
-        #expect(visit.codes("failure") == ["space"])
+        #expect(visit.codes("FAIL") == ["space"])
         #expect(visit.text("file_system").contains("tmpfs"))
         let unit = visit.text("unit")
         #expect(unit.contains("PrivateUsers=yes") && unit.contains("ProtectSystem=full"))

@@ -121,10 +121,25 @@ struct LogTests {
         try daemon.reload(settings)
         #expect(try client.get("/v1/packets/\(id)").status == 200)
         #expect(try read(path, count: 1).count == 1 && read(path + ".1", count: 3).count == 3)
+        // Nothing that the daemon reads is written to, and no pipe without a reader is waited for.
+        #expect(mkfifo(folder.path + "/pipe", 0o600) == 0)
+        for bad in [
+            daemon.ledger + "/identity", daemon.ledger + "/segments/log",
+            daemon.folder.path + "/config.json", folder.path + "/pipe", "/dev/full", folder.path,
+        ] {
+            try daemon.reload("{\"access_log\": \"\(bad)\"}")
+            #expect(try daemon.metric("config_reload_ok") == 0, "\(bad)")
+        }
+        #expect(try daemon.verify().status == 0)
+        // Whoever rotates the log need not have right settings.
+        #expect(rename(path, path + ".2") == 0)
+        try daemon.reload("{\"access_log\": ")
+        #expect(try client.get("/v1/packets/\(id)").status == 200)
+        #expect(try read(path, count: 1).count == 1)
         // A folder that is not there changes nothing.
         try daemon.reload(#"{"access_log": "/nowhere/access"}"#)
         #expect(try daemon.metric("config_reload_ok") == 0)
-        try daemon.reload(#"{"access_log": "journal"}"#)
+        try daemon.reload(#"{"access_log": "journal", "log_level": "error"}"#)
         #expect(try client.get("/v1/packets/\(id)").status == 200)
         #expect(daemon.logs("/v1/packets/\(id)"))
     }

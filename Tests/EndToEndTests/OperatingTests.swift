@@ -67,7 +67,7 @@ import Testing
         #expect(try client.emit(Sample.numbered(1).bytes).status == 201)
         while try client.get("/readyz").status == 200 { usleep(20_000) }
         #expect(try daemon.readiness().contains("checkpoints"))
-        #expect(try daemon.metric("ready") == 0)
+        #expect(try daemon.metric(#"ready{reason="publishing"}"#) == 0)
         #expect(daemon.logs("checkpoints"))
         #expect(!FileManager.default.fileExists(atPath: daemon.ledger + "/checkpoints"))
         #expect(try client.get("/v1/packets/\(Sample.numbered(1).id)").status == 200)

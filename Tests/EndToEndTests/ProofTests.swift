@@ -257,9 +257,10 @@ import Testing
     @Test func `status says how publishing stands`() throws {
         let (daemon, vkey) = try Daemon.signed()
         _ = try daemon.checkpoint(covering: 60)
-        let status = try daemon.stardust("status").output
-        #expect(status.contains("publishing checkpoint_size  60"), "\(status)")
-        #expect(status.contains(vkey))
+        let text = try daemon.stardust("status").output
+        #expect(text.contains("checkpoint  covers every entry; "), "\(text)")
+        let status = try daemon.stardust("status", "--json").output
+        #expect(status.contains("\"checkpoint_size\":60") && status.contains(vkey))
         let metrics = try HTTPClient(daemon.socket).get("/metrics").text
         #expect(metrics.contains("stardust_published_size 60\n"))
     }

@@ -7,6 +7,39 @@ import Testing
 
 /// Settings that are read again while the daemon runs.
 struct ReloadTests {
+    /// A Python program that is told lines and answers with lines.
+    private struct TalkingProcess {
+        private let process = Process()
+        private let input = Pipe()
+        private let output = Pipe()
+
+        init(_ arguments: [String]) throws {
+            process.executableURL = URL(fileURLWithPath: "/usr/bin/python3")
+            process.arguments = arguments
+            (process.standardInput, process.standardOutput) = (input, output)
+            try process.run()
+        }
+
+        func say(_ line: String) {
+            input.fileHandleForWriting.write(Data((line + "\n").utf8))
+        }
+
+        /// Empty if none comes.
+        func line() -> String {
+            let descriptor = output.fileHandleForReading.fileDescriptor
+            var (bytes, byte) = ([UInt8](), UInt8(0))
+            while true {
+                var ready = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+                guard poll(&ready, 1, 60_000) == 1, read(descriptor, &byte, 1) == 1, byte != 0x0A
+                else { return String(decoding: bytes, as: UTF8.self) }
+                bytes.append(byte)
+            }
+        }
+
+        /// Its end is not waited for: others may have inherited its pipes.
+        func end() { process.terminate() }
+    }
+
     private static func status(_ daemon: Daemon) throws -> [String: Any] {
         try HTTPClient(daemon.socket).get("/v1/status").json
     }
@@ -77,26 +110,13 @@ struct ReloadTests {
                     if line.lower().startswith(b'content-length:'): length = int(line.split(b':')[1])
                 f.read(length); print(status, flush=True)
             """
-        let client = Process()
-        let (input, output) = (Pipe(), Pipe())
-        client.executableURL = URL(fileURLWithPath: "/usr/bin/python3")
-        client.arguments = ["-c", script, daemon.socket]
-        (client.standardInput, client.standardOutput) = (input, output)
-        try client.run()
-        defer { client.terminate() }
-        func line() -> String {
-            var text = ""
-            while true {
-                let byte = output.fileHandleForReading.readData(ofLength: 1)
-                guard let first = byte.first, first != 0x0A else { return text }
-                text.unicodeScalars.append(Unicode.Scalar(first))
-            }
-        }
+        let client = try TalkingProcess(["-c", script, daemon.socket])
+        defer { client.end() }
         func status(of path: String) -> String {
-            input.fileHandleForWriting.write(Data((path + "\n").utf8))
-            return line()
+            client.say(path)
+            return client.line()
         }
-        #expect(line() == "open")
+        #expect(client.line() == "open")
         #expect(status(of: "/v1/packets") == "403")
         try daemon.reload(#"{"access": [{"user": 64100, "roles": ["read"]}]}"#)
         #expect(status(of: "/v1/packets") == "200")
@@ -105,6 +125,44 @@ struct ReloadTests {
         #expect(status(of: "/v1/status") == "200")
         try daemon.reload("{}")
         #expect(status(of: "/v1/packets") == "403")
+    }
+
+    @Test(.enabled(if: Repository.isRoot, "only root can act as another user"))
+    func `what lasts ends once it is no longer granted`() throws {
+        let granted = #"{"access": [{"user": 64101, "roles": ["read", "append"]}]}"#
+        let daemon = try Daemon(configuration: granted)
+        #expect(chmod(daemon.folder.path, 0o711) == 0 && chmod(daemon.socket, 0o666) == 0)
+        let script = """
+            import json, os, socket, sys
+            os.setgroups([]); os.setgid(64101); os.setuid(64101)
+            def connect(head):
+                s = socket.socket(socket.AF_UNIX); s.settimeout(60); s.connect(sys.argv[1]); s.sendall(head.encode())
+                return s, s.makefile('rb')
+            def line(f):
+                while True:
+                    text = f.readline()
+                    if not text or text.startswith(b'{'): return text.decode().strip()
+            follow, fs = connect('GET /v1/follow HTTP/1.1\\r\\nhost: a\\r\\n\\r\\n')
+            print('following' if 'heartbeat' in line(fs) else 'odd', flush=True)
+            emit, es = connect('POST /v1/packets HTTP/1.1\\r\\nhost: a\\r\\ncontent-type: application/x-ndjson\\r\\ntransfer-encoding: chunked\\r\\n\\r\\n')
+            for text in sys.stdin:
+                body = text.strip().encode() + b'\\n'
+                emit.sendall(b'%x\\r\\n' % len(body) + body + b'\\r\\n')
+                print('emitted', line(es)[:300], flush=True)
+                print('followed', line(fs)[:200], flush=True)
+            """
+        let client = try TalkingProcess(["-c", script, daemon.socket])
+        defer { client.end() }
+        #expect(client.line() == "following")
+        client.say(String(decoding: Sample.numbered(1).bytes, as: UTF8.self))
+        #expect(client.line().contains("\"position\":0"))
+        #expect(client.line().contains(Sample.numbered(1).id))
+        try daemon.reload("{}")
+        client.say(String(decoding: Sample.numbered(2).bytes, as: UTF8.self))
+        #expect(client.line().contains("urn:stardust:error:forbidden"))
+        // The next look for packets ends the stream.
+        try daemon.emit(3..<4)
+        #expect(client.line().contains("urn:stardust:error:forbidden"))
     }
 
     @Test func `larger packets find room, although the next segment was made for smaller ones`()

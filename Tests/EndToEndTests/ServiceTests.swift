@@ -156,6 +156,30 @@ struct ServiceTests {
         #expect(manager.notices.count { $0 == "WATCHDOG=1" } > before + 2)
     }
 
+    @Test func `a manager that reads nothing holds nothing up`() throws {
+        let folder = try TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
+        let script = """
+            import os, socket, sys
+            s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.bind(sys.argv[1]); s.setblocking(False)
+            t = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); t.setblocking(False)
+            try:
+                while True: t.sendto(b'x' * 1000, sys.argv[1])
+            except BlockingIOError: print('full', file=sys.stderr, flush=True)
+            sys.stdin.read()
+            """
+        let path = folder.path + "/notify"
+        let manager = try Background(["-c", script, path], program: "/usr/bin/python3")
+        defer { manager.kill() }
+        try manager.waitFor("full")
+        let daemon = try Daemon(configuration: "{}", starts: false)
+        daemon.wrapper = ["env", "NOTIFY_SOCKET=\(path)"]
+        try daemon.start()
+        try daemon.reload(#"{"query_ms_max": 777}"#)
+        #expect(try HTTPClient(daemon.socket).get("/v1/status").text.contains("777"))
+        #expect(daemon.stop() == 0)
+    }
+
     @Test func `a stopped daemon gives no sign of life`() throws {
         let manager = try ServiceManagedDaemon(environment: ["WATCHDOG": "300000"])
         try manager.waitFor("WATCHDOG=1", count: 3)

@@ -8,12 +8,10 @@ hides networks and mounts, waits for READY=1. Needs root and namespaces of its o
     unshare --mount --net --pid --fork --propagation private python3 machine.py / stardust.deb Operating.md
 """
 import ctypes
+import fnmatch
 import glob
-import grp
 import os
-import pwd
 import re
-import select
 import shlex
 import shutil
 import signal
@@ -138,6 +136,9 @@ class Machine:
         self.launch(unit)
 
     def listen(self, unit):
+        service = unit.last("Service") or unit.name.replace(".socket", ".service")
+        if service in self.children:
+            raise RuntimeError(f"{unit.name}: Socket service {service} already active, refusing.")
         address = unit.last("ListenStream")
         if address.startswith("/"):
             path = self.root + address
@@ -152,11 +153,7 @@ class Machine:
             host, port = address.rsplit(":", 1)
             server = socket.create_server((host, int(port)))
         server.listen(4096)
-        service = unit.last("Service") or unit.name.replace(".socket", ".service")
         self.sockets[unit.name] = (service, unit.last("FileDescriptorName"), server, address)
-        if service in self.children:  # A running service gets a new socket when it is started again.
-            self.stop(service)
-            self.start(service)
 
     def group(self, name):
         for line in open(self.root + "/etc/group"):
@@ -293,11 +290,14 @@ class Machine:
     def reload(self, name):
         if name not in self.children:
             raise RuntimeError(f"{name} is not active.")
+        unit = Unit(self.root, name)
+        uid, gid = self.user(unit.last("User", "root"))
         self.notified[name].discard("READY=1")
-        command = Unit(self.root, name).last("ExecReload")
-        if not command.endswith("-HUP $MAINPID"):
-            raise RuntimeError(f"{name} cannot be reloaded")
-        os.kill(self.children[name], signal.SIGHUP)
+        for command in unit.all("ExecReload"):
+            words = [w.replace("$MAINPID", str(self.children[name])) for w in shlex.split(command)]
+            status, text = self.run(shlex.join(words), ("setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "sh", "-c"))
+            if status != 0:
+                raise RuntimeError(f"{name} was not reloaded: {text}")
         self.awaitNotice(name, "READY=1", self.children[name])
 
     def journal(self, name):
@@ -311,28 +311,52 @@ class Machine:
         flags = {w for w in words if w.startswith("-")}
         names = [w for w in words if not w.startswith("-")]
         verb, names = names[0], [n if "." in n else n + ".service" for n in names[1:]]
-        for name in names if verb in ("start", "restart", "try-restart", "enable", "reload") else []:
-            Unit(self.root, name)
-        if verb == "start" or verb == "enable" and "--now" in flags:
+        running = list(self.children) + list(self.sockets)
+        names = [n for name in names for n in (fnmatch.filter(running, name) if "*" in name else [name])]
+        if verb in ("start", "restart", "enable", "reload", "is-enabled", "preset"):
             for name in names:
+                Unit(self.root, name)
+        if verb in ("enable", "disable", "is-enabled", "preset"):
+            return self.enable(verb, names, "--now" in flags)
+        sockets = [n for n in names if n.endswith(".socket")]
+        services = [n for n in names if not n.endswith(".socket")]
+        if verb == "start":
+            for name in sockets + services:
                 self.start(name)
-        elif verb == "stop" or verb == "disable" and "--now" in flags:
-            for name in sorted(names, key=lambda n: n.endswith(".socket")):
+        elif verb == "stop":
+            for name in services + sockets:
                 self.stop(name)
         elif verb in ("restart", "try-restart"):
-            for name in names:
-                if verb == "restart" or name in self.children:
-                    self.stop(name)
-                    self.start(name)
+            chosen = [n for n in names if verb == "restart" or n in self.children or n in self.sockets]
+            for name in sorted(chosen, key=lambda n: n.endswith(".socket")):
+                self.stop(name)
+            for name in sorted(chosen, key=lambda n: not n.endswith(".socket")):
+                self.start(name)
         elif verb == "reload":
             for name in names:
                 self.reload(name)
         elif verb == "is-active":
-            active = all(n in self.children or n in self.sockets for n in names)
-            return 0 if active else 3, "active" if active else "inactive"
-        elif verb not in ("daemon-reload", "enable", "disable"):
+            active = all(n in running for n in names)
+            return 0 if active else 3, "" if "--quiet" in flags else "active" if active else "inactive"
+        elif verb != "daemon-reload":
             return 1, f"this systemctl does not know {verb}"
         return 0, ""
+
+    def enable(self, verb, names, now):
+        wants = self.root + "/etc/systemd/system/{}.wants/{}"
+        for name in names:
+            target = Unit(self.root, name).last("WantedBy")
+            link = wants.format(target, name)
+            if verb == "is-enabled":
+                return (0, "enabled") if os.path.lexists(link) else (1, "disabled")
+            if not target:
+                raise RuntimeError(f"{name} has no [Install] section.")
+            os.makedirs(os.path.dirname(link), exist_ok=True)
+            if os.path.lexists(link):
+                os.unlink(link)
+            if verb != "disable":
+                os.symlink(f"/lib/systemd/system/{name}", link)
+        return self.control([{"enable": "start", "disable": "stop"}[verb], *names]) if now else (0, "")
 
     def serve(self):
         """Answers calls: a line with arguments, then a line with the status, and text."""
@@ -349,7 +373,7 @@ class Machine:
                     status, text = self.control(words[1:])
             except Exception as error:  # Whatever it is, the caller is told.
                 status, text = 1, str(error)
-            client.sendall(f"{status}\n{text}\n".encode())
+            client.sendall(f"{status}\n{text}{chr(10) if text else str()}".encode())
             client.close()
 
 
@@ -392,6 +416,8 @@ def main():
     os.makedirs(root + "/run/systemd/system")
     subprocess.run(["ip", "link", "set", "lo", "up"], check=False)
     shutil.copy(package, root + "/root/")
+    with open(root + "/etc/apt/apt.conf.d/99small", "w") as file:
+        file.write('APT::Install-Recommends "false";\n')
     for name in ("systemctl", "journalctl"):
         path = f"{root}/usr/bin/{name}"
         if os.path.lexists(path):

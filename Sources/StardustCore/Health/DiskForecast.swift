@@ -6,20 +6,21 @@ package import LedgerStorage
 package struct DiskForecast: Hashable, Sendable {
     /// Bytes that the file system has left for this user.
     package var freeBytes: Int
-    package var bytesPerDay: Double
+    /// Nil as long as nobody can tell: the first import says nothing about the years to come.
+    package var bytesPerDay: Double?
 
     /// How the last days are looked at, and the least time from which growth is told.
     private static let window: Int64 = 7 * 86_400_000_000
-    private static let leastTime: Int64 = 3_600_000_000
+    private static let leastTime: Int64 = 86_400_000_000
     private static let day = 86_400_000_000.0
 
-    package init(freeBytes: Int, bytesPerDay: Double) {
+    package init(freeBytes: Int, bytesPerDay: Double?) {
         (self.freeBytes, self.bytesPerDay) = (freeBytes, bytesPerDay)
     }
 
     /// Nil if it does not grow, or not within a thousand years.
     package var fullIn: Duration? {
-        guard bytesPerDay > 0 else { return nil }
+        guard let bytesPerDay, bytesPerDay > 0 else { return nil }
         let days = Double(freeBytes) / bytesPerDay
         return days < 365_000 ? .seconds(days * 86_400) : nil
     }
@@ -34,14 +35,16 @@ package struct DiskForecast: Hashable, Sendable {
     }
 
     /// Bytes a day that the ledger's files have grown by in the last seven days, or since it began. Each byte of
-    /// a segment stands for `overhead` more in other files. With `leaves`, payloads do not stay. Blocks on the
-    /// disk.
+    /// a segment stands for `overhead` more in other files. With `leaves`, payloads do not stay. Nil of a ledger that
+    /// is younger than a day. Blocks on the disk.
     package static func growth(
         _ map: LedgerMap, overhead: Double, leaves: Bool, now: Timestamp
-    ) throws(ReadFailure) -> Double {
-        guard let first = try map.entry(Position(0)) else { return 0 }
+    ) throws(ReadFailure) -> Double? {
+        guard let first = try map.entry(Position(0)),
+            now.microseconds - first.receivedAt.microseconds >= leastTime
+        else { return nil }
         let start = max(first.receivedAt.microseconds, now.microseconds - window)
-        let time = max(now.microseconds - start, leastTime)
+        let time = now.microseconds - start
         let position = try map.firstPosition(receivedFrom: start)
         var bytes = 0.0
         for segment in map.extents where segment.end.value > position {

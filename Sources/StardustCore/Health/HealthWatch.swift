@@ -1,3 +1,4 @@
+internal import LedgerFormat
 internal import LedgerStorage
 package import Platform
 internal import Synchronization
@@ -10,8 +11,8 @@ package final class HealthWatch: Sendable {
         /// When somebody last verified the files, and made a backup, as far as records say.
         package var verify: RunRecord?
         package var backup: RunRecord?
-        /// The archive process's metrics; empty if there are none.
-        package var archiveMetrics = ""
+        /// What the archive process says; nil if it should and does not.
+        package var archive: ArchiveMetrics? = ArchiveMetrics("")
 
         package init() {}
     }
@@ -36,34 +37,23 @@ package final class HealthWatch: Sendable {
 
     func stop() { monitor.change { $0.isStopping = true } }
 
-    /// Only what is the archive's: whoever serves its socket tells nothing of anything else.
-    private static func archiveMetrics(_ ledger: RunningLedger) -> String {
-        let lines = ledger.archiveMetrics()?.split(separator: "\n") ?? []
-        return lines.filter { line in
-            ["", "# HELP ", "# TYPE "].contains { start in
-                ["archive_lag_", "archive_pending_", "drill_age_"].contains {
-                    line.hasPrefix(start + "stardust_" + $0)
-                }
-            }
-        }.map { $0 + "\n" }.joined()
-    }
-
     private static func look(_ ledger: RunningLedger, root: String?) -> Sample {
         var sample = Sample()
         let segments = ledger.map?.extents.reduce(0) { $0 + ($1.isArchived ? 0 : $1.bytes) } ?? 0
         let derived = ledger.follower?.fileBytes ?? 0
         if let folder = ledger.inForce.values.recordsFolder {
-            sample.verify = RunRecord(.verify, of: folder + "/verify")
-            sample.backup = RunRecord(.backup, of: folder + "/backup")
+            let own = ledger.identity.ledgerID
+            sample.verify = RunRecord(.verify, of: folder + "/verify", ledger: own)
+            sample.backup = RunRecord(.backup, of: folder + "/backup", ledger: own)
         }
-        sample.archiveMetrics = archiveMetrics(ledger)
+        if ledger.hasArchive { sample.archive = ledger.archiveMetrics().map(ArchiveMetrics.init) }
         guard let root, let free = DiskForecast.freeBytes(of: root) else { return sample }
-        sample.disk = DiskForecast(freeBytes: free, bytesPerDay: 0)
+        sample.disk = DiskForecast(freeBytes: free, bytesPerDay: nil)
         guard let map = ledger.map else { return sample }
         let overhead = min(Double(derived) / Double(max(segments, 1)), overheadMax)
         let growth = try? DiskForecast.growth(
             map, overhead: overhead, leaves: ledger.leaver != nil, now: .systemNow())
-        sample.disk?.bytesPerDay = growth ?? 0
+        sample.disk?.bytesPerDay = growth ?? nil
         return sample
     }
 }

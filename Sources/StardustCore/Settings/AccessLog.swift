@@ -9,6 +9,8 @@ package final class AccessLog: Sendable {
     /// Nil for the log of the daemon itself.
     private let lines: LineWriter?
     private let logger: Logger
+    /// The file's path, or `journal`.
+    package let target: String
 
     /// What a setting says for the daemon's own log.
     package static let journal = "journal"
@@ -39,7 +41,11 @@ package final class AccessLog: Sendable {
     /// the settings are read again.
     package init(target: String) throws(FileFailure) {
         let logger = Logger(label: "stardust") { JSONLogHandler(label: $0) }
-        self.logger = logger
+        // Whatever level the log has, reads are not left out.
+        var own = logger
+        own.logLevel = .info
+        self.logger = own
+        self.target = target
         guard target != Self.journal else {
             lines = nil
             return

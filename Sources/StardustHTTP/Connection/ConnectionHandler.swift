@@ -60,6 +60,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     var peer: PeerIdentity { admission.peer }
     var grant: AccessPolicy.Grant { terms.grant }
     var settings: RunningLedger.Settings { terms.settings }
+    /// What a request that lasts is still allowed.
+    var currentGrant: AccessPolicy.Grant { terms.current(server.ledger, peer) }
     /// Whose share of the budgets this connection takes.
     var party: Budgets.Party { admission.party }
 

@@ -38,6 +38,12 @@ struct RequestTerms {
         grant = inForce.values.access.grant(peer)
     }
 
+    /// What the peer may do by the settings as they are now: for requests that last.
+    func current(_ ledger: RunningLedger, _ peer: PeerIdentity) -> AccessPolicy.Grant {
+        let current = ledger.inForce
+        return current === inForce ? grant : current.values.access.grant(peer)
+    }
+
     /// For the next request.
     mutating func renew(_ ledger: RunningLedger, _ peer: PeerIdentity) {
         let current = ledger.inForce

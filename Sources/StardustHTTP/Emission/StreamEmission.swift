@@ -168,7 +168,7 @@ final class StreamEmission: RequestBody {
         let batch = Batch()
         let bound = NIOLoopBound(
             (stream: self, batch: batch), eventLoop: connection.eventLoop)
-        let (loop, bytes) = (connection.eventLoop, chunk.bytes)
+        let (loop, bytes, grant) = (connection.eventLoop, chunk.bytes, connection.currentGrant)
         var submission = Submission(peer: connection.peer.peer) { outcomes in
             loop.execute { bound.value.stream.answered(bound.value.batch, outcomes, bytes) }
         }
@@ -178,7 +178,7 @@ final class StreamEmission: RequestBody {
             switch text {
             case .tooLong: batch.lines.append(.problem(BoxedProblem(tooLarge(line))))
             case .text(let payload):
-                batch.lines.append(read(payload, line, refused[line], into: &submission))
+                batch.lines.append(read(payload, line, grant, refused[line], into: &submission))
             }
         }
         let isMostlyRefused = 2 * submission.packets.count < batch.lines.count
@@ -207,13 +207,15 @@ final class StreamEmission: RequestBody {
     }
 
     private func read(
-        _ payload: Span<UInt8>, _ line: Int, _ refused: BoxedProblem?,
+        _ payload: Span<UInt8>, _ line: Int, _ grant: AccessPolicy.Grant, _ refused: BoxedProblem?,
         into submission: inout Submission
     ) -> Line {
         var problem: Problem
         do throws(PacketError) {
             let facts = try connection.loop.read(payload)
-            if !connection.grant.allowsAppending(facts.entityType) {
+            if !grant.allows(.append) {
+                problem = connection.server.denied(.append, connection.peer, .forbidden(.append))
+            } else if !grant.allowsAppending(facts.entityType) {
                 problem = connection.server.denied(
                     .append, connection.peer, .forbidden(appending: facts.entityType))
             } else if let refused {

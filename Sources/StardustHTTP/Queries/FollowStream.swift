@@ -95,7 +95,7 @@ final class FollowStream: Exchange {
     }
 
     private func look() {
-        guard !isEnded else { return }
+        guard !isEnded, isStillAllowed() else { return }
         hasNews.lower()
         lastLook = .now
         let (ledger, filter, next) = (ledger, filter, next)
@@ -166,17 +166,26 @@ final class FollowStream: Exchange {
                 json.endObject()
             }
         }
-        if let problem = look.problem {
-            sendLine { json in
-                json.beginObject()
-                json.key("problem")
-                problem.write(to: &json)
-                json.endObject()
-            }
-            abandon()
-            return connection.endStreaming()
-        }
+        if let problem = look.problem { return end(problem) }
         if look.hasMore || hasNews.isRaised { pump() }
+    }
+
+    private func end(_ problem: Problem) {
+        sendLine { json in
+            json.beginObject()
+            json.key("problem")
+            problem.write(to: &json)
+            json.endObject()
+        }
+        abandon()
+        connection.endStreaming()
+    }
+
+    /// Ends the stream once the settings no longer grant it.
+    private func isStillAllowed() -> Bool {
+        if connection.currentGrant.allows(.read) { return true }
+        end(connection.server.denied(.read, connection.peer, .forbidden(.read)))
+        return false
     }
 
     /// Schedules a heartbeat, which reports the stream's position if nothing is sent for a while.
@@ -189,7 +198,7 @@ final class FollowStream: Exchange {
     }
 
     private func sendHeartbeat() {
-        guard !isEnded else { return }
+        guard !isEnded, isStillAllowed() else { return }
         if connection.isWritable {
             sendLine { json in
                 json.beginObject()

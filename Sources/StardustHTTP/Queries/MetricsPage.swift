@@ -20,7 +20,7 @@ enum MetricsPage {
         metrics.connections.set(ledger.budgets.used(.connections))
         addHealth(ledger)
         return metrics.text + special(ledger) + ledger.budgets.metrics
-            + ledger.health.sample.archiveMetrics
+            + (ledger.health.sample.archive?.text ?? "")
     }
 
     private static func addHealth(_ ledger: RunningLedger) {
@@ -28,8 +28,15 @@ enum MetricsPage {
         let now = Timestamp.systemNow().microseconds
         metrics.readOnly.set(ledger.isUnexpectedlyReadOnly ? 1 : 0)
         metrics.indexLag.set(max(0, metrics.ledgerSize.value - metrics.indexedSize.value))
-        metrics.checkpointAge.set(
-            ledger.publisher?.publishedAt.map { .microseconds(now - $0.microseconds) } ?? .zero)
+        // What was never published waits since the ledger began.
+        let entries = metrics.ledgerSize.value
+        let published =
+            ledger.publisher?.publishedAt
+            ?? (entries > 0 && ledger.publisher != nil ? ledger.identity.createdAt : nil)
+        metrics.checkpointAge.set(published.map { .microseconds(now - $0.microseconds) } ?? .zero)
+        metrics.archiveUp.set(sample.archive == nil ? 0 : 1)
+        metrics.startTime.set(
+            .microseconds(ledger.startedAt.microseconds))
         metrics.forkAlarm.set(ledger.publisher?.isForked == true ? 1 : 0)
         metrics.diskFreeBytes.set(sample.disk?.freeBytes ?? 0)
         metrics.diskFullIn.set(sample.disk?.fullIn)

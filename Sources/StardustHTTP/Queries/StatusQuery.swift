@@ -81,7 +81,8 @@ extension JSONWriter {
         if let disk = sample.disk {
             beginObject()
             member("free_bytes", disk.freeBytes)
-            member("bytes_per_day", Int(disk.bytesPerDay))
+            key("bytes_per_day")
+            if let growth = disk.bytesPerDay { integer(UInt64(max(0, growth))) } else { null() }
             key("full_in_seconds")
             if let time = disk.fullIn { integer(UInt64(time / .seconds(1))) } else { null() }
             endObject()
@@ -119,6 +120,7 @@ extension JSONWriter {
         member("segments", segments.count(where: \.isArchived))
         key("epoch")
         if let epoch = ledger.epoch?.note { integer(epoch.number) } else { null() }
+        member("answers", ledger.health.sample.archive != nil)
         key("obstacle")
         if let obstacle = ledger.leaver?.obstacle { string(obstacle) } else { null() }
         endObject()

@@ -18,7 +18,7 @@ struct ArchiveCommand: AsyncParsableCommand {
 /// What every archive command reads.
 struct ArchiveOptions: ParsableArguments {
     @Option(help: "Configuration file; its `archive` names the stores.")
-    var config: String
+    var config = ConfigOptions.usual
 
     @Option(help: "The daemon's Unix socket. Default: the configuration's.")
     var socket: String?

@@ -39,6 +39,9 @@ struct BackupCommand: ParsableCommand {
     }
 
     func run() throws {
+        do throws(FileFailure) { if let record { try RunRecord.check(.backup, record) } } catch {
+            throw Failure(.cannotCreate, "--record: \(error)")
+        }
         let (archive, source) = try options.settings()
         var stores: [any ObjectStore] = []
         for settings in archive.stores { stores.append(try settings.open()) }
@@ -58,7 +61,8 @@ struct BackupCommand: ParsableCommand {
         } catch { throw Failure(error) }
         guard let record else { return }
         do throws(FileFailure) {
-            try RunRecord(.backup, at: .systemNow(), size: size).write(to: record)
+            try RunRecord(.backup, of: identity.ledgerID, at: .systemNow(), size: size)
+                .write(to: record)
         } catch { throw Failure(.cannotCreate, "--record: \(error)") }
     }
 

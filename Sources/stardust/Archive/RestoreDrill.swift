@@ -16,13 +16,13 @@ struct RestoreDrill {
     let options: Verifier.Options
 
     func run() throws {
-        do throws(FileFailure) { try record.map(RunRecord.check) } catch {
+        do throws(FileFailure) { if let record { try RunRecord.check(.drill, record) } } catch {
             throw Failure(.cannotCreate, "--record: \(error)")
         }
         let newest = try drill()
         guard let record else { return }
         do throws(FileFailure) {
-            try RunRecord(.drill, at: .systemNow(), size: newest).write(to: record)
+            try RunRecord(.drill, of: nil, at: .systemNow(), size: newest).write(to: record)
         } catch { throw Failure(.cannotCreate, "\(error)") }
     }
 

@@ -19,11 +19,15 @@ struct AnswerTree {
 
     var text: String? { index.flatMap(document.string) }
 
-    /// A whole number.
+    /// What JSON's numbers tell apart (RFC 8259 section 6).
+    private static let largest = 9_007_199_254_740_992.0
+
+    /// A number of things: whole, and never negative.
     var number: Int? {
         guard let index, document.tokens[index].kind == .number else { return nil }
         let text = String(decoding: document.source(index), as: UTF8.self)
-        return Int(text) ?? Double(text).map { Int($0) }
+        guard let value = Double(text), (0...Self.largest).contains(value) else { return nil }
+        return Int(value)
     }
 
     var flag: Bool? {

@@ -14,7 +14,12 @@ struct StatusCommand: AsyncParsableCommand {
     func run() async throws {
         let bytes = try await options.client.get("/v1/status")
         if options.json { return try Output.foreign(bytes + [0x0A]) }
-        var report = StatusReport(AnswerTree(try JSONDocument(answer: bytes)), now: .systemNow())
+        let answer = AnswerTree(try JSONDocument(answer: bytes))
+        guard answer["phase"].text != nil, answer["origin"].text != nil else {
+            throw Failure(
+                .inputOutput, "\(options.socket): whoever answers is no daemon of Stardust's")
+        }
+        var report = StatusReport(answer, now: .systemNow())
         report.add(model: await model())
         let terminal = Terminal()
         try Output.line(Output.safe(report.title))
@@ -51,7 +56,7 @@ struct StatusReport {
         let since = status["started_at"].text ?? "?"
         title =
             "stardust \(status["version"].text ?? "?"), \(status["origin"].text ?? "?"): "
-            + "\(status["phase"].text ?? "?") since \(since.prefix(16).replacing("T", with: " ")) UTC"
+            + "\((status["phase"].text ?? "?").replacing("_", with: "-")) since \(since.prefix(16).replacing("T", with: " ")) UTC"
         attention = status["reasons"].elements.compactMap(\.text)
         addLedger()
         addDisk()
@@ -91,7 +96,7 @@ struct StatusReport {
         }
         let left = "\(Words.bytes(free)) left"
         guard let seconds = status["disk"]["full_in_seconds"].number else {
-            return add("disk", left + ", and the ledger does not grow")
+            return add("disk", left + "; nothing tells yet how the ledger grows")
         }
         let growth = Words.bytes(status["disk"]["bytes_per_day"].number ?? 0)
         let text = "\(left), for \(Words.time(seconds: Double(seconds))) at \(growth) a day"
@@ -105,6 +110,11 @@ struct StatusReport {
             publishing["checkpoint_size"].number ?? 0, status["ledger_size"].number ?? 0
         )
         let time = ago(publishing["published_at"].text) ?? "never"
+        guard publishing["phase"].text != "closed" else {
+            return add(
+                "checkpoint",
+                "nothing is published while the ledger is \(status["phase"].text ?? "?")")
+        }
         guard size < entries else {
             return add("checkpoint", entries == 0 ? "none yet" : "covers every entry; \(time)")
         }
@@ -145,6 +155,11 @@ struct StatusReport {
         var text = "\(left) of \(status["segments"].number ?? 0) segments have left the disk"
         if let epoch = archive["epoch"].number { text += "; epoch \(epoch)" }
         add("archive", text + " (more: stardust archive status)")
+        if archive["answers"].flag == false {
+            attention.append(
+                "the archive process does not answer, and nothing is shipped without it: systemctl "
+                    + "status stardust-archive")
+        }
         if let obstacle = archive["obstacle"].text {
             attention.append("no segment leaves the disk: \(obstacle)")
         }
@@ -165,9 +180,13 @@ struct StatusReport {
     private mutating func addRecords() {
         guard status["settings"]["records"]["value"].text != nil else { return }
         let verified = status["verified"]
-        add("verified", ago(verified["at"].text) ?? "never")
+        let time = ago(verified["at"].text) ?? "never"
+        add("verified", verified["passed"].flag == false ? "FAILED \(time)" : time)
         if verified["passed"].flag == false {
             attention.insert("the last verification of the files found something", at: 0)
+        }
+        guard status["settings"]["archive"]["value"].isObject else {
+            return add("backup", "none: no archive is set")
         }
         add("backup", ago(status["backup"]["at"].text) ?? "never")
     }

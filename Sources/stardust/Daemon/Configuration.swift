@@ -22,6 +22,8 @@ struct Configuration {
     var cleanup: CleanupSettings?
     /// Where a copy of the private key is, for people.
     var keyEscrow: String?
+    /// The main file; nil for the defaults.
+    private(set) var path: String?
     /// Where reads are logged: a path, or the log.
     var accessLog: String?
     /// Which lines the log has.
@@ -38,11 +40,28 @@ struct Configuration {
     /// replaces that of an earlier one; rules of `access` add up. Without `resolves` nothing is looked up, neither
     /// users nor other files.
     init(path: String?, resolves: Bool = true) throws(Failure) {
+        self.path = path
         guard let path else { return }
         for file in try ConfigurationFile.all(path, resolves: resolves) {
             try read(try ConfigurationObject(file))
         }
         try check(path)
+        if resolves { try checkFolders() }
+    }
+
+    /// Refuses places that are not there.
+    private func checkFolders() throws(Failure) {
+        let log = accessLog.flatMap { $0 == AccessLog.journal ? nil : $0.givenFolder }
+        for case (let name, let folder?) in [
+            ("access_log", log), ("records", settings.recordsFolder),
+        ] {
+            var status = stat()
+            guard unsafe stat(folder, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
+                throw Failure(
+                    .badConfiguration,
+                    "\(origins[name]?.place ?? name): there is no folder \(folder)")
+            }
+        }
     }
 
     private mutating func read(_ object: ConfigurationObject) throws(Failure) {
@@ -114,11 +133,30 @@ struct Configuration {
         return text
     }
 
-    /// Opens what the daemon writes to.
-    mutating func openAccessLog() throws(Failure) {
+    /// Opens what the daemon writes to. It is nothing that the daemon reads: neither in the folder of the ledger or
+    /// of its keys, nor a file of the configuration.
+    mutating func openAccessLog(beside ledger: String) throws(Failure) {
         guard let accessLog else { return }
+        if accessLog != AccessLog.journal {
+            let folder = accessLog.givenFolder.resolved
+            let kept = [ledger, settings.keysFolder].compactMap { $0?.resolved }
+            let files =
+                (try path.map { (path) throws(Failure) in
+                    try ConfigurationFile.all(path, resolves: false).map(\.path.resolved)
+                }) ?? []
+            guard !kept.contains(where: { folder == $0 || folder.hasPrefix($0 + "/") }),
+                !files.contains(accessLog.resolved)
+            else {
+                throw Failure(
+                    .badConfiguration,
+                    "access_log: \(accessLog) is a file, or in a folder, that the daemon reads; choose "
+                        + "another place, such as /var/log/stardust/access.log")
+            }
+        }
         do throws(FileFailure) { settings.accessLog = try AccessLog(target: accessLog) } catch {
-            throw Failure(.cannotCreate, "access_log: \(error)")
+            let reason =
+                error.errorNumber == EINVAL ? "\(accessLog) is not a regular file" : "\(error)"
+            throw Failure(.cannotCreate, "access_log: \(reason)")
         }
     }
 

@@ -12,6 +12,8 @@ internal import UnixSignals
 /// force at once, or nothing is.
 struct ReloadService: Service {
     let ledger: RunningLedger
+    /// Its folder.
+    let folder: String
     /// The configuration file; nil if there is none.
     let path: String?
     /// Settings of the command line, which stay.
@@ -19,10 +21,11 @@ struct ReloadService: Service {
     /// The settings that the daemon was started with.
     let started: Configuration
     let manager: ServiceManager
+    /// SIGHUP, caught from before anybody could be told that the daemon is ready.
+    let signals: UnixSignalsSequence
     let logger: Logger
 
     func run() async throws {
-        let signals = await UnixSignalsSequence(trapping: .sighup)
         for await _ in signals.cancelOnGracefulShutdown() {
             await withCheckedContinuation { continuation in
                 startThread("reload") {
@@ -42,7 +45,7 @@ struct ReloadService: Service {
         do throws(Failure) { report = try read() } catch {
             var kept = ledger.inForce.report
             kept.failure = error.message
-            ledger.noteReload(kept)
+            ledger.noteReload(kept, accessLog: reopened())
             logger.log(.settingsRefused, "the settings stay as they were: \(error.message)")
             return ledger.metrics.configReloadOK.set(0)
         }
@@ -55,9 +58,15 @@ struct ReloadService: Service {
         logger.log(.settingsReloaded, "settings were read again")
     }
 
+    /// The access log as it was, opened anew: whoever rotates it need not have right settings.
+    private func reopened() -> AccessLog? {
+        let current = ledger.inForce.values.accessLog
+        return current.flatMap { try? AccessLog(target: $0.target) } ?? current
+    }
+
     private func read() throws(Failure) -> SettingsReport {
         var configuration = try Configuration(path: path)
-        try configuration.openAccessLog()
+        try configuration.openAccessLog(beside: folder)
         try configuration.checkPolicy(ledger.identity.origin)
         var report = configuration.report(
             reloading: ledger.inForce.report, of: started, options: options)

@@ -43,18 +43,18 @@ struct ServeCommand: AsyncParsableCommand {
     var untilInputEnds = false
 
     func run() async throws {
+        Signals.ignoreForDaemons()
+        Signals.leaveNoBacktrace()
         let manager = try Self.manager()
         if let obstacle = UserNamespace.obstacle {
             throw Failure(.badConfiguration, "\(obstacle); \(UserNamespace.advice)")
         }
         var configuration = try Configuration(path: config)
         configuration.settings.keysFolder = .credentials ?? configuration.settings.keysFolder
-        Signals.ignoreForDaemons()
-        Signals.leaveNoBacktrace()
         let (volume, hold) = try readOnly ? open(&configuration) : openLocked(&configuration)
         defer { withExtendedLifetime(hold) {} }
         configuration.settings.archive = configuration.archive?.access
-        try configuration.openAccessLog()
+        try configuration.openAccessLog(beside: ledger)
         configuration.settings.version = Version.number
         configuration.settings.retainedBytesLimit = configuration.source.map {
             Int($0.retainedBytesWarning)
@@ -86,8 +86,10 @@ struct ServeCommand: AsyncParsableCommand {
         var services: [any Service] = [
             LedgerService(ledger: running), server, NotifyService(manager, running, pulse),
             ReloadService(
-                ledger: running, path: config, options: options, started: configuration,
-                manager: manager, logger: logger),
+                ledger: running, folder: ledger, path: config, options: options,
+                started: configuration,
+                manager: manager, signals: await UnixSignalsSequence(trapping: .sighup),
+                logger: logger),
         ]
         for listener in manager.listeners where listener.name == "metrics" {
             services.append(

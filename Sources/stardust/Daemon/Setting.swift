@@ -50,6 +50,14 @@ enum Setting: String, CaseIterable {
         }
     }
 
+    /// Whether it is a number, which may have a unit.
+    var isNumber: Bool {
+        switch self {
+        case .segmentBytes, .packetBytesMax, .inFlightBytesMax, .queryTimeMax, .clockStepMax: true
+        default: false
+        }
+    }
+
     /// Whether versions before 0.10 refuse it.
     var isNewIn010: Bool {
         switch self {

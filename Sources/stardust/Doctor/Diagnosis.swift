@@ -61,7 +61,7 @@ struct Diagnosis {
 
     func write(to json: inout JSONWriter) {
         json.beginObject()
-        json.member("level", "\(level)")
+        json.member("level", level.rawValue)
         json.member("code", code.rawValue)
         json.member("text", text)
         json.key("advice")

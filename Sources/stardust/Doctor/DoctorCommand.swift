@@ -11,6 +11,8 @@ struct DoctorCommand: AsyncParsableCommand {
             check is a line: ok, warn or FAIL, its code, and what to do. Exit code 1 if a check fails.
             """)
 
+    /// What says more, on a machine that has the package.
+    static let page = "/usr/share/doc/stardust/Operating.md"
     static let usualLedger = "/var/lib/stardust/ledger"
 
     @Argument(help: "The ledger's folder.")
@@ -22,12 +24,12 @@ struct DoctorCommand: AsyncParsableCommand {
             valueName: "file"))
     var config: String?
 
-    @Option(help: "The daemon's socket. Default: the configuration's.")
+    @Option(help: "The daemon's socket. Default: $STARDUST_SOCKET, or the configuration's.")
     var socket: String?
 
     @Option(
         help: ArgumentHelp(
-            "How long the daemon may be silent before it counts as ill.", valueName: "seconds"))
+            "How long the daemon may be silent before it is reported.", valueName: "seconds"))
     var timeout = 2
 
     @Flag(help: "Also measure the disk and the processor; writes one file, and removes it.")
@@ -45,8 +47,15 @@ struct DoctorCommand: AsyncParsableCommand {
         guard SilenceGuard.allowed.contains(timeout) else {
             throw ValidationError("--timeout must be a number of seconds from 1 to 86400")
         }
-        guard forVersion.map({ ReleaseNumber($0) != nil }) ?? true else {
-            throw ValidationError("--for-version: \(forVersion!) is no version, such as 0.9.0")
+        if let forVersion {
+            guard let release = ReleaseNumber(forVersion) else {
+                throw ValidationError(
+                    "--for-version: \(forVersion) is not a version, such as 0.9.0")
+            }
+            guard ReleaseNumber.known.contains(release) else {
+                throw ValidationError(
+                    "--for-version: this program knows only what 0.9 and 0.10 understand")
+            }
         }
     }
 

@@ -54,8 +54,13 @@ struct Examination {
             return checkEscrow()
         }
         do throws(Failure) {
-            let read = try Configuration(path: file)
-            configuration = read
+            configuration = try Configuration(path: file)
+            if let hidden = try hiddenFile(file) {
+                return add(
+                    .failure(
+                        .configuration, "the daemon's user cannot read \(hidden)",
+                        "chgrp or chmod it: stardust.json is usually root's, with mode 644"))
+            }
             let count = try ConfigurationFile.all(file, resolves: false).count - 1
             let more = count > 0 ? " and \(count) in \(file).d" : ""
             add(.ok(.configuration, "\(file)\(more)"))
@@ -67,13 +72,26 @@ struct Examination {
         }
     }
 
+    /// A file of the configuration that whoever owns the ledger cannot read.
+    private func hiddenFile(_ file: String) throws(Failure) -> String? {
+        var owner = stat()
+        guard unsafe stat(ledger, &owner) == 0, owner.st_uid != 0 else { return nil }
+        return try ConfigurationFile.all(file, resolves: false).map(\.path).first { path in
+            var found = stat()
+            guard unsafe stat(path, &found) == 0 else { return false }
+            if found.st_uid == owner.st_uid { return found.st_mode & 0o400 == 0 }
+            if found.st_gid == owner.st_gid { return found.st_mode & 0o040 == 0 }
+            return found.st_mode & 0o004 == 0
+        }
+    }
+
     private mutating func checkEscrow() {
         guard let escrow = configuration?.keyEscrow else {
             return add(
                 .warning(
                     .keyEscrow, "nobody has said where a copy of the private key is",
-                    "keep one where this machine's end does not reach it, and set key_escrow to the "
-                        + "place (Backup.md)"))
+                    "keep one where it outlives this machine, and set key_escrow to the place: "
+                        + "/usr/share/doc/stardust/Backup.md"))
         }
         add(.ok(.keyEscrow, escrow))
     }
@@ -83,40 +101,74 @@ struct Examination {
     private mutating func checkDaemon() async {
         checkSocketFolder()
         let holder = LedgerLock.holder(of: ledger)
+        if holder == nil, isNobodyThere { return reportMissingDaemon() }
         do throws(Failure) {
             let bytes = try await DaemonClient(socket: socket).get("/v1/status")
-            let answer = AnswerTree(try JSONDocument(answer: bytes))
-            guard let identity, answer["ledger_id"].text == "\(identity.ledgerID)" else {
-                return add(
-                    .warning(
-                        .daemon, "the daemon at \(socket) serves another ledger",
-                        "name this one's socket with --socket"))
-            }
-            status = answer
-            add(
-                .ok(
-                    .daemon,
-                    "serves since \(answer["started_at"].text ?? "?"), version "
-                        + "\(answer["version"].text ?? "?")\(holder.map { ", process \($0)" } ?? "")"
-                ))
-            for reason in answer["reasons"].elements.compactMap(\.text) {
-                add(.failure(.status, reason, "Operating.md says what to do about it"))
-            }
-            if let error = answer["reload"]["error"].text {
-                add(
-                    .failure(
-                        .status, "the settings on the disk were not taken: \(error)",
-                        "correct them, and run `systemctl reload stardust`"))
-            }
+            take(AnswerTree(try JSONDocument(answer: bytes)), holder)
         } catch {
-            guard let holder else {
-                return add(.ok(.daemon, "does not run"))
-            }
-            let detail = "process \(holder) holds the ledger, but \(error.message)"
+            let process = holder.map { "process \($0) holds the ledger, but " } ?? ""
             add(
                 error.exit == .notPermitted
-                    ? .warning(.daemon, detail, "run this as root or as the daemon's user")
-                    : .failure(.daemon, detail, "look at the daemon's log: journalctl -u stardust"))
+                    ? .warning(
+                        .daemon, process + error.message,
+                        "run this as root or as the daemon's user")
+                    : .failure(
+                        .daemon, process + error.message,
+                        "look at the daemon's log: journalctl -u stardust -n 50"))
+        }
+    }
+
+    /// Whether nobody can be at the socket.
+    private var isNobodyThere: Bool {
+        do throws(UnixSocket.Failure) {
+            close(try UnixSocket.connected(to: socket))
+            return false
+        } catch { return [ENOENT, ECONNREFUSED, ENOTDIR].contains(error.errorNumber) }
+    }
+
+    private mutating func reportMissingDaemon() {
+        let enabled = "/etc/systemd/system/multi-user.target.wants/stardust.service"
+        let isEnabled = unsafe access(enabled, F_OK) == 0
+        let isWanted = ledger == DoctorCommand.usualLedger && isEnabled
+        add(
+            isWanted
+                ? .failure(
+                    .daemon, "does not run, although its unit is enabled",
+                    "systemctl status stardust; journalctl -u stardust -n 50")
+                : .warning(.daemon, "does not run", "systemctl start stardust, if it should"))
+    }
+
+    private mutating func take(_ answer: AnswerTree, _ holder: Int32?) {
+        guard let id = answer["ledger_id"].text, answer["phase"].text != nil else {
+            return add(
+                .failure(
+                    .daemon, "whoever answers at \(socket) is no daemon of Stardust's",
+                    "name the daemon's socket with --socket"))
+        }
+        guard let identity, id == "\(identity.ledgerID)" else {
+            return add(
+                .warning(
+                    .daemon, "the daemon at \(socket) serves another ledger",
+                    "name this one's socket with --socket"))
+        }
+        status = answer
+        let since = (answer["started_at"].text ?? "?").prefix(16).replacing("T", with: " ")
+        add(
+            .ok(
+                .daemon,
+                "serves since \(since) UTC, version \(answer["version"].text ?? "?")"
+                    + (holder.map { ", process \($0)" } ?? "")))
+        for reason in answer["reasons"].elements.compactMap(\.text) {
+            add(
+                .failure(
+                    .status, reason,
+                    "see the alerts in \(DoctorCommand.page), such as StardustNotReady"))
+        }
+        if let error = answer["reload"]["error"].text {
+            add(
+                .failure(
+                    .status, "the settings on the disk were not taken: \(error)",
+                    "correct them, and run `systemctl reload stardust`"))
         }
     }
 

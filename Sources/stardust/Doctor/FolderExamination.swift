@@ -14,7 +14,8 @@ extension Examination {
                     .ledger, "\(ledger): \(errorName(errno))",
                     errno == EACCES
                         ? "run this as root or as the daemon's user"
-                        : "`stardust init \(ledger)` makes a ledger; or name another folder"))
+                        : "name another folder, or make a ledger: runuser -u stardust -- stardust init "
+                            + "\(ledger) --origin NAME"))
         }
         do throws(OpenFailure) {
             do throws(FileFailure) { volume = try PosixVolume(root: ledger) } catch {
@@ -24,8 +25,13 @@ extension Examination {
             add(.ok(.ledger, "\(ledger): \(identity!.origin)"))
         } catch {
             volume = nil
+            let isClosed = unsafe access(ledger, R_OK | X_OK) != 0
             return add(
-                .failure(.ledger, "\(error)", "see whether this is the right folder and user"))
+                .failure(
+                    .ledger, "\(error)",
+                    isClosed
+                        ? "run this as root or as the daemon's user"
+                        : "see whether this is the right folder"))
         }
         if found.st_mode & 0o002 != 0 {
             add(
@@ -35,14 +41,15 @@ extension Examination {
         } else if found.st_mode & 0o077 != 0 {
             add(
                 .warning(
-                    .ledgerMode, "others than its owner reach \(ledger)", "chmod -R go= \(ledger)"))
+                    .ledgerMode, "users other than its owner can reach \(ledger)",
+                    "chmod -R go= \(ledger)"))
         } else if let strange = firstFile(notOf: found.st_uid) {
             add(
                 .failure(
                     .ledgerMode, "\(strange) belongs to another user than \(ledger)",
                     "chown -R --reference=\(ledger) \(ledger)"))
         } else {
-            add(.ok(.ledgerMode, "only its owner reaches it"))
+            add(.ok(.ledgerMode, "only its owner can reach it"))
         }
         checkFormat()
         checkForkAlarm()
@@ -92,11 +99,12 @@ extension Examination {
         add(
             .failure(
                 .forkAlarm, "a witness says that there is another history: \(path)",
-                "find out which one is right before anything else (Operating.md, StardustForkAlarm)"
+                "find out which one is right before anything else: \(DoctorCommand.page), StardustForkAlarm"
             ))
     }
 
     mutating func checkKeys() {
+        guard volume != nil else { return }
         let folder = configuration?.settings.keysFolder ?? ledger
         guard let names = try? PosixVolume(root: folder).list("") else {
             return add(.failure(.keyMode, "\(folder) cannot be listed", "see its owner and mode"))

@@ -19,13 +19,15 @@ extension Examination {
         guard kind >= 0 else { return }
         let names: [Int64: String] = [
             0x6969: "NFS", 0x794C_7630: "overlay", 0x0102_1994: "tmpfs", 0xFF53_4D42: "CIFS",
-            0x6573_5546: "FUSE",
+            0xFE53_4D42: "SMB", 0x517B: "SMB", 0x6573_5546: "FUSE",
+            0x00C3_6400: "Ceph", 0x0102_1997: "9p", 0x8584_58F6: "ramfs",
         ]
         guard let name = names[kind] else {
             return add(.ok(.fileSystem, "a local one"))
         }
         let reason =
-            name == "tmpfs" ? "it is gone after a restart" : "what it calls durable may not be"
+            ["tmpfs", "ramfs"].contains(name)
+            ? "it is gone after a restart" : "what it calls durable may not be"
         add(
             .warning(
                 .fileSystem, "the ledger is on \(name): \(reason)",
@@ -35,7 +37,9 @@ extension Examination {
     /// Room for two segments, and for a week.
     mutating func checkSpace() {
         guard let free = DiskForecast.freeBytes(of: ledger) else { return }
-        let least = 2 * (configuration?.settings.segmentBytes ?? StorageLimits.segmentBytes)
+        let running = status?["settings"]["segment_bytes"]["value"].number
+        let own = configuration?.settings.segmentBytes ?? StorageLimits.segmentBytes
+        let least = 2 * (running ?? own)
         let left = "\(Words.bytes(free)) left"
         let seconds = status?["disk"]["full_in_seconds"].number ?? ownForecast(free).map { Int($0) }
         let advice = "make room, or let segments leave for an archive (Backup.md)"
@@ -44,7 +48,9 @@ extension Examination {
                 .failure(
                     .space, "\(left), less than two segments of \(Words.bytes(least / 2))", advice))
         }
-        guard let seconds else { return add(.ok(.space, "\(left); the ledger does not grow")) }
+        guard let seconds else {
+            return add(.ok(.space, "\(left); nothing tells yet how the ledger grows"))
+        }
         let text =
             "\(left), for \(Words.time(seconds: Double(seconds))) as it grew in the last 7 days"
         switch seconds {
@@ -57,12 +63,20 @@ extension Examination {
     /// Seconds until the disk is full, from the files alone.
     private mutating func ownForecast(_ free: Int) -> Double? {
         guard status == nil, let volume else { return nil }
-        do {
-            let scratch = try ScratchFolder(
+        let scratch: ScratchFolder
+        let overlay: OverlayVolume
+        do throws(FileFailure) {
+            scratch = try ScratchFolder(
                 in: String.environment("TMPDIR") ?? "/tmp", "stardust-doctor")
-            defer { withExtendedLifetime(scratch) {} }
-            let overlay = OverlayVolume(
-                lower: volume, upper: try PosixVolume(root: scratch.path))
+            overlay = OverlayVolume(lower: volume, upper: try PosixVolume(root: scratch.path))
+        } catch {
+            add(
+                .warning(
+                    .damage, "not looked for: \(error)", "set TMPDIR to a folder that is there"))
+            return nil
+        }
+        defer { withExtendedLifetime(scratch) {} }
+        do {
             let opened = try Ledger.open(overlay, isReadOnly: true)
             if let damage = opened.damage {
                 add(.failure(.damage, "\(damage)", "run `stardust verify \(ledger)`"))
@@ -117,7 +131,9 @@ extension Examination {
 
     /// Lines of drop-ins that take protection away.
     mutating func checkUnit() {
-        let folders = ["/etc", "/run", "/usr/lib"].map { $0 + "/systemd/system/stardust.service.d" }
+        let folders = ["/etc", "/run", "/usr/local/lib", "/usr/lib"].flatMap { parent in
+            ["stardust.service.d", "stardust@.service.d"].map { "\(parent)/systemd/system/\($0)" }
+        }
         var (files, loosened) = (0, [String]())
         for folder in folders {
             guard let volume = try? PosixVolume(root: folder), let names = try? volume.list("")
@@ -138,7 +154,12 @@ extension Examination {
                     .unit, loosened.joined(separator: "; "),
                     "leave out what is not needed; stardust-network.conf has what a network needs"))
         }
-        add(.ok(.unit, files == 0 ? "no drop-ins" : "\(files) drop-ins, none of which loosens it"))
+        add(
+            .ok(
+                .unit,
+                files == 0
+                    ? "no drop-ins"
+                    : "\(Words.count(files, "drop-in", "drop-ins")), nothing loosened"))
     }
 }
 
@@ -154,12 +175,20 @@ enum UnitLine {
         "RestrictNamespaces": ["yes"], "RestrictSUIDSGID": ["yes"], "UMask": ["0077"],
         "LimitCORE": ["0"], "CapabilityBoundingSet": [""], "AmbientCapabilities": [""],
         "SystemCallArchitectures": ["native"], "User": ["stardust"], "PrivateUsers": ["no"],
+        "DynamicUser": ["no"], "PrivateMounts": ["yes"], "DevicePolicy": ["closed"],
+        "ProtectProc": ["invisible"], "RemoveIPC": ["yes"], "ReadWritePaths": [""],
+        "RootDirectory": [""], "ExecStart": [], "ExecStartPre": [], "SupplementaryGroups": [""],
     ]
+    /// Settings that lose everything by an empty value.
+    private static let lists: Set = ["SystemCallFilter", "RestrictAddressFamilies"]
 
     static func loosens(_ line: Substring) -> Bool {
         guard let equals = line.firstIndex(of: "=") else { return false }
-        let name = String(line[..<equals])
+        let name = String(line[..<equals].filter { !$0.isWhitespace })
         let value = line[line.index(after: equals)...].lowercased()
+            .trimmingPrefix(while: \.isWhitespace)
+            .reversed().drop(while: \.isWhitespace).reversed().map(String.init).joined()
+        if lists.contains(name) { return value.isEmpty }
         let yes: Set<String> = ["true", "on", "1"]
         let no: Set<String> = ["false", "off", "0"]
         guard let allowed = sharp[name] else { return false }

@@ -23,7 +23,7 @@ extension Examination {
             add(
                 .failure(
                     .model, "does not follow PostgreSQL: \(reason)",
-                    "see Replication.md; `stardust model sync --check` says what PostgreSQL lacks"))
+                    "/usr/share/doc/stardust/Replication.md"))
         } else if model.isObject {
             add(.ok(.model, "follows PostgreSQL"))
         }
@@ -84,14 +84,25 @@ extension Examination {
     mutating func checkRecords() {
         let folder = configuration?.settings.recordsFolder
         check(
-            .verified, folder.map { RunRecord(.verify, of: $0 + "/verify") }, days: 15,
+            .verified,
+            folder.map { RunRecord(.verify, of: $0 + "/verify", ledger: identity?.ledgerID) },
+            days: 15,
             "`stardust verify \(ledger)`, and enable stardust-verify.timer")
-        guard let archive = configuration?.archive else { return }
+        guard let archive = configuration?.archive else {
+            return add(
+                .warning(
+                    .backup, "no archive is set, so this machine has the only copy",
+                    "/usr/share/doc/stardust/Backup.md"))
+        }
         check(
-            .backup, folder.map { RunRecord(.backup, of: $0 + "/backup") }, days: 3,
+            .backup,
+            folder.map { RunRecord(.backup, of: $0 + "/backup", ledger: identity?.ledgerID) },
+            days: 3,
             "`stardust backup`, and enable stardust-backup.timer")
         check(
-            .drill, archive.shipping.drill.map { RunRecord(.drill, of: $0) }, days: 35,
+            .drill,
+            archive.shipping.drill.map { RunRecord(.drill, of: $0, ledger: identity?.ledgerID) },
+            days: 35,
             "`stardust restore --drill`, and enable stardust-drill.timer")
     }
 

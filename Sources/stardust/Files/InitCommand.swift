@@ -31,6 +31,9 @@ struct InitCommand: ParsableCommand {
         guard (1 << 16...StorageLimits.segmentBytesMax).contains(segmentBytes) else {
             throw ValidationError("segment-bytes: 65,536 to \(StorageLimits.segmentBytesMax)")
         }
+        if let origin, origin.contains("://") {
+            throw ValidationError("an origin has no scheme; try log.example/omniva")
+        }
         if let origin, !NoteKeyName.isValid(origin) {
             throw ValidationError(
                 "an origin must not contain white space or plus signs; try log.example/omniva")

@@ -52,7 +52,7 @@ struct VerifyCommand: ParsableCommand {
     }
 
     func run() throws {
-        do throws(FileFailure) { try record.map(RunRecord.check) } catch {
+        do throws(FileFailure) { if let record { try RunRecord.check(.verify, record) } } catch {
             throw Failure(.cannotCreate, "--record: \(error)")
         }
         var options = try trust.options()
@@ -79,8 +79,10 @@ struct VerifyCommand: ParsableCommand {
     private func keepRecord(of result: Verification) throws(Failure) {
         guard let record else { return }
         do throws(FileFailure) {
-            try RunRecord(.verify, at: .systemNow(), size: result.size, isPassed: result.isSound)
-                .write(to: record)
+            try RunRecord(
+                .verify, of: result.identity?.ledgerID, at: .systemNow(), size: result.size,
+                isPassed: result.isSound
+            ).write(to: record)
         } catch { throw Failure(.cannotCreate, "--record: \(error)") }
     }
 
