@@ -72,14 +72,19 @@ struct MachineTests {
     }
 
     @Test(.enabled(if: Soak.isSoak, "only with large counts: it fetches a Debian"))
-    func `on a bare Debian the package installs, serves, and is removed`() throws {
-        guard Repository.has("debootstrap") else { try Repository.skip(lacking: "debootstrap") }
+    func `on a bare Debian the package installs, serves, and is removed, with systemd as well`()
+        throws
+    {
+        for tool in ["debootstrap", "qemu-system-x86_64", "cpio"] {
+            guard Repository.has(tool) else { try Repository.skip(lacking: tool) }
+        }
         let folder = try TemporaryFolder()
         defer { withExtendedLifetime(folder) {} }
         let lower = Repository.root + "/.build/debian"
         if !FileManager.default.fileExists(atPath: lower + "/complete") {
             let packages =
-                "systemd,curl,libssl3,libsqlite3-0,libpq5,libcurl4,libexpat1,perl-base,iproute2"
+                "systemd,curl,libssl3,libsqlite3-0,libpq5,libcurl4,libexpat1,perl-base,iproute2,"
+                + "linux-image-cloud-amd64"
             let made = try run([
                 "debootstrap", "--variant=minbase", "--include=" + packages, "bookworm", lower,
             ])
@@ -88,6 +93,12 @@ struct MachineTests {
             }
             _ = FileManager.default.createFile(atPath: lower + "/complete", contents: nil)
         }
-        try Self.runPage(try PackageTests.package(in: folder), on: lower)
+        let package = try PackageTests.package(in: folder)
+        try Self.runPage(package, on: lower)
+        let booted = try run([
+            "python3", Repository.root + "/Tests/EndToEndTests/boot.py", lower, package,
+            Repository.root + "/Docs/Operating.md",
+        ])
+        #expect(booted.status == 0, "\(booted.output.suffix(4000))")
     }
 }
