@@ -404,6 +404,15 @@ def blocks(page):
 def main():
     lower, package, page = sys.argv[1:4]
     layer = tempfile.mkdtemp(prefix="stardust-machine-")
+    try:
+        return work(layer, lower, package, page)
+    finally:
+        os.chdir("/")
+        libc.umount2(layer.encode(), 2)  # MNT_DETACH
+        os.rmdir(layer)
+
+
+def work(layer, lower, package, page):
     mount("tmpfs", layer, "tmpfs", 0, "size=2g")
     root = layer + "/root"
     for name in ("upper", "work", "root"):
