@@ -146,12 +146,13 @@ final class StreamEmission: RequestBody {
     /// Hands a chunk's packets over, once it is known what those of a peer who is limited to some
     /// entity types amend. False if there is more to wait for.
     private func admit(_ chunk: LineCutter.Chunk) -> Bool {
-        guard connection.grant.isLimited else { return handOver(chunk, refused: [:]) }
+        let grant = connection.currentGrant
+        guard grant.isLimited else { return handOver(chunk, refused: [:]) }
         let amending = Amendments.packets(in: chunk) { try? connection.loop.read($0) }
         guard !amending.isEmpty else { return handOver(chunk, refused: [:]) }
         isLookingUp = true
         connection.setReadingHeld(.room)
-        let (ledger, grant) = (ledger, connection.grant)
+        let ledger = ledger
         connection.offLoop(.disk) {
             Amendments.problems(amending, grant, .patient(ledger, since: .now))
         } then: { [self] _, refused in

@@ -59,7 +59,7 @@ struct Configuration {
             guard unsafe stat(folder, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
                 throw Failure(
                     .badConfiguration,
-                    "\(origins[name]?.place ?? name): there is no folder \(folder)")
+                    "\(origins[name]?.place ?? name): the folder \(folder) does not exist")
             }
         }
     }

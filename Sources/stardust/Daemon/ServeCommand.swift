@@ -53,13 +53,7 @@ struct ServeCommand: AsyncParsableCommand {
         configuration.settings.keysFolder = .credentials ?? configuration.settings.keysFolder
         let (volume, hold) = try readOnly ? open(&configuration) : openLocked(&configuration)
         defer { withExtendedLifetime(hold) {} }
-        configuration.settings.archive = configuration.archive?.access
-        try configuration.openAccessLog(beside: ledger)
-        configuration.settings.version = Version.number
-        configuration.settings.retainedBytesLimit = configuration.source.map {
-            Int($0.retainedBytesWarning)
-        }
-        try SystemNeeds.plan(&configuration.settings)
+        try complete(&configuration)
         Self.keepFreedMemory()
         Self.keepKeysOutOfDumps()
         let logger = Logger(label: "stardust") { JSONLogHandler(label: $0) }
@@ -104,6 +98,17 @@ struct ServeCommand: AsyncParsableCommand {
         if untilInputEnds { Self.endWithInput() }
         try await run(services, logger)
         logger.log(.stopped, "stopped")
+    }
+
+    /// What no file says, but the daemon needs.
+    private func complete(_ configuration: inout Configuration) throws(Failure) {
+        configuration.settings.archive = configuration.archive?.access
+        try configuration.openAccessLog(beside: ledger)
+        configuration.settings.version = Version.number
+        configuration.settings.retainedBytesLimit = configuration.source.map {
+            Int($0.retainedBytesWarning)
+        }
+        try SystemNeeds.plan(&configuration.settings)
     }
 
     /// Settings that the command line has.
