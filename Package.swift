@@ -223,7 +223,7 @@ var testTargets: [Target] {
             exclude: [
                 "documented.py", "hostile.py", "lying_archive.py", "naive_cleanup.py",
                 "stardust.rules.test.yml",
-                "service_manager.py", "machine.py", "boot.py", "sandbox.py",
+                "service_manager.py", "machine.py", "boot.py", "sandbox.py", "complete.py",
                 "scales_audit.py",
             ],
             swiftSettings: testing),

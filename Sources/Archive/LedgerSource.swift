@@ -54,9 +54,11 @@ package final class SocketSource: LedgerSource {
     private let transport: HTTPTransport
     private let socket: String
 
-    package init(socket: String) {
+    /// `silence` is how long the daemon may send nothing.
+    package init(socket: String, silence: Duration = StoreLimits.silence) {
         self.socket = socket
         var place = HTTPTransport.Place()
+        place.silence = silence
         place.socket = socket
         transport = HTTPTransport(place)
     }

@@ -214,7 +214,7 @@ package enum StoreLimits {
     static let commandPatience = Duration.seconds(60)
     static let connectTime = Duration.seconds(10)
     /// A store that says nothing for so long is asked again.
-    static let silence = Duration.seconds(30)
+    package static let silence = Duration.seconds(30)
     static let firstPause = Duration.milliseconds(100)
     static let longestPause = Duration.seconds(20)
     /// Credentials are renewed so long before they expire.

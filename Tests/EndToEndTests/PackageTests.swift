@@ -155,27 +155,48 @@ struct PackageTests {
     @Test(
         .needs(
             Repository.has("fish") && Repository.has("zsh"), "fish or zsh is not installed"))
-    func `shells complete commands and options`() throws {
+    func `shells complete commands, options and files`() throws {
         let folder = try Self.install("/usr")
         let share = folder.path + "/usr/share"
-        let bash = try run([
-            "bash", "-c",
-            """
-            . /usr/share/bash-completion/bash_completion 2>/dev/null
-            . \(share)/bash-completion/completions/stardust
-            COMP_WORDS=(stardust cl); COMP_CWORD=1; COMP_LINE="stardust cl"; COMP_POINT=11
-            _stardust stardust cl stardust; echo "${COMPREPLY[@]}"
-            """,
-        ])
-        #expect(bash.output.contains("cleanup"), "\(bash)")
-        for (line, words) in [("stardust cl", "cleanup"), ("stardust serve --conf", "--config")] {
+        let work = folder.path + "/work"
+        try FileManager.default.createDirectory(
+            atPath: work + "/ledger-of-mine", withIntermediateDirectories: true)
+        let lines = [
+            ("stardust clean", "cleanup"), ("stardust serve --conf", "--config"),
+            ("stardust verify ledger-", "ledger-of-mine"),
+            ("stardust serve --config ledger-", "ledger-of-mine"),
+        ]
+        for (line, completed) in lines {
+            let words = line.split(separator: " ")
+            let bash = try run([
+                "bash", "-c",
+                """
+                cd \(work); . \(share)/bash-completion/completions/stardust
+                COMP_WORDS=(\(line)); COMP_CWORD=\(words.count - 1); COMP_LINE='\(line)'
+                COMP_POINT=\(line.count); _stardust stardust \(words.last!) \(words[words.count - 2])
+                echo "${COMPREPLY[@]}"
+                """,
+            ])
+            let candidates = bash.output.split(whereSeparator: \.isWhitespace).map(String.init)
+            #expect(candidates.contains(completed), "\(line) \(bash)")
             let fish = try run([
                 "fish", "-c",
-                "source \(share)/fish/vendor_completions.d/stardust.fish; complete -C '\(line)'",
+                "cd \(work); source \(share)/fish/vendor_completions.d/stardust.fish; "
+                    + "complete -C '\(line)'",
             ])
-            #expect(fish.output.contains(words), "\(fish)")
+            #expect(fish.output.contains(completed), "\(line) \(fish)")
         }
-        let zsh = try run(["zsh", "-n", share + "/zsh/vendor-completions/_stardust"])
+        let zsh = try run(
+            [
+                "python3", Repository.root + "/Tests/EndToEndTests/complete.py",
+                share + "/zsh/vendor-completions", work,
+            ] + lines.map(\.0))
+        for (typed, (line, completed)) in zip(
+            zsh.output.split(separator: "\n", omittingEmptySubsequences: false), lines)
+        {
+            let expected = line.split(separator: " ").dropLast() + [completed[...]]
+            #expect(typed.hasPrefix(expected.joined(separator: " ")), "\(zsh)")
+        }
         #expect(zsh.status == 0, "\(zsh)")
     }
 

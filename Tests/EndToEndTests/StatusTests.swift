@@ -50,6 +50,21 @@ struct StatusTests {
             let result = try daemon.stardust(command + ["--timeout", "1"])
             #expect(result.status == 69 && result.error.contains("1 s"), "\(command) \(result)")
         }
+        let folder = try TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
+        let config = folder.path + "/config.json"
+        let settings =
+            #"{"socket": "\#(daemon.socket)", "archive": {"stores": [{"url": "file://\#(folder.path)/store"}]}}"#
+        try settings.write(toFile: config, atomically: false, encoding: .utf8)
+        try FileManager.default.createDirectory(
+            atPath: folder.path + "/store", withIntermediateDirectories: false)
+        for command in [["archive", "status"], ["backup", daemon.ledger]] {
+            let result = try run(
+                [Repository.program] + command + ["--config", config, "--timeout", "1"])
+            #expect(
+                result.status == 69 && result.error.contains("does not answer"),
+                "\(command) \(result)")
+        }
     }
 
     /// Every command, except those that only have others, and those that serve.
@@ -64,7 +79,7 @@ struct StatusTests {
             }
             return try names.flatMap { try commands(path + [$0]) }
         }
-        let serving = [["serve"], ["witness"], ["archive", "run"], ["archive", "superseded"]]
+        let serving = [["serve"], ["witness"], ["archive", "run"]]
         let all = try commands([])
         #expect(all.count > 40)
         for command in all where !serving.contains(command) {

@@ -17,11 +17,13 @@ struct ArchiveCommand: AsyncParsableCommand {
 
 /// What every archive command reads.
 struct ArchiveOptions: ParsableArguments {
-    @Option(help: "Configuration file; its `archive` names the stores.")
+    @Option(help: "Configuration file; its `archive` names the stores.", completion: .file())
     var config = ConfigOptions.usual
 
-    @Option(help: "The daemon's Unix socket. Default: the configuration's.")
+    @Option(help: "The daemon's Unix socket. Default: the configuration's.", completion: .file())
     var socket: String?
+
+    @OptionGroup var silence: TimeoutOption
 
     /// The group that may use this daemon's sockets.
     var socketGroup: UInt32? { (try? Configuration(path: config))?.socketGroup }
@@ -33,7 +35,7 @@ struct ArchiveOptions: ParsableArguments {
                 .badConfiguration, "\(config): archive is missing; Docs/Backup.md describes it")
         }
         let path = socket ?? configuration.socket ?? .defaultSocketPath
-        return (archive, SocketSource(socket: path))
+        return (archive, SocketSource(socket: path, silence: .seconds(SilenceGuard.seconds)))
     }
 }
 

@@ -15,7 +15,7 @@ struct ArchiveRelinkCommand: ParsableCommand {
             there and sound stays. `stardust verify` afterwards shows that all fits.
             """)
 
-    @Argument(help: "The ledger's folder.")
+    @Argument(help: "The ledger's folder.", completion: .directory)
     var ledger: String
 
     @OptionGroup var archived: ArchivedLedgerOptions

@@ -19,6 +19,9 @@ struct ArchiveSupersededCommand: ParsableCommand {
 
     @OptionGroup var archived: ArchivedLedgerOptions
 
+    @Flag(help: "Print JSON, as it does anyway.")
+    var json = false
+
     func validate() throws {
         guard archived.isGiven else { throw ValidationError("--archive names a store") }
     }

@@ -14,7 +14,7 @@ struct ArchivedLedgerOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "A configuration file, whose archive has the ledger; instead of --archive.",
-            valueName: "file"))
+            valueName: "file"), completion: .file())
     var config: String?
 
     @Option(

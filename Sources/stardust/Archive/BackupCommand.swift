@@ -19,7 +19,7 @@ struct BackupCommand: ParsableCommand {
             69 if not everything could be shipped.
             """)
 
-    @Argument(help: "The ledger's folder.")
+    @Argument(help: "The ledger's folder.", completion: .directory)
     var ledger: String
 
     @OptionGroup var options: ArchiveOptions
@@ -29,7 +29,8 @@ struct BackupCommand: ParsableCommand {
     @Option(help: ArgumentHelp("How long to wait for shipping.", valueName: "seconds"))
     var patience = 600.0
 
-    @Option(help: ArgumentHelp("A file that gets the time.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("A file that gets the time.", valueName: "file"), completion: .file())
     var record: String?
 
     func validate() throws {

@@ -21,7 +21,8 @@ struct RestoreCommand: ParsableCommand {
             restore writes it.
             """)
 
-    @Argument(help: "The folder to write; it must not exist. None with --drill.")
+    @Argument(
+        help: "The folder to write; it must not exist. None with --drill.", completion: .directory)
     var folder: String?
 
     @Option(
@@ -33,7 +34,7 @@ struct RestoreCommand: ParsableCommand {
     @Option(
         help: ArgumentHelp(
             "A configuration file, whose archive has the ledger; instead of --from.",
-            valueName: "file"))
+            valueName: "file"), completion: .file())
     var config: String?
 
     @Option(help: ArgumentHelp("Which ledger, if the store has several.", valueName: "uuid"))
@@ -59,13 +60,15 @@ struct RestoreCommand: ParsableCommand {
             """)
     var drill = false
 
-    @Option(help: ArgumentHelp("With --drill: the ledger to compare with.", valueName: "ledger"))
+    @Option(
+        help: ArgumentHelp("With --drill: the ledger to compare with.", valueName: "ledger"),
+        completion: .directory)
     var against: String?
 
     @Option(
         help: ArgumentHelp(
             "With --drill: a file that gets the time, once the drill has passed.", valueName: "file"
-        ))
+        ), completion: .file())
     var record: String?
 
     @OptionGroup var trust: TrustOptions

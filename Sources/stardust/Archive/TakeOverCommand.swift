@@ -20,10 +20,12 @@ struct TakeOverCommand: ParsableCommand {
             folder, 77 the ledger's key is missing.
             """)
 
-    @Argument(help: "The ledger's folder.")
+    @Argument(help: "The ledger's folder.", completion: .directory)
     var ledger: String
 
-    @Option(help: "The daemon's configuration file, whose `archive` names the stores.")
+    @Option(
+        help: "The daemon's configuration file, whose `archive` names the stores.",
+        completion: .file())
     var config: String
 
     @Option(
@@ -35,7 +37,8 @@ struct TakeOverCommand: ParsableCommand {
     var leaveOutNewer = false
 
     @Option(
-        help: "Folder of the private keys. Default: the configuration's, or the ledger's folder.")
+        help: "Folder of the private keys. Default: the configuration's, or the ledger's folder.",
+        completion: .directory)
     var keys: String?
 
     @OptionGroup var result: ResultOptions

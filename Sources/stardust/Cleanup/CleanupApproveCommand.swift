@@ -16,7 +16,8 @@ struct CleanupApproveCommand: AsyncParsableCommand {
             old, 69 the daemon is unreachable, 77 you made the plan yourself.
             """)
 
-    @Argument(help: "The plan's file; read it with `stardust cleanup show` first.")
+    @Argument(
+        help: "The plan's file; read it with `stardust cleanup show` first.", completion: .file())
     var plan: String
 
     @Flag(help: "Withdraw the plan, approved or not: nothing more is decided or deleted by it.")

@@ -21,15 +21,16 @@ struct CleanupPlanCommand: AsyncParsableCommand {
             assets and archive overlap.
             """)
 
-    @Argument(help: "The ledger's folder.")
+    @Argument(help: "The ledger's folder.", completion: .directory)
     var ledger: String
 
-    @Option(help: "Configuration file; its `cleanup` names the assets.")
+    @Option(help: "Configuration file; its `cleanup` names the assets.", completion: .file())
     var config: String
 
     @Option(
         help: ArgumentHelp(
-            "The plan to write, which must not exist, or a folder for it.", valueName: "file"))
+            "The plan to write, which must not exist, or a folder for it.", valueName: "file"),
+        completion: .file())
     var out: String
 
     @Option(

@@ -23,13 +23,14 @@ struct CleanupRunCommand: AsyncParsableCommand {
             run has the plan, 77 nobody has approved the plan who may, 78 the settings are wrong.
             """)
 
-    @Argument(help: "The plan's file.")
+    @Argument(help: "The plan's file.", completion: .file())
     var plan: String
 
-    @Option(help: ArgumentHelp("The ledger's folder.", valueName: "folder"))
+    @Option(help: ArgumentHelp("The ledger's folder.", valueName: "folder"), completion: .directory)
     var ledger: String
 
-    @Option(help: "Configuration file; its `cleanup` names assets and approvers.")
+    @Option(
+        help: "Configuration file; its `cleanup` names assets and approvers.", completion: .file())
     var config: String
 
     @Option(

@@ -13,7 +13,7 @@ struct CleanupShowCommand: AsyncParsableCommand {
             file is no plan.
             """)
 
-    @Argument(help: "The plan's file.")
+    @Argument(help: "The plan's file.", completion: .file())
     var plan: String
 
     @Flag(help: "List every asset.")

@@ -16,7 +16,7 @@ struct EmitCommand: AsyncParsableCommand {
             refused, 69 the daemon was unreachable or did not accept everything; run it again.
             """)
 
-    @Argument(help: "Packet files; `-` or no file means standard input.")
+    @Argument(help: "Packet files; `-` or no file means standard input.", completion: .file())
     var files: [String] = []
 
     @OptionGroup var connection: SocketOptions

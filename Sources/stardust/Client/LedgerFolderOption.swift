@@ -8,8 +8,8 @@ struct LedgerFolderOption: ParsableArguments {
     @Option(
         name: .customLong("ledger"),
         help: ArgumentHelp(
-            "Read a ledger's folder, without a daemon; nothing in it is changed.", valueName: "dir")
-    )
+            "Read a ledger's folder, without a daemon; nothing in it is changed.", valueName: "dir"),
+        completion: .directory)
     var folder: String?
 
     /// Calls `body` with options that lead to the folder's own daemon, or to the one that was meant.

@@ -17,7 +17,8 @@ struct ProveCommand: AsyncParsableCommand {
 
     @Option(
         name: .shortAndLong,
-        help: ArgumentHelp("Output file; default: standard output.", valueName: "file"))
+        help: ArgumentHelp("Output file; default: standard output.", valueName: "file"),
+        completion: .file())
     var output: String?
 
     @OptionGroup var connection: SocketOptions

@@ -3,16 +3,21 @@ internal import Packets
 
 /// How a command reaches the daemon.
 struct SocketOptions: ParsableArguments {
-    @Option(help: "The daemon's socket.")
+    @Option(help: "The daemon's socket.", completion: .file())
     var socket: String = .defaultSocketPath
 
+    @OptionGroup var silence: TimeoutOption
+
+    var client: DaemonClient { DaemonClient(socket: socket) }
+}
+
+/// How long a daemon may be silent.
+struct TimeoutOption: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Give up once the daemon has sent nothing for so long. Default: $STARDUST_TIMEOUT, or 30.",
             valueName: "seconds"))
     var timeout: Int?
-
-    var client: DaemonClient { DaemonClient(socket: socket) }
 
     func validate() throws {
         if let timeout {

@@ -21,14 +21,15 @@ struct ServeCommand: AsyncParsableCommand {
             seconds. Exit codes: 74 a write failed for good, 75 another process holds the ledger.
             """)
 
-    @Argument(help: "The ledger's folder.")
+    @Argument(help: "The ledger's folder.", completion: .directory)
     var ledger: String
 
     @Option(
-        help: "The Unix socket. Default: $STARDUST_SOCKET, the configuration's, or the built-in.")
+        help: "The Unix socket. Default: $STARDUST_SOCKET, the configuration's, or the built-in.",
+        completion: .file())
     var socket: String?
 
-    @Option(help: "Configuration file; Docs/Configuration.md describes it.")
+    @Option(help: "Configuration file; Docs/Configuration.md describes it.", completion: .file())
     var config: String?
 
     @Flag(

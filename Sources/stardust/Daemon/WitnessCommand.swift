@@ -18,7 +18,9 @@ struct WitnessCommand: AsyncParsableCommand {
             each checkpoint before it answers, and never signs a fork. SIGTERM or SIGINT stops it.
             """)
 
-    @Argument(help: ArgumentHelp("The witness's folder; created if missing.", valueName: "dir"))
+    @Argument(
+        help: ArgumentHelp("The witness's folder; created if missing.", valueName: "dir"),
+        completion: .directory)
     var folder: String
 
     @Option(help: "Listening address: a Unix socket's path, or host:port.")

@@ -21,10 +21,12 @@ struct DoctorCommand: AsyncParsableCommand {
     @Option(
         help: ArgumentHelp(
             "Configuration file. Default: \(ConfigOptions.usual), if it is there.",
-            valueName: "file"))
+            valueName: "file"), completion: .file())
     var config: String?
 
-    @Option(help: "The daemon's socket. Default: $STARDUST_SOCKET, or the configuration's.")
+    @Option(
+        help: "The daemon's socket. Default: $STARDUST_SOCKET, or the configuration's.",
+        completion: .file())
     var socket: String?
 
     @Option(

@@ -13,7 +13,9 @@ struct CheckProofCommand: ParsableCommand {
             judge it.
             """)
 
-    @Argument(help: ArgumentHelp("Proof file; `-` is standard input.", valueName: "file"))
+    @Argument(
+        help: ArgumentHelp("Proof file; `-` is standard input.", valueName: "file"),
+        completion: .file())
     var file: String
 
     @Option(
@@ -25,13 +27,14 @@ struct CheckProofCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "The packet's exact bytes, as `stardust get --raw` prints them.", valueName: "file"))
+            "The packet's exact bytes, as `stardust get --raw` prints them.", valueName: "file"),
+        completion: .file())
     var payload: String?
 
     @Option(
         help: ArgumentHelp(
             "Witness policy (C2SP tlog-policy): the cosignatures required, and log keys.",
-            valueName: "file"))
+            valueName: "file"), completion: .file())
     var policy: String?
 
     @Flag(help: "Print one JSON object.")

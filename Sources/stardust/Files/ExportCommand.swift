@@ -18,10 +18,10 @@ struct ExportCommand: ParsableCommand {
               stardust export LEDGER ledger.tar && tar -tf ledger.tar
             """)
 
-    @Argument(help: "The ledger's folder.")
+    @Argument(help: "The ledger's folder.", completion: .directory)
     var ledger: String
 
-    @Argument(help: "The file, which must not exist yet.")
+    @Argument(help: "The file, which must not exist yet.", completion: .file())
     var file: String
 
     @OptionGroup var result: ResultOptions

@@ -13,7 +13,7 @@ struct InitCommand: ParsableCommand {
         discussion:
             "Give auditors the verifier key through a channel other than the ledger's disk.")
 
-    @Argument(help: "The folder; created if missing, refused if not empty.")
+    @Argument(help: "The folder; created if missing, refused if not empty.", completion: .directory)
     var ledger: String
 
     @Option(

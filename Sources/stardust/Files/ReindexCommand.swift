@@ -12,7 +12,7 @@ struct ReindexCommand: ParsableCommand {
             every later answer is the same. The daemon must not be running.
             """)
 
-    @Argument(help: "The ledger's folder.")
+    @Argument(help: "The ledger's folder.", completion: .directory)
     var ledger: String
 
     @OptionGroup var options: ResultOptions

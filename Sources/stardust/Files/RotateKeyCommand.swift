@@ -18,17 +18,20 @@ struct RotateKeyCommand: ParsableCommand {
             while the daemon runs.
             """)
 
-    @Argument(help: "The ledger's folder.")
+    @Argument(help: "The ledger's folder.", completion: .directory)
     var ledger: String
 
     @Option(help: "Number of days the old key keeps signing.")
     var overlapDays = 30.0
 
     @Option(
-        help: "Folder of the private keys. Default: the configuration's, or the ledger's folder.")
+        help: "Folder of the private keys. Default: the configuration's, or the ledger's folder.",
+        completion: .directory)
     var keys: String?
 
-    @Option(help: "The daemon's configuration file, which may name the folder of the keys.")
+    @Option(
+        help: "The daemon's configuration file, which may name the folder of the keys.",
+        completion: .file())
     var config: String?
 
     @Flag(help: "Print one JSON object.")

@@ -8,7 +8,8 @@ struct TrustOptions: ParsableArguments {
     @Option(
         name: .customLong("checkpoint"),
         help: ArgumentHelp(
-            "A checkpoint of this ledger that you kept; repeatable.", valueName: "file"))
+            "A checkpoint of this ledger that you kept; repeatable.", valueName: "file"),
+        completion: .file())
     var checkpoints: [String] = []
 
     @Option(
@@ -20,7 +21,7 @@ struct TrustOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Witness policy (C2SP tlog-policy) that the checkpoints you give must satisfy.",
-            valueName: "file"))
+            valueName: "file"), completion: .file())
     var policy: String?
 
     func validate() throws {

@@ -20,7 +20,9 @@ struct VerifyCommand: ParsableCommand {
             them are parts that a later version wrote and this one cannot judge.
             """)
 
-    @Argument(help: "The ledger's folder; left out, --archive names a copy to check by itself.")
+    @Argument(
+        help: "The ledger's folder; left out, --archive names a copy to check by itself.",
+        completion: .directory)
     var ledger: String?
 
     @OptionGroup var trust: TrustOptions
@@ -39,7 +41,9 @@ struct VerifyCommand: ParsableCommand {
     @Option(help: "Number of hashing threads.")
     var threads = 2
 
-    @Option(help: ArgumentHelp("A file that gets the time and the result.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("A file that gets the time and the result.", valueName: "file"),
+        completion: .file())
     var record: String?
 
     func validate() throws {

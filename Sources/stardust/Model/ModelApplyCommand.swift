@@ -11,7 +11,7 @@ struct ModelApplyCommand: AsyncParsableCommand {
             daemon was unreachable or did not accept everything.
             """)
 
-    @Argument(help: "Change files; `-` or no file means standard input.")
+    @Argument(help: "Change files; `-` or no file means standard input.", completion: .file())
     var files: [String] = []
 
     @OptionGroup var options: ClientOptions

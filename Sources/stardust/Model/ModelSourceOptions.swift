@@ -10,7 +10,9 @@
         @Option(help: ArgumentHelp("A libpq connection string.", valueName: "postgres://…"))
         var from: String
 
-        @Option(help: "The ledger's folder. Default: that of the daemon at --socket.")
+        @Option(
+            help: "The ledger's folder. Default: that of the daemon at --socket.",
+            completion: .directory)
         var ledger: String?
 
         @OptionGroup var connection: SocketOptions
