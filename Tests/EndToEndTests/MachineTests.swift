@@ -81,17 +81,22 @@ struct MachineTests {
         let folder = try TemporaryFolder()
         defer { withExtendedLifetime(folder) {} }
         let lower = Repository.root + "/.build/debian"
-        if !FileManager.default.fileExists(atPath: lower + "/complete") {
+        if !FileManager.default.fileExists(atPath: lower) {
+            // What an interrupted run left is not gone on with.
+            let new = lower + ".new"
+            guard try run(["rm", "-rf", "--one-file-system", new]).status == 0 else {
+                throw Failure("\(new) cannot be removed")
+            }
             let packages =
                 "systemd,curl,libssl3,libsqlite3-0,libpq5,libcurl4,libexpat1,perl-base,iproute2,"
                 + "linux-image-cloud-amd64"
             let made = try run([
-                "debootstrap", "--variant=minbase", "--include=" + packages, "bookworm", lower,
+                "debootstrap", "--variant=minbase", "--include=" + packages, "bookworm", new,
             ])
             guard made.status == 0 else {
                 throw Failure("debootstrap: \(made.output.suffix(2000))")
             }
-            _ = FileManager.default.createFile(atPath: lower + "/complete", contents: nil)
+            try FileManager.default.moveItem(atPath: new, toPath: lower)
         }
         let package = try PackageTests.package(in: folder)
         try Self.runPage(package, on: lower)
