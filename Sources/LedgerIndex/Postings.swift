@@ -49,6 +49,17 @@ enum TermSource: Sendable {
         return true
     }
 
+    /// The lists of the rarest of some terms: more lists would cost more than reading the packets.
+    func rarest(
+        _ terms: [UInt64], in part: ClosedRange<UInt32>, _ access: ReadAccess
+    ) -> [Postings] {
+        guard terms.count != 1 else { return [postings(terms[0], in: part, access)] }
+        return terms.map { term in
+            let list = postings(term, in: part, access)
+            return (list: list, cost: list.cost)
+        }.sorted { $0.cost < $1.cost }.prefix(4).map(\.list)
+    }
+
     /// The packets in `part` that have a term. For a run, all its packets that have it.
     func postings(
         _ term: UInt64, in part: ClosedRange<UInt32>, _ access: ReadAccess

@@ -30,7 +30,7 @@ struct RunHeader: Sendable {
     /// Over the filter.
     var filterChecksum = CRC32C()
 
-    static let formatVersion: UInt32 = 2
+    static let formatVersion: UInt32 = 3
     /// "SDTERM", then the same line-end bytes as in `SegmentHeader`.
     private static let magic: UInt64 = 0x0A0D_4D52_4554_4453
     static let fenceBytes = 12

@@ -25,11 +25,18 @@ package struct TermSnapshot: Sendable {
     /// positions that certainly lie outside; those it returns may still lie outside. Costs as much
     /// as the rarest term.
     package func walk(
-        _ terms: [UInt64], in range: Range<UInt64>, created: Range<Int64>? = nil,
+        _ terms: [UInt64], in range: Range<UInt64>, isDescending: Bool = false
+    ) -> TermWalk {
+        walk(TermQuery(terms), in: range, isDescending: isDescending)
+    }
+
+    /// The same for a query with alternatives.
+    package func walk(
+        _ query: TermQuery, in range: Range<UInt64>, created: Range<Int64>? = nil,
         isDescending: Bool = false, until deadline: ContinuousClock.Instant? = nil
     ) -> TermWalk {
         TermWalk(
-            sources, terms, range.clamped(to: 0..<size.entries), created: created,
+            sources, query, range.clamped(to: 0..<size.entries), created: created,
             isDescending: isDescending, until: deadline, access)
     }
 

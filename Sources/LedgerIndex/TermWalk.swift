@@ -3,10 +3,30 @@ internal import LedgerStorage
 internal import Packets
 internal import Platform
 
+/// The terms that packets must have.
+package struct TermQuery: Sendable {
+    /// All of these.
+    package private(set) var all: [UInt64]
+    /// Of each group, all the terms of at least one alternative.
+    package private(set) var groups: [[[UInt64]]] = []
+
+    package init(_ all: [UInt64] = []) { self.all = all }
+
+    /// Adds a condition: packets must have all the terms of at least one alternative. An alternative
+    /// without terms tells nothing apart.
+    package mutating func require(oneOf alternatives: [[UInt64]]) {
+        guard !alternatives.isEmpty, !alternatives.contains(where: \.isEmpty) else { return }
+        if alternatives.count == 1 { all += alternatives[0] } else { groups.append(alternatives) }
+    }
+
+    /// Whether it says nothing, so that every packet is a candidate.
+    package var isEmpty: Bool { all.isEmpty && groups.isEmpty }
+}
+
 /// A walk over the positions of a snapshot that have some terms.
 package struct TermWalk {
     private var sources: [TermSource]
-    private let terms: [UInt64]
+    private let query: TermQuery
     private let range: Range<UInt64>
     private let created: Range<Int64>?
     private let isDescending: Bool
@@ -20,12 +40,13 @@ package struct TermWalk {
     package private(set) var cut: Position?
 
     init(
-        _ sources: [TermSource], _ terms: [UInt64], _ range: Range<UInt64>, created: Range<Int64>?,
-        isDescending: Bool, until deadline: ContinuousClock.Instant?, _ access: ReadAccess
+        _ sources: [TermSource], _ query: TermQuery, _ range: Range<UInt64>,
+        created: Range<Int64>?, isDescending: Bool, until deadline: ContinuousClock.Instant?,
+        _ access: ReadAccess
     ) {
         // The next source is the last element.
         self.sources = isDescending ? sources : sources.reversed()
-        (self.terms, self.range, self.created) = (terms, range, created)
+        (self.query, self.range, self.created) = (query, range, created)
         (self.isDescending, self.deadline, self.access) = (isDescending, deadline, access)
     }
 
@@ -49,12 +70,12 @@ package struct TermWalk {
         while let source = sources.popLast() {
             let (first, end) = (source.first.value, source.end.value)
             let part = range.clamped(to: first..<max(first, end))
-            guard !part.isEmpty, source.mayHold(all: terms) else { continue }
+            guard !part.isEmpty, source.mayHold(all: query.all) else { continue }
             let ordinals = UInt32(part.lowerBound - first)...UInt32(part.upperBound - 1 - first)
             self.first = first
             current = SourceWalk(
-                source, terms, ordinals, created, isDescending: isDescending, deadline, access)
-            return true
+                source, query, ordinals, created, isDescending: isDescending, deadline, access)
+            if current != nil { return true }
         }
         return false
     }
@@ -63,6 +84,7 @@ package struct TermWalk {
 /// One source's lists side by side.
 private struct SourceWalk {
     private var lists: [Postings]
+    private var unions: [PostingsUnion] = []
     private let zones: CreationBounds?
     private let created: Range<Int64>?
     private let deadline: ContinuousClock.Instant?
@@ -77,19 +99,20 @@ private struct SourceWalk {
     /// Steps without a candidate between checks of the clock.
     private static let stepsBetweenLooks = 64
 
-    init(
-        _ source: TermSource, _ terms: [UInt64], _ part: ClosedRange<UInt32>,
+    /// Nil if certainly no packet of the source matches.
+    init?(
+        _ source: TermSource, _ query: TermQuery, _ part: ClosedRange<UInt32>,
         _ created: Range<Int64>?, isDescending: Bool, _ deadline: ContinuousClock.Instant?,
         _ access: ReadAccess
     ) {
-        // Only the rarest terms: more lists would cost more than reading the packets.
-        lists =
-            terms.count == 1
-            ? [source.postings(terms[0], in: part, access)]
-            : terms.map { term in
-                let list = source.postings(term, in: part, access)
-                return (list: list, cost: list.cost)
-            }.sorted { $0.cost < $1.cost }.prefix(4).map(\.list)
+        lists = source.rarest(query.all, in: part, access)
+        for group in query.groups {
+            let held = group.filter(source.mayHold)
+            guard !held.isEmpty else { return nil }
+            unions.append(
+                PostingsUnion(
+                    held.map { source.rarest($0, in: part, access) }, isDescending: isDescending))
+        }
         zones = created == nil ? nil : source.zones
         self.created = created
         self.deadline = deadline
@@ -134,6 +157,10 @@ private struct SourceWalk {
                     ? try lists[index].previous(atMost: candidate)
                     : try lists[index].next(atLeast: candidate)
                 guard let found else { return nil }
+                candidate = found
+            }
+            for index in unions.indices {
+                guard let found = try unions[index].next(from: candidate) else { return nil }
                 candidate = found
             }
             // If nothing moved the candidate, all agree on it.

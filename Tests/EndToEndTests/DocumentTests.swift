@@ -198,7 +198,7 @@ import Testing
                 "--seed", "\(seed)", "--no-color",
             ])
         #expect(result.status == 0, "seed \(seed): \(result.output)\(result.error)")
-        #expect(result.output.contains("Operations:       39 selected / 40 total"))
+        #expect(result.output.contains("Operations:       40 selected / 41 total"))
         #expect(daemon.stop() == 0)
     }
 

@@ -53,10 +53,10 @@ import Testing
         for (body, status) in [
             ("{\"decision_chain\":\(pattern),\"limit\":1}", 200), ("{}", 200),
             ("{\"limits\":1}", 400), ("{\"limit\":[1]}", 400), ("[]", 400), ("", 400),
-            ("{\"lineage\":\"" + String(repeating: "x", count: 300_000) + "\"}", 413),
+            ("{\"lineage\":\"" + String(repeating: "x", count: 1_100_000) + "\"}", 413),
         ] {
             let answer = try HTTPClient(daemon.socket).request(
-                "POST", "/v1/find", Array(body.utf8), type: "application/json")
+                "POST", "/v1/packets/query", Array(body.utf8), type: "application/json")
             #expect(answer.status == status, "\(answer.text.prefix(300))")
         }
         #expect(

@@ -89,7 +89,7 @@ import Testing
             }
             var found: [Int] = []
             var walk = snapshot.walk(
-                terms, in: UInt64(bounds[0])..<UInt64(bounds[1]), created: created,
+                TermQuery(terms), in: UInt64(bounds[0])..<UInt64(bounds[1]), created: created,
                 isDescending: isDescending)
             while found.count < limit, let position = try walk.next() {
                 let packet = packets[Int(position.value)]

@@ -23,6 +23,10 @@ package struct TermKey: Hashable, Sendable {
         var parentRelation: UInt64 = 0
         /// Terms of the relations that amend a packet.
         var amending: [UInt64] = []
+        /// Votes, in both forms of a decision chain.
+        var votes: [UInt64] = []
+        /// Names of the members whose strings are texts.
+        var textMembers: [UInt64] = []
     }
 
     package init(first: UInt64, second: UInt64) {
@@ -37,6 +41,10 @@ package struct TermKey: Hashable, Sendable {
         paths.amending = ["retracts", "supersedes", "revision_of"].map { (name: String) in
             bare.term(paths.parentRelation, bare.text(Array(name.utf8).span))
         }
+        paths.votes = [
+            bare.path(.decisionChain, "votes"), bare.path(.decisionChain, "nodes", "votes"),
+        ]
+        paths.textMembers = Words.textMembers.map { bare.text(Array($0.utf8).span) }
         (self.first, self.second, self.paths) = (bare.first, bare.second, paths)
     }
 
@@ -54,7 +62,7 @@ package struct TermKey: Hashable, Sendable {
     /// The start of a path, or a fact about a packet as a whole.
     package enum Root: UInt64, Sendable {
         case lineage = 1
-        case decisionChain, entityType, entityID, entity, payload, amendment, unindexed
+        case decisionChain, entityType, entityID, entity, payload, amendment, unindexed, word, voter
     }
 
     @inline(__always)
@@ -83,6 +91,7 @@ package struct TermKey: Hashable, Sendable {
         static let id: UInt64 = 0x8EBC_6AF0_9C88_C6E3
         static let number: UInt64 = 0x5899_65CC_7537_4CC3
         static let literal: UInt64 = 0x1D8E_4E27_C47D_124F
+        static let word: UInt64 = 0x94D0_49BB_1331_11EB
     }
 
     @inline(__always)
@@ -166,6 +175,25 @@ package struct TermKey: Hashable, Sendable {
         return mix(Tag.number, self.text(canonical.span))
     }
 
+    /// The hash of a word, byte by byte.
+    struct WordHash {
+        private var hash = Tag.word
+        private var chunk: UInt64 = 0
+        private(set) var count: UInt64 = 0
+
+        @inline(__always)
+        mutating func add(_ byte: UInt8, _ key: borrowing TermKey) {
+            chunk |= UInt64(byte) << (count & 7 * 8)
+            count += 1
+            guard count & 7 == 0 else { return }
+            hash = key.mix(hash, chunk)
+            chunk = 0
+        }
+
+        @inline(__always)
+        func value(_ key: borrowing TermKey) -> UInt64 { key.mix(hash ^ count, chunk) }
+    }
+
     /// true, false or null, by its first letter.
     @inline(__always)
     func literal(_ letter: UInt8) -> UInt64 { mix(Tag.literal, UInt64(letter)) }
@@ -197,6 +225,19 @@ extension TermKey {
 
     package func trace(_ id: UUID128) -> UInt64 {
         term(paths.trace, self.id(id))
+    }
+
+    /// Packets with a word in one of their texts; `word` is as `Words.folded` has it.
+    package func word(_ word: Span<UInt8>) -> UInt64 {
+        var hash = WordHash()
+        for index in word.indices { hash.add(word[index], self) }
+        return term(path(.word), hash.value(self))
+    }
+
+    /// Packets in whose reasoning somebody of this name votes.
+    package func voter(_ name: String) -> UInt64 {
+        let name = Array(name.utf8)
+        return term(path(.voter), text(name.span))
     }
 
     /// Packets that cannot be read and so have no other term.

@@ -16,12 +16,16 @@ package struct TermScanner: ~Copyable {
     private let lineage: UInt64
     private let decisionChain: UInt64
     private let parents: UInt64
+    private let word: UInt64
+    private let voter: UInt64
 
     /// Terms of the parent reference being read, by member.
     private var reference = Reference()
     /// Whether a pattern is being scanned. A pattern may state only part of a reference, so it has
     /// no terms for whole references.
     private var isPattern = false
+    /// Whether the strings being read are texts.
+    private var isWithinText = false
 
     private struct Reference {
         var id: UInt64?
@@ -35,6 +39,7 @@ package struct TermScanner: ~Copyable {
         lineage = key.path(.lineage)
         decisionChain = key.path(.decisionChain)
         parents = key.paths.parents
+        (word, voter) = (key.path(.word), key.path(.voter))
     }
 
     // MARK: Scanning
@@ -71,6 +76,7 @@ package struct TermScanner: ~Copyable {
         terms.removeAll(keepingCapacity: true)
         namesParentsByHash = false
         namesParentsByEntity = false
+        isWithinText = false
     }
 
     private mutating func packet(_ bytes: Span<UInt8>, _ index: inout Int) -> Bool {
@@ -120,6 +126,7 @@ package struct TermScanner: ~Copyable {
         case UInt8(ascii: "\""):
             guard let text = string(bytes, &index) else { return false }
             add(path, stringHash(text, bytes))
+            if isWithinText { addWords(text, bytes) }
         case UInt8(ascii: "{"): return object(bytes, &index, path: path, depth: depth)
         case UInt8(ascii: "["): return array(bytes, &index, path: path, depth: depth)
         case let first where first == UInt8(ascii: "-") || first &- UInt8(ascii: "0") < 10:
@@ -139,6 +146,7 @@ package struct TermScanner: ~Copyable {
         _ bytes: Span<UInt8>, _ index: inout Int, path: UInt64, depth: Int
     ) -> Bool {
         if path == parents { reference = Reference() }
+        let areVotes = !isPattern && key.paths.votes.contains(path)
         index += 1
         skipSpace(bytes, &index)
         if take(UInt8(ascii: "}"), bytes, &index) { return true }
@@ -146,8 +154,13 @@ package struct TermScanner: ~Copyable {
             guard let name = string(bytes, &index), take(UInt8(ascii: ":"), bytes, &index) else {
                 return false
             }
-            let member = key.path(path, member: textHash(name, bytes))
+            let hash = textHash(name, bytes)
+            let member = key.path(path, member: hash)
+            if areVotes { terms.append(key.term(voter, hash)) }
+            let wasWithinText = isWithinText
+            isWithinText = wasWithinText || (!isPattern && key.paths.textMembers.contains(hash))
             guard value(bytes, &index, path: member, depth: depth + 1) else { return false }
+            isWithinText = wasWithinText
             if path == parents { note(member) }
             skipSpace(bytes, &index)
         } while take(UInt8(ascii: ","), bytes, &index)
@@ -272,6 +285,27 @@ package struct TermScanner: ~Copyable {
             return key.id(id)
         }
         return key.text(bytes, text.range)
+    }
+
+    /// Adds the words of a text.
+    private mutating func addWords(_ text: Text, _ bytes: Span<UInt8>) {
+        if text.isEscaped {
+            let resolved = bytes.text(text.token)
+            addWords(resolved.span, 0..<resolved.count)
+        } else {
+            addWords(bytes, text.range)
+        }
+    }
+
+    private mutating func addWords(_ bytes: Span<UInt8>, _ range: Range<Int>) {
+        var hash = TermKey.WordHash()
+        Words.scan(bytes, range) { byte in
+            hash.add(byte, key)
+        } end: {
+            guard hash.count > 0 else { return }
+            terms.append(key.term(word, hash.value(key)))
+            hash = TermKey.WordHash()
+        }
     }
 
     // MARK: Bytes

@@ -6,42 +6,69 @@ internal import Platform
 
 /// Selects packets. Every condition that is set must hold.
 package struct PacketFilter: Sendable {
-    /// What `lineage` must contain.
-    package var lineage: JSONDocument?
-    /// What `decision_chain` must contain.
-    package var decisionChain: JSONDocument?
-    package var entityType: String?
-    package var entityID: UUID128?
-    /// Compared as 16 bytes, however it is written.
-    package var traceID: UUID128?
+    /// Of each list that is not empty, at least one alternative must hold.
+    package var wanted = Alternatives()
+    /// None of these may hold.
+    package var unwanted = Alternatives()
     package var createdFrom: Timestamp?
     package var createdBefore: Timestamp?
     package var receivedFrom: Timestamp?
     package var receivedBefore: Timestamp?
 
-    package init() {}
+    /// What a packet may be or have.
+    package struct Alternatives: Sendable {
+        package var ids: [UUID128] = []
+        package var entityTypes: [String] = []
+        package var entityIDs: [UUID128] = []
+        /// Compared as 16 bytes, however they are written.
+        package var traceIDs: [UUID128] = []
+        /// What `lineage` contains.
+        package var lineage: [JSONDocument] = []
+        /// What `decision_chain` contains.
+        package var decisionChain: [JSONDocument] = []
+        package var texts: [TextPattern] = []
+        /// Members that are there.
+        package var members: [MemberPath] = []
 
-    /// Terms that every matching packet has.
-    func terms(_ key: TermKey) -> [UInt64] {
-        var scanner = TermScanner(key: key)
-        var terms: [UInt64] = []
-        if let entityType, let entityID {
-            terms.append(key.entity(entityType, entityID))
-        } else if let entityID {
-            terms.append(key.entityID(entityID))
-        } else if let entityType {
-            terms.append(key.entityType(entityType))
+        package init() {}
+
+        /// Whether a packet's id and entity alone do not decide.
+        fileprivate var readsAll: Bool {
+            !(traceIDs.isEmpty && lineage.isEmpty && decisionChain.isEmpty && texts.isEmpty
+                && members.isEmpty)
         }
-        if let traceID { terms.append(key.trace(traceID)) }
-        if let lineage { terms += scanner.pattern(lineage.bytes.span, in: .lineage) }
-        if let decisionChain {
-            terms += scanner.pattern(decisionChain.bytes.span, in: .decisionChain)
-        }
-        return terms
     }
 
-    /// Whether the entry and the entity alone are not enough to decide.
-    var readsLineageOrChain: Bool { lineage != nil || decisionChain != nil || traceID != nil }
+    package init() {}
+
+    /// Pairs of type and id that are looked up as such, rather than by the ids alone.
+    private static let pairsMax = 64
+
+    /// Terms of the packets that may match. Those that must not have something are found by reading.
+    func query(_ key: TermKey) -> TermQuery {
+        var query = TermQuery()
+        var scanner = TermScanner(key: key)
+        let (types, ids) = (wanted.entityTypes, wanted.entityIDs)
+        if !types.isEmpty, !ids.isEmpty, types.count * ids.count <= Self.pairsMax {
+            query.require(
+                oneOf: types.flatMap { type in ids.map { [key.entity(type, $0)] } })
+        } else if !ids.isEmpty {
+            query.require(oneOf: ids.map { [key.entityID($0)] })
+        } else {
+            query.require(oneOf: types.map { [key.entityType($0)] })
+        }
+        query.require(oneOf: wanted.traceIDs.map { [key.trace($0)] })
+        query.require(
+            oneOf: wanted.lineage.map { scanner.pattern($0.bytes.span, in: .lineage) })
+        query.require(
+            oneOf: wanted.decisionChain.map {
+                scanner.pattern($0.bytes.span, in: .decisionChain)
+            })
+        query.require(oneOf: wanted.texts.map { $0.terms(key) })
+        return query
+    }
+
+    fileprivate var readsAll: Bool { wanted.readsAll || unwanted.readsAll }
 
     /// The range that created_at must lie in; nil for any.
     var created: Range<Int64>? {
@@ -49,67 +76,127 @@ package struct PacketFilter: Sendable {
         let start = createdFrom?.microseconds ?? .min
         return start..<max(start, createdBefore?.microseconds ?? .max)
     }
+
+    fileprivate func mayHold(_ entry: Entry) -> Bool {
+        guard entry.kind == .packet, entry.createdAt >= createdFrom ?? entry.createdAt,
+            entry.receivedAt >= receivedFrom ?? entry.receivedAt
+        else { return false }
+        if let createdBefore, entry.createdAt >= createdBefore { return false }
+        if let receivedBefore, entry.receivedAt >= receivedBefore { return false }
+        return true
+    }
 }
 
 /// Tests packets one by one, and reuses its memory between them.
 struct PacketMatcher: ~Copyable {
     private let filter: PacketFilter
-    private var lineage: JSONContainment?
-    private var decisionChain: JSONContainment?
+    private var wanted: AlternativesMatcher
+    private var unwanted: AlternativesMatcher
     private var parser = JSONParser()
-    private let steps: Int
 
     init(_ filter: PacketFilter, _ access: ReadAccess) {
         self.filter = filter
-        steps =
+        let steps =
             access != .cachedOnly ? JSONContainment.stepsMax : JSONContainment.quickStepsMax
-        lineage = filter.lineage.map { JSONContainment($0) }
-        decisionChain = filter.decisionChain.map { JSONContainment($0) }
+        wanted = AlternativesMatcher(filter.wanted, steps)
+        unwanted = AlternativesMatcher(filter.unwanted, steps)
     }
 
     /// The packet's entity if it matches; nil if it does not.
     mutating func match(
         _ record: StoredRecord
     ) throws(JSONContainment.TooCostly) -> PacketEntity? {
-        let entry = record.entry
-        guard entry.kind == .packet, entry.createdAt >= filter.createdFrom ?? entry.createdAt,
-            entry.receivedAt >= filter.receivedFrom ?? entry.receivedAt
-        else { return nil }
-        if let before = filter.createdBefore, entry.createdAt >= before { return nil }
-        if let before = filter.receivedBefore, entry.receivedAt >= before { return nil }
-        let bytes = record.payload.span
+        guard filter.mayHold(record.entry) else { return nil }
+        let (id, bytes) = (record.entry.stardustID, record.payload.span)
         // A payload that is not a packet never matches.
-        guard let entity = PacketEntity(bytes),
-            filter.entityType == nil || filter.entityType == entity.type,
-            filter.entityID == nil || filter.entityID == entity.id
+        guard let entity = PacketEntity(bytes), wanted.holds(id, entity, unless: false),
+            !unwanted.holds(id, entity, unless: true)
         else { return nil }
-        guard filter.readsLineageOrChain else { return entity }
-        return try holds(bytes) ? entity : nil
-    }
-
-    private mutating func holds(_ bytes: Span<UInt8>) throws(JSONContainment.TooCostly) -> Bool {
+        guard filter.readsAll else { return entity }
         guard (try? parser.parse(bytes)) != nil,
-            let outline = PacketOutline(parser.tokens, bytes), hasTrace(outline, bytes)
-        else { return false }
-        if lineage != nil {
-            guard
-                try lineage!.isContained(
-                    in: parser.tokens, bytes, at: outline.lineage, steps: steps)
-            else { return false }
-        }
-        if decisionChain != nil {
-            guard let chain = outline.decisionChain,
-                try decisionChain!.isContained(in: parser.tokens, bytes, at: chain, steps: steps)
-            else { return false }
-        }
-        return true
+            let outline = PacketOutline(parser.tokens, bytes),
+            try wanted.holds(parser.tokens, bytes, outline, unless: false),
+            try !unwanted.holds(parser.tokens, bytes, outline, unless: true)
+        else { return nil }
+        return entity
+    }
+}
+
+/// Tests a packet for alternatives. With `unless`, any of all of them decides; otherwise each list
+/// that is not empty has its say.
+private struct AlternativesMatcher: ~Copyable {
+    private let alternatives: PacketFilter.Alternatives
+    private let ids: Set<UUID128>
+    private let entityIDs: Set<UUID128>
+    private let entityTypes: Set<String>
+    private let traceIDs: Set<UUID128>
+    private let steps: Int
+
+    init(_ alternatives: PacketFilter.Alternatives, _ steps: Int) {
+        (self.alternatives, self.steps) = (alternatives, steps)
+        (ids, traceIDs) = (Set(alternatives.ids), Set(alternatives.traceIDs))
+        (entityIDs, entityTypes) = (Set(alternatives.entityIDs), Set(alternatives.entityTypes))
     }
 
-    private func hasTrace(_ outline: PacketOutline, _ bytes: Span<UInt8>) -> Bool {
-        guard let wanted = filter.traceID else { return true }
-        for key in JSONChildren(parser.tokens, of: outline.lineage)
-        where bytes.string(parser.tokens[key]) == "trace_id" {
-            return UUID128(anyText: bytes.text(parser.tokens[key + 1]).span) == wanted
+    func holds(_ id: UUID128, _ entity: PacketEntity, unless: Bool) -> Bool {
+        if unless {
+            return ids.contains(id) || entityIDs.contains(entity.id)
+                || entityTypes.contains(entity.type)
+        }
+        return (ids.isEmpty || ids.contains(id))
+            && (entityIDs.isEmpty || entityIDs.contains(entity.id))
+            && (entityTypes.isEmpty || entityTypes.contains(entity.type))
+    }
+
+    func holds(
+        _ tokens: [JSONToken], _ bytes: Span<UInt8>, _ outline: PacketOutline, unless: Bool
+    ) throws(JSONContainment.TooCostly) -> Bool {
+        // Cheap ones first. With `unless` the first that holds decides, otherwise the first that
+        // does not.
+        if !traceIDs.isEmpty, hasTrace(tokens, bytes, outline) == unless { return unless }
+        if !alternatives.texts.isEmpty {
+            let roots = [outline.lineage] + (outline.decisionChain.map { [$0] } ?? [])
+            let holds = alternatives.texts.contains {
+                $0.isContained(in: tokens, bytes, at: roots)
+            }
+            if holds == unless { return unless }
+        }
+        if !alternatives.members.isEmpty {
+            let holds = alternatives.members.contains { $0.isThere(tokens, bytes, outline) }
+            if holds == unless { return unless }
+        }
+        if !alternatives.lineage.isEmpty {
+            let holds = try isContained(alternatives.lineage, tokens, bytes, outline.lineage)
+            if holds == unless { return unless }
+        }
+        if !alternatives.decisionChain.isEmpty {
+            let holds = try isContained(
+                alternatives.decisionChain, tokens, bytes, outline.decisionChain)
+            if holds == unless { return unless }
+        }
+        return !unless
+    }
+
+    private func isContained(
+        _ patterns: [JSONDocument], _ tokens: [JSONToken], _ bytes: Span<UInt8>, _ value: Int?
+    ) throws(JSONContainment.TooCostly) -> Bool {
+        guard let value else { return false }
+        for pattern in patterns {
+            var containment = JSONContainment(pattern)
+            if try containment.isContained(in: tokens, bytes, at: value, steps: steps) {
+                return true
+            }
+        }
+        return false
+    }
+
+    private func hasTrace(
+        _ tokens: [JSONToken], _ bytes: Span<UInt8>, _ outline: PacketOutline
+    ) -> Bool {
+        for key in JSONChildren(tokens, of: outline.lineage)
+        where bytes.string(tokens[key]) == "trace_id" {
+            let id = UUID128(anyText: bytes.text(tokens[key + 1]).span)
+            return id.map(traceIDs.contains) ?? false
         }
         return false
     }

@@ -2,21 +2,21 @@ package import LedgerFormat
 package import LedgerIndex
 package import LedgerStorage
 package import Packets
-internal import Platform
+package import Platform
 
 /// Finds packets. The index yields candidates, and each packet is then checked itself.
 package struct PacketSearch: Sendable {
     private let map: LedgerMap
     private let index: TermSnapshot
     private let filter: PacketFilter
-    private let terms: [UInt64]
+    private let query: TermQuery
 
     /// Searches the part of the ledger that `index` reflects.
     package init(_ map: LedgerMap, _ index: TermSnapshot, _ filter: PacketFilter) {
         self.map = map
         self.index = index
         self.filter = filter
-        terms = filter.terms(index.key)
+        query = filter.query(index.key)
     }
 
     package struct Found: Sendable {
@@ -106,16 +106,64 @@ package struct PacketSearch: Sendable {
         in range: Range<UInt64>, isDescending: Bool, until deadline: ContinuousClock.Instant
     ) throws(Failure) -> Walk {
         do throws(IndexFailure) {
+            let range = try narrowed(range)
+            var reader = RecordReader(map, index.access)
+            guard filter.wanted.ids.isEmpty else {
+                let positions = try named(in: range, &reader)
+                return Walk(
+                    .named(isDescending ? positions : positions.reversed()), filter, reader,
+                    index.access)
+            }
             let candidates = index.walk(
-                terms, in: try narrowed(range), created: filter.created,
-                isDescending: isDescending, until: deadline)
-            return Walk(candidates, filter, RecordReader(map, index.access), index.access)
+                query, in: range, created: filter.created, isDescending: isDescending,
+                until: deadline)
+            return Walk(.terms(candidates), filter, reader, index.access)
         } catch { throw Failure(error) }
+    }
+
+    /// The positions of the ids that are asked for, in order.
+    private func named(
+        in range: Range<UInt64>, _ reader: inout RecordReader
+    ) throws(IndexFailure) -> [Position] {
+        var positions: Set<UInt64> = []
+        for id in Set(filter.wanted.ids) {
+            do throws(FileFailure) {
+                guard let position = try reader.position(of: id), range.contains(position.value)
+                else { continue }
+                positions.insert(position.value)
+            } catch { throw error.isWouldBlock ? .wouldBlock : .failed(error.description) }
+        }
+        return positions.sorted().map(Position.init)
+    }
+
+    /// Where packets may match.
+    private enum Candidates {
+        case terms(TermWalk)
+        /// The next one is the last element.
+        case named([Position])
+
+        /// Where time ran out.
+        var cut: Position? {
+            if case .terms(let walk) = self { walk.cut } else { nil }
+        }
+
+        mutating func next() throws(IndexFailure) -> Position? {
+            switch self {
+            case .terms(var walk):
+                self = .named([])
+                defer { self = .terms(walk) }
+                return try walk.next()
+            case .named(var positions):
+                let next = positions.popLast()
+                self = .named(positions)
+                return next
+            }
+        }
     }
 
     /// The packets that match, one by one.
     private struct Walk: ~Copyable {
-        private var candidates: TermWalk
+        private var candidates: Candidates
         private var matcher: PacketMatcher
         private var reader: RecordReader
         private let access: ReadAccess
@@ -123,7 +171,7 @@ package struct PacketSearch: Sendable {
         private(set) var damage: Finding?
 
         init(
-            _ candidates: TermWalk, _ filter: PacketFilter, _ reader: consuming RecordReader,
+            _ candidates: Candidates, _ filter: PacketFilter, _ reader: consuming RecordReader,
             _ access: ReadAccess
         ) {
             (self.candidates, self.access) = (candidates, access)
@@ -167,23 +215,30 @@ package struct PacketSearch: Sendable {
     private func narrowed(_ range: Range<UInt64>) throws(IndexFailure) -> Range<UInt64> {
         var range = range.clamped(to: 0..<index.size.entries)
         if let from = filter.receivedFrom {
-            range = try firstReceived(atOrAfter: from, in: range)..<range.upperBound
+            range =
+                try map.firstReceived(atOrAfter: from, in: range, index.access)..<range.upperBound
         }
         if let before = filter.receivedBefore {
-            range = range.lowerBound..<(try firstReceived(atOrAfter: before, in: range))
+            range =
+                range
+                .lowerBound..<(try map.firstReceived(atOrAfter: before, in: range, index.access))
         }
         return range
     }
+}
 
-    private func firstReceived(
-        atOrAfter time: Timestamp, in range: Range<UInt64>
+extension LedgerMap {
+    /// The first position in `range` that was received at a time or later; the range's end if none
+    /// was.
+    package func firstReceived(
+        atOrAfter time: Timestamp, in range: Range<UInt64>, _ access: ReadAccess
     ) throws(IndexFailure) -> UInt64 {
         var (low, high) = (range.lowerBound, range.upperBound)
         while low < high {
             let middle = (low + high) / 2
             let received: Timestamp?
             do throws(ReadFailure) {
-                received = try map.entry(Position(middle), index.access)?.receivedAt
+                received = try entry(Position(middle), access)?.receivedAt
             } catch { throw error.isWouldBlock ? .wouldBlock : .failed(error.description) }
             if let received, received < time { low = middle + 1 } else { high = middle }
         }
@@ -194,7 +249,7 @@ package struct PacketSearch: Sendable {
 extension PacketSearch.Failure {
     init(_ failure: ReadFailure) { self = failure.isWouldBlock ? .wouldBlock : .read(failure) }
 
-    init(_ failure: IndexFailure) {
+    package init(_ failure: IndexFailure) {
         if case .wouldBlock = failure { self = .wouldBlock } else { self = .index(failure) }
     }
 }

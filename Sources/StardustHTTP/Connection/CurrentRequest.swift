@@ -19,9 +19,9 @@ enum CurrentRequest {
             self = .follow(parameters)
             return
         }
-        let query = try parse(
-            QueryRequest(
-                ledger: ledger, variables: variables, parameters: parameters, range: fields.range))
+        let query = try QueryRequest(
+            ledger: ledger, variables: variables, parameters: parameters, range: fields.range
+        ).parsed(parse)
         self = .query(PreparedQuery(endpoint, query))
     }
 }

@@ -32,7 +32,7 @@ extension QueryContext {
         of table: String, _ id: UUID128, _ map: LedgerMap, _ size: LedgerSize
     ) throws(Problem) -> PacketSearch.Page {
         var filter = PacketFilter()
-        (filter.entityType, filter.entityID) = (table, id)
+        (filter.wanted.entityTypes, filter.wanted.entityIDs) = ([table], [id])
         let search = PacketSearch(map, try index(reflecting: size), filter)
         return try searching { () throws(PacketSearch.Failure) in
             try search.page(

@@ -16,6 +16,8 @@ struct Answer: Sendable {
     var cacheControl: String?
     /// The `content-range` header of a 206 or 416.
     var contentRange: String?
+    /// The size that a time meant, in the header `stardust-ledger-size`.
+    var ledgerSize: LedgerSize?
 
     init(_ status: Int = 200, _ contentType: String = "application/json", _ body: [UInt8]) {
         self.status = status
@@ -50,6 +52,9 @@ extension Answer {
         if let retryAfterSeconds { headers.append(("retry-after", String(retryAfterSeconds))) }
         if let cacheControl { headers.append(("cache-control", cacheControl)) }
         if let contentRange { headers.append(("content-range", contentRange)) }
+        if let ledgerSize {
+            headers.append(("stardust-ledger-size", String(ledgerSize.entries)))
+        }
         if let allow { headers.append(("allow", allow)) }
         if isLast { headers.append(("connection", "close")) }
         return headers

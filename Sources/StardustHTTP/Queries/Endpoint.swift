@@ -99,9 +99,44 @@ extension [Endpoint] {
 struct QueryRequest {
     let ledger: RunningLedger
     let variables: PathVariables
-    let parameters: Parameters
+    var parameters: Parameters
     /// The header's range of bytes.
     var range: String?
+
+    /// Parses a request, whose sizes may also be given as times: the last size received by then. They
+    /// are looked up on a thread that may wait, since that reads the ledger.
+    func parsed(
+        _ parse: @escaping @Sendable (QueryRequest) throws(Problem) -> Query
+    ) throws(Problem) -> Query {
+        let times = Self.sizes.filter { parameters[$0].map { UInt64($0) == nil } ?? false }
+        guard !times.isEmpty else { return try parse(self) }
+        let (map, request) = (try map(), self)
+        for name in times { _ = try sizeTime(name) }
+        var query = Query { (context) throws(Problem) in
+            var request = request
+            var asOf: LedgerSize?
+            for name in times {
+                let size = try context.size(at: try request.sizeTime(name), map)
+                request.parameters = request.parameters.with(name, String(size.entries))
+                if name == "as_of" { asOf = size }
+            }
+            var answer = try parse(request).answer(context)
+            answer.ledgerSize = asOf
+            return answer
+        }
+        query.isBrief = false
+        return query
+    }
+
+    /// Parameters that are sizes of the ledger.
+    private static let sizes = ["as_of", "changed_since", "from_size", "to_size"]
+
+    private func sizeTime(_ name: String) throws(Problem) -> Timestamp {
+        if let time = Timestamp(rfc3339: parameters[name] ?? "") { return time }
+        // Whoever is told so may have meant a number.
+        _ = try parameters.size(name, upTo: LedgerSize(0))
+        return Timestamp(microseconds: 0)
+    }
 
     /// The ledger's current entries.
     func map() throws(Problem) -> LedgerMap {

@@ -52,6 +52,10 @@ extension Endpoint {
             "/v1/packets", .read, .brieflyElse(on: .waiting), ListQueries.findParameters,
             ListQueries.find),
         Endpoint(
+            .post, "/v1/packets/query", .read, .withBody, .none,
+            .body { (connection, _) throws(Problem) in try FindRequest.begin(connection) }),
+        // Its name in version 0.9.
+        Endpoint(
             .post, "/v1/find", .read, .withBody, .none,
             .body { (connection, _) throws(Problem) in try FindRequest.begin(connection) }),
         .get(

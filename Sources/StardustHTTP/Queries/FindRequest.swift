@@ -10,7 +10,7 @@ enum FindRequest {
     }
 
     private static let answer: WholeBody.Answering = { (body, context) throws(Problem) in
-        let parameters = try Parameters(json: body, patterns: ["lineage", "decision_chain"])
+        let parameters = try Parameters(json: body)
         try parameters.check(
             ListRequest.parameters.union(Parameters.filters).union(["count"]))
         let request = QueryRequest(
@@ -20,30 +20,55 @@ enum FindRequest {
 }
 
 extension Parameters {
-    /// Reads an object whose members are the parameters. Those named in `patterns` are JSON of any
-    /// kind, the others strings, numbers or booleans.
-    fileprivate init(json body: [UInt8], patterns: Set<String>) throws(Problem) {
+    /// Reads an object whose members are the parameters. Patterns are JSON of any kind, several of them
+    /// an array under the name with `_any` after it; what else may be given again takes an array.
+    init(json body: [UInt8]) throws(Problem) {
         let document: JSONDocument
-        do throws(JSONError) { document = try JSONDocument(body) } catch { throw Problem(error) }
+        do throws(JSONError) {
+            document = try JSONDocument(body, limits: .answer)
+        } catch { throw Problem(error) }
         guard document.tokens[0].kind == .object else {
             throw Problem(
                 .badRequest, "the body must be an object: {\"lineage\": {…}, \"limit\": 10}")
         }
-        var values: [String: String] = [:]
-        for name in document.memberNames(of: 0) {
-            guard let value = document.member(name, of: 0) else { continue }
-            let source = String(decoding: document.source(value), as: UTF8.self)
-            switch document.tokens[value].kind {
-            case _ where patterns.contains(name): values[name] = source
-            case .string:
-                guard let text = document.string(value) else {
-                    throw .badParameter(name, "is not text")
+        var values: [String: [String]] = [:]
+        for key in JSONChildren(document.tokens, of: 0) {
+            let name = document.bytes.span.string(document.tokens[key])
+            let base = name.hasSuffix("_any") ? String(name.dropLast(4)) : name
+            let isPattern = Self.patterns.contains(base)
+            let mayRepeat = isPattern ? name != base : Self.repeatable.contains(name)
+            var elements = [key + 1]
+            if mayRepeat, document.tokens[key + 1].kind == .array {
+                elements = Array(JSONChildren(document.tokens, of: key + 1))
+            }
+            for element in elements {
+                let text =
+                    isPattern
+                    ? String(decoding: document.source(element), as: UTF8.self)
+                    : document.string(element) ?? document.scalar(element)
+                guard let text else {
+                    throw .badParameter(
+                        name,
+                        "must be a string, a number or a boolean"
+                            + (mayRepeat ? ", or an array of such" : ""))
                 }
-                values[name] = text
-            case .number, .true, .false: values[name] = source
-            default: throw .badParameter(name, "must be a string, a number or a boolean")
+                values[isPattern ? base : name, default: []].append(text)
             }
         }
         self.init(values)
+    }
+
+    private static let patterns: Set<String> = [
+        "lineage", "decision_chain", "not_lineage", "not_decision_chain",
+    ]
+}
+
+extension JSONDocument {
+    /// A number or a boolean as it is written.
+    fileprivate func scalar(_ value: Int) -> String? {
+        switch tokens[value].kind {
+        case .number, .true, .false: String(decoding: source(value), as: UTF8.self)
+        default: nil
+        }
     }
 }

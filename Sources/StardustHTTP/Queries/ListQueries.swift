@@ -13,14 +13,14 @@ enum ListQueries {
     static func entityPackets(_ request: QueryRequest) throws(Problem) -> Query {
         var filter = PacketFilter()
         let (type, id) = (request.variables.text("type"), request.variables.id("id"))
-        (filter.entityType, filter.entityID) = (type, id)
+        (filter.wanted.entityTypes, filter.wanted.entityIDs) = ([type], [id])
         return try list(request, filter, "entity \(type) \(id)")
     }
 
     static func tracePackets(_ request: QueryRequest) throws(Problem) -> Query {
         var filter = PacketFilter()
         let id = request.variables.id("trace_id")
-        filter.traceID = id
+        filter.wanted.traceIDs = [id]
         return try list(request, filter, "trace \(id)")
     }
 

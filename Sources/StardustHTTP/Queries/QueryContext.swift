@@ -59,6 +59,16 @@ struct QueryContext: Sendable {
         }
     }
 
+    /// The last size of the ledger that was received by a time.
+    func size(at time: Timestamp, _ map: LedgerMap) throws(Problem) -> LedgerSize {
+        let next = Timestamp(microseconds: time.microseconds + 1)
+        do throws(IndexFailure) {
+            return LedgerSize(
+                try map.firstReceived(
+                    atOrAfter: next, in: 0..<map.head.size.entries, access))
+        } catch { throw Problem(PacketSearch.Failure(error), ledger) }
+    }
+
     /// The packet with an id, if the ledger had it at a given size.
     func packet(
         _ id: UUID128, _ map: LedgerMap, at size: LedgerSize

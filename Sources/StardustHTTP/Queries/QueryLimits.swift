@@ -1,7 +1,9 @@
 /// Limits on queries, each with its reason.
 package enum QueryLimits {
     /// Bytes of a search in a body.
-    package static let findBytes = 256 << 10
+    package static let findBytes = 1 << 20
+    /// Values of all filters together.
+    package static let filterValues = 10_000
     /// Packets on one page of a list: at most, and by default.
     package static let pageMax = 1_000
     package static let pageDefault = 100

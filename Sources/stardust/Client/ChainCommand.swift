@@ -56,7 +56,7 @@ struct ChainCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp("Answer as of this ledger size.", valueName: "ledger-size"))
-    var asOf: UInt64?
+    var asOf: LedgerMoment?
 
     @OptionGroup var options: ClientOptions
     @OptionGroup var folder: LedgerFolderOption
@@ -94,7 +94,7 @@ struct ChainCommand: AsyncParsableCommand {
                 ("direction", direction.rawValue),
                 ("proofs", proofs ? "inclusion" : nil), ("rows", rows ? "true" : nil),
                 ("max_depth", maxDepth.map(String.init)),
-                ("max_packets", maxPackets.map(String.init)), ("as_of", asOf.map(String.init)),
+                ("max_packets", maxPackets.map(String.init)), ("as_of", asOf?.text),
             ])
         if format == .json, Self.isEmpty(bytes) { Output.error("no packets") }
         terminal.beginPaging()

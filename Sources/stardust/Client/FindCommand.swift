@@ -47,7 +47,7 @@ struct FindCommand: AsyncParsableCommand {
             answer: try await options.client.list(
                 "/v1/packets",
                 filter.query + [
-                    ("as_of", page.asOf.map(String.init)), ("count", "true"), ("limit", "1"),
+                    ("as_of", page.asOf?.text), ("count", "true"), ("limit", "1"),
                 ]))
         let total = answer.member("total", of: 0).flatMap { answer.integer($0) } ?? 0
         let isExact =

@@ -24,7 +24,7 @@ struct PacketLister {
                 answer: try await options.client.list(
                     path,
                     query + [
-                        ("as_of", page.asOf.map(String.init)), ("order", page.desc ? "desc" : nil),
+                        ("as_of", page.asOf?.text), ("order", page.desc ? "desc" : nil),
                         ("cursor", cursor), ("limit", left < 100 ? String(left) : nil),
                     ]))
             let packets = packets(answer)
@@ -61,26 +61,48 @@ extension DaemonClient {
     /// Parameters that a target is too short for go in a body.
     private static let targetBytesMax = 4096
 
-    /// A list. A search whose patterns are long is posted.
+    /// A list. A search whose filters are long is posted.
     func list(_ path: String, _ query: [(String, String?)]) async throws(Failure) -> [UInt8] {
         // The same for each page: a cursor belongs to a query as it was written.
-        let patterns = query.filter { ["lineage", "decision_chain"].contains($0.0) }
-        let length = patterns.reduce(0) { $0 + ($1.1?.percentEncoded.utf8.count ?? 0) }
+        let filters = query.filter {
+            !["cursor", "limit", "order", "as_of", "count"].contains($0.0)
+        }
+        let length = filters.reduce(0) { $0 + ($1.1?.percentEncoded.utf8.count ?? 0) }
         guard path == "/v1/packets", length > Self.targetBytesMax else {
             return try await get(path, query)
         }
+        return try await post("/v1/packets/query", Self.body(query))
+    }
+
+    /// Parameters as members of an object: each value of one that is given again in an array.
+    private static func body(_ query: [(String, String?)]) -> [UInt8] {
+        var values: [(name: String, values: [String])] = []
+        for case (let name, let value?) in query {
+            if let place = values.firstIndex(where: { $0.name == name }) {
+                values[place].values.append(value)
+            } else {
+                values.append((name, [value]))
+            }
+        }
         var json = JSONWriter()
         json.beginObject()
-        for case (let name, let value?) in query {
-            json.key(name)
-            let isPattern = ["lineage", "decision_chain"].contains(name)
-            if isPattern, (try? JSONDocument(Array(value.utf8))) != nil {
-                json.json(Array(value.utf8))
+        for (name, values) in values {
+            let isPattern = name.hasSuffix("lineage") || name.hasSuffix("decision_chain")
+            json.key(values.count > 1 && isPattern ? name + "_any" : name)
+            func write(_ value: String, to json: inout JSONWriter) {
+                if isPattern, (try? JSONDocument(Array(value.utf8))) != nil {
+                    json.json(Array(value.utf8))
+                } else {
+                    json.string(value)
+                }
+            }
+            if values.count > 1 {
+                json.array(values) { write($0, to: &$1) }
             } else {
-                json.string(value)
+                write(values[0], to: &json)
             }
         }
         json.endObject()
-        return try await post("/v1/find", json.bytes)
+        return json.bytes
     }
 }
