@@ -291,6 +291,8 @@ final class ReasoningNode: Sendable {
     let kind: String
     /// JSON Pointer into the packet.
     let pointer: String
+    /// The node as it was sent.
+    let source: ArraySlice<UInt8>
     let parents: [Parent]
     /// Evidence by its name in the packet, or by digest.
     let evidence: [ExactText]
@@ -320,6 +322,7 @@ final class ReasoningNode: Sendable {
 
     init(_ document: JSONDocument, _ token: Int, pointer: String, of owner: UUID128) {
         self.pointer = pointer
+        source = document.source(token)
         var (id, kind): (String?, String?) = (nil, nil)
         var (parents, evidence): ([Parent], [ExactText]) = ([], [])
         var members: [RepeatedMember] = []

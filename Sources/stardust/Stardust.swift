@@ -17,7 +17,8 @@ struct Stardust: AsyncParsableCommand {
         version: Version.text,
         subcommands: [
             InitCommand.self, ServeCommand.self, EmitCommand.self, GetCommand.self,
-            HistoryCommand.self, FindCommand.self, ChainCommand.self, FollowCommand.self,
+            HistoryCommand.self, FindCommand.self, StepsCommand.self, ChainCommand.self,
+            FollowCommand.self,
             CheckpointCommand.self, ProveCommand.self, CheckProofCommand.self, VerifyCommand.self,
             ExportCommand.self, ReindexCommand.self, RotateKeyCommand.self, ModelCommand.self,
             WitnessCommand.self, ArchiveCommand.self, RestoreCommand.self, BackupCommand.self,

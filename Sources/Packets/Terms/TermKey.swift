@@ -25,6 +25,8 @@ package struct TermKey: Hashable, Sendable {
         var amending: [UInt64] = []
         /// Votes, in both forms of a decision chain.
         var votes: [UInt64] = []
+        /// Names of the members of a vote that name an option.
+        var optionMembers: [UInt64] = []
         /// Names of the members whose strings are texts.
         var textMembers: [UInt64] = []
     }
@@ -44,6 +46,7 @@ package struct TermKey: Hashable, Sendable {
         paths.votes = [
             bare.path(.decisionChain, "votes"), bare.path(.decisionChain, "nodes", "votes"),
         ]
+        paths.optionMembers = ["option", "vote"].map { bare.text(Array($0.utf8).span) }
         paths.textMembers = Words.textMembers.map { bare.text(Array($0.utf8).span) }
         (self.first, self.second, self.paths) = (bare.first, bare.second, paths)
     }
@@ -63,6 +66,7 @@ package struct TermKey: Hashable, Sendable {
     package enum Root: UInt64, Sendable {
         case lineage = 1
         case decisionChain, entityType, entityID, entity, payload, amendment, unindexed, word, voter
+        case votedOption
     }
 
     @inline(__always)
@@ -238,6 +242,18 @@ extension TermKey {
     package func voter(_ name: String) -> UInt64 {
         let name = Array(name.utf8)
         return term(path(.voter), text(name.span))
+    }
+
+    /// Packets in whose reasoning somebody votes for an option of this name.
+    package func votedOption(_ name: String) -> UInt64 {
+        let name = Array(name.utf8)
+        return term(path(.votedOption), string(name.span))
+    }
+
+    /// A string's scalar. A UUID is represented by its 16 bytes, so every spelling is found.
+    @inline(__always)
+    func string(_ text: Span<UInt8>) -> UInt64 {
+        UUID128(anyText: text).map(id) ?? self.text(text)
     }
 
     /// Packets that cannot be read and so have no other term.

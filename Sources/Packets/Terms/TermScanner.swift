@@ -18,6 +18,7 @@ package struct TermScanner: ~Copyable {
     private let parents: UInt64
     private let word: UInt64
     private let voter: UInt64
+    private let votedOption: UInt64
 
     /// Terms of the parent reference being read, by member.
     private var reference = Reference()
@@ -26,6 +27,16 @@ package struct TermScanner: ~Copyable {
     private var isPattern = false
     /// Whether the strings being read are texts.
     private var isWithinText = false
+    /// What of a vote is being read.
+    private var vote = VotePart.none
+
+    private enum VotePart {
+        case none
+        /// A voter's value: an option's name, a number, or an object.
+        case value
+        /// A member that names an option.
+        case option
+    }
 
     private struct Reference {
         var id: UInt64?
@@ -40,6 +51,7 @@ package struct TermScanner: ~Copyable {
         decisionChain = key.path(.decisionChain)
         parents = key.paths.parents
         (word, voter) = (key.path(.word), key.path(.voter))
+        votedOption = key.path(.votedOption)
     }
 
     // MARK: Scanning
@@ -77,6 +89,7 @@ package struct TermScanner: ~Copyable {
         namesParentsByHash = false
         namesParentsByEntity = false
         isWithinText = false
+        vote = .none
     }
 
     private mutating func packet(_ bytes: Span<UInt8>, _ index: inout Int) -> Bool {
@@ -127,6 +140,7 @@ package struct TermScanner: ~Copyable {
             guard let text = string(bytes, &index) else { return false }
             add(path, stringHash(text, bytes))
             if isWithinText { addWords(text, bytes) }
+            if vote != .none { add(votedOption, stringHash(text, bytes)) }
         case UInt8(ascii: "{"): return object(bytes, &index, path: path, depth: depth)
         case UInt8(ascii: "["): return array(bytes, &index, path: path, depth: depth)
         case let first where first == UInt8(ascii: "-") || first &- UInt8(ascii: "0") < 10:
@@ -147,6 +161,8 @@ package struct TermScanner: ~Copyable {
     ) -> Bool {
         if path == parents { reference = Reference() }
         let areVotes = !isPattern && key.paths.votes.contains(path)
+        let isVote = vote == .value
+        defer { vote = .none }
         index += 1
         skipSpace(bytes, &index)
         if take(UInt8(ascii: "}"), bytes, &index) { return true }
@@ -157,6 +173,9 @@ package struct TermScanner: ~Copyable {
             let hash = textHash(name, bytes)
             let member = key.path(path, member: hash)
             if areVotes { terms.append(key.term(voter, hash)) }
+            vote =
+                areVotes
+                ? .value : isVote && key.paths.optionMembers.contains(hash) ? .option : .none
             let wasWithinText = isWithinText
             isWithinText = wasWithinText || (!isPattern && key.paths.textMembers.contains(hash))
             guard value(bytes, &index, path: member, depth: depth + 1) else { return false }
@@ -173,6 +192,7 @@ package struct TermScanner: ~Copyable {
     private mutating func array(
         _ bytes: Span<UInt8>, _ index: inout Int, path: UInt64, depth: Int
     ) -> Bool {
+        vote = .none
         index += 1
         skipSpace(bytes, &index)
         if index < bytes.count, bytes[index] == UInt8(ascii: "]") {

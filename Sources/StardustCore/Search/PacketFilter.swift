@@ -3,6 +3,7 @@ internal import LedgerIndex
 internal import LedgerStorage
 package import Packets
 internal import Platform
+internal import Reconstruction
 
 /// Selects packets. Every condition that is set must hold.
 package struct PacketFilter: Sendable {
@@ -75,6 +76,15 @@ package struct PacketFilter: Sendable {
         guard createdFrom != nil || createdBefore != nil else { return nil }
         let start = createdFrom?.microseconds ?? .min
         return start..<max(start, createdBefore?.microseconds ?? .max)
+    }
+
+    /// Whether a packet's entity, trace and times hold.
+    func mayHold(_ packet: ChainPacket) -> Bool {
+        func holds<Value: Equatable>(_ wanted: [Value], _ found: Value?) -> Bool {
+            wanted.isEmpty || wanted.contains { $0 == found }
+        }
+        return mayHold(packet.entry) && holds(wanted.entityTypes, packet.entityType)
+            && holds(wanted.entityIDs, packet.entityID) && holds(wanted.traceIDs, packet.traceID)
     }
 
     fileprivate func mayHold(_ entry: Entry) -> Bool {

@@ -106,7 +106,9 @@ package struct PacketSearch: Sendable {
         in range: Range<UInt64>, isDescending: Bool, until deadline: ContinuousClock.Instant
     ) throws(Failure) -> Walk {
         do throws(IndexFailure) {
-            let range = try narrowed(range)
+            let range = try map.range(
+                range.clamped(to: 0..<index.size.entries), receivedFrom: filter.receivedFrom,
+                before: filter.receivedBefore, index.access)
             var reader = RecordReader(map, index.access)
             guard filter.wanted.ids.isEmpty else {
                 let positions = try named(in: range, &reader)
@@ -208,26 +210,24 @@ package struct PacketSearch: Sendable {
             }
         }
     }
-
-    // MARK: Times of receipt
-
-    /// The part of a range received in the wanted period. Times of receipt never decrease.
-    private func narrowed(_ range: Range<UInt64>) throws(IndexFailure) -> Range<UInt64> {
-        var range = range.clamped(to: 0..<index.size.entries)
-        if let from = filter.receivedFrom {
-            range =
-                try map.firstReceived(atOrAfter: from, in: range, index.access)..<range.upperBound
-        }
-        if let before = filter.receivedBefore {
-            range =
-                range
-                .lowerBound..<(try map.firstReceived(atOrAfter: before, in: range, index.access))
-        }
-        return range
-    }
 }
 
 extension LedgerMap {
+    /// The part of a range received in a period. Times of receipt never decrease.
+    func range(
+        _ range: Range<UInt64>, receivedFrom: Timestamp?, before: Timestamp?, _ access: ReadAccess
+    ) throws(IndexFailure) -> Range<UInt64> {
+        var range = range
+        if let receivedFrom {
+            range = try firstReceived(atOrAfter: receivedFrom, in: range, access)..<range.upperBound
+        }
+        if let before {
+            let end = try firstReceived(atOrAfter: before, in: range, access)
+            range = range.lowerBound..<end
+        }
+        return range
+    }
+
     /// The first position in `range` that was received at a time or later; the range's end if none
     /// was.
     package func firstReceived(

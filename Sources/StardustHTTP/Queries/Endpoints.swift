@@ -51,13 +51,13 @@ extension Endpoint {
         .get(
             "/v1/packets", .read, .brieflyElse(on: .waiting), ListQueries.findParameters,
             ListQueries.find),
-        Endpoint(
-            .post, "/v1/packets/query", .read, .withBody, .none,
-            .body { (connection, _) throws(Problem) in try FindRequest.begin(connection) }),
+        PostedQuery.packets.endpoint("/v1/packets/query"),
         // Its name in version 0.9.
-        Endpoint(
-            .post, "/v1/find", .read, .withBody, .none,
-            .body { (connection, _) throws(Problem) in try FindRequest.begin(connection) }),
+        PostedQuery.packets.endpoint("/v1/find"),
+        .get(
+            "/v1/steps", .read, .brieflyElse(on: .waiting), StepQueries.parameters,
+            StepQueries.steps),
+        PostedQuery.steps.endpoint("/v1/steps/query"),
         .get(
             "/v1/entities/{type}/{id}/packets", .read, .brieflyElse(on: .waiting),
             ListQueries.parameters, ListQueries.entityPackets),

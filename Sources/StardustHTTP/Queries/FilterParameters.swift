@@ -10,7 +10,9 @@ extension Parameters {
         "has",
     ]
 
-    static let filters: Set<String> = repeatable.union([
+    static let packetFilters = Set(contentFilters + contentFilters.map { "not_" + $0 })
+
+    static let filters: Set<String> = packetFilters.union([
         "created_from", "created_before", "received_from", "received_before",
     ])
 

@@ -1,4 +1,5 @@
 internal import LedgerFormat
+internal import StardustCore
 
 /// Where the next page of a list of packets begins. Bound to the query and to the ledger size of
 /// the first page, so that pages stay consistent while packets arrive.
@@ -21,6 +22,34 @@ struct PageCursor: Hashable {
     }
 
     var text: String { seal.text(size.entries, next.value) }
+}
+
+/// Where the next page of a list of steps begins, bound likewise.
+struct StepCursor: Hashable {
+    var size: LedgerSize
+    var next: StepSearch.Place
+    private var seal: CursorSeal
+
+    /// A decision chain has fewer nodes than fit in these.
+    private static let nodeBits: UInt64 = 13
+
+    init(size: LedgerSize, next: StepSearch.Place, query: String) {
+        (self.size, self.next, seal) = (size, next, CursorSeal(query))
+    }
+
+    init(_ text: String, query: String) throws(Problem) {
+        seal = CursorSeal(query)
+        let numbers = try seal.open(text)
+        size = LedgerSize(numbers.first)
+        next = StepSearch.Place(
+            position: Position(numbers.second >> Self.nodeBits),
+            node: Int(numbers.second & (1 << Self.nodeBits - 1)))
+        guard size.contains(next.position) else { throw .notACursor }
+    }
+
+    var text: String {
+        seal.text(size.entries, next.position.value << Self.nodeBits | UInt64(next.node))
+    }
 }
 
 /// Where the next page of a table's or view's rows begins. Bound to the query, whose text includes

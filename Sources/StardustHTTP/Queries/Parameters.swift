@@ -5,7 +5,7 @@ struct Parameters {
     private var values: [String: [String]] = [:]
 
     /// Names that may be given more than once, which means any of the values.
-    static let repeatable: Set<String> = Set(contentFilters + contentFilters.map { "not_" + $0 })
+    static let repeatable = packetFilters.union(StepQueries.repeatable)
 
     init(_ values: [String: [String]]) { self.values = values }
 

@@ -17,6 +17,19 @@ struct AnswerTree {
 
     var isObject: Bool { index.map { document.tokens[$0].kind == .object } ?? false }
 
+    /// As it was sent.
+    var source: [UInt8] { index.map { Array(document.source($0)) } ?? [] }
+
+    /// A text, or another scalar as it was sent; nil for null.
+    var words: String? {
+        guard let index else { return nil }
+        switch document.tokens[index].kind {
+        case .string: return document.string(index)
+        case .number, .true, .false: return String(decoding: document.source(index), as: UTF8.self)
+        default: return nil
+        }
+    }
+
     var text: String? { index.flatMap(document.string) }
 
     /// What JSON's numbers tell apart (RFC 8259 section 6).

@@ -86,18 +86,7 @@ struct FilterOptions: ParsableArguments {
             valueName: "filter=value"))
     var not: [String] = []
 
-    @Option(
-        help: ArgumentHelp("Created at or after: RFC 3339 in UTC, or a day.", valueName: "time"))
-    var since: String?
-
-    @Option(help: ArgumentHelp("Created before.", valueName: "time"))
-    var before: String?
-
-    @Option(help: ArgumentHelp("Received at or after.", valueName: "time"))
-    var receivedSince: String?
-
-    @Option(help: ArgumentHelp("Received before.", valueName: "time"))
-    var receivedBefore: String?
+    @OptionGroup var times: TimeOptions
 
     private static let names = [
         "text": "text", "lineage": "lineage", "decision-chain": "decision_chain", "has": "has",
@@ -112,12 +101,7 @@ struct FilterOptions: ParsableArguments {
             ("trace_id", trace),
         ]
         return wanted.flatMap { name, values in values.map { (name, $0) } }
-            + not.compactMap(Self.negated).map { ($0, $1) }
-            + [
-                ("created_from", Self.time(since)), ("created_before", Self.time(before)),
-                ("received_from", Self.time(receivedSince)),
-                ("received_before", Self.time(receivedBefore)),
-            ]
+            + not.compactMap(Self.negated).map { ($0, $1) } + times.query
     }
 
     /// `filter=value` as a parameter; nil if there is no such filter.
@@ -142,6 +126,33 @@ struct FilterOptions: ParsableArguments {
                 "--not \(text): give a filter and its value, such as entity-type=clips; filters are "
                     + Self.names.keys.sorted().joined(separator: ", "))
         }
+    }
+}
+
+/// When packets were created, or received.
+struct TimeOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp("Created at or after: RFC 3339 in UTC, or a day.", valueName: "time"))
+    var since: String?
+
+    @Option(help: ArgumentHelp("Created before.", valueName: "time"))
+    var before: String?
+
+    @Option(help: ArgumentHelp("Received at or after.", valueName: "time"))
+    var receivedSince: String?
+
+    @Option(help: ArgumentHelp("Received before.", valueName: "time"))
+    var receivedBefore: String?
+
+    var query: [(String, String?)] {
+        [
+            ("created_from", Self.time(since)), ("created_before", Self.time(before)),
+            ("received_from", Self.time(receivedSince)),
+            ("received_before", Self.time(receivedBefore)),
+        ]
+    }
+
+    func validate() throws {
         let times = [
             ("since", since), ("before", before), ("received-since", receivedSince),
             ("received-before", receivedBefore),

@@ -1,29 +1,38 @@
-/// Formats packets as lines of aligned columns.
+/// The columns of lists of packets.
 struct PacketColumns {
-    let terminal: Terminal
     /// Whether the packets may be about different entities.
     let showsEntity: Bool
+    private var columns: TextColumns
+
+    init(_ terminal: Terminal, showsEntity: Bool) {
+        self.showsEntity = showsEntity
+        columns = TextColumns(
+            terminal,
+            ["POSITION", "CREATED", "EVENT", "WORKER"] + (showsEntity ? ["ENTITY"] : [])
+                + ["STARDUST_ID"])
+    }
+
+    mutating func lines(_ packets: [ListedPacket]) -> [String] {
+        columns.lines(
+            packets.map { packet in
+                [packet.position, packet.createdAt, packet.event, packet.worker]
+                    + (showsEntity ? [packet.entity] : []) + [packet.stardustID]
+            })
+    }
+}
+
+/// Lists in aligned columns.
+struct TextColumns {
+    let terminal: Terminal
+    let head: [String]
     private var widths: [Int] = []
     private var hasHead = false
 
-    init(_ terminal: Terminal, showsEntity: Bool) {
-        self.terminal = terminal
-        self.showsEntity = showsEntity
-    }
+    init(_ terminal: Terminal, _ head: [String]) { (self.terminal, self.head) = (terminal, head) }
 
-    private var head: [String] {
-        ["POSITION", "CREATED", "EVENT", "WORKER"] + (showsEntity ? ["ENTITY"] : [])
-            + ["STARDUST_ID"]
-    }
-
-    private func cells(_ packet: ListedPacket) -> [String] {
-        ([packet.position, packet.createdAt, packet.event, packet.worker]
-            + (showsEntity ? [packet.entity] : []) + [packet.stardustID]).map(Output.safe)
-    }
-
-    /// The lines for some packets. Columns never get narrower than in earlier lines.
-    mutating func lines(_ packets: [ListedPacket]) -> [String] {
-        var rows = packets.map(cells)
+    /// The lines for some rows. Columns never get narrower than in earlier lines.
+    mutating func lines(_ cells: [[String]]) -> [String] {
+        var rows = cells.map { $0.map(Output.safe) }
         if !hasHead, !rows.isEmpty, terminal.isTerminal { rows.insert(head, at: 0) }
         for row in rows {
             widths = row.enumerated().map { index, cell in

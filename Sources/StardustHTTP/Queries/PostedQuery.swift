@@ -1,21 +1,38 @@
 internal import Packets
 internal import StardustCore
 
-/// The filters of a search in a body: patterns may be longer than a request's target.
-enum FindRequest {
-    static func begin(_ connection: ConnectionHandler) throws(Problem) -> any RequestBody {
+/// A query whose parameters are in a body: they may be too long for a request's target.
+struct PostedQuery: Sendable {
+    let known: Set<String>
+    let query: @Sendable (QueryRequest) throws(Problem) -> Query
+
+    static let packets = PostedQuery(
+        known: ListRequest.parameters.union(Parameters.filters).union(["count"]),
+        query: ListQueries.find)
+
+    static let steps = PostedQuery(known: StepQueries.names, query: StepQueries.steps)
+
+    func begin(_ connection: ConnectionHandler) throws(Problem) -> any RequestBody {
         try MediaType.requireJSON(of: connection)
         return WholeBody(
-            connection, "a search", bytesMax: QueryLimits.findBytes, on: .waiting, answer)
+            connection, "a query", bytesMax: QueryLimits.findBytes, on: .waiting, answer)
     }
 
-    private static let answer: WholeBody.Answering = { (body, context) throws(Problem) in
-        let parameters = try Parameters(json: body)
-        try parameters.check(
-            ListRequest.parameters.union(Parameters.filters).union(["count"]))
-        let request = QueryRequest(
-            ledger: context.ledger, variables: PathVariables(), parameters: parameters)
-        return try ListQueries.find(request).answer(context)
+    private var answer: WholeBody.Answering {
+        { (body, context) throws(Problem) in
+            let parameters = try Parameters(json: body)
+            try parameters.check(known)
+            let request = QueryRequest(
+                ledger: context.ledger, variables: PathVariables(), parameters: parameters)
+            return try request.parsed(query).answer(context)
+        }
+    }
+
+    /// The endpoint that takes it.
+    func endpoint(_ path: String) -> Endpoint {
+        Endpoint(
+            .post, path, .read, .withBody, .none,
+            .body { (connection, _) throws(Problem) in try begin(connection) })
     }
 }
 

@@ -1,0 +1,90 @@
+package import LedgerFormat
+package import LedgerIndex
+package import LedgerStorage
+internal import Packets
+internal import Platform
+package import Reconstruction
+
+/// Finds steps of reasoning. The index yields packets that may have one; their nodes decide.
+package struct StepSearch: ~Copyable {
+    private let map: LedgerMap
+    private let index: TermSnapshot
+    private let source: LedgerChainSource
+    private let steps: StepFilter
+    private let query: TermQuery
+    private let packets: PacketFilter
+
+    /// `packets` are conditions on the packets: their entities, traces and times.
+    package init(
+        _ map: LedgerMap, _ index: TermSnapshot, _ source: LedgerChainSource, _ steps: StepFilter,
+        _ packets: PacketFilter
+    ) {
+        (self.map, self.index, self.source) = (map, index, source)
+        (self.steps, self.packets) = (steps, packets)
+        var query = packets.query(index.key)
+        var terms = StepTerms(index.key)
+        steps.require(in: &terms)
+        for group in terms.groups { query.require(oneOf: group) }
+        self.query = query
+    }
+
+    /// Whether every packet of the range has to be read, since the index cannot tell them apart.
+    package var isScan: Bool { query.isEmpty }
+
+    package struct Page: Sendable {
+        package var found: [FoundStep] = []
+        /// Where the next page begins; nil if this is the last one.
+        package var next: Place?
+        /// The page ends early because time ran out.
+        package var isCut = false
+    }
+
+    /// A node of a packet.
+    package struct Place: Hashable, Sendable {
+        package var position: Position
+        package var node: Int
+
+        package init(position: Position, node: Int) {
+            (self.position, self.node) = (position, node)
+        }
+    }
+
+    /// A page of the matching steps in `range`, from the step `from` on, in ledger order or newest
+    /// packets first.
+    package func page(
+        in range: Range<UInt64>, from: Place?, isDescending: Bool, _ limits: PacketSearch.Limits
+    ) throws(PacketSearch.Failure) -> Page {
+        var (page, bytes) = (Page(), 0)
+        var walk: TermWalk
+        do throws(IndexFailure) {
+            let range = try map.range(
+                range, receivedFrom: packets.receivedFrom, before: packets.receivedBefore,
+                index.access)
+            walk = index.walk(
+                query, in: range, created: packets.created, isDescending: isDescending,
+                until: limits.deadline)
+        } catch { throw PacketSearch.Failure(error) }
+        while let position = try next(&walk) {
+            guard let packet = try source.packet(at: position), packets.mayHold(packet) else {
+                continue
+            }
+            let first = from?.position == position ? from?.node ?? 0 : 0
+            for step in steps.steps(of: packet) where step.index >= first {
+                if page.found.count >= limits.packets || bytes > limits.payloadBytes {
+                    page.next = Place(position: position, node: step.index)
+                    return page
+                }
+                if page.found.last?.position != position { bytes += step.payloadBytes }
+                page.found.append(step)
+            }
+        }
+        if let cut = walk.cut { (page.next, page.isCut) = (Place(position: cut, node: 0), true) }
+        return page
+    }
+
+    private func next(_ walk: inout TermWalk) throws(PacketSearch.Failure) -> Position? {
+        do throws(IndexFailure) { return try walk.next() } catch {
+            throw PacketSearch.Failure(error)
+        }
+    }
+}

@@ -1,0 +1,132 @@
+internal import LedgerFormat
+internal import LedgerIndex
+internal import LedgerStorage
+internal import Packets
+internal import Reconstruction
+internal import StardustCore
+
+/// Steps of reasoning, wherever they are.
+enum StepQueries {
+    static let parameters: Endpoint.ParameterNames = .some(names)
+
+    static let names: Set<String> = ListRequest.parameters.union(filters)
+
+    /// Those that may be given again, which means any of the values.
+    static let repeatable: Set<String> = [
+        "agent", "kind", "vote_of", "option", "chosen", "status", "text", "entity_type",
+        "entity_id", "trace_id",
+    ]
+
+    private static let filters = repeatable.union([
+        "confidence_below", "created_from", "created_before", "received_from", "received_before",
+    ])
+
+    static func steps(_ request: QueryRequest) throws(Problem) -> Query {
+        let parameters = request.parameters
+        var filter = try parameters.filter()
+        let steps = try wish(parameters, texts: filter.wanted.texts)
+        filter.wanted.texts = []
+        let map = try request.map()
+        let current = map.head.size
+        let text = filters.sorted().flatMap { name in
+            parameters.all(name).map { "\(name)=\($0)" }
+        }
+        let list = try StepList(
+            parameters, query: "steps " + text.joined(separator: "\n"), current: current)
+        let packets = filter
+        return Query { (context) throws(Problem) in
+            let index = try context.index(reflecting: current)
+            let source = LedgerChainSource(
+                map, index, size: list.size, context.ledger.packetCache, until: context.deadline)
+            let search = StepSearch(map, index, source, steps, packets)
+            let page = try context.searching { () throws(PacketSearch.Failure) in
+                let page = try search.page(
+                    in: list.range, from: list.from, isDescending: list.isDescending,
+                    PacketSearch.Limits(
+                        packets: list.limit, payloadBytes: QueryLimits.pageBytes,
+                        deadline: context.deadline))
+                if page.isCut, context.isBrief { throw .wouldBlock }
+                return page
+            }
+            return shown(page, list, isScan: search.isScan, damage: map.damage)
+        }
+    }
+
+    private static func wish(
+        _ parameters: Parameters, texts: [TextPattern]
+    ) throws(Problem) -> StepFilter {
+        var filter = StepFilter()
+        filter.agents = parameters.all("agent")
+        filter.kinds = parameters.all("kind")
+        filter.voters = parameters.all("vote_of")
+        filter.options = parameters.all("option")
+        filter.chosen = parameters.all("chosen")
+        filter.statuses = parameters.all("status")
+        filter.texts = texts
+        if let text = parameters["confidence_below"] {
+            guard let bound = Double(text), bound.isFinite else {
+                throw .badParameter("confidence_below", "\(text) is not a number, such as 0.5")
+            }
+            filter.confidenceBelow = bound
+        }
+        return filter
+    }
+
+    private static func shown(
+        _ page: StepSearch.Page, _ list: StepList, isScan: Bool, damage: Finding?
+    ) -> Answer {
+        Answer { json in
+            json.beginObject()
+            json.member("ledger_size", list.size.entries)
+            if isScan { json.member("scanned", true) }
+            json.key("steps")
+            json.array(page.found) { $0.write(to: &$1) }
+            json.key("next")
+            if let next = page.next {
+                json.string(list.cursor(next))
+            } else {
+                json.null()
+            }
+            if page.isCut { json.member("cut", true) }
+            if let damage { json.damaged(damage) }
+            json.endObject()
+        }
+    }
+}
+
+/// What a request for steps specifies, apart from its filter.
+private struct StepList {
+    let limit: Int
+    let size: LedgerSize
+    let isDescending: Bool
+    /// Positions the list may still return.
+    let range: Range<UInt64>
+    /// The step to go on with, in the first or last packet of the range.
+    let from: StepSearch.Place?
+    private let query: String
+
+    init(_ parameters: Parameters, query: String, current: LedgerSize) throws(Problem) {
+        limit = Int(
+            try parameters.number("limit", in: 1...UInt64(QueryLimits.pageMax))
+                ?? UInt64(QueryLimits.pageDefault))
+        isDescending = try parameters.isDescending()
+        self.query = "\(isDescending ? "desc" : "asc") \(query)"
+        let size = try parameters.size(upTo: current)
+        guard let text = parameters["cursor"] else {
+            (self.size, from, range) = (size, nil, 0..<size.entries)
+            return
+        }
+        let cursor = try StepCursor(text, query: self.query)
+        guard cursor.size <= current, parameters["as_of"] == nil || cursor.size == size else {
+            throw .badParameter("cursor", "belongs to another size of the ledger")
+        }
+        self.size = cursor.size
+        let position = cursor.next.position.value
+        from = cursor.next
+        range = isDescending ? 0..<position + 1 : position..<cursor.size.entries
+    }
+
+    func cursor(_ next: StepSearch.Place) -> String {
+        StepCursor(size: size, next: next, query: query).text
+    }
+}
