@@ -117,7 +117,8 @@ let package = Package(
             name: "StardustHTTP",
             dependencies: [
                 "LedgerFormat", "Platform", "Packets", "LedgerStorage", "LedgerIndex",
-                "Publishing", "Reconstruction", "ReadModel", "StardustCore", log,
+                "Publishing", "Reconstruction", "ReadModel", "StardustCore", "Cleanup",
+                log,
                 .product(name: "NIOCore", package: nio),
                 .product(name: "NIOPosix", package: nio),
                 .product(name: "NIOHTTP1", package: nio),

@@ -76,24 +76,13 @@ extension Chain {
         json.endObject()
     }
 
-    /// Which packet it is, for whoever looks it up or checks it.
-    private func identify(_ packet: ChainPacket, _ json: inout JSONWriter) {
-        json.member("stardust_id", packet.stardustID)
-        json.member("entity_type", packet.entityType)
-        json.member("entity_id", packet.entityID)
-        if let event = packet.event { json.member("event", event) }
-        json.member("created_at", packet.createdAt)
-        json.member("entry_hash", packet.entryHash)
-        json.member("payload_sha256", packet.payloadDigest)
-    }
-
     private func write(_ entry: Entry, _ json: inout JSONWriter) {
         let packet = entry.packet
         json.beginObject()
         json.member("order", entry.order)
         json.member("position", packet.position.value)
         json.member("depth", entry.depth)
-        identify(packet, &json)
+        json.identity(packet)
         json.members(packet.members)
         json.key("tainted")
         if let isTainted = entry.isTainted { json.boolean(isTainted) } else { json.null() }
@@ -147,7 +136,7 @@ extension Chain {
         json.member("relation", amendment.edge.relation)
         json.member("amends", amendment.target.value)
         json.member("in_force", isInForce)
-        identify(packet, &json)
+        json.identity(packet)
         json.key("ref")
         json.json(amendment.edge.reference.source)
         if let path = proofs?.inclusion[packet.position] {

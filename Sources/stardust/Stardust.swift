@@ -17,7 +17,9 @@ struct Stardust: AsyncParsableCommand {
         version: Version.text,
         subcommands: [
             InitCommand.self, ServeCommand.self, EmitCommand.self, GetCommand.self,
-            HistoryCommand.self, FindCommand.self, StepsCommand.self, ChainCommand.self,
+            HistoryCommand.self, FindCommand.self, StepsCommand.self, ConflictsCommand.self,
+            EvidenceCommand.self,
+            PathCommand.self, ChainCommand.self,
             FollowCommand.self,
             CheckpointCommand.self, ProveCommand.self, CheckProofCommand.self, VerifyCommand.self,
             ExportCommand.self, ReindexCommand.self, RotateKeyCommand.self, ModelCommand.self,

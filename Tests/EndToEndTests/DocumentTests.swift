@@ -198,7 +198,7 @@ import Testing
                 "--seed", "\(seed)", "--no-color",
             ])
         #expect(result.status == 0, "seed \(seed): \(result.output)\(result.error)")
-        #expect(result.output.contains("Operations:       40 selected / 41 total"))
+        #expect(result.output.contains("Operations:       45 selected / 46 total"))
         #expect(daemon.stop() == 0)
     }
 
@@ -229,7 +229,10 @@ import Testing
         let places = [
             "{stardust_id}": ExamplePipeline.upload, "{position}": "0", "{type}": "clips",
             "{id}": ExamplePipeline.clip, "{trace_id}": "6dc6507795ec445c8c3fcb2eb2c73e14",
-            "{level}": "0", "{index}": "000", "{table}": "clips", "{view}": "best_clip_per_video",
+            "{level}": "0", "{index}": "000",
+            "{digest}": "sha256:d154de3994446185bedafa3237c7953d036dc683711b0f7923c4412d42112a65",
+            "{table}": "clips",
+            "{view}": "best_clip_per_video",
         ]
         for endpoint in Endpoint.all where endpoint.path != "/v1/follow" {
             let path = places.reduce(endpoint.path) {

@@ -49,8 +49,11 @@ struct DowngradeTests {
             }
             for number in 0..<100 {
                 let parents = acknowledged.last.map { "\"\($0)\"" } ?? ""
-                let packet =
-                    #"{"entity_type":"clips","entity_id":"\#(UUID())","lineage":{"n":\#(number),"parents":[\#(parents)]}}"#
+                let id = UUID()
+                let packet = """
+                    {"entity_type":"clips","entity_id":"\(id)","lineage":{"trace_id":"\(id)",\
+                    "_meta_parents":[\(parents)],"n":\(number)}}
+                    """
                 let answer = try client.emit(Array(packet.utf8))
                 #expect(answer.status == 201, "\(answer.text)")
                 guard let id = answer.text.firstMatch(of: /"stardust_id":"([^"]+)"/)?.1 else {

@@ -25,6 +25,8 @@ package struct TermKey: Hashable, Sendable {
         var amending: [UInt64] = []
         /// Votes, in both forms of a decision chain.
         var votes: [UInt64] = []
+        /// Name of the member that says which question a chain decides.
+        var decisionKeyMember: UInt64 = 0
         /// Names of the members of a vote that name an option.
         var optionMembers: [UInt64] = []
         /// Names of the members whose strings are texts.
@@ -46,6 +48,7 @@ package struct TermKey: Hashable, Sendable {
         paths.votes = [
             bare.path(.decisionChain, "votes"), bare.path(.decisionChain, "nodes", "votes"),
         ]
+        paths.decisionKeyMember = bare.text(Array("decision_key".utf8).span)
         paths.optionMembers = ["option", "vote"].map { bare.text(Array($0.utf8).span) }
         paths.textMembers = Words.textMembers.map { bare.text(Array($0.utf8).span) }
         (self.first, self.second, self.paths) = (bare.first, bare.second, paths)
@@ -66,7 +69,7 @@ package struct TermKey: Hashable, Sendable {
     package enum Root: UInt64, Sendable {
         case lineage = 1
         case decisionChain, entityType, entityID, entity, payload, amendment, unindexed, word, voter
-        case votedOption
+        case votedOption, decisionKey
     }
 
     @inline(__always)
@@ -278,6 +281,12 @@ extension TermKey {
 
     /// Packets that retract another.
     package var retraction: UInt64 { paths.amending[0] }
+
+    /// Packets that retract, supersede or revise any others: a term for each of these.
+    package var amendments: [UInt64] { paths.amending }
+
+    /// Packets that say which question they decide.
+    package var decisionKey: UInt64 { term(path(.decisionKey), 0) }
 
     /// Packets that retract, supersede or revise what a reference names. Uses the term by member: a
     /// bare id states no relation.

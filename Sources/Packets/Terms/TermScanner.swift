@@ -173,6 +173,9 @@ package struct TermScanner: ~Copyable {
             let hash = textHash(name, bytes)
             let member = key.path(path, member: hash)
             if areVotes { terms.append(key.term(voter, hash)) }
+            if path == decisionChain, hash == key.paths.decisionKeyMember, !isPattern {
+                terms.append(key.decisionKey)
+            }
             vote =
                 areVotes
                 ? .value : isVote && key.paths.optionMembers.contains(hash) ? .option : .none

@@ -1,7 +1,7 @@
 package import LedgerFormat
 package import LedgerIndex
 package import LedgerStorage
-internal import Packets
+package import Packets
 internal import Platform
 package import Reconstruction
 
@@ -163,6 +163,36 @@ package final class LedgerChainSource: ChainSource {
             }
         }
     }
+
+    /// Passes the positions before a packet of those that may decide the same question about the same
+    /// entity to `body`, the newest first.
+    package func eachEarlierAnswer(
+        _ packet: ChainPacket, _ key: String, _ body: (Position) throws(Failure) -> Bool
+    ) throws(Failure) {
+        var scanner = TermScanner(key: index.key)
+        var pattern = JSONWriter()
+        pattern.beginObject()
+        pattern.member("decision_key", key)
+        pattern.endObject()
+        let terms =
+            scanner.pattern(pattern.bytes.span, in: .decisionChain)
+            + [index.key.entity(packet.entityType, packet.entityID)]
+        var walk = index.walk(
+            terms, in: 0..<min(packet.position.value, size.entries), isDescending: true)
+        while let position = try next(&walk) { guard try body(position) else { return } }
+    }
+
+    /// Positions of packets that may have all the terms of one of some alternatives, in order.
+    package func positions(oneOf alternatives: [[UInt64]]) throws(Failure) -> [Position] {
+        var query = TermQuery()
+        query.require(oneOf: alternatives)
+        var walk = index.walk(query, in: 0..<size.entries)
+        var found: [Position] = []
+        while let position = try next(&walk) { found.append(position) }
+        return found
+    }
+
+    package var key: TermKey { index.key }
 
     // MARK: Reverse edges
 

@@ -34,25 +34,16 @@ package struct StepSearch: ~Copyable {
     package struct Page: Sendable {
         package var found: [FoundStep] = []
         /// Where the next page begins; nil if this is the last one.
-        package var next: Place?
+        package var next: PlaceInPacket?
         /// The page ends early because time ran out.
         package var isCut = false
-    }
-
-    /// A node of a packet.
-    package struct Place: Hashable, Sendable {
-        package var position: Position
-        package var node: Int
-
-        package init(position: Position, node: Int) {
-            (self.position, self.node) = (position, node)
-        }
     }
 
     /// A page of the matching steps in `range`, from the step `from` on, in ledger order or newest
     /// packets first.
     package func page(
-        in range: Range<UInt64>, from: Place?, isDescending: Bool, _ limits: PacketSearch.Limits
+        in range: Range<UInt64>, from: PlaceInPacket?, isDescending: Bool,
+        _ limits: PacketSearch.Limits
     ) throws(PacketSearch.Failure) -> Page {
         var (page, bytes) = (Page(), 0)
         var walk: TermWalk
@@ -68,17 +59,19 @@ package struct StepSearch: ~Copyable {
             guard let packet = try source.packet(at: position), packets.mayHold(packet) else {
                 continue
             }
-            let first = from?.position == position ? from?.node ?? 0 : 0
+            let first = from?.position == position ? from?.index ?? 0 : 0
             for step in steps.steps(of: packet) where step.index >= first {
                 if page.found.count >= limits.packets || bytes > limits.payloadBytes {
-                    page.next = Place(position: position, node: step.index)
+                    page.next = PlaceInPacket(position: position, index: step.index)
                     return page
                 }
                 if page.found.last?.position != position { bytes += step.payloadBytes }
                 page.found.append(step)
             }
         }
-        if let cut = walk.cut { (page.next, page.isCut) = (Place(position: cut, node: 0), true) }
+        if let cut = walk.cut {
+            (page.next, page.isCut) = (PlaceInPacket(position: cut, index: 0), true)
+        }
         return page
     }
 
@@ -86,5 +79,15 @@ package struct StepSearch: ~Copyable {
         do throws(IndexFailure) { return try walk.next() } catch {
             throw PacketSearch.Failure(error)
         }
+    }
+}
+
+/// One of the things that a packet has: a node of its reasoning, or a conflict that it makes.
+package struct PlaceInPacket: Hashable, Sendable {
+    package var position: Position
+    package var index: Int
+
+    package init(position: Position, index: Int) {
+        (self.position, self.index) = (position, index)
     }
 }

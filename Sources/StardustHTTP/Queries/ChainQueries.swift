@@ -40,15 +40,10 @@ enum ChainQueries {
         init(_ parameters: Parameters, _ target: ChainTarget) throws(Problem) {
             format = try parameters.choice("format", of: ChainFormat.self) ?? .json
             layout = try parameters.choice("layout", of: GraphLayout.self) ?? .portrait
-            var limits = ChainLimits()
-            limits.depth =
-                try parameters.count("max_depth", upTo: ChainLimits.depthMax) ?? limits.depth
-            limits.packets =
-                try parameters.count("max_packets", upTo: ChainLimits.packetsMax) ?? limits.packets
             request = ChainRequest(
                 target,
                 direction: try parameters.choice("direction", of: ChainRequest.Direction.self)
-                    ?? .upstream, limits: limits)
+                    ?? .upstream, limits: try parameters.chainLimits())
             wantsRows = try parameters.boolean("rows")
             guard !wantsRows || format == .json else {
                 throw .badParameter(

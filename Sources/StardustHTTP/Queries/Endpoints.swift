@@ -31,19 +31,19 @@ extension Endpoint {
             "/v1/packets/{stardust_id}/chain", .read, .brieflyElse(on: .chains),
             ChainQueries.parameters, ChainQueries.packetChain),
         .get(
-            "/v1/packets/{stardust_id}/proof", .audit, .brieflyElse(on: .waiting), .none,
+            "/v1/packets/{stardust_id}/proof", .read, .brieflyElse(on: .waiting), .none,
             ProofQueries.packetProof),
     ]
 
     private static let entries: [Endpoint] = [
         .get(
-            "/v1/entries/{position}", .audit, .brieflyElse(on: .disk), PacketQueries.parameters,
+            "/v1/entries/{position}", .read, .brieflyElse(on: .disk), PacketQueries.parameters,
             PacketQueries.entry),
         .get(
-            "/v1/entries/{position}/raw", .audit, .brieflyElse(on: .disk),
+            "/v1/entries/{position}/raw", .read, .brieflyElse(on: .disk),
             PacketQueries.parameters, PacketQueries.rawEntry),
         .get(
-            "/v1/entries/{position}/proof", .audit, .brieflyElse(on: .waiting), .none,
+            "/v1/entries/{position}/proof", .read, .brieflyElse(on: .waiting), .none,
             ProofQueries.entryProof),
     ]
 
@@ -58,6 +58,15 @@ extension Endpoint {
             "/v1/steps", .read, .brieflyElse(on: .waiting), StepQueries.parameters,
             StepQueries.steps),
         PostedQuery.steps.endpoint("/v1/steps/query"),
+        .get(
+            "/v1/conflicts", .read, .brieflyElse(on: .waiting), StandingQueries.parameters,
+            StandingQueries.conflicts),
+        .get(
+            "/v1/evidence/{digest}", .read, .brieflyElse(on: .chains), EvidenceQueries.parameters,
+            EvidenceQueries.evidence),
+        .get(
+            "/v1/paths", .read, .brieflyElse(on: .chains), PathQueries.parameters,
+            PathQueries.path),
         .get(
             "/v1/entities/{type}/{id}/packets", .read, .brieflyElse(on: .waiting),
             ListQueries.parameters, ListQueries.entityPackets),

@@ -24,16 +24,16 @@ struct PageCursor: Hashable {
     var text: String { seal.text(size.entries, next.value) }
 }
 
-/// Where the next page of a list of steps begins, bound likewise.
-struct StepCursor: Hashable {
+/// Where the next page of a list of things within packets begins, bound likewise.
+struct PlaceCursor: Hashable {
     var size: LedgerSize
-    var next: StepSearch.Place
+    var next: PlaceInPacket
     private var seal: CursorSeal
 
-    /// A decision chain has fewer nodes than fit in these.
-    private static let nodeBits: UInt64 = 13
+    /// A packet has fewer nodes, and makes fewer conflicts, than fit in these.
+    private static let indexBits: UInt64 = 13
 
-    init(size: LedgerSize, next: StepSearch.Place, query: String) {
+    init(size: LedgerSize, next: PlaceInPacket, query: String) {
         (self.size, self.next, seal) = (size, next, CursorSeal(query))
     }
 
@@ -41,14 +41,14 @@ struct StepCursor: Hashable {
         seal = CursorSeal(query)
         let numbers = try seal.open(text)
         size = LedgerSize(numbers.first)
-        next = StepSearch.Place(
-            position: Position(numbers.second >> Self.nodeBits),
-            node: Int(numbers.second & (1 << Self.nodeBits - 1)))
+        next = PlaceInPacket(
+            position: Position(numbers.second >> Self.indexBits),
+            index: Int(numbers.second & (1 << Self.indexBits - 1)))
         guard size.contains(next.position) else { throw .notACursor }
     }
 
     var text: String {
-        seal.text(size.entries, next.position.value << Self.nodeBits | UInt64(next.node))
+        seal.text(size.entries, next.position.value << Self.indexBits | UInt64(next.index))
     }
 }
 

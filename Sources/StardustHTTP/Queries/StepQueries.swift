@@ -31,7 +31,7 @@ enum StepQueries {
         let text = filters.sorted().flatMap { name in
             parameters.all(name).map { "\(name)=\($0)" }
         }
-        let list = try StepList(
+        let list = try PlacedList(
             parameters, query: "steps " + text.joined(separator: "\n"), current: current)
         let packets = filter
         return Query { (context) throws(Problem) in
@@ -42,9 +42,7 @@ enum StepQueries {
             let page = try context.searching { () throws(PacketSearch.Failure) in
                 let page = try search.page(
                     in: list.range, from: list.from, isDescending: list.isDescending,
-                    PacketSearch.Limits(
-                        packets: list.limit, payloadBytes: QueryLimits.pageBytes,
-                        deadline: context.deadline))
+                    list.limits(until: context.deadline))
                 if page.isCut, context.isBrief { throw .wouldBlock }
                 return page
             }
@@ -73,7 +71,7 @@ enum StepQueries {
     }
 
     private static func shown(
-        _ page: StepSearch.Page, _ list: StepList, isScan: Bool, damage: Finding?
+        _ page: StepSearch.Page, _ list: PlacedList, isScan: Bool, damage: Finding?
     ) -> Answer {
         Answer { json in
             json.beginObject()
@@ -91,42 +89,5 @@ enum StepQueries {
             if let damage { json.damaged(damage) }
             json.endObject()
         }
-    }
-}
-
-/// What a request for steps specifies, apart from its filter.
-private struct StepList {
-    let limit: Int
-    let size: LedgerSize
-    let isDescending: Bool
-    /// Positions the list may still return.
-    let range: Range<UInt64>
-    /// The step to go on with, in the first or last packet of the range.
-    let from: StepSearch.Place?
-    private let query: String
-
-    init(_ parameters: Parameters, query: String, current: LedgerSize) throws(Problem) {
-        limit = Int(
-            try parameters.number("limit", in: 1...UInt64(QueryLimits.pageMax))
-                ?? UInt64(QueryLimits.pageDefault))
-        isDescending = try parameters.isDescending()
-        self.query = "\(isDescending ? "desc" : "asc") \(query)"
-        let size = try parameters.size(upTo: current)
-        guard let text = parameters["cursor"] else {
-            (self.size, from, range) = (size, nil, 0..<size.entries)
-            return
-        }
-        let cursor = try StepCursor(text, query: self.query)
-        guard cursor.size <= current, parameters["as_of"] == nil || cursor.size == size else {
-            throw .badParameter("cursor", "belongs to another size of the ledger")
-        }
-        self.size = cursor.size
-        let position = cursor.next.position.value
-        from = cursor.next
-        range = isDescending ? 0..<position + 1 : position..<cursor.size.entries
-    }
-
-    func cursor(_ next: StepSearch.Place) -> String {
-        StepCursor(size: size, next: next, query: query).text
     }
 }

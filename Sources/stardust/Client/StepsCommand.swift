@@ -1,6 +1,4 @@
 import ArgumentParser
-internal import LedgerFormat
-internal import Packets
 
 struct StepsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -76,36 +74,11 @@ struct StepsCommand: AsyncParsableCommand {
     }
 
     private func run(_ options: ClientOptions) async throws {
-        var terminal = Terminal()
         var columns = TextColumns(
-            terminal,
+            Terminal(),
             ["POSITION", "CREATED", "KIND", "AGENT", "ENTITY", voteOf.isEmpty ? "CHOSE" : "VOTED"])
-        var (cursor, shown): (String?, Int) = (nil, 0)
-        var damage: String?
-        terminal.beginPaging()
-        defer { terminal.endPaging() }
-        repeat {
-            let left = page.limit.map { $0 - shown } ?? .max
-            let bytes = try await options.client.get(
-                "/v1/steps",
-                query + [
-                    ("as_of", page.asOf?.text), ("order", page.desc ? "desc" : nil),
-                    ("cursor", cursor), ("limit", left < 100 ? String(left) : nil),
-                ])
-            let document = try JSONDocument(answer: bytes)
-            let answer = AnswerTree(document)
-            let steps = answer["steps"].elements
-            if options.json {
-                for step in steps { try Output.foreign(step.source + [0x0A]) }
-            } else {
-                for line in columns.lines(steps.map(cells)) { try Output.line(line) }
-            }
-            shown += steps.count
-            damage = damage ?? answer["damage"].text
-            cursor = answer["next"].text
-        } while cursor != nil && shown < page.limit ?? .max && Output.hasReader
-        if let damage { throw Failure.damaged(damage) }
-        if shown == 0, !options.json { Output.error("no steps") }
+        let list = AnswerList(path: "/v1/steps", member: "steps", nothing: "no steps")
+        try await list.run(query, page, options) { _, steps in columns.lines(steps.map(cells)) }
     }
 
     private func cells(_ step: AnswerTree) -> [String] {
