@@ -23,6 +23,15 @@ package struct Chain: Sendable {
     package var proofs: Proofs?
     /// The rows of the packets' entities as a JSON value, if requested.
     package var rows: [UInt8]?
+    /// What changed since an earlier size, if requested. A box, as a chain cannot contain chains.
+    private var change: [ChainDiff] = []
+    /// Whether it came to where it was expected, if requested.
+    package var expected: Expectation?
+
+    package var changed: ChainDiff? {
+        get { change.first }
+        set { change = newValue.map { [$0] } ?? [] }
+    }
 
     /// The tree's root at the chain's size, and each packet's path to it, starting with the leaf's
     /// sibling.

@@ -53,6 +53,14 @@ extension Chain {
         }
         json.key("frontier")
         json.array(frontier) { write($0, &$1) }
+        if let changed {
+            json.key("changed")
+            changed.write(to: &json)
+        }
+        if let expected {
+            json.key("expected")
+            expected.write(to: &json)
+        }
         if let rows {
             json.key("rows")
             json.json(rows)
@@ -129,7 +137,7 @@ extension Chain {
         json.endObject()
     }
 
-    private func write(_ amendment: Amendment, isInForce: Bool, _ json: inout JSONWriter) {
+    func write(_ amendment: Amendment, isInForce: Bool, _ json: inout JSONWriter) {
         let packet = amendment.child
         json.beginObject()
         json.member("position", packet.position.value)
@@ -146,7 +154,7 @@ extension Chain {
         json.endObject()
     }
 
-    private func write(_ conflict: ChainConflict, _ json: inout JSONWriter) {
+    func write(_ conflict: ChainConflict, _ json: inout JSONWriter) {
         json.beginObject()
         json.member("kind", conflict.kind.rawValue)
         json.key("positions")

@@ -19,7 +19,7 @@ struct Stardust: AsyncParsableCommand {
             InitCommand.self, ServeCommand.self, EmitCommand.self, GetCommand.self,
             HistoryCommand.self, FindCommand.self, StepsCommand.self, ConflictsCommand.self,
             EvidenceCommand.self,
-            PathCommand.self, ChainCommand.self,
+            PathCommand.self, DiffCommand.self, ChainCommand.self,
             FollowCommand.self,
             CheckpointCommand.self, ProveCommand.self, CheckProofCommand.self, VerifyCommand.self,
             ExportCommand.self, ReindexCommand.self, RotateKeyCommand.self, ModelCommand.self,

@@ -30,6 +30,23 @@ import Testing
             environment: environment)
     }
 
+    /// What a page shows after a block comes, in this order; … stands for anything.
+    @Test func `what the page shows is what comes`() throws {
+        let page = try Repository.text("Docs/Querying.md")
+        let shown = page.matches(of: /```bash\n(?<block>[^`]*)```\n```text\n(?<lines>[^`]*)```/)
+        #expect(shown.count >= 12)
+        for match in shown {
+            let result = try Self.runs(String(match.block), with: Daemon())
+            #expect(result.status == 0, "\(match.block): \(result.error)")
+            var rest = result.output[...]
+            for line in match.lines.split(separator: "\n") where line != "…" {
+                let place = rest.firstRange(of: line)
+                #expect(place != nil, "\(line) is not in \(result.output)")
+                rest = place.map { rest[$0.upperBound...] } ?? rest
+            }
+        }
+    }
+
     private static let tools =
         Repository.has("go") && Repository.has("dot")
         && FileManager.default.isExecutableFile(atPath: AuditTools.python)

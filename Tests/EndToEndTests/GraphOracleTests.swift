@@ -22,6 +22,7 @@ import Testing
             try Self.comparePaths(graph, client, server, seed)
             try Self.compareConflicts(client, server)
             try Self.compareEvidence(client, server)
+            try Self.compareDiffs(graph, client, server, seed)
             return true
         }
     }
@@ -108,6 +109,39 @@ import Testing
         }
     }
 
+    /// What came to a packet's chain between two sizes, and which references found what they name.
+    private static func compareDiffs(
+        _ graph: RandomLedger, _ client: HTTPClient, _ server: PostgresServer, _ seed: UInt64
+    ) throws {
+        var generator = SeededGenerator(seed: seed &+ 17)
+        let cases = (0..<50).map { _ in
+            let sizes = [
+                Int.random(in: 0...60, using: &generator),
+                Int.random(in: 0...60, using: &generator),
+            ].sorted()
+            return (id: graph.ids.randomElement(using: &generator)!, from: sizes[0], to: sizes[1])
+        }
+        let rows = try server.psql(
+            cases.map { "SELECT diff('\($0.id)', \($0.from), \($0.to));" }.joined(separator: "\n"))
+        #expect(rows.count == cases.count)
+        for (one, row) in zip(cases, rows) {
+            let answer = try client.get("/v1/diff?packet=\(one.id)&from=\(one.from)&to=\(one.to)")
+            guard answer.status == 200 else {
+                #expect(answer.status == 404 && row == "none", "\(one) \(answer.text)")
+                continue
+            }
+            let packets = (answer.json["packets"] as! [[String: Any]]).map {
+                $0["position"] as! Int
+            }
+            .sorted().map(String.init).joined(separator: ",")
+            let edges = (answer.json["edges_found"] as! [[String: Any]]).map {
+                "\($0["from"]!)>\($0["to"]!)"
+            }
+            #expect(
+                "p\(packets) e\(Set(edges).sorted().joined(separator: ","))" == row, "\(one)")
+        }
+    }
+
     private static func schema(_ file: String) -> String {
         """
         DROP SCHEMA IF EXISTS g CASCADE; CREATE SCHEMA g; SET search_path = g;
@@ -118,8 +152,8 @@ import Testing
             packet->'decision_chain'->>'decision_key' AS key, packet->'decision_chain'->'nodes'->0 AS node,
             packet->'lineage'->'evidence' AS evidence FROM packets;
         CREATE TABLE edges AS SELECT c.position AS child, f.position AS parent,
-            coalesce(ref->>'relation', 'derived_from') AS relation, n
-            FROM packets c, jsonb_array_elements(c.packet->'lineage'->'_meta_parents') WITH ORDINALITY AS r(ref, n)
+            coalesce(ref->>'relation', 'derived_from') AS relation, place
+            FROM packets c, jsonb_array_elements(c.packet->'lineage'->'_meta_parents') WITH ORDINALITY AS r(ref, place)
             JOIN p f ON f.id = coalesce(ref->>'stardust_id', ref #>> '{}');
         -- All ways, each as the positions on it.
         CREATE FUNCTION routes(a text, b text) RETURNS text LANGUAGE sql AS $$
@@ -146,6 +180,20 @@ import Testing
                 WHERE relation NOT IN ('retracts', 'supersedes') AND child <> ALL (roots))
             SELECT coalesce(string_agg(DISTINCT position::text, ',' ORDER BY position::text), '') FROM w
             JOIN p ON position = at WHERE node ? 'chosen' AND (own OR depth > 0) $$;
+        CREATE FUNCTION up(root bigint, size bigint) RETURNS SETOF bigint LANGUAGE sql AS $$
+            WITH RECURSIVE w(at) AS (SELECT root WHERE root < size UNION SELECT parent FROM w
+                JOIN edges ON child = at AND parent < size) SELECT at FROM w $$;
+        CREATE FUNCTION down(root bigint, size bigint) RETURNS SETOF bigint LANGUAGE sql AS $$
+            WITH RECURSIVE w(at) AS (SELECT root WHERE root < size UNION SELECT child FROM w
+                JOIN edges ON parent = at AND child < size) SELECT at FROM w $$;
+        CREATE FUNCTION diff(target text, m bigint, n bigint) RETURNS text LANGUAGE sql AS $$
+            SELECT CASE WHEN position >= n THEN 'none' ELSE
+                'p' || coalesce((SELECT string_agg(at::text, ',' ORDER BY at) FROM
+                    ((SELECT at FROM up(position, n) AS at UNION SELECT at FROM down(position, n) AS at) EXCEPT
+                    (SELECT at FROM up(position, m) AS at UNION SELECT at FROM down(position, m) AS at)) AS new), '')
+                || ' e' || coalesce((SELECT string_agg(DISTINCT child || '>' || parent, ',' ORDER BY child || '>' || parent)
+                    FROM edges WHERE child IN (SELECT up(position, m)) AND parent >= m AND parent < n), '')
+                END FROM p WHERE id = target $$;
         CREATE FUNCTION sorted(list text, most int DEFAULT 1000) RETURNS text LANGUAGE sql AS $$
             SELECT CASE WHEN most < count(*) THEN '#' || count(*)
                 ELSE coalesce(string_agg(x, ',' ORDER BY x::bigint), '') END FROM

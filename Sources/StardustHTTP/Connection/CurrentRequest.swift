@@ -21,7 +21,7 @@ enum CurrentRequest {
         }
         let query = try QueryRequest(
             ledger: ledger, variables: variables, parameters: parameters, range: fields.range
-        ).parsed(parse)
+        ).parsed(sizes: endpoint.sizes, parse)
         self = .query(PreparedQuery(endpoint, query))
     }
 }

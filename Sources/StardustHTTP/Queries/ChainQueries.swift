@@ -15,6 +15,7 @@ private enum ChainProofs: String, CaseIterable {
 enum ChainQueries {
     static let parameters: Endpoint.ParameterNames = .some([
         "direction", "max_depth", "max_packets", "as_of", "format", "layout", "proofs", "rows",
+        "changed_since", "expect",
     ])
 
     static func packetChain(_ request: QueryRequest) throws(Problem) -> Query {
@@ -36,6 +37,8 @@ enum ChainQueries {
         var layout: GraphLayout
         var wantsRows: Bool
         var wantsProofs: Bool
+        /// The entity type that it should have come to.
+        var expected: String?
 
         init(_ parameters: Parameters, _ target: ChainTarget) throws(Problem) {
             format = try parameters.choice("format", of: ChainFormat.self) ?? .json
@@ -49,6 +52,12 @@ enum ChainQueries {
                 throw .badParameter(
                     "rows", "only a chain in JSON carries rows; use format=json")
             }
+            expected = parameters["expect"]
+            if let expected, !EntityTypes.mayBe(expected) { throw .notAnEntityType(expected) }
+            for name in ["expect", "changed_since"] where parameters[name] != nil && format != .json
+            {
+                throw .badParameter(name, "only a chain in JSON says so; use format=json")
+            }
             wantsProofs = try parameters.choice("proofs", of: ChainProofs.self) == .inclusion
         }
     }
@@ -58,6 +67,7 @@ enum ChainQueries {
     ) throws(Problem) -> Query {
         let wish = try Wish(request.parameters, target)
         let ledger = try LedgerAtSize(request)
+        let since = try request.parameters.size("changed_since", upTo: ledger.size)
         let query = Query { (context) throws(Problem) in
             let source = try context.source(ledger)
             if case .packet(let id) = target {
@@ -66,16 +76,27 @@ enum ChainQueries {
                 }
                 guard position != nil else { throw context.unknown("the packet \(id)") }
             }
-            return try answer(wish, source, context)
+            let earlier = try since.map { (size) throws(Problem) in
+                try context.source(ledger.at(size))
+            }
+            return try answer(wish, source, since: earlier, context)
         }
         return query.awaiting(wish.wantsProofs ? request.unpublished(ledger.size) : nil)
     }
 
     private static func answer(
-        _ wish: Wish, _ source: LedgerChainSource, _ context: QueryContext
+        _ wish: Wish, _ source: LedgerChainSource, since earlier: LedgerChainSource?,
+        _ context: QueryContext
     ) throws(Problem) -> Answer {
         var chain = try context.searching { () throws(PacketSearch.Failure) in
-            try Chain(wish.request, in: source)
+            var chain = try Chain(wish.request, in: source)
+            if let earlier {
+                chain.changed = ChainDiff(from: try Chain(wish.request, in: earlier), to: chain)
+            }
+            if let type = wish.expected {
+                chain.expected = try Expectation(type, of: wish.request.target, in: source)
+            }
+            return chain
         }
         if wish.wantsProofs {
             let entries = chain.entries
@@ -113,6 +134,13 @@ struct LedgerAtSize: Sendable {
         map = try request.map()
         current = map.head.size
         size = try request.parameters.size(upTo: current)
+    }
+
+    /// The same ledger at another size.
+    func at(_ size: LedgerSize) -> LedgerAtSize { LedgerAtSize(map, current, size) }
+
+    private init(_ map: LedgerMap, _ current: LedgerSize, _ size: LedgerSize) {
+        (self.map, self.current, self.size) = (map, current, size)
     }
 }
 

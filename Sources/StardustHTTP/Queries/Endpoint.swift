@@ -73,6 +73,9 @@ package struct Endpoint: Sendable {
         Endpoint(.get, path, role, execution, parameters, .query(parse))
     }
 
+    /// Parameters that are sizes of the ledger, or times.
+    var sizes: [String] { path == "/v1/diff" ? ["from", "to"] : ["as_of", "changed_since"] }
+
     /// Reads the parameters this request allows.
     func read(_ query: Substring?) throws(Problem) -> Parameters {
         switch parameters {
@@ -106,9 +109,10 @@ struct QueryRequest {
     /// Parses a request, whose sizes may also be given as times: the last size received by then. They
     /// are looked up on a thread that may wait, since that reads the ledger.
     func parsed(
+        sizes: [String] = ["as_of", "changed_since"],
         _ parse: @escaping @Sendable (QueryRequest) throws(Problem) -> Query
     ) throws(Problem) -> Query {
-        let times = Self.sizes.filter { parameters[$0].map { UInt64($0) == nil } ?? false }
+        let times = sizes.filter { parameters[$0].map { UInt64($0) == nil } ?? false }
         guard !times.isEmpty else { return try parse(self) }
         let (map, request) = (try map(), self)
         for name in times { _ = try sizeTime(name) }
@@ -118,7 +122,7 @@ struct QueryRequest {
             for name in times {
                 let size = try context.size(at: try request.sizeTime(name), map)
                 request.parameters = request.parameters.with(name, String(size.entries))
-                if name == "as_of" { asOf = size }
+                if name == "as_of" || name == "to" { asOf = size }
             }
             var answer = try parse(request).answer(context)
             answer.ledgerSize = asOf
@@ -127,9 +131,6 @@ struct QueryRequest {
         query.isBrief = false
         return query
     }
-
-    /// Parameters that are sizes of the ledger.
-    private static let sizes = ["as_of", "changed_since", "from_size", "to_size"]
 
     private func sizeTime(_ name: String) throws(Problem) -> Timestamp {
         if let time = Timestamp(rfc3339: parameters[name] ?? "") { return time }

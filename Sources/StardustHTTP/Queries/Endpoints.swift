@@ -65,6 +65,9 @@ extension Endpoint {
             "/v1/evidence/{digest}", .read, .brieflyElse(on: .chains), EvidenceQueries.parameters,
             EvidenceQueries.evidence),
         .get(
+            "/v1/diff", .read, .brieflyElse(on: .chains), DiffQueries.parameters,
+            DiffQueries.diff),
+        .get(
             "/v1/paths", .read, .brieflyElse(on: .chains), PathQueries.parameters,
             PathQueries.path),
         .get(

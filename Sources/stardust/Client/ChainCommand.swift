@@ -55,8 +55,22 @@ struct ChainCommand: AsyncParsableCommand {
     var maxPackets: Int?
 
     @Option(
-        help: ArgumentHelp("Answer as of this ledger size.", valueName: "ledger-size"))
+        help: ArgumentHelp(
+            "Answer as of this ledger size, or of this time: RFC 3339 in UTC, or a day.",
+            valueName: "size-or-time"))
     var asOf: LedgerMoment?
+
+    @Option(
+        help: ArgumentHelp(
+            "Say what changed since this ledger size, or this time; implies JSON.",
+            valueName: "size-or-time"))
+    var changedSince: LedgerMoment?
+
+    @Option(
+        help: ArgumentHelp(
+            "Say whether it came to this table, such as upload_jobs; implies JSON.",
+            valueName: "type"))
+    var expect: String?
 
     @OptionGroup var options: ClientOptions
     @OptionGroup var folder: LedgerFolderOption
@@ -69,13 +83,17 @@ struct ChainCommand: AsyncParsableCommand {
         if options.json, let format, format != .json {
             throw ValidationError("--json and --format \(format.rawValue) contradict each other")
         }
-        if summary, options.json || rows || (format ?? .summary) != .summary {
+        if summary, options.json || impliesJSON || (format ?? .summary) != .summary {
             throw ValidationError("--summary is a format of its own")
         }
-        if rows, let format, format != .json {
-            throw ValidationError("--rows is available in JSON only")
+        for (name, isGiven) in [
+            ("rows", rows), ("changed-since", changedSince != nil), ("expect", expect != nil),
+        ] where isGiven && (format ?? .json) != .json {
+            throw ValidationError("--\(name) is available in JSON only")
         }
     }
+
+    private var impliesJSON: Bool { rows || changedSince != nil || expect != nil }
 
     func run() async throws {
         try await folder.asking(options) { options in try await run(options) }
@@ -83,7 +101,7 @@ struct ChainCommand: AsyncParsableCommand {
 
     private func run(_ options: ClientOptions) async throws {
         var terminal = Terminal()
-        let usual: ChainFormat = options.json || rows || !terminal.isTerminal ? .json : .text
+        let usual: ChainFormat = options.json || impliesJSON || !terminal.isTerminal ? .json : .text
         let format = summary ? .summary : format ?? usual
         // What came of it belongs to a summary.
         let direction = direction ?? (format == .summary ? .both : .upstream)
@@ -95,6 +113,7 @@ struct ChainCommand: AsyncParsableCommand {
                 ("proofs", proofs ? "inclusion" : nil), ("rows", rows ? "true" : nil),
                 ("max_depth", maxDepth.map(String.init)),
                 ("max_packets", maxPackets.map(String.init)), ("as_of", asOf?.text),
+                ("changed_since", changedSince?.text), ("expect", expect),
             ])
         if format == .json, Self.isEmpty(bytes) { Output.error("no packets") }
         terminal.beginPaging()
