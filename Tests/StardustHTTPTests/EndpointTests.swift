@@ -10,7 +10,7 @@ import Testing
         #expect(Set(keys).count == keys.count)
         let known = [
             "{stardust_id}", "{position}", "{type}", "{id}", "{trace_id}", "{level}", "{index}",
-            "{table}", "{view}",
+            "{table}", "{view}", "{digest}",
         ]
         for endpoint in Endpoint.all {
             let names = endpoint.path.split(separator: "/").map(String.init).filter {
