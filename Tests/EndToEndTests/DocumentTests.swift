@@ -50,7 +50,7 @@ import Testing
     @Test func `every question of the querying page is answered`() throws {
         let daemon = try Daemon()
         let blocks = try Self.blocks("bash", in: "Docs/Querying.md")
-        #expect(blocks.count == 15)
+        #expect(blocks.count == 16)
         let picture = daemon.folder.path + "/chain.svg"
         for block in blocks {
             let isDrawn = block.contains("chain.svg")

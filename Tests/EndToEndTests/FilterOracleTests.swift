@@ -44,8 +44,43 @@ import Testing
                 let reversed = try client.allIDs("/v1/packets?order=desc&" + filter.query)
                 #expect(reversed == found.reversed(), "\(filter)")
             }
+            for filter in filters.prefix(Soak.isSoak ? 100 : 30) {
+                try Self.compareGroups(filter, client, server)
+            }
             #expect(nonEmpty > filters.count / 2, "\(nonEmpty) filters find something")
             return true
+        }
+    }
+
+    /// Counts by event and day, and by who reasoned.
+    private static func compareGroups(
+        _ filter: RandomFilter, _ client: HTTPClient, _ server: PostgresServer
+    ) throws {
+        guard filter.query.utf8.count < 6000 else { return }
+        let byDay = try server.psql(
+            """
+            SELECT coalesce(lineage->>'event', '-') || '|' || left(packet->>'created_at', 10) || '|' || count(*)
+            FROM m WHERE \(filter.sql) GROUP BY lineage->>'event', left(packet->>'created_at', 10);
+            """)
+        let byAgent = try server.psql(
+            """
+            SELECT agent || '|' || count(DISTINCT id) FROM (SELECT id,
+                coalesce(node->'agent'->>'id', node->>'agent') AS agent FROM m,
+                jsonb_array_elements(CASE jsonb_typeof(decision_chain) WHEN 'array' THEN decision_chain
+                    ELSE decision_chain->'nodes' END) AS node WHERE \(filter.sql)) AS f
+            WHERE agent IS NOT NULL GROUP BY agent;
+            """)
+        for (keys, expected) in [(["event", "day"], byDay), (["agent"], byAgent)] {
+            let parameters = keys.map { "group_by=\($0)" }.joined(separator: "&")
+            let answer = try client.get("/v1/packets?\(parameters)&\(filter.query)").json
+            let found = (answer["groups"] as? [[String: Any]] ?? []).compactMap {
+                group -> String? in
+                // In SQL a packet without an agent has no row.
+                if keys == ["agent"], group["agent"] is NSNull { return nil }
+                return (keys.map { group[$0] as? String ?? "-" } + ["\(group["count"]!)"])
+                    .joined(separator: "|")
+            }
+            #expect(found.sorted() == expected.sorted(), "\(filter) \(parameters)")
         }
     }
 

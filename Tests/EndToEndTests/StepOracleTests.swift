@@ -39,8 +39,40 @@ import Testing
                 }
             }
             #expect(nonEmpty > filters.count / 3, "\(nonEmpty) filters find something")
+            for filter in filters.prefix(Soak.isSoak ? 100 : 30) {
+                try Self.compareGroups(filter, client, server, seed)
+            }
             return true
         }
+    }
+
+    /// Counts by one key or two.
+    private static func compareGroups(
+        _ filter: StepFilterCase, _ client: HTTPClient, _ server: PostgresServer, _ seed: UInt64
+    ) throws {
+        let columns = [
+            "agent": "agent", "kind": "node->>'kind'", "status": "node->>'status'",
+            "entity_type": "type", "day": "'2026-01-01'",
+            "agent_type": "node->'agent'->>'type'",
+            "chosen": "CASE jsonb_typeof(node->'chosen') WHEN 'string' THEN node->>'chosen' END",
+        ]
+        var generator = SeededGenerator(seed: seed &+ UInt64(filter.query.utf8.count))
+        let keys = columns.keys.sorted().shuffled(using: &generator).prefix(2)
+        let selected = keys.map { "coalesce(\(columns[$0]!), '-')" }.joined(
+            separator: " || '|' || ")
+        let expected = try server.psql(
+            """
+            SELECT line || '|' || count(*) FROM (SELECT \(selected) AS line FROM nodes WHERE \(filter.sql)) AS f
+            GROUP BY line;
+            """)
+        let parameters = keys.map { "group_by=\($0)" }.joined(separator: "&")
+        let answer = try client.get("/v1/steps?\(parameters)&\(filter.query)").json
+        let found = (answer["groups"] as? [[String: Any]] ?? []).map { group in
+            (keys.map { group[$0] as? String ?? "-" } + ["\(group["count"]!)"])
+                .joined(separator: "|")
+        }
+        #expect(found.sorted() == expected.sorted(), "\(filter) \(parameters)")
+        #expect(answer["others"] as? Int == 0)
     }
 
     /// All pages: `id#node`, and whether the votes that were asked for prevailed.

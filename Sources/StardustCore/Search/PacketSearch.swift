@@ -3,6 +3,7 @@ package import LedgerIndex
 package import LedgerStorage
 package import Packets
 package import Platform
+package import Reconstruction
 
 /// Finds packets. The index yields candidates, and each packet is then checked itself.
 package struct PacketSearch: Sendable {
@@ -90,6 +91,26 @@ package struct PacketSearch: Sendable {
         let damage = map.damage ?? walk.damage ?? unindexed
         let isExact = walk.cut == nil && walk.notCompared.isEmpty && damage == nil
         return (count, isExact, damage)
+    }
+
+    /// Whether every packet of the range has to be read, since the index cannot tell them apart.
+    package var isScan: Bool { query.isEmpty && filter.wanted.ids.isEmpty }
+
+    /// Counts the matching packets in `range` by groups, as far as time allows.
+    package func count(
+        in range: Range<UInt64>, by keys: [GroupKey], _ source: LedgerChainSource,
+        isDescending: Bool, until deadline: ContinuousClock.Instant
+    ) throws(Failure) -> (count: GroupCount, cut: Position?, damage: Finding?) {
+        var count = GroupCount(keys)
+        var walk = try self.walk(in: range, isDescending: isDescending, until: deadline)
+        var cut: Position?
+        while cut == nil, let found = try walk.next() {
+            let position = found.record.entry.position
+            do throws(Failure) {
+                if let packet = try source.packet(at: position) { count.add(packet) }
+            } catch .timeIsOver { cut = position }
+        }
+        return (count, cut ?? walk.cut, map.damage ?? walk.damage ?? unindexed)
     }
 
     /// Damage because of which packets are in no list.

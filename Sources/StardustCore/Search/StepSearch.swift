@@ -46,15 +46,7 @@ package struct StepSearch: ~Copyable {
         _ limits: PacketSearch.Limits
     ) throws(PacketSearch.Failure) -> Page {
         var (page, bytes) = (Page(), 0)
-        var walk: TermWalk
-        do throws(IndexFailure) {
-            let range = try map.range(
-                range, receivedFrom: packets.receivedFrom, before: packets.receivedBefore,
-                index.access)
-            walk = index.walk(
-                query, in: range, created: packets.created, isDescending: isDescending,
-                until: limits.deadline)
-        } catch { throw PacketSearch.Failure(error) }
+        var walk = try walk(in: range, isDescending: isDescending, until: limits.deadline)
         while let position = try next(&walk) {
             guard let packet = try source.packet(at: position), packets.mayHold(packet) else {
                 continue
@@ -73,6 +65,39 @@ package struct StepSearch: ~Copyable {
             (page.next, page.isCut) = (PlaceInPacket(position: cut, index: 0), true)
         }
         return page
+    }
+
+    /// Counts the matching steps in `range`, as far as time allows.
+    package func count(
+        in range: Range<UInt64>, by keys: [GroupKey], isDescending: Bool,
+        until deadline: ContinuousClock.Instant
+    ) throws(PacketSearch.Failure) -> (count: GroupCount, cut: PlaceInPacket?) {
+        var count = GroupCount(keys)
+        var walk = try walk(in: range, isDescending: isDescending, until: deadline)
+        while let position = try next(&walk) {
+            do throws(PacketSearch.Failure) {
+                guard let packet = try source.packet(at: position), packets.mayHold(packet) else {
+                    continue
+                }
+                for step in steps.steps(of: packet) { count.add(step) }
+            } catch .timeIsOver {
+                return (count, PlaceInPacket(position: position, index: 0))
+            }
+        }
+        return (count, walk.cut.map { PlaceInPacket(position: $0, index: 0) })
+    }
+
+    private func walk(
+        in range: Range<UInt64>, isDescending: Bool, until deadline: ContinuousClock.Instant
+    ) throws(PacketSearch.Failure) -> TermWalk {
+        do throws(IndexFailure) {
+            let range = try map.range(
+                range, receivedFrom: packets.receivedFrom, before: packets.receivedBefore,
+                index.access)
+            return index.walk(
+                query, in: range, created: packets.created, isDescending: isDescending,
+                until: deadline)
+        } catch { throw PacketSearch.Failure(error) }
     }
 
     private func next(_ walk: inout TermWalk) throws(PacketSearch.Failure) -> Position? {

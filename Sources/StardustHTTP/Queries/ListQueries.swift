@@ -2,13 +2,14 @@ internal import LedgerFormat
 internal import LedgerIndex
 internal import LedgerStorage
 internal import Packets
+internal import Reconstruction
 internal import StardustCore
 
 /// Lists of packets.
 enum ListQueries {
     static let parameters: Endpoint.ParameterNames = .some(ListRequest.parameters)
     static let findParameters: Endpoint.ParameterNames = .some(
-        ListRequest.parameters.union(Parameters.filters).union(["count"]))
+        ListRequest.parameters.union(Parameters.filters).union(["count", "group_by"]))
 
     static func entityPackets(_ request: QueryRequest) throws(Problem) -> Query {
         var filter = PacketFilter()
@@ -26,6 +27,8 @@ enum ListQueries {
 
     static func find(_ request: QueryRequest) throws(Problem) -> Query {
         let parameters = request.parameters
+        let keys = try parameters.groupKeys(of: GroupKey.ofPackets)
+        guard keys.isEmpty else { return try groups(request, keys) }
         return try list(
             request, try parameters.filter(), "find \(parameters.filterText)",
             counts: try parameters.boolean("count"))
@@ -52,6 +55,33 @@ enum ListQueries {
             }
         }
         query.isBrief = !counts && list.limit <= QueryLimits.briefPackets
+        return query
+    }
+
+    private static func groups(
+        _ request: QueryRequest, _ keys: [GroupKey]
+    ) throws(Problem) -> Query {
+        let filter = try request.parameters.filter()
+        let map = try request.map()
+        let current = map.head.size
+        let text = keys.map(\.rawValue).joined(separator: ",")
+        let list = try ListRequest(
+            request.parameters, query: "groups \(text) \(request.parameters.filterText)",
+            current: current)
+        var query = Query { (context) throws(Problem) in
+            let index = try context.index(reflecting: current)
+            let source = LedgerChainSource(
+                map, index, size: list.size, context.ledger.packetCache, until: context.deadline)
+            let search = PacketSearch(map, index, filter)
+            let counted = try context.searching { () throws(PacketSearch.Failure) in
+                try search.count(
+                    in: list.range, by: keys, source, isDescending: list.isDescending,
+                    until: context.deadline)
+            }
+            return GroupAnswer(size: list.size, isScan: search.isScan, damage: counted.damage)
+                .answer(counted.count, next: list.cursor(counted.cut)?.text)
+        }
+        query.isBrief = false
         return query
     }
 

@@ -5,7 +5,7 @@ struct Parameters {
     private var values: [String: [String]] = [:]
 
     /// Names that may be given more than once, which means any of the values.
-    static let repeatable = packetFilters.union(StepQueries.repeatable)
+    static let repeatable = packetFilters.union(StepQueries.repeatable).union(["group_by"])
 
     init(_ values: [String: [String]]) { self.values = values }
 

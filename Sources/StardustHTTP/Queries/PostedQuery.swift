@@ -7,7 +7,7 @@ struct PostedQuery: Sendable {
     let query: @Sendable (QueryRequest) throws(Problem) -> Query
 
     static let packets = PostedQuery(
-        known: ListRequest.parameters.union(Parameters.filters).union(["count"]),
+        known: ListRequest.parameters.union(Parameters.filters).union(["count", "group_by"]),
         query: ListQueries.find)
 
     static let steps = PostedQuery(known: StepQueries.names, query: StepQueries.steps)

@@ -17,7 +17,7 @@ enum StepQueries {
         "entity_id", "trace_id",
     ]
 
-    private static let filters = repeatable.union([
+    private static let filters = repeatable.union(["group_by"]).union([
         "confidence_below", "created_from", "created_before", "received_from", "received_before",
     ])
 
@@ -34,11 +34,22 @@ enum StepQueries {
         let list = try PlacedList(
             parameters, query: "steps " + text.joined(separator: "\n"), current: current)
         let packets = filter
+        let keys = try parameters.groupKeys(of: GroupKey.ofSteps)
         return Query { (context) throws(Problem) in
             let index = try context.index(reflecting: current)
             let source = LedgerChainSource(
                 map, index, size: list.size, context.ledger.packetCache, until: context.deadline)
             let search = StepSearch(map, index, source, steps, packets)
+            if !keys.isEmpty {
+                try context.mayWait()
+                let counted = try context.searching { () throws(PacketSearch.Failure) in
+                    try search.count(
+                        in: list.range, by: keys, isDescending: list.isDescending,
+                        until: context.deadline)
+                }
+                return GroupAnswer(size: list.size, isScan: search.isScan, damage: map.damage)
+                    .answer(counted.count, next: counted.cut.map(list.cursor))
+            }
             let page = try context.searching { () throws(PacketSearch.Failure) in
                 let page = try search.page(
                     in: list.range, from: list.from, isDescending: list.isDescending,

@@ -20,6 +20,7 @@ struct FindCommand: AsyncParsableCommand {
     @Flag(help: "Print the number of matches instead.")
     var count = false
 
+    @OptionGroup var groups: GroupOptions
     @OptionGroup var page: PageOptions
     @OptionGroup var options: ClientOptions
     @OptionGroup var folder: LedgerFolderOption
@@ -29,6 +30,10 @@ struct FindCommand: AsyncParsableCommand {
     }
 
     private func run(_ options: ClientOptions) async throws {
+        guard groups.keys.isEmpty else {
+            return try await GroupLister(path: "/v1/packets", keys: groups.keys)
+                .run(filter.query, page, options)
+        }
         guard count else {
             var (lister, page) = (
                 PacketLister(options: options, page: page, showsEntity: true), page

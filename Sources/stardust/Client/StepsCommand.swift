@@ -55,6 +55,7 @@ struct StepsCommand: AsyncParsableCommand {
     var trace: [String] = []
 
     @OptionGroup var times: TimeOptions
+    @OptionGroup var groups: GroupOptions
     @OptionGroup var page: PageOptions
     @OptionGroup var options: ClientOptions
     @OptionGroup var folder: LedgerFolderOption
@@ -74,6 +75,10 @@ struct StepsCommand: AsyncParsableCommand {
     }
 
     private func run(_ options: ClientOptions) async throws {
+        guard groups.keys.isEmpty else {
+            return try await GroupLister(path: "/v1/steps", keys: groups.keys)
+                .run(query, page, options)
+        }
         var columns = TextColumns(
             Terminal(),
             ["POSITION", "CREATED", "KIND", "AGENT", "ENTITY", voteOf.isEmpty ? "CHOSE" : "VOTED"])
