@@ -198,7 +198,7 @@ import Testing
                 "--seed", "\(seed)", "--no-color",
             ])
         #expect(result.status == 0, "seed \(seed): \(result.output)\(result.error)")
-        #expect(result.output.contains("Operations:       46 selected / 47 total"))
+        #expect(result.output.contains("Operations:       47 selected / 48 total"))
         #expect(daemon.stop() == 0)
     }
 

@@ -13,10 +13,12 @@ private enum ChainProofs: String, CaseIterable {
 
 /// Whole chains.
 enum ChainQueries {
-    static let parameters: Endpoint.ParameterNames = .some([
+    static let parameters: Endpoint.ParameterNames = .some(names)
+
+    static let names: Set<String> = [
         "direction", "max_depth", "max_packets", "as_of", "format", "layout", "proofs", "rows",
         "changed_since", "expect",
-    ])
+    ]
 
     static func packetChain(_ request: QueryRequest) throws(Problem) -> Query {
         try chain(request, .packet(request.variables.id("stardust_id")))
@@ -28,6 +30,15 @@ enum ChainQueries {
 
     static func traceChain(_ request: QueryRequest) throws(Problem) -> Query {
         try chain(request, .trace(request.variables.id("trace_id")))
+    }
+
+    /// A chain whose target is among the parameters.
+    static func chain(_ request: QueryRequest) throws(Problem) -> Query {
+        guard let target = try request.parameters.chainTarget() else {
+            throw .badParameter(
+                "packet", "is missing: give packet, trace_id, or entity_type with entity_id")
+        }
+        return try chain(request, target)
     }
 
     /// What a request for a chain specifies, apart from its target.

@@ -23,7 +23,7 @@ enum DiffQueries {
         guard from <= to else {
             throw .badParameter("from", "\(from) is after \(to), where the period ends")
         }
-        if let target = try target(parameters) {
+        if let target = try parameters.chainTarget() {
             return try diff(of: target, request, from, to)
         }
         for name in ["direction", "max_depth", "max_packets"] where parameters[name] != nil {
@@ -31,25 +31,6 @@ enum DiffQueries {
                 name, "belongs to packet, trace_id, or entity_type with entity_id alone")
         }
         return try list(request, from, to)
-    }
-
-    /// A packet, an entity or a trace, if that and nothing else is asked for.
-    private static func target(_ parameters: Parameters) throws(Problem) -> ChainTarget? {
-        let given = Parameters.filters.filter { !parameters.all($0).isEmpty }
-        if parameters["packet"] != nil {
-            guard given.isEmpty else {
-                throw .badParameter("packet", "stands alone: without \(given.sorted()[0])")
-            }
-            return .packet(try parameters.id("packet"))
-        }
-        let filter = try parameters.filter().wanted
-        if given == ["trace_id"], filter.traceIDs.count == 1 { return .trace(filter.traceIDs[0]) }
-        if given == ["entity_type", "entity_id"], filter.entityTypes.count == 1,
-            filter.entityIDs.count == 1
-        {
-            return .entity(filter.entityTypes[0], filter.entityIDs[0])
-        }
-        return nil
     }
 
     private static func diff(
@@ -119,5 +100,26 @@ enum DiffQueries {
                 json.endObject()
             }
         }
+    }
+}
+
+extension Parameters {
+    /// A packet, an entity or a trace, if that and nothing else is asked for.
+    func chainTarget() throws(Problem) -> ChainTarget? {
+        let given = Self.filters.filter { !all($0).isEmpty }
+        if self["packet"] != nil {
+            guard given.isEmpty else {
+                throw .badParameter("packet", "stands alone: without \(given.sorted()[0])")
+            }
+            return .packet(try id("packet"))
+        }
+        let filter = try filter().wanted
+        if given == ["trace_id"], filter.traceIDs.count == 1 { return .trace(filter.traceIDs[0]) }
+        if given == ["entity_type", "entity_id"], filter.entityTypes.count == 1,
+            filter.entityIDs.count == 1
+        {
+            return .entity(filter.entityTypes[0], filter.entityIDs[0])
+        }
+        return nil
     }
 }

@@ -58,6 +58,7 @@ extension Endpoint {
             "/v1/steps", .read, .brieflyElse(on: .waiting), StepQueries.parameters,
             StepQueries.steps),
         PostedQuery.steps.endpoint("/v1/steps/query"),
+        PostedQuery.chains.endpoint("/v1/chains/query"),
         .get(
             "/v1/conflicts", .read, .brieflyElse(on: .waiting), StandingQueries.parameters,
             StandingQueries.conflicts),

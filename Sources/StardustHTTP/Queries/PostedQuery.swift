@@ -4,6 +4,7 @@ internal import StardustCore
 /// A query whose parameters are in a body: they may be too long for a request's target.
 struct PostedQuery: Sendable {
     let known: Set<String>
+    var pool = Pool.waiting
     let query: @Sendable (QueryRequest) throws(Problem) -> Query
 
     static let packets = PostedQuery(
@@ -12,10 +13,15 @@ struct PostedQuery: Sendable {
 
     static let steps = PostedQuery(known: StepQueries.names, query: StepQueries.steps)
 
+    static let chains = PostedQuery(
+        known: ChainQueries.names.union(["packet", "entity_type", "entity_id", "trace_id"]),
+        pool: .chains,
+        query: ChainQueries.chain)
+
     func begin(_ connection: ConnectionHandler) throws(Problem) -> any RequestBody {
         try MediaType.requireJSON(of: connection)
         return WholeBody(
-            connection, "a query", bytesMax: QueryLimits.findBytes, on: .waiting, answer)
+            connection, "a query", bytesMax: QueryLimits.findBytes, on: pool, answer)
     }
 
     private var answer: WholeBody.Answering {
