@@ -24,13 +24,13 @@ package struct TermKey: Hashable, Sendable {
         /// Terms of the relations that amend a packet.
         var amending: [UInt64] = []
         /// Votes, in both forms of a decision chain.
-        var votes: [UInt64] = []
+        var votes = FewHashes([])
         /// Name of the member that says which question a chain decides.
         var decisionKeyMember: UInt64 = 0
         /// Names of the members of a vote that name an option.
-        var optionMembers: [UInt64] = []
+        var optionMembers = FewHashes([])
         /// Names of the members whose strings are texts.
-        var textMembers: [UInt64] = []
+        var textMembers = FewHashes([])
     }
 
     package init(first: UInt64, second: UInt64) {
@@ -45,12 +45,14 @@ package struct TermKey: Hashable, Sendable {
         paths.amending = ["retracts", "supersedes", "revision_of"].map { (name: String) in
             bare.term(paths.parentRelation, bare.text(Array(name.utf8).span))
         }
-        paths.votes = [
+        paths.votes = FewHashes([
             bare.path(.decisionChain, "votes"), bare.path(.decisionChain, "nodes", "votes"),
-        ]
+        ])
         paths.decisionKeyMember = bare.text(Array("decision_key".utf8).span)
-        paths.optionMembers = ["option", "vote"].map { bare.text(Array($0.utf8).span) }
-        paths.textMembers = Words.textMembers.map { bare.text(Array($0.utf8).span) }
+        paths.optionMembers = FewHashes(
+            ["option", "vote"].map { bare.text(Array($0.utf8).span) })
+        paths.textMembers = FewHashes(
+            Words.textMembers.map { bare.text(Array($0.utf8).span) })
         (self.first, self.second, self.paths) = (bare.first, bare.second, paths)
     }
 
@@ -204,6 +206,22 @@ package struct TermKey: Hashable, Sendable {
     /// true, false or null, by its first letter.
     @inline(__always)
     func literal(_ letter: UInt8) -> UInt64 { mix(Tag.literal, UInt64(letter)) }
+}
+
+/// A few hashes among which most others are not: one bit tells, nearly always.
+struct FewHashes: Hashable, Sendable {
+    private let bits: UInt64
+    private let all: [UInt64]
+
+    init(_ all: [UInt64]) {
+        self.all = all
+        bits = all.reduce(0) { $0 | 1 << ($1 & 63) }
+    }
+
+    @inline(__always)
+    func contains(_ hash: UInt64) -> Bool {
+        bits >> (hash & 63) & 1 == 1 && all.contains(hash)
+    }
 }
 
 // MARK: Facts of a packet
