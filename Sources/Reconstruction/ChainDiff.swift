@@ -41,6 +41,11 @@ package struct ChainDiff: Sendable {
         json.member("from", from.size.entries)
         json.member("to", to.size.entries)
         json.member("complete", from.isComplete && to.isComplete)
+        let reasons = IncompleteReason.allCases.filter {
+            from.reasons.contains($0) || to.reasons.contains($0)
+        }
+        json.key("incomplete_because")
+        json.array(reasons) { $1.string($0.rawValue) }
         json.key("packets")
         json.array(added) { packet, json in
             json.beginObject()

@@ -5,10 +5,10 @@ package import Packets
 package struct ChainRoute: Sendable {
     /// From the one packet to the other; empty if none leads to it.
     let steps: [Step]
-    /// Ways in all, each packet at most once in it; `UInt64.max` for that many and more.
+    /// Ways in all, those through cycles left out; `UInt64.max` for that many and more.
     let count: UInt64
-    /// Whether everything upstream was looked at, so that there is no other way.
-    let isExhaustive: Bool
+    /// Why there may be other ways; empty if everything upstream was looked at.
+    let reasons: [IncompleteReason]
     private let size: LedgerSize
 
     struct Step: Sendable {
@@ -26,7 +26,6 @@ package struct ChainRoute: Sendable {
         var (children, parents): ([Position: [ChainEdge]], [Position: Set<Position>]) = ([:], [:])
         for edge in upstream.edges where edge.order != .self {
             guard let parent = edge.to, table[parent] != nil,
-                !cut.contains(Pair(child: edge.from, parent: parent)),
                 parents[edge.from, default: []].insert(parent).inserted
             else { continue }
             children[parent, default: []].append(edge)
@@ -34,9 +33,11 @@ package struct ChainRoute: Sendable {
         let doubtful: Set<IncompleteReason> = [
             .cyclesCut, .maxDepth, .maxPackets, .maxBytes, .unindexed,
         ]
-        isExhaustive = doubtful.isDisjoint(with: upstream.reasons)
-        count = Self.count(packets, parents, from, to)
+        reasons = upstream.reasons.filter(doubtful.contains)
         steps = Self.shortest(table, children, parents, from, to)
+        // A way through a cycle is one, but not all of them are counted.
+        for pair in cut { parents[pair.child]?.remove(pair.parent) }
+        count = max(Self.count(packets, parents, from, to), steps.isEmpty ? 0 : 1)
     }
 
     private struct Pair: Hashable {
@@ -94,11 +95,14 @@ package struct ChainRoute: Sendable {
         json.beginObject()
         json.member("ledger_size", size.entries)
         json.member("found", !steps.isEmpty)
-        json.member("length", max(0, steps.count - 1))
+        json.key("length")
+        if steps.isEmpty { json.null() } else { json.integer(UInt64(steps.count - 1)) }
         // What JSON's numbers tell apart (RFC 8259 section 6).
         json.member("routes", min(count, 1 << 53))
-        json.member("routes_exact", count < 1 << 53)
-        json.member("exhaustive", isExhaustive)
+        json.member("routes_exact", count < 1 << 53 && reasons.isEmpty)
+        json.member("exhaustive", reasons.isEmpty)
+        json.key("incomplete_because")
+        json.array(reasons) { $1.string($0.rawValue) }
         json.key("path")
         json.array(steps) { step, json in
             json.beginObject()

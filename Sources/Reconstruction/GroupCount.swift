@@ -27,37 +27,29 @@ package enum GroupKey: String, CaseIterable, Sendable {
     /// Counting by more would be a table that nobody reads.
     package static let countMax = 2
 
-    /// The values of a packet; nil stands for none.
-    func values(_ packet: ChainPacket) -> [String?] {
+    /// Whether it belongs to each node of a packet.
+    fileprivate var isOfNodes: Bool { self == .agent || self == .agentType }
+
+    /// Whether it belongs to each vote of a step.
+    package var isOfVotes: Bool { self == .voter || self == .prevailed }
+
+    fileprivate func value(_ packet: ChainPacket, _ node: ReasoningNode?) -> String? {
         switch self {
-        case .event: [packet.event]
-        case .entityType: [packet.entityType]
-        case .worker: [packet.worker]
-        case .agent: Self.distinct((packet.decision?.nodes ?? []).map(\.agent))
-        case .agentType: Self.distinct((packet.decision?.nodes ?? []).map(\.agentType))
-        case .day: ["\(packet.createdAt)".prefix(10).description]
-        case .kind, .status, .chosen, .voter, .prevailed: [nil]
+        case .event: packet.event
+        case .entityType: packet.entityType
+        case .worker: packet.worker
+        case .day: "\(packet.createdAt)".prefix(10).description
+        case .agent: node?.agent
+        case .agentType: node?.agentType
+        case .kind: node?.kind
+        case .status: node?.words(.status)
+        case .chosen: node?.words(.chosen)
+        case .voter, .prevailed: nil
         }
     }
 
-    /// The values of a step.
-    func values(_ step: FoundStep) -> [String?] {
-        switch self {
-        case .event, .entityType, .worker, .day: values(step.packet)
-        case .agent: [step.node.agent]
-        case .agentType: [step.node.agentType]
-        case .kind: [step.node.kind]
-        case .status: [step.node.words(.status)]
-        case .chosen: [step.node.words(.chosen)]
-        case .voter: Self.distinct(step.node.ballots.map(\.voter))
-        case .prevailed:
-            step.votes.isEmpty ? [nil] : step.votes.map { $0.prevailed.map { "\($0)" } }
-        }
-    }
-
-    private static func distinct(_ values: [String?]) -> [String?] {
-        let found = Set(values.compactMap(\.self))
-        return found.isEmpty ? [nil] : found.sorted()
+    fileprivate func value(_ vote: FoundStep.Vote) -> String? {
+        self == .voter ? vote.voter : vote.prevailed.map { "\($0)" }
     }
 }
 
@@ -74,18 +66,37 @@ package struct GroupCount: Sendable {
 
     package init(_ keys: [GroupKey]) { self.keys = keys }
 
-    package mutating func add(_ packet: ChainPacket) { add(keys.map { $0.values(packet) }) }
-
-    package mutating func add(_ step: FoundStep) { add(keys.map { $0.values(step) }) }
-
-    private mutating func add(_ values: [[String?]]) {
+    /// A packet counts once for each agent, with its type.
+    package mutating func add(_ packet: ChainPacket) {
         total += 1
-        var groups: [[ExactText?]] = [[]]
-        for values in values {
-            groups = groups.flatMap { group in
-                values.map { group + [$0.map { ExactText($0) }] }
-            }
+        let nodes: [ReasoningNode?] =
+            keys.contains(where: \.isOfNodes) ? packet.decision?.nodes ?? [] : []
+        let stated = nodes.filter { $0?.agent != nil || $0?.agentType != nil }
+        add(
+            Set(
+                (stated.isEmpty ? [nil] : stated).map { node in
+                    keys.map { $0.value(packet, node).map { ExactText($0) } }
+                }))
+    }
+
+    /// A step counts once, or once for each of its votes that are asked for, if these are.
+    package mutating func add(_ step: FoundStep) {
+        total += 1
+        let votes: [FoundStep.Vote?] =
+            keys.contains(where: \.isOfVotes) && !step.votes.isEmpty ? step.votes : [nil]
+        for vote in votes {
+            add([
+                keys.map { key in
+                    let value =
+                        key.isOfVotes
+                        ? vote.flatMap { key.value($0) } : key.value(step.packet, step.node)
+                    return value.map { ExactText($0) }
+                }
+            ])
         }
+    }
+
+    private mutating func add(_ groups: Set<[ExactText?]>) {
         for group in groups {
             if counts[group] != nil || counts.count < Self.groupsMax {
                 counts[group, default: 0] += 1
@@ -110,7 +121,11 @@ package struct GroupCount: Sendable {
             json.beginObject()
             for (key, value) in zip(keys, group.key) {
                 json.key(key.rawValue)
-                if let value { json.string(value.description) } else { json.null() }
+                switch value {
+                case nil: json.null()
+                case let value? where key == .prevailed: json.boolean(value.description == "true")
+                case let value?: json.string(value.description)
+                }
             }
             json.member("count", group.value)
             json.endObject()

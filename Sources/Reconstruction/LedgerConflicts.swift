@@ -41,15 +41,18 @@ package struct LedgerConflicts<Source: ChainSource> {
                 LedgerConflict(
                     kind: amendment.state.rawValue, by: packet, isInForce: isSaid,
                     packets: [target], reference: edge.reference,
-                    outcomes: isSaid ? try outcomes([target]) : nil))
+                    outcomes: isSaid ? try outcomes([target], without: packet) : nil))
         }
         if let contradiction = try contradiction(packet, earlier) { found.append(contradiction) }
         return found
     }
 
-    private func outcomes(_ packets: [ChainPacket]) throws(Source.Failure) -> OutcomesBelow {
+    private func outcomes(
+        _ packets: [ChainPacket], without replacement: ChainPacket
+    ) throws(Source.Failure) -> OutcomesBelow {
         try OutcomesBelow(
-            packets, withOwn: false, in: source, book, standings, packetsMax: Self.packetsMax)
+            packets, withOwn: false, without: replacement.position, in: source, book, standings,
+            packetsMax: Self.packetsMax)
     }
 
     private func contradiction(
@@ -75,7 +78,7 @@ package struct LedgerConflicts<Source: ChainSource> {
         others.reverse()
         return LedgerConflict(
             kind: "contradicted", by: packet, isInForce: true, packets: others, reference: nil,
-            outcomes: try outcomes(others))
+            outcomes: try outcomes(others, without: packet))
     }
 
     /// What was chosen, in a form that is equal for equal values.

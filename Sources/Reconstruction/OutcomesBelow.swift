@@ -15,13 +15,15 @@ struct OutcomesBelow: Sendable {
         let standing: Standing.State
     }
 
-    /// Looks at up to `packetsMax` packets, the nearest first.
+    /// Looks at up to `packetsMax` packets, the nearest first; not at `replacement`, which stands in the
+    /// place of the packets, nor beyond it.
     init<Source: ChainSource>(
-        _ roots: [ChainPacket], withOwn: Bool, in source: Source, _ book: EdgeBook<Source>,
+        _ roots: [ChainPacket], withOwn: Bool, without replacement: Position? = nil,
+        in source: Source, _ book: EdgeBook<Source>,
         _ standings: StandingBook<Source>, packetsMax: Int
     ) throws(Source.Failure) {
         var (level, depth) = (roots, 0)
-        var seen = Set(roots.map(\.position))
+        var seen = Set(roots.map(\.position) + [replacement].compactMap(\.self))
         while !level.isEmpty {
             var next: [ChainPacket] = []
             for packet in level {

@@ -14,7 +14,7 @@ extension String {
 
     /// Between quotation marks. If it contains such marks itself, as a JSON string, so that everybody
     /// sees where it ends.
-    var quoted: String {
+    package var quoted: String {
         unicodeScalars.contains { $0 == "\u{201C}" || $0 == "\u{201D}" }
             ? quotedAsJSON : "\u{201C}\(escapedForTerminals)\u{201D}"
     }
@@ -28,7 +28,7 @@ extension String {
 
     /// As it is if it is a plain name in lower case, which the ledger's own words never are where
     /// names stand; otherwise quoted.
-    var asName: String {
+    package var asName: String {
         let isPlain = utf8.allSatisfy { byte in
             byte &- 0x61 < 26 || byte &- 0x30 < 10 || "._:/#@+-".utf8.contains(byte)
         }

@@ -5,29 +5,48 @@ package import Packets
 /// one of its values.
 package struct StepFilter: Sendable {
     /// Who reasoned.
-    package var agents: [String] = []
-    package var kinds: [String] = []
+    package var agents = Names()
+    package var kinds = Names()
     /// Who voted.
-    package var voters: [String] = []
-    /// What was proposed, scored, voted for, chosen or rejected.
-    package var options: [String] = []
-    package var chosen: [String] = []
-    package var statuses: [String] = []
+    package var voters = Names()
+    /// What was proposed, voted for, chosen or rejected.
+    package var options = Names()
+    package var chosen = Names()
+    package var statuses = Names()
     package var confidenceBelow: Double?
     package var texts: [TextPattern] = []
+    /// Whether all votes of the steps are wanted where no voter is named.
+    package var wantsVotes = false
+
+    /// Names of which one must be there; none mean any.
+    package struct Names: Sendable {
+        let all: [String]
+        private let known: Set<ExactText>
+
+        package init(_ all: [String] = []) {
+            self.all = all
+            known = Set(all.map { ExactText($0) })
+        }
+
+        func contains(_ name: String) -> Bool { known.contains(ExactText(name)) }
+
+        func holds(_ found: @autoclosure () -> [String]) -> Bool {
+            all.isEmpty || found().contains(where: contains)
+        }
+    }
 
     package init() {}
 
     /// Terms of the packets that may have such a step.
     package func require(in query: inout StepTerms) {
-        query.require(agents) { name in
+        query.require(agents.all) { name in
             [#"{"agent":\#(name)}"#, #"{"agent":{"id":\#(name)}}"#]
         }
-        query.require(kinds) { [#"{"kind":\#($0)}"#] }
-        query.require(statuses) { [#"{"status":\#($0)}"#] }
-        query.require(chosen) { [#"{"chosen":\#($0)}"#] }
-        query.requireTerms(voters.map { [query.key.voter($0)] })
-        let named = options.flatMap { option in
+        query.require(kinds.all) { [#"{"kind":\#($0)}"#] }
+        query.require(statuses.all) { [#"{"status":\#($0)}"#] }
+        query.require(chosen.all) { [#"{"chosen":\#($0)}"#] }
+        query.requireTerms(voters.all.map { [query.key.voter($0)] })
+        let named = options.all.flatMap { option in
             query.alternatives(option) { name in
                 [
                     #"{"chosen":\#(name)}"#, #"{"options":[{"id":\#(name)}]}"#,
@@ -43,20 +62,16 @@ package struct StepFilter: Sendable {
     package func steps(of packet: ChainPacket) -> [FoundStep] {
         guard let decision = packet.decision else { return [] }
         return decision.nodes.indices.filter { matches(decision.nodes[$0]) }.map {
-            FoundStep(packet, decision, $0, voters: Set(voters))
+            FoundStep(
+                packet, decision, $0, voters: wantsVotes || !voters.all.isEmpty ? voters : nil)
         }
     }
 
     private func matches(_ node: ReasoningNode) -> Bool {
-        func holds(_ wanted: [String], _ found: @autoclosure () -> [String]) -> Bool {
-            guard !wanted.isEmpty else { return true }
-            let found = Set(found().map(ExactText.init))
-            return wanted.contains { found.contains(ExactText($0)) }
-        }
-        guard holds(kinds, [node.kind]), holds(agents, [node.agent].compactMap(\.self)),
-            holds(statuses, [node.words(.status)].compactMap(\.self)),
-            holds(chosen, [node.words(.chosen)].compactMap(\.self)),
-            holds(voters, node.ballots.map(\.voter)), holds(options, node.optionNames)
+        guard kinds.holds([node.kind]), agents.holds([node.agent].compactMap(\.self)),
+            statuses.holds([node.words(.status)].compactMap(\.self)),
+            chosen.holds([node.words(.chosen)].compactMap(\.self)),
+            voters.holds(node.ballots.map(\.voter)), options.holds(node.optionNames)
         else { return false }
         if let confidenceBelow {
             guard let confidence = node.member(.confidence),
@@ -182,7 +197,7 @@ package struct FoundStep: Sendable {
     }
 
     fileprivate init(
-        _ packet: ChainPacket, _ decision: Decision, _ index: Int, voters: Set<String>
+        _ packet: ChainPacket, _ decision: Decision, _ index: Int, voters: StepFilter.Names?
     ) {
         (self.packet, self.index) = (packet, index)
         node = decision.nodes[index]
@@ -191,9 +206,9 @@ package struct FoundStep: Sendable {
         let chosen = decision.outcome.flatMap { decision.nodes[$0].words(.chosen) }
             .map(ExactText.init)
         votes =
-            voters.isEmpty
+            voters == nil
             ? []
-            : node.ballots.filter { voters.contains($0.voter) }.map { ballot in
+            : node.ballots.filter { voters!.holds([$0.voter]) }.map { ballot in
                 let option = ballot.option.map(ExactText.init)
                 let prevailed = option.flatMap { option in chosen.map { $0 == option } }
                 return Vote(

@@ -174,10 +174,10 @@ import Testing
         CREATE TABLE said AS SELECT *, child NOT IN (SELECT position FROM retracted) AS in_force,
             CASE relation WHEN 'retracts' THEN 'retracted' WHEN 'supersedes' THEN 'superseded' ELSE 'revised' END
             AS kind FROM edges WHERE relation IN ('retracts', 'supersedes', 'revision_of');
-        CREATE FUNCTION below(roots bigint[], own boolean) RETURNS text LANGUAGE sql AS $$
+        CREATE FUNCTION below(roots bigint[], own boolean, without bigint DEFAULT -1) RETURNS text LANGUAGE sql AS $$
             WITH RECURSIVE w(at, depth) AS (SELECT unnest(roots), 0
                 UNION SELECT child, 1 FROM w JOIN edges ON parent = at
-                WHERE relation NOT IN ('retracts', 'supersedes') AND child <> ALL (roots))
+                WHERE relation NOT IN ('retracts', 'supersedes') AND child <> ALL (roots) AND child <> without)
             SELECT coalesce(string_agg(DISTINCT position::text, ',' ORDER BY position::text), '') FROM w
             JOIN p ON position = at WHERE node ? 'chosen' AND (own OR depth > 0) $$;
         CREATE FUNCTION up(root bigint, size bigint) RETURNS SETOF bigint LANGUAGE sql AS $$
@@ -201,10 +201,10 @@ import Testing
         CREATE TABLE standing AS SELECT position, position IN (SELECT parent FROM said WHERE in_force) AS disputed FROM p;
         CREATE TABLE disputes AS
             SELECT kind || ' ' || in_force || ' ' || parent || ' ' || child || ' '
-                || CASE WHEN in_force THEN sorted(below(ARRAY[parent], false), 20) ELSE '' END AS line FROM said
+                || CASE WHEN in_force THEN sorted(below(ARRAY[parent], false, child), 20) ELSE '' END AS line FROM said
             UNION ALL
             SELECT 'contradicted true ' || string_agg(q.position::text, ',' ORDER BY q.position) || ' ' || c.position
-                || ' ' || sorted(below(array_agg(q.position), false), 20)
+                || ' ' || sorted(below(array_agg(q.position), false, c.position), 20)
             FROM p c JOIN p q ON q.position < c.position AND q.entity = c.entity AND q.key = c.key
                 AND q.node->'chosen' <> c.node->'chosen'
             WHERE NOT (SELECT disputed FROM standing s WHERE s.position = c.position)

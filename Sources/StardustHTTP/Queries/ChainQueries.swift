@@ -64,7 +64,9 @@ enum ChainQueries {
                     "rows", "only a chain in JSON carries rows; use format=json")
             }
             expected = parameters["expect"]
-            if let expected, !EntityTypes.mayBe(expected) { throw .notAnEntityType(expected) }
+            if let expected, !EntityTypes.mayBe(expected) {
+                throw .badParameter("expect", "no packet can have the type \(expected)")
+            }
             for name in ["expect", "changed_since"] where parameters[name] != nil && format != .json
             {
                 throw .badParameter(name, "only a chain in JSON says so; use format=json")

@@ -67,10 +67,13 @@ enum DiffQueries {
         let map = try request.map()
         let current = map.head.size
         let list = try ListRequest(
-            parameters, query: "diff \(from) \(to) \(parameters.filterText)", current: current)
+            parameters, query: "diff \(from) \(to) \(parameters.filterText)", current: to)
         let start = max(list.range.lowerBound, from.entries)
         let range = start..<max(start, to.entries)
-        let isFirst = parameters["cursor"] == nil
+        // Disputes are about entities and traces, and are not paged.
+        let others = Parameters.filters.subtracting(["entity_type", "entity_id", "trace_id"])
+        let listsDisputes =
+            parameters["cursor"] == nil && others.allSatisfy { parameters.all($0).isEmpty }
         return Query { (context) throws(Problem) in
             let index = try context.index(reflecting: current)
             let source = LedgerChainSource(
@@ -78,9 +81,12 @@ enum DiffQueries {
             let (page, disputes) = try context.searching { () throws(PacketSearch.Failure) in
                 let page = try PacketSearch(map, index, filter).page(
                     in: range, list.limits(until: context.deadline))
-                guard isFirst else { return (page, nil as LedgerConflictSearch.Page?) }
+                guard listsDisputes else { return (page, nil as LedgerConflictSearch.Page?) }
                 let disputes = try LedgerConflictSearch(map, index, source, kinds: [], filter).page(
-                    in: range, from: nil, isDescending: false, list.limits(until: context.deadline))
+                    in: range, from: nil, isDescending: false,
+                    PacketSearch.Limits(
+                        packets: QueryLimits.pageMax, payloadBytes: QueryLimits.pageBytes,
+                        deadline: context.deadline))
                 if page.isCut || disputes.isCut, context.isBrief { throw .wouldBlock }
                 return (page, disputes)
             }

@@ -112,7 +112,9 @@ struct QueryRequest {
         sizes: [String] = ["as_of", "changed_since"],
         _ parse: @escaping @Sendable (QueryRequest) throws(Problem) -> Query
     ) throws(Problem) -> Query {
-        let times = sizes.filter { parameters[$0].map { UInt64($0) == nil } ?? false }
+        let times = sizes.filter {
+            parameters[$0].map { UInt64(canonical: $0.utf8) == nil } ?? false
+        }
         guard !times.isEmpty else { return try parse(self) }
         let (map, request) = (try map(), self)
         for name in times { _ = try sizeTime(name) }
@@ -134,9 +136,7 @@ struct QueryRequest {
 
     private func sizeTime(_ name: String) throws(Problem) -> Timestamp {
         if let time = Timestamp(rfc3339: parameters[name] ?? "") { return time }
-        // Whoever is told so may have meant a number.
-        _ = try parameters.size(name, upTo: LedgerSize(0))
-        return Timestamp(microseconds: 0)
+        throw Parameters.notASize(name, parameters[name] ?? "")
     }
 
     /// The ledger's current entries.

@@ -42,8 +42,8 @@ extension Parameters {
             }
             keys.append(key)
         }
-        if !keys.isEmpty, self["limit"] != nil {
-            throw .badParameter("limit", "groups have no pages")
+        for name in ["limit", "order", "count"] where !keys.isEmpty && self[name] != nil {
+            throw .badParameter(name, "groups are all listed, the largest first")
         }
         return keys
     }

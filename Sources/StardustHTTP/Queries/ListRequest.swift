@@ -57,13 +57,19 @@ extension Parameters {
     /// The ledger size that a parameter gives.
     func size(_ name: String, upTo current: LedgerSize) throws(Problem) -> LedgerSize? {
         guard let text = self[name] else { return nil }
-        guard let value = UInt64(text), value <= current.entries else {
+        guard let value = UInt64(canonical: text.utf8) else { throw Self.notASize(name, text) }
+        guard value <= current.entries else {
             throw .badParameter(
-                name,
-                "\(text) is no size that this ledger has had; it has \(current) entries. Or give an "
-                    + "RFC 3339 time in UTC")
+                name, "\(text) is more than \(current), the size of the ledger or of the answer")
         }
         return LedgerSize(value)
+    }
+
+    static func notASize(_ name: String, _ text: String) -> Problem {
+        .badParameter(
+            name,
+            "\(text) is neither a size of the ledger nor an RFC 3339 time in UTC, such as "
+                + "2026-09-14T10:42:07Z")
     }
 
     func isDescending() throws(Problem) -> Bool {

@@ -26,8 +26,7 @@ struct PostedQuery: Sendable {
 
     private var answer: WholeBody.Answering {
         { (body, context) throws(Problem) in
-            let parameters = try Parameters(json: body)
-            try parameters.check(known)
+            let parameters = try Parameters(json: body, known: known)
             let request = QueryRequest(
                 ledger: context.ledger, variables: PathVariables(), parameters: parameters)
             return try request.parsed(query).answer(context)
@@ -45,7 +44,7 @@ struct PostedQuery: Sendable {
 extension Parameters {
     /// Reads an object whose members are the parameters. Patterns are JSON of any kind, several of them
     /// an array under the name with `_any` after it; what else may be given again takes an array.
-    init(json body: [UInt8]) throws(Problem) {
+    init(json body: [UInt8], known: Set<String>) throws(Problem) {
         let document: JSONDocument
         do throws(JSONError) {
             document = try JSONDocument(body, limits: .answer)
@@ -54,15 +53,24 @@ extension Parameters {
             throw Problem(
                 .badRequest, "the body must be an object: {\"lineage\": {…}, \"limit\": 10}")
         }
-        var values: [String: [String]] = [:]
+        var (values, seen): ([String: [String]], Set<String>) = ([:], [])
         for key in JSONChildren(document.tokens, of: 0) {
             let name = document.bytes.span.string(document.tokens[key])
             let base = name.hasSuffix("_any") ? String(name.dropLast(4)) : name
             let isPattern = Self.patterns.contains(base)
+            // Says which names are known.
+            try Parameters([isPattern ? base : name: [""]]).check(known)
+            guard seen.insert(name).inserted else { throw .badParameter(name, "given twice") }
             let mayRepeat = isPattern ? name != base : Self.repeatable.contains(name)
             var elements = [key + 1]
-            if mayRepeat, document.tokens[key + 1].kind == .array {
+            if mayRepeat, isPattern || document.tokens[key + 1].kind == .array {
+                guard document.tokens[key + 1].kind == .array else {
+                    throw .badParameter(name, "must be an array of patterns")
+                }
                 elements = Array(JSONChildren(document.tokens, of: key + 1))
+            }
+            guard !elements.isEmpty else {
+                throw .badParameter(name, "is an empty list, which nothing is one of")
             }
             for element in elements {
                 let text =

@@ -24,7 +24,7 @@ enum StepQueries {
     static func steps(_ request: QueryRequest) throws(Problem) -> Query {
         let parameters = request.parameters
         var filter = try parameters.filter()
-        let steps = try wish(parameters, texts: filter.wanted.texts)
+        var steps = try wish(parameters, texts: filter.wanted.texts)
         filter.wanted.texts = []
         let map = try request.map()
         let current = map.head.size
@@ -35,11 +35,13 @@ enum StepQueries {
             parameters, query: "steps " + text.joined(separator: "\n"), current: current)
         let packets = filter
         let keys = try parameters.groupKeys(of: GroupKey.ofSteps)
+        steps.wantsVotes = keys.contains(where: \.isOfVotes)
+        let wanted = steps
         return Query { (context) throws(Problem) in
             let index = try context.index(reflecting: current)
             let source = LedgerChainSource(
                 map, index, size: list.size, context.ledger.packetCache, until: context.deadline)
-            let search = StepSearch(map, index, source, steps, packets)
+            let search = StepSearch(map, index, source, wanted, packets)
             if !keys.isEmpty {
                 try context.mayWait()
                 let counted = try context.searching { () throws(PacketSearch.Failure) in
@@ -65,15 +67,17 @@ enum StepQueries {
         _ parameters: Parameters, texts: [TextPattern]
     ) throws(Problem) -> StepFilter {
         var filter = StepFilter()
-        filter.agents = parameters.all("agent")
-        filter.kinds = parameters.all("kind")
-        filter.voters = parameters.all("vote_of")
-        filter.options = parameters.all("option")
-        filter.chosen = parameters.all("chosen")
-        filter.statuses = parameters.all("status")
+        filter.agents = StepFilter.Names(parameters.all("agent"))
+        filter.kinds = StepFilter.Names(parameters.all("kind"))
+        filter.voters = StepFilter.Names(parameters.all("vote_of"))
+        filter.options = StepFilter.Names(parameters.all("option"))
+        filter.chosen = StepFilter.Names(parameters.all("chosen"))
+        filter.statuses = StepFilter.Names(parameters.all("status"))
         filter.texts = texts
         if let text = parameters["confidence_below"] {
-            guard let bound = Double(text), bound.isFinite else {
+            guard text.wholeMatch(of: /-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?/) != nil,
+                let bound = Double(text), bound.isFinite
+            else {
                 throw .badParameter("confidence_below", "\(text) is not a number, such as 0.5")
             }
             filter.confidenceBelow = bound

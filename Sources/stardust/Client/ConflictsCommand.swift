@@ -1,5 +1,6 @@
 import ArgumentParser
 internal import Packets
+internal import Reconstruction
 
 struct ConflictsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -63,10 +64,10 @@ struct ConflictsCommand: AsyncParsableCommand {
         var lines = [
             terminal.bold(kind + taken) + "  " + packets.joined(separator: ", "),
             "  by " + by.packetName + by.choice
-                + (by["_producer"]["worker"].text.map { ", " + Output.safe($0) } ?? ""),
+                + (by["_producer"]["worker"].text.map { ", " + $0.asName } ?? ""),
         ]
         if let why = by["why"].text ?? by["rationale"].text {
-            lines.append("  because “\(Output.safe(why))”")
+            lines.append("  because \(why.quoted)")
         }
         let outcomes = conflict["outcomes"].elements.prefix(outcomesShown)
         for outcome in outcomes {
@@ -85,12 +86,12 @@ extension AnswerTree {
     /// `clips/803dc396-… [4]`.
     var packetName: String {
         let position = self["position"].number.map { " [\($0)]" } ?? ""
-        return Output.safe("\(self["entity_type"].text ?? "")/\(self["entity_id"].text ?? "")")
-            + position
+        let entity = "\(self["entity_type"].text ?? "")/\(self["entity_id"].text ?? "")"
+        return entity.asName + position
     }
 
     /// What it chose, if anything.
-    var choice: String { self["chosen"].words.map { ": chose “\(Output.safe($0))”" } ?? "" }
+    var choice: String { self["chosen"].words.map { ": chose \($0.quoted)" } ?? "" }
 }
 
 /// A list that is printed page by page.
@@ -123,6 +124,9 @@ struct AnswerList {
                 for element in found { try Output.foreign(element.source + [0x0A]) }
             } else {
                 for line in lines(terminal, found) { try Output.line(line) }
+            }
+            if answer["scanned"].flag == true, cursor == nil {
+                Output.error("every packet was read: the index cannot tell them apart")
             }
             shown += found.count
             damage = damage ?? answer["damage"].text

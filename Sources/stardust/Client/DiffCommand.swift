@@ -1,5 +1,6 @@
 import ArgumentParser
 internal import Packets
+internal import Reconstruction
 
 struct DiffCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -50,9 +51,16 @@ struct DiffCommand: AsyncParsableCommand {
     }
 
     private func show(_ answer: AnswerTree) throws(Failure) {
+        let lists = [
+            "packets", "edges_found", "outcomes", "standing", "conflicts", "conflicts_gone",
+        ]
+        if lists.allSatisfy({ answer[$0].elements.isEmpty }) { Output.error("nothing changed") }
+        if answer["conflicts_complete"].flag == false {
+            Output.error("more was disputed than is listed; `stardust conflicts` lists all")
+        }
         for packet in answer["packets"].elements {
             let event = packet["event"].text ?? packet["packet"]["lineage"]["event"].text ?? ""
-            try Output.line("new  " + packet.packetName + "  " + Output.safe(event))
+            try Output.line("new  " + packet.packetName + "  " + event.asName)
         }
         for edge in answer["edges_found"].elements {
             let (from, to) = (edge["from"].number ?? 0, edge["to"].number ?? 0)
@@ -67,16 +75,18 @@ struct DiffCommand: AsyncParsableCommand {
                     + change.packetName)
         }
         for conflict in answer["conflicts"].elements {
-            let detail = conflict["detail"].text ?? Self.words(dispute: conflict)
-            try Output.line("\(Output.safe(conflict["kind"].text ?? ""))  \(detail)")
+            let detail =
+                conflict["detail"].text?.escapedForTerminals ?? Self.words(dispute: conflict)
+            let taken = conflict["in_force"].flag == false ? " (taken back)" : ""
+            try Output.line("\(conflict["kind"].text ?? "")\(taken)  \(detail)")
         }
         for conflict in answer["conflicts_gone"].elements {
-            try Output.line("no longer  " + Output.safe(conflict["detail"].text ?? ""))
+            try Output.line("no longer  " + (conflict["detail"].text ?? "").escapedForTerminals)
         }
     }
 
     private static func words(_ state: AnswerTree) -> String {
-        Output.safe(state["standing"].text ?? "")
+        (state["standing"].text ?? "")
             + (state["tainted"].flag == true ? " and tainted" : "")
     }
 

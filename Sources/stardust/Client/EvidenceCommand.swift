@@ -1,6 +1,7 @@
 import ArgumentParser
 internal import LedgerFormat
 internal import Packets
+internal import Reconstruction
 
 struct EvidenceCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -30,12 +31,12 @@ struct EvidenceCommand: AsyncParsableCommand {
         if options.json { return try Output.foreign(bytes + [0x0A]) }
         let answer = AnswerTree(try JSONDocument(answer: bytes))
         for uri in answer["uris"].elements.compactMap(\.text) {
-            try Output.line("at " + Output.safe(uri))
+            try Output.line("at " + uri.asName)
         }
         try show("produced by", answer["produced_by"].elements)
         try show("used by", answer["used_by"].elements)
         for packet in answer["cleaned_up"].elements {
-            try Output.line("\(Output.safe(packet["event"].text ?? "")) \(packet.packetName)")
+            try Output.line("\(packet["event"].text?.asName ?? "") \(packet.packetName)")
         }
         try Output.line(
             "kept until " + Output.safe(answer["kept_until"].text ?? "nobody said when"))
@@ -55,8 +56,8 @@ struct EvidenceCommand: AsyncParsableCommand {
             let nodes = packet["nodes"].elements.compactMap { node in
                 node.text?.split(separator: "#", maxSplits: 1).last.map(String.init)
             }
-            let steps = nodes.isEmpty ? "" : ", in " + nodes.joined(separator: ", ")
-            try Output.line("\(what) \(packet.packetName)\(Output.safe(steps))")
+            let steps = nodes.isEmpty ? "" : ", in " + nodes.map(\.asName).joined(separator: ", ")
+            try Output.line("\(what) \(packet.packetName)\(steps)")
         }
     }
 }

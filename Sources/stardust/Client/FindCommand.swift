@@ -31,6 +31,7 @@ struct FindCommand: AsyncParsableCommand {
 
     private func run(_ options: ClientOptions) async throws {
         guard groups.keys.isEmpty else {
+            try groups.check(page)
             return try await GroupLister(path: "/v1/packets", keys: groups.keys)
                 .run(filter.query, page, options)
         }

@@ -9,6 +9,13 @@ struct GroupOptions: ParsableArguments {
             "Count by this instead, such as event, agent or day; twice for two of them.",
             valueName: "key"))
     var keys: [String] = []
+
+    /// Groups are all listed, the largest first.
+    func check(_ page: PageOptions) throws {
+        if page.limit != nil || page.desc {
+            throw ValidationError("--count-by lists all groups: leave --limit and --desc out")
+        }
+    }
 }
 
 /// Prints counts by groups.
@@ -30,7 +37,7 @@ struct GroupLister {
                 ])
             let answer = AnswerTree(try JSONDocument(answer: bytes))
             for group in answer["groups"].elements {
-                let values = keys.map { group[$0].text }
+                let values = keys.map { group[$0].words }
                 if counts[values] == nil { order.append(values) }
                 counts[values, default: 0] += group["count"].number ?? 0
             }
@@ -67,6 +74,7 @@ struct GroupLister {
         for line in columns.lines(groups.map { ["\($0.count)"] + $0.values.map { $0 ?? "none" } }) {
             try Output.line(line)
         }
+        if groups.isEmpty { Output.error("nothing to count") }
         if others > 0 { Output.error("\(others) more in groups that are not listed") }
     }
 }

@@ -1,3 +1,5 @@
+internal import Reconstruction
+
 /// The columns of lists of packets.
 struct PacketColumns {
     /// Whether the packets may be about different entities.
@@ -32,7 +34,8 @@ struct TextColumns {
 
     /// The lines for some rows. Columns never get narrower than in earlier lines.
     mutating func lines(_ cells: [[String]]) -> [String] {
-        var rows = cells.map { $0.map(Output.safe) }
+        // A worker who writes a line end writes no line.
+        var rows = cells.map { $0.map(\.escapedForTerminals) }
         if !hasHead, !rows.isEmpty, terminal.isTerminal { rows.insert(head, at: 0) }
         for row in rows {
             widths = row.enumerated().map { index, cell in

@@ -1,5 +1,6 @@
 import ArgumentParser
 internal import Packets
+internal import Reconstruction
 
 struct PathCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -22,6 +23,12 @@ struct PathCommand: AsyncParsableCommand {
             valueName: "size-or-time"))
     var asOf: LedgerMoment?
 
+    @Option(help: "Maximum number of edges.")
+    var maxDepth: Int?
+
+    @Option(help: "Maximum number of packets that are looked at.")
+    var maxPackets: Int?
+
     @OptionGroup var options: ClientOptions
     @OptionGroup var folder: LedgerFolderOption
 
@@ -31,7 +38,12 @@ struct PathCommand: AsyncParsableCommand {
 
     private func run(_ options: ClientOptions) async throws {
         let bytes = try await options.client.get(
-            "/v1/paths", [("from", from), ("to", to), ("as_of", asOf?.text)])
+            "/v1/paths",
+            [
+                ("from", from), ("to", to), ("as_of", asOf?.text),
+                ("max_depth", maxDepth.map(String.init)),
+                ("max_packets", maxPackets.map(String.init)),
+            ])
         let answer = AnswerTree(try JSONDocument(answer: bytes))
         let isFound = answer["found"].flag == true
         if options.json {
@@ -39,10 +51,10 @@ struct PathCommand: AsyncParsableCommand {
         } else if isFound {
             for step in answer["path"].elements {
                 let edge = step["edge"]
-                let relation = edge["relation"].text.map { "  ↑ \($0)" } ?? ""
-                let why = edge["why"].text.map { " “\($0)”" } ?? ""
-                if !relation.isEmpty { try Output.line(Output.safe(relation + why)) }
-                try Output.line(step.packetName + "  " + Output.safe(step["event"].text ?? ""))
+                let relation = edge["relation"].text.map { "  ↑ \($0.asName)" } ?? ""
+                let why = edge["why"].text.map { " " + $0.quoted } ?? ""
+                if !relation.isEmpty { try Output.line(relation + why) }
+                try Output.line(step.packetName + "  " + (step["event"].text?.asName ?? ""))
             }
             let routes = answer["routes"].number ?? 0
             let atLeast =
@@ -55,7 +67,9 @@ struct PathCommand: AsyncParsableCommand {
                 .no,
                 answer["exhaustive"].flag == true
                     ? "\(from) did not lead to \(to)"
-                    : "no way was found from \(from) to \(to), but not all was looked at")
+                    : "no way was found from \(from) to \(to), but not all was looked at: "
+                        + answer["incomplete_because"].elements.compactMap(\.text)
+                        .joined(separator: ", "))
         }
     }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+internal import Reconstruction
 
 struct StepsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -76,6 +77,7 @@ struct StepsCommand: AsyncParsableCommand {
 
     private func run(_ options: ClientOptions) async throws {
         guard groups.keys.isEmpty else {
+            try groups.check(page)
             return try await GroupLister(path: "/v1/steps", keys: groups.keys)
                 .run(query, page, options)
         }
@@ -91,7 +93,8 @@ struct StepsCommand: AsyncParsableCommand {
         return [
             step["position"].number.map(String.init) ?? "",
             String((step["created_at"].text ?? "").prefix(19).replacing("T", with: " ")),
-            step["kind"].text ?? "", step["agent"].text ?? step["agent"]["id"].text ?? "",
+            step["kind"].text?.asName ?? "",
+            (step["agent"].text ?? step["agent"]["id"].text)?.asName ?? "",
             entity,
             voteOf.isEmpty ? chose(step) : step["voted"].elements.map(vote).joined(separator: ", "),
         ]
@@ -99,13 +102,14 @@ struct StepsCommand: AsyncParsableCommand {
 
     private func chose(_ step: AnswerTree) -> String {
         let confidence = step["confidence"].words.map { " (\($0))" } ?? ""
-        return (step["chosen"].words ?? "") + confidence
+        return (step["chosen"].words?.asName ?? "") + confidence
     }
 
     private func vote(_ vote: AnswerTree) -> String {
-        let name = voteOf.count > 1 ? (vote["voter"].text ?? "") + " " : ""
+        let name = voteOf.count > 1 ? (vote["voter"].text?.asName ?? "") + " " : ""
         if vote["abstains"].flag == true { return name + "abstained" }
-        let what = vote["option"].text ?? vote["vote"]["score"].words ?? vote["vote"].words ?? ""
+        let what =
+            vote["option"].text?.asName ?? vote["vote"]["score"].words ?? vote["vote"].words ?? ""
         let end = vote["prevailed"].flag.map { $0 ? ", prevailed" : ", did not prevail" } ?? ""
         return name + what + end
     }
