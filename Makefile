@@ -28,7 +28,7 @@ test: build ## run every test; FILTER=name runs the tests whose names contain it
 soak: build ## run the randomised tests with large counts; start it again to resume
 	@Scripts/install-packages soak
 	@mkdir -p var
-	STARDUST_SOAK=$(CURDIR)/var/soak-$(STARDUST_COMMIT)$$(git diff HEAD | cksum | cut -d' ' -f1).log $(SWIFT_TEST) --no-parallel --filter '$(or $(FILTER),PowerCut|RotationTests|ContainmentTests|FaultTests.*kill|ModelSyncTests|SchemaWalkTests|JudgementTests|FairnessTests|FuzzTests|ShippingTests|TwoWritersTests|ArchiveKillTests|ArchiveFaultTests|CleanupRunTests|CleanupKillTests|ReloadTests|ServiceTests|MachineTests|DowngradeTests)'
+	STARDUST_SOAK=$(CURDIR)/var/soak-$(STARDUST_COMMIT)$$(git diff HEAD | cksum | cut -d' ' -f1).log $(SWIFT_TEST) --no-parallel --filter '$(or $(FILTER),PowerCut|RotationTests|ContainmentTests|FaultTests.*kill|ModelSyncTests|SchemaWalkTests|JudgementTests|FairnessTests|FuzzTests|ShippingTests|TwoWritersTests|OracleTests|ArchiveKillTests|ArchiveFaultTests|CleanupRunTests|CleanupKillTests|ReloadTests|ServiceTests|MachineTests|DowngradeTests)'
 
 bench: build ## measure this machine; COUNT packets (a million), PACKETS=file to send
 	@Scripts/install-packages bench
