@@ -9,7 +9,8 @@ import Testing
     @Test(.needs(PostgresServer.obstacle == nil, "PostgreSQL 15 is not installed"))
     func `what graphs are asked is what PostgreSQL answers`() throws {
         let server = try PostgresServer()
-        try Soak.seeds("graphs", 2, soak: 20) { seed in
+        var (ways, takenBack) = (0, 0)
+        let ran = try Soak.seeds("graphs", 2, soak: 20) { seed in
             let graph = RandomLedger(seed: seed, count: 60)
             let daemon = try Daemon()
             let client = try HTTPClient(daemon.socket)
@@ -19,18 +20,19 @@ import Testing
             let folder = try TemporaryFolder()
             let file = try folder.file("packets", Workload.ndjson(graph.packets) + [0x0A])
             _ = try server.psql(Self.schema(file))
-            try Self.comparePaths(graph, client, server, seed)
-            try Self.compareConflicts(client, server)
+            ways += try Self.comparePaths(graph, client, server, seed)
+            takenBack += try Self.compareConflicts(client, server)
             try Self.compareEvidence(client, server)
             try Self.compareDiffs(graph, client, server, seed)
             return true
         }
+        #expect(ways >= ran && takenBack >= ran / 2, "\(ways) \(takenBack)")
     }
 
-    /// 50 pairs of packets.
+    /// 50 pairs of packets; how many have a way.
     private static func comparePaths(
         _ graph: RandomLedger, _ client: HTTPClient, _ server: PostgresServer, _ seed: UInt64
-    ) throws {
+    ) throws -> Int {
         var generator = SeededGenerator(seed: seed &+ 9)
         let pairs = (0..<50).map { _ in
             (
@@ -50,12 +52,13 @@ import Testing
             #expect(answer["exhaustive"] as? Bool == true)
             if !path.isEmpty { found += 1 }
         }
-        #expect(found > 5)
+        return found
     }
 
+    /// How many statements were taken back.
     private static func compareConflicts(
         _ client: HTTPClient, _ server: PostgresServer
-    ) throws {
+    ) throws -> Int {
         let expected = try server.psql("SELECT line FROM disputes ORDER BY line;")
         for order in ["asc", "desc"] {
             var (lines, cursor): ([String], String?) = ([], nil)
@@ -71,7 +74,7 @@ import Testing
             #expect(lines.sorted() == expected.sorted())
         }
         #expect(expected.contains { $0.hasPrefix("contradicted") })
-        #expect(expected.contains { $0.contains(" false ") })
+        return expected.count { $0.contains(" false ") }
     }
 
     /// Kind, whether it is in force, the positions disputed, by which, and what rests on them.
