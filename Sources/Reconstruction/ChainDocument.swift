@@ -53,6 +53,13 @@ extension Chain {
         }
         json.key("frontier")
         json.array(frontier) { write($0, &$1) }
+        writeWhatWasAskedFor(&json)
+        json.endObject()
+        return json.isTooLong ? nil : json.bytes
+    }
+
+    /// What only some requests ask for.
+    private func writeWhatWasAskedFor(_ json: inout JSONWriter) {
         if let changed {
             json.key("changed")
             changed.write(to: &json)
@@ -65,8 +72,6 @@ extension Chain {
             json.key("rows")
             json.json(rows)
         }
-        json.endObject()
-        return json.isTooLong ? nil : json.bytes
     }
 
     private func write(_ target: ChainTarget, _ json: inout JSONWriter) {

@@ -212,7 +212,7 @@ private struct FilterSource {
     init(_ packets: [[UInt8]], seed: UInt64) {
         patterns = PatternSource(packets, seed: seed)
         generator = SeededGenerator(seed: seed &+ 1000)
-        documents = packets.map { try! JSONDocument($0) }
+        documents = packets.compactMap { try? JSONDocument($0) }
     }
 
     mutating func next() -> RandomFilter {
