@@ -5,7 +5,7 @@ internal import LedgerFormat
 struct PostingsUnion {
     /// The lists of each alternative.
     private var alternatives: [[Postings]]
-    /// Where each alternative is: its next packet, or `end`; `start` before the first look.
+    /// Where each alternative is: its next packet, or `end`; before the first look, behind all packets.
     private var heads: [Int64]
     private let isDescending: Bool
 
